@@ -1,0 +1,70 @@
+// Package channels holds what both roles of the two sub-protocols share: the
+// names of the dynamic channels and how a state machine meets its transport.
+//
+// The state machines are in channels/client (the side with the devices) and
+// channels/server (the side with the applications). They take and give bytes:
+// any transport that implements Conn and calls a Receiver can carry them.
+package channels
+
+import (
+	"context"
+	"errors"
+)
+
+// Names of the dynamic virtual channels (2.1).
+const (
+	PNPDR                 = "PNPDR"
+	FileRedirectorChannel = "FileRedirectorChannel"
+)
+
+// ErrClosed is returned by Conn.Send after the channel has ended.
+var ErrClosed = errors.New("channel closed")
+
+// ErrRefused is returned by Opener.Open when the client did not accept the
+// channel.
+var ErrRefused = errors.New("channel refused by the client")
+
+// Conn is the sending end of one dynamic channel. Its methods may be called
+// from any goroutine.
+type Conn interface {
+	// Send queues msg as one message. It does not block, and does not keep
+	// msg. Messages leave in the order of the calls. msg is not empty.
+	Send(msg []byte) error
+}
+
+// ServerConn is a Conn whose owner may end the channel.
+type ServerConn interface {
+	Conn
+
+	// Close begins to end the channel and returns at once; the Receiver's
+	// Closed is called later, from another goroutine. Further calls do
+	// nothing.
+	Close()
+}
+
+// Receiver takes what one dynamic channel brings. The transport calls its
+// methods one at a time.
+type Receiver interface {
+	// Receive processes one whole message. msg is lent for the duration of
+	// the call. It does not block. After an error the transport closes the
+	// channel and calls Closed, and nothing but Closed.
+	Receive(msg []byte) error
+
+	// Closed is called exactly once when the channel has ended, whoever
+	// ended it; Send fails from then on. It does not block.
+	Closed()
+}
+
+// Opener makes dynamic channels towards the client: what the server role needs
+// of its transport. It may be called from any goroutine.
+type Opener interface {
+	// Open opens a channel named name and waits until the client has
+	// accepted it (nil), refused it (ErrRefused), the session has ended
+	// (ErrClosed) or ctx is done (its error; the channel is abandoned, and
+	// closed should the client still accept it).
+	//
+	// Once the client has accepted, and before anything is received, attach
+	// is called with the channel's sending end and returns its Receiver. If
+	// Open returns an error, attach was not called.
+	Open(ctx context.Context, name string, attach func(ServerConn) Receiver) error
+}
