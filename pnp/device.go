@@ -136,11 +136,13 @@ type Handle interface {
 
 	// Cancel asks that r be completed soon, normally with
 	// ERROR_OPERATION_ABORTED. It does not block. r may have completed
-	// already; then Cancel does nothing.
+	// already; then Cancel does nothing. It may also come just before the
+	// Do of r: Do sees it by r.Cancelled.
 	Cancel(r *Request)
 
 	// Close ends the handle: it is called once, does not block, and makes
-	// every pending request complete soon. No Try or Do begins after it.
+	// every pending request complete soon. A Try or Do that comes after it
+	// completes its request with an error.
 	Close()
 }
 
@@ -187,6 +189,7 @@ type Request struct {
 
 	done      func(r *Request, hr HRESULT, n int)
 	completed atomic.Bool
+	cancelled atomic.Bool
 }
 
 // OnComplete sets the function that Complete calls. It is for whoever makes
@@ -210,6 +213,12 @@ func (r *Request) Complete(hr HRESULT, n int) bool {
 	r.done(r, hr, min(max(n, 0), limit))
 	return true
 }
+
+// MarkCancelled is called by the channel before it calls the handle's Cancel.
+func (r *Request) MarkCancelled() { r.cancelled.Store(true) }
+
+// Cancelled reports whether the server has cancelled the request.
+func (r *Request) Cancelled() bool { return r.cancelled.Load() }
 
 // Completed reports whether Complete was called.
 func (r *Request) Completed() bool { return r.completed.Load() }

@@ -1,0 +1,116 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"freerdp-pnpdr/channels"
+	"freerdp-pnpdr/pnp/wire"
+)
+
+// infoChannel is the PNPDR channel (3.2.5.1). Session.mu guards it.
+type infoChannel struct {
+	s     *Session
+	conn  channels.Conn
+	quota quota
+
+	versioned     bool
+	dynamic       bool // the server's capability
+	authenticated bool
+	initial       bool // the devices present at logon were announced
+	announced     map[uint32]bool
+	closed        bool
+}
+
+var errNotVersion = errors.New("3.2.5.1.1.1: the first message on PNPDR was not a Server Version")
+
+// Receive implements channels.Receiver.
+func (c *infoChannel) Receive(msg []byte) error {
+	id, err := wire.DecodeInfoHeader(msg, wire.ServerToClient)
+	if err != nil {
+		return err
+	}
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	if c.closed {
+		return channels.ErrClosed
+	}
+	if !c.versioned && id != wire.IRPDR_ID_VERSION {
+		return errNotVersion
+	}
+	switch id {
+	case wire.IRPDR_ID_VERSION:
+		m, err := wire.DecodeVersion(msg)
+		if err != nil {
+			return err
+		}
+		if !c.versioned {
+			c.versioned = true
+			c.dynamic = m.Capabilities&wire.CapDynamicAddition != 0
+			c.s.log.Debug(fmt.Sprintf("PNPDR: the server speaks version %d.%d, capabilities 0x%X", m.MajorVersion, m.MinorVersion, m.Capabilities))
+		}
+		return c.s.out.notice(c.conn, &c.quota, wire.OurVersion.Append(nil))
+	case wire.IRPDR_ID_SERVER_LOGON:
+		c.authenticated = true
+		c.announce()
+	}
+	return nil
+}
+
+// Closed implements channels.Receiver. C-37: the next PNPDR starts over.
+func (c *infoChannel) Closed() {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	c.closed = true
+	if c.s.info == c {
+		c.s.info = nil
+	}
+}
+
+// announce tells the server of every device that it does not know yet on this
+// channel, once it has asked for them. Session.mu is held.
+func (c *infoChannel) announce() {
+	if !c.authenticated || c.initial && !c.dynamic {
+		return
+	}
+	c.initial = true
+	var m wire.DeviceAddition
+	flush := func() {
+		if m.DeviceCount > 0 {
+			c.send(m.Append(nil))
+			m = wire.DeviceAddition{}
+		}
+	}
+	// In the order of the ids: the server sees the devices as they were named.
+	for _, id := range slices.Sorted(maps.Keys(c.s.devices)) {
+		if c.announced[id] {
+			continue
+		}
+		dev := c.s.devices[id]
+		c.announced[id] = true
+		dev.announced = true
+		m.DeviceCount++
+		m.DeviceDescriptions = wire.NewDeviceDescription(id, dev.Description()).Append(m.DeviceDescriptions)
+		if len(m.DeviceDescriptions) >= announceBytes {
+			flush()
+		}
+	}
+	flush()
+}
+
+// retract tells the server that a device has left, if it knew of it.
+// Session.mu is held.
+func (c *infoChannel) retract(id uint32) {
+	if c.announced[id] {
+		delete(c.announced, id)
+		c.send(wire.DeviceRemoval{ClientDeviceID: id}.Append(nil))
+	}
+}
+
+func (c *infoChannel) send(msg []byte) {
+	if err := c.s.out.notice(c.conn, &c.quota, msg); err != nil {
+		c.s.log.Debug("PNPDR: " + err.Error())
+	}
+}

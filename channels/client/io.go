@@ -1,0 +1,320 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"freerdp-pnpdr/channels"
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/wire"
+)
+
+type requestID = wire.RequestID
+
+// ioState is how far a FileRedirectorChannel has come.
+type ioState uint8
+
+const (
+	awaitingCapabilities ioState = iota
+	awaitingCreateFile
+	opening
+	open
+	openFailed
+	closed
+)
+
+// ioChannel is one FileRedirectorChannel: one handle and its requests
+// (3.2.5.2).
+type ioChannel struct {
+	s     *Session
+	conn  channels.Conn
+	quota quota // guarded by the outbox
+
+	mu            sync.Mutex
+	state         ioState
+	serverVersion uint16
+	openID        requestID // of the CreateFile, while opening
+	dev           *device
+	gone          bool // the device was removed
+	handle        pnp.Handle
+	pending       map[requestID]*request
+	blocking      []*request // wait for a worker
+	workers       int
+	dropping      bool // the last event was dropped
+}
+
+// Errors that terminate a channel.
+var (
+	errNotCapabilities = errors.New("3.2.5.2.1.1: the first message on the channel was not a Capabilities Request")
+	errDuplicateID     = errors.New("3.1.1: a request id that is outstanding came again")
+	errSecondOpen      = errors.New("2.2.2.3.1: a second CreateFile on the channel")
+)
+
+// Receive implements channels.Receiver.
+func (c *ioChannel) Receive(msg []byte) error {
+	h, err := wire.DecodeServerHeader(msg)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	state := c.state
+	switch {
+	case state == closed:
+		err = channels.ErrClosed
+	case state == awaitingCapabilities && h.FunctionID != wire.CAPABILITIES_REQUEST:
+		err = errNotCapabilities
+	case h.FunctionID != wire.SPECIFIC_IOCANCEL_REQUEST && c.outstanding(h.RequestID): // C-28, C-35
+		err = errDuplicateID
+	}
+	c.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	switch h.FunctionID {
+	case wire.CAPABILITIES_REQUEST:
+		return c.capabilities(msg)
+	case wire.CREATE_FILE_REQUEST:
+		return c.createFile(msg)
+	case wire.READ_REQUEST:
+		return c.read(msg)
+	case wire.WRITE_REQUEST:
+		return c.write(msg)
+	case wire.IOCONTROL_REQUEST:
+		return c.ioControl(msg)
+	case wire.SPECIFIC_IOCANCEL_REQUEST:
+		return c.cancel(msg)
+	}
+	return nil
+}
+
+func (c *ioChannel) outstanding(id requestID) bool {
+	return c.pending[id] != nil || c.state == opening && c.openID == id
+}
+
+func (c *ioChannel) capabilities(msg []byte) error {
+	m, err := wire.DecodeCapabilitiesRequest(msg)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	if c.state == awaitingCapabilities { // C-12: a further one changes nothing
+		c.state = awaitingCreateFile
+		c.serverVersion = m.Version
+	}
+	c.mu.Unlock()
+	reply := wire.CapabilitiesReply{RequestID: m.RequestID, Version: wire.VersionWithCustomEvents}
+	return c.notice(reply.Append(nil))
+}
+
+func (c *ioChannel) createFile(msg []byte) error {
+	m, err := wire.DecodeCreateFileRequest(msg)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	switch c.state {
+	case opening, open:
+		c.mu.Unlock()
+		return errSecondOpen
+	case openFailed:
+		c.mu.Unlock()
+		return c.notice(wire.CreateFileReply{RequestID: m.RequestID, Result: pnp.ERROR_INVALID_HANDLE}.Append(nil))
+	}
+	c.state, c.openID = opening, m.RequestID
+	c.mu.Unlock()
+
+	dev, hr := c.s.attach(c, m.DeviceID)
+	if hr.Failed() {
+		return c.opened(nil, hr)
+	}
+	r := pnp.OpenRequest{
+		Access:      m.DwDesiredAccess,
+		Share:       m.DwShareMode,
+		Disposition: m.DwCreationDisposition,
+		Flags:       m.DwFlagsAndAttributes,
+		NoBlock:     true,
+	}
+	h, err := c.s.openDevice(dev, r)
+	if errors.Is(err, pnp.ErrWouldBlock) {
+		r.NoBlock = false
+		c.s.workers.run(func() {
+			h, err := c.s.openDevice(dev, r)
+			if err := c.opened(h, pnp.HRESULTOf(err)); err != nil {
+				c.s.log.Debug("CreateFile: " + err.Error())
+			}
+		})
+		return nil
+	}
+	return c.opened(h, pnp.HRESULTOf(err))
+}
+
+// attach finds the device with an id that the server was told, and binds the
+// channel to it.
+func (s *Session) attach(c *ioChannel, id uint32) (*device, pnp.HRESULT) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	dev := s.devices[id]
+	switch {
+	case dev == nil && id != 0 && id <= s.lastID:
+		return nil, pnp.ERROR_DEVICE_NOT_CONNECTED
+	case dev == nil || !dev.announced:
+		return nil, pnp.ERROR_FILE_NOT_FOUND
+	case s.handles.Load() >= int64(s.limits.Handles):
+		s.log.Warn(fmt.Sprintf("%s not opened: the limit of %d open handles is reached", dev.name(), s.limits.Handles))
+		return nil, pnp.ERROR_TOO_MANY_OPEN_FILES
+	}
+	s.handles.Add(1)
+	dev.channels[c] = struct{}{}
+	c.mu.Lock()
+	c.dev = dev
+	c.mu.Unlock()
+	return dev, pnp.S_OK
+}
+
+// detach undoes attach.
+func (s *Session) detach(c *ioChannel, dev *device) {
+	s.mu.Lock()
+	delete(dev.channels, c)
+	s.mu.Unlock()
+	s.handles.Add(-1)
+}
+
+// openDevice calls the device; a panic of its is an error like any other.
+func (s *Session) openDevice(dev *device, r pnp.OpenRequest) (h pnp.Handle, err error) {
+	defer s.guard("opening "+dev.name(), func() { h, err = nil, pnp.E_UNEXPECTED })
+	return dev.Open(r)
+}
+
+// opened ends the CreateFile: h is the handle or hr says why there is none.
+func (c *ioChannel) opened(h pnp.Handle, hr pnp.HRESULT) error {
+	if h == nil && !hr.Failed() {
+		hr = pnp.E_UNEXPECTED
+	}
+	c.mu.Lock()
+	dev, id := c.dev, c.openID
+	ended := c.state == closed
+	if !hr.Failed() && c.gone {
+		hr = pnp.ERROR_DEVICE_NOT_CONNECTED
+	}
+	kept := !hr.Failed() && !ended
+	if kept {
+		c.state, c.handle = open, h
+	} else {
+		c.dev = nil
+		if !ended {
+			c.state = openFailed
+		}
+	}
+	c.mu.Unlock()
+
+	if !kept {
+		if h != nil {
+			c.s.closeHandle(h)
+		}
+		if dev != nil {
+			c.s.detach(c, dev)
+		}
+	}
+	switch {
+	case ended:
+		return nil
+	case kept:
+		c.s.log.Info(fmt.Sprintf("the server opened %s", dev.name()))
+	case dev != nil:
+		c.s.log.Warn(fmt.Sprintf("the server could not open %s: %v", dev.name(), hr))
+	default:
+		c.s.log.Debug(fmt.Sprintf("CreateFile refused: %v", hr))
+	}
+	return c.notice(wire.CreateFileReply{RequestID: id, Result: hr}.Append(nil))
+}
+
+func (s *Session) closeHandle(h pnp.Handle) {
+	defer s.guard("closing a handle", nil)
+	h.Close()
+}
+
+// deviceGone answers what is pending and ends the handle; the channel stays and
+// refuses what comes (C-32).
+func (c *ioChannel) deviceGone() {
+	c.mu.Lock()
+	if c.gone || c.state == closed {
+		c.mu.Unlock()
+		return
+	}
+	c.gone = true
+	h := c.handle
+	c.handle = nil
+	answer := c.takePending(answered)
+	c.mu.Unlock()
+
+	for _, r := range answer {
+		r.fail(pnp.ERROR_DEVICE_NOT_CONNECTED)
+	}
+	if h != nil {
+		c.s.closeHandle(h)
+	}
+}
+
+// takePending empties the list of pending requests: the caller answers them, or
+// nobody does. c.mu is held.
+func (c *ioChannel) takePending(state replyState) []*request {
+	list := slices.Collect(maps.Values(c.pending))
+	for _, r := range list {
+		r.state = state
+	}
+	clear(c.pending)
+	return list
+}
+
+// Closed implements channels.Receiver (C-17).
+func (c *ioChannel) Closed() {
+	c.mu.Lock()
+	if c.state == closed {
+		c.mu.Unlock()
+		return
+	}
+	stillOpening := c.state == opening
+	c.state = closed
+	h, dev := c.handle, c.dev
+	c.handle = nil
+	c.takePending(abandoned)
+	c.mu.Unlock()
+
+	if h != nil {
+		c.s.closeHandle(h)
+	}
+	if dev != nil && !stillOpening { // else opened detaches it
+		c.s.detach(c, dev)
+		c.s.log.Info(fmt.Sprintf("the server closed %s", dev.name()))
+	}
+	c.s.mu.Lock()
+	delete(c.s.channels, c)
+	c.s.mu.Unlock()
+}
+
+// event sends a custom event if there is an open handle and the server's
+// version has events (C-13, C-31).
+func (c *ioChannel) event(e pnp.Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state != open || c.gone || c.serverVersion < wire.VersionWithCustomEvents {
+		return
+	}
+	msg := wire.CustomEvent{CustomEventGUID: e.GUID, Data: e.Data}.Append(nil)
+	sent := c.s.out.event(c.conn, &c.quota, msg)
+	if !sent && !c.dropping {
+		c.s.log.Warn(fmt.Sprintf("events of %s are dropped: the server does not take them fast enough", c.dev.name()))
+	}
+	c.dropping = !sent
+}
+
+func (c *ioChannel) notice(msg []byte) error {
+	err := c.s.out.notice(c.conn, &c.quota, msg)
+	if errors.Is(err, channels.ErrClosed) {
+		return nil // Closed is on its way
+	}
+	return err
+}

@@ -1,0 +1,38 @@
+package client
+
+// Limits bound what a server can make the client spend. Bytes are outstanding
+// from the moment a request is accepted until its reply is proven sent.
+type Limits struct {
+	ReplyData      int   // bytes of data in one reply: a longer read comes back short, an IOControl with a larger cbOut fails
+	HandleRequests int   // outstanding requests of a handle
+	HandleBytes    int64 // outstanding bytes of a handle
+	SessionBytes   int64 // outstanding bytes of all handles, and memory that unsent messages take in the transport
+	Handles        int   // open handles
+	Devices        int   // devices present at a time
+	EventData      int   // bytes of data in a custom event
+}
+
+// DefaultLimits are the limits of a session for which nothing else is said.
+func DefaultLimits() Limits {
+	return Limits{
+		ReplyData:      1 << 20,
+		HandleRequests: 1024,
+		HandleBytes:    16 << 20,
+		SessionBytes:   64 << 20,
+		Handles:        4096,
+		Devices:        256,
+		EventData:      64 << 10,
+	}
+}
+
+const (
+	// handleWorkers and sessionWorkers bound the goroutines, and with them
+	// the threads, that device calls can block: Go ends the process at
+	// 10000 threads.
+	handleWorkers  = 32
+	sessionWorkers = 256
+
+	// announceBytes is how much description one Client Device Addition
+	// carries at most before another is begun.
+	announceBytes = 64 << 10
+)

@@ -1,0 +1,209 @@
+package client
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"freerdp-pnpdr/channels"
+)
+
+// errFlood ends a channel whose server keeps sending requests over a limit
+// without taking the refusals off the wire.
+var errFlood = errors.New("the server sends requests faster than it takes replies: unsent replies are at their limit")
+
+const (
+	// What a transport spends on a message, measured on FreeRDP: each chunk
+	// of at most chunkData bytes takes chunkMemory bytes in its queue, and
+	// on the wire at least chunkHeaders bytes (TPKT, X.224, MCS, channel
+	// and DVC header) beside its data.
+	chunkData    = 1594
+	chunkMemory  = 1600
+	chunkHeaders = 24
+
+	// settleEvery is how many unproven messages may pile up before the
+	// transport's counter is read without need.
+	settleEvery = 32
+
+	// assumedRate stands in for proof where the transport gives none, in
+	// bytes per second.
+	assumedRate = 8 << 20
+)
+
+// outbox is the one way out of a session. A transport that queues without
+// bound (FreeRDP's does) would let a server that asks for more than it reads
+// grow the client's memory for ever; so the outbox counts what was accepted or
+// sent and is not yet proven to have left. Proof is the transport's counter of
+// bytes sent on all channels: messages leave in order, so whatever it advances
+// by covers the oldest messages first. Bytes of other channels make it run
+// ahead by as much as they carry, no further.
+type outbox struct {
+	limits *Limits
+	sent   func() uint64
+
+	mu     sync.Mutex
+	last   uint64 // the counter when it was last read
+	queue  []message
+	head   int   // queue[:head] is proven
+	bytes  int64 // outstanding data of the session
+	memory int64 // transport memory of queue[head:]
+}
+
+// message is one that was sent and not yet proven to have left.
+type message struct {
+	quota   *quota
+	data    int64 // outstanding bytes to give back
+	wire    int64 // bytes on the wire not yet proven
+	memory  int64
+	request bool // counts as an outstanding request
+}
+
+// quota is what one channel has outstanding; the outbox's lock guards it.
+type quota struct {
+	requests int
+	bytes    int64
+}
+
+func newOutbox(limits *Limits, sent func() (uint64, bool)) *outbox {
+	o := &outbox{limits: limits}
+	if sent != nil {
+		if _, ok := sent(); ok {
+			o.sent = func() uint64 { n, _ := sent(); return n }
+			return o
+		}
+	}
+	start := time.Now()
+	o.sent = func() uint64 { return uint64(time.Since(start).Seconds() * assumedRate) }
+	return o
+}
+
+// reserve accepts a request that will hold n bytes, or refuses it.
+func (o *outbox) reserve(q *quota, n int64) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	fits := func() bool {
+		return q.requests < o.limits.HandleRequests &&
+			q.bytes+n <= o.limits.HandleBytes &&
+			o.bytes+n <= o.limits.SessionBytes &&
+			o.memory <= o.limits.SessionBytes
+	}
+	if !fits() {
+		if o.settle(); !fits() {
+			return false
+		}
+	}
+	q.requests++
+	q.bytes += n
+	o.bytes += n
+	return true
+}
+
+// release gives n reserved bytes back; with request also the request itself,
+// for which then no reply was sent.
+func (o *outbox) release(q *quota, n int64, request bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	q.bytes -= n
+	o.bytes -= n
+	if request {
+		q.requests--
+	}
+}
+
+// reply sends the reply of a request. Of its reserved bytes n stay outstanding
+// until it is proven sent, the rest is given back.
+func (o *outbox) reply(conn channels.Conn, q *quota, msg []byte, reserved, n int64) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	q.bytes -= reserved - n
+	o.bytes -= reserved - n
+	return o.send(conn, msg, message{quota: q, data: n, request: true})
+}
+
+// notice sends a message that belongs to no reserved request: a refusal, an
+// answer to an opening message, an announcement.
+func (o *outbox) notice(conn channels.Conn, q *quota, msg []byte) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	flooded := func() bool {
+		return q.requests >= 2*o.limits.HandleRequests || o.memory > 2*o.limits.SessionBytes
+	}
+	if flooded() {
+		if o.settle(); flooded() {
+			return errFlood
+		}
+	}
+	q.requests++
+	return o.send(conn, msg, message{quota: q, request: true})
+}
+
+// event sends msg unless it does not fit the budget, and reports whether it
+// was sent.
+func (o *outbox) event(conn channels.Conn, q *quota, msg []byte) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n := int64(len(msg))
+	fits := func() bool {
+		return q.bytes+n <= o.limits.HandleBytes && o.bytes+n <= o.limits.SessionBytes && o.memory <= o.limits.SessionBytes
+	}
+	if !fits() {
+		if o.settle(); !fits() {
+			return false
+		}
+	}
+	q.bytes += n
+	o.bytes += n
+	return o.send(conn, msg, message{quota: q, data: n}) == nil
+}
+
+// send hands msg to the transport under the lock, so that the queue has the
+// order of the wire.
+func (o *outbox) send(conn channels.Conn, msg []byte, m message) error {
+	if o.head == len(o.queue) {
+		o.last = o.sent()
+	} else if len(o.queue)-o.head >= settleEvery && len(o.queue)%settleEvery == 0 {
+		o.settle()
+	}
+	chunks := int64(len(msg)+chunkData-1) / chunkData
+	m.wire = int64(len(msg)) + chunks*chunkHeaders
+	m.memory = chunks * chunkMemory
+	if err := conn.Send(msg); err != nil {
+		o.proven(m)
+		return err
+	}
+	o.memory += m.memory
+	o.queue = append(o.queue, m)
+	return nil
+}
+
+// settle takes off the queue what the transport's counter proves.
+func (o *outbox) settle() {
+	now := o.sent()
+	credit := int64(now - o.last) // right across a wrap as well
+	o.last = now
+	for o.head < len(o.queue) && credit > 0 {
+		m := &o.queue[o.head]
+		if m.wire > credit {
+			m.wire -= credit
+			break
+		}
+		credit -= m.wire
+		o.memory -= m.memory
+		o.proven(*m)
+		*m = message{}
+		o.head++
+	}
+	if o.head > len(o.queue)/2 {
+		n := copy(o.queue, o.queue[o.head:])
+		clear(o.queue[n:])
+		o.queue, o.head = o.queue[:n], 0
+	}
+}
+
+func (o *outbox) proven(m message) {
+	m.quota.bytes -= m.data
+	o.bytes -= m.data
+	if m.request {
+		m.quota.requests--
+	}
+}

@@ -1,0 +1,267 @@
+package client
+
+import (
+	"fmt"
+	"runtime/debug"
+
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/wire"
+)
+
+// request is one Read, Write or IOControl from its arrival until both its reply
+// was sent and its device has let go of its buffers; the two can come in either
+// order.
+type request struct {
+	pnp.Request
+	c        *ioChannel
+	id       requestID
+	buf      *[]byte // holds In and Out; lent by Session.buffers
+	reserved int64
+
+	// Guarded by c.mu.
+	state     replyState
+	started   bool // given to the device
+	cancelled bool
+}
+
+// replyState says whether a request still gets a reply.
+type replyState uint8
+
+const (
+	waiting   replyState = iota
+	answered             // by its completion or before it
+	abandoned            // its channel has ended
+)
+
+// fill is what sets one kind of request apart from another: it lays In and Out
+// into the request's buffer.
+type fill func(r *request, buf []byte)
+
+// The amount of a request's buffer that serves its data reply beside the data.
+const replyFrame = wire.DataReplyHead + wire.DataReplyTail
+
+func (c *ioChannel) read(msg []byte) error {
+	m, err := wire.DecodeReadRequest(msg)
+	if err != nil {
+		return err
+	}
+	// C-34: longer reads come back short.
+	n := int(min(uint64(m.CbBytesToRead), uint64(c.s.limits.ReplyData)))
+	return c.begin(m.RequestID, pnp.OpRead, n, replyFrame+n, func(r *request, buf []byte) {
+		r.Offset = m.Offset
+		r.Out = buf[wire.DataReplyHead : wire.DataReplyHead+n]
+	})
+}
+
+func (c *ioChannel) write(msg []byte) error {
+	m, err := wire.DecodeWriteRequest(msg)
+	if err != nil {
+		return err
+	}
+	return c.begin(m.RequestID, pnp.OpWrite, len(m.Data), len(m.Data), func(r *request, buf []byte) {
+		r.Offset = m.Offset
+		r.In = buf[:copy(buf, m.Data)]
+	})
+}
+
+func (c *ioChannel) ioControl(msg []byte) error {
+	m, err := wire.DecodeIOControlRequest(msg)
+	if err != nil {
+		return err
+	}
+	if n := len(m.DataOut); n > 0 && uint64(n) != uint64(m.CbOut) { // 3.2.5.2.2.7
+		return c.refuse(m.RequestID, pnp.OpIOControl, pnp.ERROR_INSUFFICIENT_BUFFER)
+	}
+	if uint64(m.CbOut) > uint64(c.s.limits.ReplyData) {
+		return c.refuse(m.RequestID, pnp.OpIOControl, pnp.ERROR_NO_SYSTEM_RESOURCES)
+	}
+	out := int(m.CbOut)
+	size := out + len(m.DataIn)
+	return c.begin(m.RequestID, pnp.OpIOControl, size, replyFrame+size, func(r *request, buf []byte) {
+		r.Code = m.IoCode
+		r.Out = buf[wire.DataReplyHead : wire.DataReplyHead+out]
+		in := buf[replyFrame+out:]
+		r.In = in[:copy(in, m.DataIn)]
+	})
+}
+
+// begin accepts a request that holds n bytes of data and gives it to the
+// device, or refuses it.
+func (c *ioChannel) begin(id requestID, op pnp.Op, n, size int, lay fill) error {
+	c.mu.Lock()
+	h, hr := c.handle, pnp.S_OK
+	switch {
+	case c.gone:
+		hr = pnp.ERROR_DEVICE_NOT_CONNECTED
+	case c.state != open: // C-18
+		hr = pnp.ERROR_INVALID_HANDLE
+	case !c.s.out.reserve(&c.quota, int64(n)): // C-34
+		hr = pnp.ERROR_NO_SYSTEM_RESOURCES
+	}
+	if hr.Failed() {
+		c.mu.Unlock()
+		return c.refuse(id, op, hr)
+	}
+	r := &request{c: c, id: id, buf: c.s.buffers.get(size), reserved: int64(n)}
+	r.Op = op
+	lay(r, *r.buf)
+	r.OnComplete(r.completed)
+	c.s.requests.Add(1)
+	c.pending[id] = r
+	r.started = true
+	c.mu.Unlock()
+
+	if r.try(h) {
+		return nil
+	}
+	c.mu.Lock()
+	r.started = false
+	start := c.workers < handleWorkers
+	if start {
+		c.workers++
+	} else {
+		c.blocking = append(c.blocking, r)
+	}
+	c.mu.Unlock()
+	if start {
+		c.s.workers.run(func() { c.work(h, r) })
+	}
+	return nil
+}
+
+// work lets the device perform r and what waits behind it.
+func (c *ioChannel) work(h pnp.Handle, r *request) {
+	for r != nil {
+		c.mu.Lock()
+		skip := r.state != waiting
+		r.started = true
+		c.mu.Unlock()
+		if skip {
+			r.Complete(pnp.ERROR_OPERATION_ABORTED, 0)
+		} else {
+			r.do(h)
+		}
+
+		c.mu.Lock()
+		r = nil
+		if len(c.blocking) > 0 {
+			r = c.blocking[0]
+			c.blocking[0] = nil
+			c.blocking = c.blocking[1:]
+		} else {
+			c.workers--
+		}
+		c.mu.Unlock()
+	}
+}
+
+// cancel processes a Specific IoCancel Request: 3.2.5.2.2.9.
+func (c *ioChannel) cancel(msg []byte) error {
+	m, err := wire.DecodeIoCancelRequest(msg)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	r, h := c.pending[m.IDToCancel], c.handle
+	if r == nil || r.cancelled { // C-26
+		c.mu.Unlock()
+		return nil
+	}
+	r.cancelled = true
+	if r.started {
+		c.mu.Unlock()
+		r.MarkCancelled()
+		c.s.cancelRequest(h, r)
+		return nil
+	}
+	r.state = answered
+	delete(c.pending, r.id)
+	c.mu.Unlock()
+	r.fail(pnp.ERROR_OPERATION_ABORTED)
+	return nil
+}
+
+func (s *Session) cancelRequest(h pnp.Handle, r *request) {
+	defer s.guard("cancelling a request", func() { r.Complete(pnp.E_UNEXPECTED, 0) })
+	h.Cancel(&r.Request)
+}
+
+func (r *request) try(h pnp.Handle) (accepted bool) {
+	defer r.c.s.guard(r.Op.String(), func() {
+		r.Complete(pnp.E_UNEXPECTED, 0)
+		accepted = true
+	})
+	return h.Try(&r.Request)
+}
+
+func (r *request) do(h pnp.Handle) {
+	defer r.c.s.guard(r.Op.String(), func() { r.Complete(pnp.E_UNEXPECTED, 0) })
+	h.Do(&r.Request)
+}
+
+// completed is what the device's Complete calls: it replies unless that was
+// done, and takes the buffers back.
+func (r *request) completed(_ *pnp.Request, hr pnp.HRESULT, n int) {
+	c, s := r.c, r.c.s
+	c.mu.Lock()
+	state := r.state
+	if state == waiting {
+		r.state = answered
+		delete(c.pending, r.id)
+	}
+	c.mu.Unlock()
+
+	if state == waiting {
+		var small [12]byte
+		msg, data := small[:0], 0
+		if r.Op == pnp.OpWrite {
+			msg = wire.WriteReply{RequestID: r.id, Result: hr, CbBytesWritten: uint32(n)}.Append(msg)
+		} else {
+			msg, data = wire.FinishDataReply(*r.buf, r.id, hr, n), n
+		}
+		c.replied(s.out.reply(c.conn, &c.quota, msg, r.reserved, int64(data)))
+	} else {
+		s.out.release(&c.quota, r.reserved, state == abandoned)
+	}
+	s.buffers.put(r.buf)
+	r.buf, r.In, r.Out = nil, nil, nil
+	s.requests.Add(-1)
+}
+
+// fail answers a request that its device has not completed yet; the buffers
+// stay with the device.
+func (r *request) fail(hr pnp.HRESULT) {
+	c := r.c
+	c.replied(c.s.out.reply(c.conn, &c.quota, errorReply(r.id, r.Op, hr), 0, 0))
+}
+
+// replied takes the outcome of sending a reply outside Receive: the channel has
+// ended, which Closed tells.
+func (c *ioChannel) replied(err error) {
+	if err != nil {
+		c.s.log.Debug("reply: " + err.Error())
+	}
+}
+
+// refuse answers a request that was not accepted.
+func (c *ioChannel) refuse(id requestID, op pnp.Op, hr pnp.HRESULT) error {
+	return c.notice(errorReply(id, op, hr))
+}
+
+// errorReply is a reply without data, in its full shape (C-36).
+func errorReply(id requestID, op pnp.Op, hr pnp.HRESULT) []byte {
+	if op == pnp.OpWrite {
+		return wire.WriteReply{RequestID: id, Result: hr}.Append(nil)
+	}
+	return wire.DataReply{RequestID: id, Result: hr}.Append(nil)
+}
+
+// guard, deferred, keeps a panic of a device from ending the process.
+func (s *Session) guard(what string, after func()) {
+	if p := recover(); p != nil {
+		s.log.Error(fmt.Sprintf("panic while %s: %v\n%s", what, p, debug.Stack()))
+		if after != nil {
+			after()
+		}
+	}
+}

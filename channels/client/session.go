@@ -1,0 +1,270 @@
+// Package client is the client role of both sub-protocols: the side that has
+// the devices ([MS-RDPEPNP] 3.2). A Session announces devices on PNPDR and
+// serves the handles that the server opens, one FileRedirectorChannel each.
+//
+// # Concurrency
+//
+// All methods of a Session may be called from any goroutine. Receive runs on
+// the transport's thread and never blocks: a request that its device can answer
+// at once is answered there, any other is completed by the device or by a
+// worker goroutine. Locks are taken in the order Session.mu, ioChannel.mu,
+// outbox.mu; no device is called while one is held.
+//
+// # Shutting down
+//
+// Each channel ends with its Receiver's Closed: its handle is closed, which
+// makes every pending request complete; what completes from then on is dropped.
+// Session.Close then ends channels that are left, silences and closes the
+// devices and waits for the worker goroutines.
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"freerdp-pnpdr/channels"
+	"freerdp-pnpdr/pnp"
+)
+
+// Config is what a Session is made from. The zero value of each field is a
+// sensible default.
+type Config struct {
+	Limits Limits // zero: DefaultLimits
+	Log    *slog.Logger
+
+	// Sent returns the number of bytes that the transport has sent on all
+	// its channels, a counter that may wrap, and whether it is known. It is
+	// called from any goroutine. Without it the rate at which the transport
+	// sends is assumed.
+	Sent func() (uint64, bool)
+}
+
+// Errors of Add and Accept.
+var (
+	ErrSecondPNPDR = errors.New("a PNPDR channel is open already (2.1: one active instance)")
+	ErrTooMany     = errors.New("a limit of this session is reached")
+	ErrEnded       = errors.New("the session has ended")
+)
+
+// Session is the client end of one RDP session's device redirection.
+type Session struct {
+	limits  Limits
+	log     *slog.Logger
+	out     *outbox
+	buffers buffers
+	workers workers
+
+	requests atomic.Int64 // accepted and not yet completed by their device
+	handles  atomic.Int64 // open or being opened
+
+	mu       sync.Mutex
+	closed   bool
+	lastID   uint32
+	devices  map[uint32]*device
+	info     *infoChannel
+	channels map[*ioChannel]struct{}
+}
+
+// device is a pnp.Device while it is redirected.
+type device struct {
+	pnp.Device
+	id uint32
+	// announced on any PNPDR channel so far: only then has the server the
+	// id from us.
+	announced bool
+	// channels that open or have opened it; Session.mu guards it.
+	channels map[*ioChannel]struct{}
+}
+
+func (d *device) name() string {
+	if n := d.Description().Name; n != "" {
+		return n
+	}
+	return fmt.Sprintf("device %d", d.id)
+}
+
+// NewSession makes a session without devices or channels.
+func NewSession(cfg Config) *Session {
+	if cfg.Limits == (Limits{}) {
+		cfg.Limits = DefaultLimits()
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	s := &Session{
+		limits:   cfg.Limits,
+		log:      cfg.Log,
+		workers:  workers{max: sessionWorkers},
+		devices:  make(map[uint32]*device),
+		channels: make(map[*ioChannel]struct{}),
+	}
+	s.out = newOutbox(&s.limits, cfg.Sent)
+	return s
+}
+
+// Add makes d part of the session and announces it at once if the server is
+// ready for it. The id is not given to another device while the session lasts
+// (C-07). The session owns d from then on: a d that is an io.Closer is closed
+// when it is removed or the session ends.
+func (s *Session) Add(d pnp.Device) (id uint32, err error) {
+	s.mu.Lock()
+	switch {
+	case s.closed:
+		err = ErrEnded
+	case len(s.devices) >= s.limits.Devices || s.lastID == ^uint32(0):
+		err = ErrTooMany
+	}
+	if err != nil {
+		s.mu.Unlock()
+		return 0, err
+	}
+	s.lastID++
+	dev := &device{Device: d, id: s.lastID, channels: make(map[*ioChannel]struct{})}
+	s.devices[dev.id] = dev
+	s.mu.Unlock()
+
+	if src, ok := d.(pnp.EventSource); ok {
+		src.Notify(func(e pnp.Event) { s.raise(dev, e) })
+	}
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.info != nil {
+		s.info.announce()
+	}
+	return dev.id, nil
+}
+
+// Remove takes a device out of the session: the server is told if it knew of
+// it, and pending and later requests on its handles fail with
+// ERROR_DEVICE_NOT_CONNECTED (C-32). An unknown id is ignored.
+func (s *Session) Remove(id uint32) {
+	s.mu.Lock()
+	dev := s.devices[id]
+	if dev == nil {
+		s.mu.Unlock()
+		return
+	}
+	delete(s.devices, id)
+	open := slices.Collect(maps.Keys(dev.channels))
+	if s.info != nil {
+		s.info.retract(id)
+	}
+	s.mu.Unlock()
+
+	for _, c := range open {
+		c.deviceGone()
+	}
+	s.retire(dev)
+}
+
+// retire silences and closes a device that is in no list any more.
+func (s *Session) retire(dev *device) {
+	defer s.guard("closing a device", nil)
+	if src, ok := dev.Device.(pnp.EventSource); ok {
+		src.Notify(nil)
+	}
+	if c, ok := dev.Device.(io.Closer); ok {
+		c.Close()
+	}
+}
+
+// Accept takes a channel that the server opens. An error refuses it.
+func (s *Session) Accept(name string, conn channels.Conn) (channels.Receiver, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, ErrEnded
+	}
+	switch name {
+	case channels.PNPDR:
+		if s.info != nil {
+			return nil, ErrSecondPNPDR
+		}
+		s.info = &infoChannel{s: s, conn: conn, announced: make(map[uint32]bool)}
+		return s.info, nil
+	case channels.FileRedirectorChannel:
+		// A channel may wait for its CreateFile beside as many handles as
+		// are allowed, but not without end.
+		if len(s.channels) >= 2*s.limits.Handles {
+			return nil, ErrTooMany
+		}
+		c := &ioChannel{s: s, conn: conn, pending: make(map[requestID]*request)}
+		s.channels[c] = struct{}{}
+		return c, nil
+	}
+	return nil, fmt.Errorf("channel %q is none of [MS-RDPEPNP]", name)
+}
+
+// raise sends a custom event on every open handle of dev (C-31).
+func (s *Session) raise(dev *device, e pnp.Event) {
+	if len(e.Data) > s.limits.EventData {
+		s.log.Warn(fmt.Sprintf("%s raised an event of %d bytes, more than the limit of %d: dropped", dev.name(), len(e.Data), s.limits.EventData))
+		return
+	}
+	s.mu.Lock()
+	open := slices.Collect(maps.Keys(dev.channels))
+	s.mu.Unlock()
+	for _, c := range open {
+		c.event(e)
+	}
+}
+
+// Close ends the session and everything in it, and waits until every worker has
+// left or ctx is done; a worker can be stuck in a device that hangs.
+func (s *Session) Close(ctx context.Context) error {
+	s.mu.Lock()
+	s.closed = true
+	open := slices.Collect(maps.Keys(s.channels))
+	devices := slices.Collect(maps.Values(s.devices))
+	clear(s.devices)
+	s.mu.Unlock()
+
+	for _, c := range open {
+		c.Closed()
+	}
+	for _, d := range devices {
+		s.retire(d)
+	}
+
+	done := make(chan struct{})
+	go func() {
+		s.workers.idle.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Counts are what a session holds; all are zero when it has ended well.
+type Counts struct {
+	Channels, Handles, Requests, Buffers, Workers int
+}
+
+// Counts returns what the session holds now.
+func (s *Session) Counts() Counts {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := len(s.channels)
+	if s.info != nil {
+		n++
+	}
+	return Counts{
+		Channels: n,
+		Handles:  int(s.handles.Load()),
+		Requests: int(s.requests.Load()),
+		Buffers:  int(s.buffers.lent.Load()),
+		Workers:  s.workers.live(),
+	}
+}
