@@ -1,0 +1,117 @@
+package spectest
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"testing"
+
+	"freerdp-pnpdr/pnp/wire"
+)
+
+// decoder turns any of the example messages into its fields.
+type decoder func(msg []byte) (message, error)
+
+// as makes a decoder of a message type's own.
+func as[M message](decode func([]byte) (M, error)) decoder {
+	return func(msg []byte) (message, error) { return decode(msg) }
+}
+
+// exampleFields are the fields that section 4 lists for each example.
+var exampleFields = []struct {
+	section string
+	decode  decoder
+	fields  message
+}{
+	{"4.1(1)", as(wire.DecodeVersion), wire.Version{MajorVersion: 1, MinorVersion: 6, Capabilities: 1}},
+	{"4.1(2)", as(wire.DecodeVersion), wire.Version{MajorVersion: 1, MinorVersion: 6, Capabilities: 1}},
+	{"4.1(3)", as(wire.DecodeAuthenticatedClient), wire.AuthenticatedClient{}},
+	{"4.2(1)", as(wire.DecodeDeviceAddition), wire.DeviceAddition{
+		DeviceCount: 1,
+		DeviceDescriptions: wire.DeviceDescription{
+			ClientDeviceID: 4,
+			InterfaceGUIDArray: []byte{0x46, 0x9c, 0x4a, 0x2b, 0x8d, 0x65, 0xf2, 0x4a,
+				0xa9, 0x1d, 0x1e, 0x69, 0x18, 0x61, 0x70, 0x6c},
+			HardwareID:        wire.AppendMultisz(nil, []string{`WUDF\LB`}),
+			DeviceDescription: wire.AppendUTF16(nil, "Ts Fake Device"),
+			CustomFlag:        2,
+		}.Append(nil),
+	}},
+	{"4.2(2)", as(wire.DecodeDeviceRemoval), wire.DeviceRemoval{ClientDeviceID: 4}},
+	{"4.3(1)", as(wire.DecodeCapabilitiesRequest), wire.CapabilitiesRequest{Version: 6}},
+	{"4.3(2)", as(wire.DecodeCapabilitiesReply), wire.CapabilitiesReply{Version: 6}},
+	{"4.4(1)", as(wire.DecodeCreateFileRequest), wire.CreateFileRequest{DeviceID: 4, DwDesiredAccess: 0xc0000000,
+		DwShareMode: 3, DwCreationDisposition: 3, DwFlagsAndAttributes: 0x40000080}},
+	{"4.4(2)", as(wire.DecodeCreateFileReply), wire.CreateFileReply{}},
+	{"4.4(3)", as(wire.DecodeReadRequest), wire.ReadRequest{CbBytesToRead: 8, Offset: 0x70000001_ffffffff}},
+	{"4.4(4)", as(wire.DecodeReadReply), wire.DataReply{Data: []byte{0x2d, 0, 0, 0, 0x20, 0x72, 0, 0}}},
+	{"4.4(5)", as(wire.DecodeWriteRequest), wire.WriteRequest{Offset: 1, Data: []byte{1, 0, 0, 0, 0x2d, 0, 0, 0}}},
+	{"4.4(6)", as(wire.DecodeWriteReply), wire.WriteReply{CbBytesWritten: 8}},
+	{"4.4(7)", as(wire.DecodeIOControlRequest), wire.IOControlRequest{IoCode: 0x222440, CbOut: 8,
+		DataIn: []byte{2, 0, 0, 0, 0x2d, 0, 0, 0, 0x20, 0x72, 0, 0, 0x6c, 0x59, 0, 0}}},
+	{"4.4(8)", as(wire.DecodeIOControlReply), wire.DataReply{Data: []byte{0x2d, 0, 0, 0, 0x20, 0x72, 0, 0}}},
+	{"4.4(9)", as(wire.DecodeIoCancelRequest), wire.IoCancelRequest{RequestID: 0xffffff}},
+	{"4.4(10)", as(wire.DecodeCustomEvent), wire.CustomEvent{
+		CustomEventGUID: [16]byte{0x11, 0x11, 0x11, 0x11, 0x80, 0x80, 0x5f, 0x42, 0x92, 0x2a, 0xda, 0xbf, 0x3d, 0xe3, 0xf6, 0x9a},
+		Data:            []byte{0x20, 0x4c, 0x0f, 0, 0xc4, 0, 0x0f, 0}}},
+}
+
+// examplePadding are the positions of padding bytes that the examples fill with
+// something else than we do.
+var examplePadding = map[string]int{
+	"4.4(5)": 28, // UnusedByte 0x20
+	"4.4(9)": 3,  // UnusedBits 0xff
+}
+
+func init() {
+	add("W-39", "examples", func(t *testing.T) {
+		rows := readCSV(t, "testdata/examples.csv")
+		if len(rows) != 17 || len(exampleFields) != 17 {
+			t.Fatalf("%d examples, fields of %d", len(rows), len(exampleFields))
+		}
+		for i, row := range rows {
+			section, name, direction, bytesText := row[0], row[1], row[3], row[4]
+			t.Run(section+name, func(t *testing.T) {
+				want := exampleFields[i]
+				if want.section != section {
+					t.Fatalf("the fields are those of %s", want.section)
+				}
+				msg := unhex(t, row[5])
+				if strconv.Itoa(len(msg)) != bytesText {
+					t.Fatalf("%d bytes, not %s", len(msg), bytesText)
+				}
+				got, err := want.decode(msg)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if g, w := fmt.Sprintf("%+v", got), fmt.Sprintf("%+v", want.fields); g != w {
+					t.Errorf("fields %s\nnot    %s", g, w)
+				}
+				if err := decodeHeader(row[2], direction, msg); err != nil {
+					t.Errorf("its header: %v", err)
+				}
+				if at, ok := examplePadding[section]; ok {
+					msg[at] = 0
+				}
+				if again := want.fields.Append(nil); !bytes.Equal(again, msg) {
+					t.Errorf("encodes to %x\nnot        %x", again, msg)
+				}
+			})
+		}
+	})
+}
+
+// decodeHeader decodes no more than the header of a message.
+func decodeHeader(channel, direction string, msg []byte) error {
+	from := map[string]wire.Direction{"s2c": wire.ServerToClient, "c2s": wire.ClientToServer}[direction]
+	var err error
+	switch {
+	case channel == "PNPDR":
+		_, err = wire.DecodeInfoHeader(msg, from)
+	case from == wire.ServerToClient:
+		_, err = wire.DecodeServerHeader(msg)
+	default:
+		_, err = wire.DecodeClientHeader(msg)
+	}
+	return err
+}
