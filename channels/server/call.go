@@ -1,0 +1,259 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/wire"
+)
+
+// call is one outstanding request. Until it is complete its out is the
+// receiver's to write to; its caller does nothing but wait for done.
+type call struct {
+	op    wire.FunctionID
+	id    wire.RequestID
+	out   []byte // where the data of the reply goes
+	limit int    // the count that the reply must not exceed
+	msg   []byte // the request; kept for its memory
+
+	result  pnp.HRESULT
+	n       int
+	err     error // instead of a result
+	version uint16
+
+	done chan struct{} // gets one value when the call is complete
+}
+
+// keepMessage is the size up to which the memory of a message is used again.
+const keepMessage = 128 << 10
+
+// maxTransfer bounds one request, so that every count and the size of every
+// message fits its field.
+const maxTransfer = 1 << 30
+
+// ReadAt reads up to len(p) bytes at offset off, which devices without a
+// position ignore. It returns what one Read Reply brought: n may be less than
+// len(p) without an error, and more than 0 with one (ERROR_MORE_DATA).
+//
+// If ctx ends, the client is asked to cancel the request. ReadAt returns when
+// the reply comes all the same, or when the handle ends; until then the client
+// may yet fill p. The result is then success if the request succeeded, else an
+// error that wraps ctx.Err() and the client's result.
+func (h *Handle) ReadAt(ctx context.Context, p []byte, off uint64) (n int, err error) {
+	if err := checkSize(len(p)); err != nil {
+		return 0, err
+	}
+	c, err := h.begin(ctx, wire.READ_REQUEST, p, len(p))
+	if err != nil {
+		return 0, err
+	}
+	c.msg = wire.ReadRequest{RequestID: c.id, CbBytesToRead: uint32(len(p)), Offset: off}.Append(c.msg)
+	return h.perform(ctx, c)
+}
+
+// WriteAt writes p at offset off and returns how many bytes the device took,
+// which may be less than len(p) without an error. See ReadAt for ctx.
+func (h *Handle) WriteAt(ctx context.Context, p []byte, off uint64) (n int, err error) {
+	if err := checkSize(len(p)); err != nil {
+		return 0, err
+	}
+	c, err := h.begin(ctx, wire.WRITE_REQUEST, nil, len(p))
+	if err != nil {
+		return 0, err
+	}
+	c.msg = slices.Grow(c.msg, wire.WriteRequestSize+len(p))
+	c.msg = wire.WriteRequest{RequestID: c.id, Offset: off, Data: p}.Append(c.msg)
+	return h.perform(ctx, c)
+}
+
+// IOControl sends the control code with the input in, and returns how many
+// bytes of output are in out. As with ReadAt they may come with an error. See
+// there for ctx.
+func (h *Handle) IOControl(ctx context.Context, code uint32, in, out []byte) (n int, err error) {
+	if err := checkSize(len(in), len(out)); err != nil {
+		return 0, err
+	}
+	c, err := h.begin(ctx, wire.IOCONTROL_REQUEST, out, len(out))
+	if err != nil {
+		return 0, err
+	}
+	m := wire.IOControlRequest{RequestID: c.id, IoCode: code, CbOut: uint32(len(out)), DataIn: in}
+	if h.opt.DataOut {
+		m.DataOut = out
+	}
+	c.msg = slices.Grow(c.msg, wire.IOControlRequestSize+len(m.DataIn)+len(m.DataOut))
+	c.msg = m.Append(c.msg)
+	return h.perform(ctx, c)
+}
+
+func checkSize(sizes ...int) error {
+	for _, n := range sizes {
+		if n > maxTransfer {
+			return fmt.Errorf("%d bytes in one request: %w", n, pnp.ERROR_INVALID_PARAMETER)
+		}
+	}
+	return nil
+}
+
+// begin puts a new request on the list of the outstanding. The caller appends
+// the message to c.msg and sends it.
+func (h *Handle) begin(ctx context.Context, op wire.FunctionID, out []byte, limit int) (*call, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.err != nil {
+		return nil, h.err
+	}
+	if len(h.calls) >= h.s.cfg.Limits.Requests {
+		return nil, fmt.Errorf("%d requests are outstanding: %w", len(h.calls), pnp.ERROR_NO_SYSTEM_RESOURCES)
+	}
+	c := h.s.calls.Get().(*call)
+	c.op, c.out, c.limit = op, out, limit
+	c.id = h.takeID()
+	h.calls[c.id] = c
+	return c, nil
+}
+
+// putCall ends the life of a call that is complete.
+func (s *Session) putCall(c *call) {
+	msg := c.msg[:0]
+	if cap(msg) > keepMessage {
+		msg = nil
+	}
+	*c = call{msg: msg, done: c.done}
+	s.calls.Put(c)
+}
+
+// send sends the request. After an error the call is over.
+func (h *Handle) send(c *call) error {
+	err := h.conn.Send(c.msg)
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("sending %v: %w", c.op, err)
+	if !h.withdraw(c) {
+		// The channel has ended, and end has the call.
+		<-c.done
+		err = c.err
+	}
+	h.s.putCall(c)
+	return err
+}
+
+// withdraw takes c off the list and reports whether it was there.
+func (h *Handle) withdraw(c *call) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.calls[c.id] != c {
+		return false
+	}
+	delete(h.calls, c.id)
+	return true
+}
+
+// outstanding reports whether c waits for its reply.
+func (h *Handle) outstanding(c *call) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.calls[c.id] == c
+}
+
+// perform sends an I/O request and waits until it is complete.
+func (h *Handle) perform(ctx context.Context, c *call) (int, error) {
+	if err := h.send(c); err != nil {
+		return 0, err
+	}
+	var cancelled error
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+		cancelled = ctx.Err()
+		h.cancel(c)
+		// 3.3.5.2.2.9: the request is complete when its reply has come.
+		<-c.done
+	}
+	n, err := c.outcome()
+	h.s.putCall(c)
+	if err != nil && cancelled != nil {
+		err = fmt.Errorf("%w: %w", cancelled, err)
+	}
+	return n, err
+}
+
+// cancel sends the one IoCancel that there is for c (3.3.5.2.2.9).
+func (h *Handle) cancel(c *call) {
+	if !h.outstanding(c) {
+		return
+	}
+	m := wire.IoCancelRequest{RequestID: wire.CancelID, IDToCancel: c.id}
+	if err := h.conn.Send(m.Append(nil)); err != nil {
+		h.s.log.Debug("IoCancel was not sent", "device", h.device.id, "request", c.id, "error", err)
+	}
+}
+
+// outcome returns what the caller gets of a complete call.
+func (c *call) outcome() (int, error) {
+	if c.err != nil {
+		return 0, c.err
+	}
+	return c.n, c.result.Err()
+}
+
+// fail completes the call with err instead of a result.
+func (c *call) fail(err error) {
+	c.err = err
+	c.done <- struct{}{}
+}
+
+// decode takes over what the reply msg says, according to what was asked. An
+// error means that the reply breaks the protocol.
+func (c *call) decode(msg []byte) error {
+	switch c.op {
+	case wire.CAPABILITIES_REQUEST:
+		m, err := wire.DecodeCapabilitiesReply(msg)
+		c.version = m.Version
+		return err
+	case wire.CREATE_FILE_REQUEST:
+		m, err := wire.DecodeCreateFileReply(msg)
+		c.result = m.Result
+		return err
+	case wire.WRITE_REQUEST:
+		m, err := wire.DecodeWriteReply(msg)
+		if err != nil {
+			return err
+		}
+		if uint64(m.CbBytesWritten) > uint64(c.limit) {
+			return tooMuch("3.3.5.2.2.6", "Write Reply", "cbBytesWritten", uint64(m.CbBytesWritten), c.limit)
+		}
+		c.result, c.n = m.Result, int(m.CbBytesWritten)
+		return nil
+	case wire.READ_REQUEST:
+		m, err := wire.DecodeReadReply(msg)
+		if err == nil && len(m.Data) > c.limit {
+			err = tooMuch("2.2.2.3.4", "Read Reply", "cbBytesRead", uint64(len(m.Data)), c.limit)
+		}
+		return c.data(m, err)
+	default:
+		m, err := wire.DecodeIOControlReply(msg)
+		if err == nil && len(m.Data) > c.limit {
+			err = tooMuch("3.3.5.2.2.8", "IOControl Reply", "cbBytesReadReturned", uint64(len(m.Data)), c.limit)
+		}
+		return c.data(m, err)
+	}
+}
+
+func (c *call) data(m wire.DataReply, err error) error {
+	if err != nil {
+		return err
+	}
+	c.result, c.n = m.Result, copy(c.out, m.Data)
+	return nil
+}
+
+func tooMuch(section, message, field string, got uint64, asked int) error {
+	return &wire.Error{Section: section, Message: message, Problem: fmt.Sprintf("%s %d, %d were asked for", field, got, asked)}
+}

@@ -1,0 +1,218 @@
+package server
+
+import (
+	"container/list"
+	"context"
+	"fmt"
+	"slices"
+
+	"freerdp-pnpdr/channels"
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/wire"
+)
+
+// Device is a device of the client's, for as long as the client redirects it.
+type Device struct {
+	s    *Session
+	id   uint32
+	size int
+	desc *pnp.Description
+	gone chan struct{}
+
+	// queued is the device's addition while it waits in s.pending.
+	queued *list.Element
+}
+
+// ID returns the ClientDeviceID.
+func (d *Device) ID() uint32 { return d.id }
+
+// Description returns what the client said of the device. It belongs to the
+// session and is not to be changed.
+func (d *Device) Description() *pnp.Description { return d.desc }
+
+// Gone is closed when the client has removed the device or the session was
+// closed. Handles of the device stay open until they are closed, but their
+// requests can be expected to fail.
+func (d *Device) Gone() <-chan struct{} { return d.gone }
+
+func (d *Device) isGone() bool {
+	select {
+	case <-d.gone:
+		return true
+	default:
+		return false
+	}
+}
+
+// Devices returns the devices known, in the order in which they came.
+func (s *Session) Devices() []*Device {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.order)
+}
+
+// WaitDevice returns the first device for which match is true (any, if match is
+// nil), as soon as there is one. It fails with ctx, or with ErrClosed if
+// the session or PNPDR has ended, so that none can come.
+func (s *Session) WaitDevice(ctx context.Context, match func(*Device) bool) (*Device, error) {
+	for {
+		s.mu.Lock()
+		devices, changed := slices.Clone(s.order), s.changed
+		over := s.closed || s.info != nil && s.info.ended
+		s.mu.Unlock()
+		for _, d := range devices {
+			if match == nil || match(d) {
+				return d, nil
+			}
+		}
+		if over {
+			return nil, fmt.Errorf("waiting for a device: %w", channels.ErrClosed)
+		}
+		select {
+		case <-changed:
+		case <-s.ctx.Done():
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// announce wakes every WaitDevice. The caller holds s.mu.
+func (s *Session) announce() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// DeviceEvent says that a device has come or gone.
+type DeviceEvent struct {
+	Device  *Device
+	Removed bool
+}
+
+// notifyAdded queues the news of d. The caller holds s.mu.
+//
+// The queue is bounded without losing anything: it has at most one addition for
+// each device known now (notifyRemoved takes back the others) and one removal
+// for each that was known when the callback that is now running began.
+func (s *Session) notifyAdded(d *Device) {
+	if s.cfg.OnDevice == nil {
+		return
+	}
+	d.queued = s.pending.PushBack(DeviceEvent{Device: d})
+	s.notify()
+}
+
+// notifyRemoved queues the news that d has gone, or takes back that it came.
+// The caller holds s.mu.
+func (s *Session) notifyRemoved(d *Device) {
+	switch {
+	case s.cfg.OnDevice == nil:
+	case d.queued != nil:
+		s.pending.Remove(d.queued)
+		d.queued = nil
+	default:
+		s.pending.PushBack(DeviceEvent{Device: d, Removed: true})
+		s.notify()
+	}
+}
+
+// notify starts the goroutine that makes the callbacks, unless it is running.
+// The caller holds s.mu.
+func (s *Session) notify() {
+	if !s.notifying {
+		s.notifying = true
+		go s.makeCallbacks()
+	}
+}
+
+func (s *Session) makeCallbacks() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// Close empties the queue, and nothing is added from then on.
+	for s.pending.Len() > 0 {
+		ev := s.pending.Remove(s.pending.Front()).(DeviceEvent)
+		ev.Device.queued = nil
+		s.mu.Unlock()
+		s.callOnDevice(ev)
+		s.mu.Lock()
+	}
+	s.notifying = false
+}
+
+func (s *Session) callOnDevice(ev DeviceEvent) {
+	defer s.recovered("OnDevice")
+	s.cfg.OnDevice(ev)
+}
+
+// OpenOptions are the parameters of Device.Open.
+type OpenOptions struct {
+	// Access, Share, Disposition and Flags are those of CreateFile
+	// (2.2.2.3.1). If all are zero, what Windows sends is sent: 0xC0000000,
+	// 3, OPEN_EXISTING, 0x40000080. A Disposition of 0, which Windows does
+	// not know, is OPEN_EXISTING in any case.
+	Access      uint32
+	Share       uint32
+	Disposition uint32
+	Flags       uint32
+
+	// Version is the version of the Device I/O Subprotocol to announce; 0 is
+	// 6, below 6 there are no custom events.
+	Version uint16
+
+	// DataOut sends the contents of the output buffer along with each
+	// IOControl (DataOut, 2.2.2.3.7), for devices that take more input from
+	// it. Windows and the default do not.
+	DataOut bool
+}
+
+// The flags that Windows sends (example 4.4 (1)).
+const (
+	fileAttributeNormal = 0x00000080
+	fileFlagOverlapped  = 0x40000000
+)
+
+func (o *OpenOptions) setDefaults() {
+	if o.Access == 0 && o.Share == 0 && o.Disposition == 0 && o.Flags == 0 {
+		o.Access = pnp.GENERIC_READ | pnp.GENERIC_WRITE
+		o.Share = pnp.FILE_SHARE_READ | pnp.FILE_SHARE_WRITE
+		o.Flags = fileAttributeNormal | fileFlagOverlapped
+	}
+	if o.Disposition == 0 {
+		o.Disposition = pnp.OPEN_EXISTING
+	}
+	if o.Version == 0 {
+		o.Version = wire.VersionWithCustomEvents
+	}
+}
+
+// Open opens a handle of the device on a FileRedirectorChannel of its own. The
+// caller closes it. A device that has gone fails with
+// ERROR_DEVICE_NOT_CONNECTED.
+//
+// CreateFile cannot be cancelled: if ctx ends, the channel is closed.
+func (d *Device) Open(ctx context.Context, opt OpenOptions) (*Handle, error) {
+	opt.setDefaults()
+	h, err := d.open(ctx, opt)
+	if err != nil {
+		return nil, fmt.Errorf("opening device %d: %w", d.id, err)
+	}
+	return h, nil
+}
+
+func (d *Device) open(ctx context.Context, opt OpenOptions) (*Handle, error) {
+	if d.isGone() {
+		return nil, pnp.ERROR_DEVICE_NOT_CONNECTED
+	}
+	h := newHandle(d, opt)
+	if err := d.s.openChannel(ctx, channels.FileRedirectorChannel, h.attach); err != nil {
+		return nil, err
+	}
+	if d.s.ctx.Err() != nil {
+		h.end(errSessionClosed)
+	}
+	if err := h.create(ctx); err != nil {
+		h.end(fmt.Errorf("%w: %w", channels.ErrClosed, err))
+		return nil, err
+	}
+	return h, nil
+}

@@ -1,0 +1,168 @@
+package server
+
+import (
+	"bytes"
+	"sync"
+
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/wire"
+)
+
+// CustomEvent is a custom event and the handle that it came on. Its Data is
+// shared among all who get the event and not to be changed.
+type CustomEvent struct {
+	Handle *Handle
+	pnp.Event
+}
+
+// Events returns the custom events that come on this handle. The channel is
+// the same at each call, has room for Limits.Events and is closed when the
+// handle has ended. An event for which there is no room is dropped.
+func (h *Handle) Events() <-chan pnp.Event { return h.events.channel() }
+
+// RegisterEvent returns the custom events with the given GUID of all handles
+// of the session. The channel has room for Limits.Events; an event for which
+// there is none is dropped. It is closed by cancel, which may be called more
+// than once, and by Close.
+func (s *Session) RegisterEvent(guid pnp.GUID) (events <-chan CustomEvent, cancel func()) {
+	q := newEventQueue[CustomEvent](&s.cfg)
+	s.events.add(guid, &q)
+	return q.channel(), func() { s.events.remove(guid, &q) }
+}
+
+// customEvent processes Client Device Custom Event (3.3.5.2.2.10).
+func (h *Handle) customEvent(msg []byte) error {
+	h.mu.Lock()
+	version := min(h.version, h.opt.Version)
+	h.mu.Unlock()
+	if version < wire.VersionWithCustomEvents {
+		// Also before Capabilities Reply, when there is no version yet.
+		h.late.log(h.s.log, "a custom event is ignored: it needs version 6 on both sides", "device", h.device.id, "version", version)
+		return nil
+	}
+	m, err := wire.DecodeCustomEvent(msg)
+	if err != nil {
+		return err
+	}
+
+	ev := CustomEvent{h, pnp.Event{GUID: m.CustomEventGUID}}
+	dropped := len(m.Data) > h.s.cfg.Limits.EventBytes
+	if !dropped {
+		ev.Data = bytes.Clone(m.Data)
+		dropped = !h.events.put(ev.Event)
+		dropped = !h.s.events.put(ev) || dropped
+	}
+	if dropped {
+		h.events.dropped.log(h.s.log, "a custom event is dropped: it is too long or not read in time",
+			"device", h.device.id, "event", ev.GUID, "size", len(m.Data))
+	}
+	return nil
+}
+
+// eventQueue is a channel of limited room, made when it is first needed.
+type eventQueue[T any] struct {
+	cfg     *Config
+	dropped quiet
+
+	mu     sync.Mutex
+	ch     chan T
+	closed bool
+}
+
+func newEventQueue[T any](cfg *Config) eventQueue[T] { return eventQueue[T]{cfg: cfg} }
+
+func (q *eventQueue[T]) channel() <-chan T {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.make()
+}
+
+func (q *eventQueue[T]) make() chan T {
+	if q.ch == nil {
+		q.ch = make(chan T, q.cfg.Limits.Events)
+		if q.closed {
+			close(q.ch)
+		}
+	}
+	return q.ch
+}
+
+// put reports whether there was room for ev.
+func (q *eventQueue[T]) put(ev T) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return true
+	}
+	select {
+	case q.make() <- ev:
+		return true
+	default:
+		return false
+	}
+}
+
+func (q *eventQueue[T]) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.closed && q.ch != nil {
+		close(q.ch)
+	}
+	q.closed = true
+}
+
+// registrations are the applications that registered for custom events.
+type registrations struct {
+	mu     sync.Mutex
+	closed bool
+	byGUID map[pnp.GUID]map[*eventQueue[CustomEvent]]struct{}
+}
+
+func (r *registrations) add(guid pnp.GUID, q *eventQueue[CustomEvent]) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		q.close()
+		return
+	}
+	if r.byGUID == nil {
+		r.byGUID = make(map[pnp.GUID]map[*eventQueue[CustomEvent]]struct{})
+	}
+	if r.byGUID[guid] == nil {
+		r.byGUID[guid] = make(map[*eventQueue[CustomEvent]]struct{})
+	}
+	r.byGUID[guid][q] = struct{}{}
+}
+
+func (r *registrations) remove(guid pnp.GUID, q *eventQueue[CustomEvent]) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.byGUID[guid], q)
+	if len(r.byGUID[guid]) == 0 {
+		delete(r.byGUID, guid)
+	}
+	q.close()
+}
+
+// put reports whether every registered application had room for ev.
+func (r *registrations) put(ev CustomEvent) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := true
+	for q := range r.byGUID[ev.GUID] {
+		all = q.put(ev) && all
+	}
+	return all
+}
+
+func (r *registrations) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+	for _, queues := range r.byGUID {
+		for q := range queues {
+			q.close()
+		}
+	}
+	r.byGUID = nil
+}

@@ -1,0 +1,238 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"freerdp-pnpdr/channels"
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/wire"
+)
+
+// Handle is one open of a device, and the receiver of its
+// FileRedirectorChannel (3.3.5.2). It lives as long as the channel: until Close,
+// or until the client or a protocol error ends it.
+type Handle struct {
+	s      *Session
+	device *Device
+	opt    OpenOptions
+	done   chan struct{}
+	events eventQueue[pnp.Event]
+	late   quiet
+
+	mu      sync.Mutex
+	conn    channels.ServerConn
+	release func()
+	err     error // why the handle has ended
+	version uint16
+	calls   map[wire.RequestID]*call // the outstanding requests list (3.1.1)
+	nextID  wire.RequestID
+}
+
+const (
+	// maxRequests is how many ids there are.
+	maxRequests = int(wire.CancelID)
+	// firstID lets the ids of every longer-lived handle pass the end of
+	// their range soon, so that nobody comes to depend on its being far.
+	firstID = wire.CancelID - 0xFF
+)
+
+func newHandle(d *Device, opt OpenOptions) *Handle {
+	return &Handle{
+		s:      d.s,
+		device: d,
+		opt:    opt,
+		done:   make(chan struct{}),
+		calls:  make(map[wire.RequestID]*call),
+		nextID: firstID,
+		events: newEventQueue[pnp.Event](&d.s.cfg),
+	}
+}
+
+// attach is called by the transport once the channel is open.
+func (h *Handle) attach(conn channels.ServerConn, release func()) channels.Receiver {
+	h.mu.Lock()
+	h.conn, h.release = conn, release
+	h.mu.Unlock()
+	h.s.mu.Lock()
+	h.s.handles[h] = struct{}{}
+	h.s.mu.Unlock()
+	return h
+}
+
+// create exchanges versions and opens the file.
+func (h *Handle) create(ctx context.Context) error {
+	// 3.3.5.2.1.1: the first message on the channel; nothing but its reply
+	// is processed (3.3.5.2.1.2), as nothing else is outstanding.
+	c, err := h.begin(ctx, wire.CAPABILITIES_REQUEST, nil, 0)
+	if err != nil {
+		return err
+	}
+	c.msg = wire.CapabilitiesRequest{RequestID: c.id, Version: h.opt.Version}.Append(c.msg)
+	if err := h.initialize(ctx, c); err != nil {
+		return err
+	}
+
+	// 3.3.5.2.2.1. The device may have gone meanwhile, and with it the id.
+	if h.device.isGone() {
+		return pnp.ERROR_DEVICE_NOT_CONNECTED
+	}
+	c, err = h.begin(ctx, wire.CREATE_FILE_REQUEST, nil, 0)
+	if err != nil {
+		return err
+	}
+	c.msg = wire.CreateFileRequest{
+		RequestID:             c.id,
+		DeviceID:              h.device.id,
+		DwDesiredAccess:       h.opt.Access,
+		DwShareMode:           h.opt.Share,
+		DwCreationDisposition: h.opt.Disposition,
+		DwFlagsAndAttributes:  h.opt.Flags,
+	}.Append(c.msg)
+	return h.initialize(ctx, c)
+}
+
+// initialize sends c and waits for its reply. Unlike I/O it cannot be cancelled
+// but by ending the channel.
+func (h *Handle) initialize(ctx context.Context, c *call) error {
+	if err := h.send(c); err != nil {
+		return err
+	}
+	var given error
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+		given = ctx.Err()
+		h.end(fmt.Errorf("%w: %w", channels.ErrClosed, given))
+		<-c.done
+	}
+	_, err := c.outcome()
+	h.s.putCall(c)
+	if given != nil {
+		return given
+	}
+	return err
+}
+
+// Device returns the device that was opened.
+func (h *Handle) Device() *Device { return h.device }
+
+// Done is closed when the handle has ended.
+func (h *Handle) Done() <-chan struct{} { return h.done }
+
+// Err returns why the handle has ended, an error that wraps
+// channels.ErrClosed, and nil before.
+func (h *Handle) Err() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.err
+}
+
+// Close ends the channel and with it the client's handle. All outstanding
+// requests complete with an error. It returns nil, also when called again.
+func (h *Handle) Close() error {
+	h.end(errHandleClosed)
+	return nil
+}
+
+var errHandleClosed = fmt.Errorf("the handle was closed: %w", channels.ErrClosed)
+
+// end makes err, which wraps ErrClosed, the reason of the handle's end, if it
+// is the first: the channel is closed, and all that is outstanding completes
+// with err (3.1.1).
+func (h *Handle) end(err error) {
+	h.mu.Lock()
+	if h.err != nil {
+		h.mu.Unlock()
+		return
+	}
+	h.err = err
+	calls, conn := h.calls, h.conn
+	h.calls = nil
+	h.mu.Unlock()
+
+	close(h.done)
+	h.events.close()
+	conn.Close()
+	for _, c := range calls {
+		c.fail(err)
+	}
+}
+
+// Receive implements channels.Receiver.
+func (h *Handle) Receive(msg []byte) error {
+	if h.Err() != nil {
+		return nil // on its way when the channel was closed
+	}
+	m, err := wire.DecodeClientHeader(msg)
+	switch {
+	case err != nil:
+	case m.PacketType == wire.CUSTOM_EVENT_PACKET:
+		err = h.customEvent(msg)
+	default:
+		return h.reply(m.RequestID, msg)
+	}
+	if err != nil {
+		h.broken(err)
+	}
+	return err
+}
+
+// broken ends the channel for a violation of the protocol.
+func (h *Handle) broken(err error) {
+	h.s.log.Error("FileRedirectorChannel is closed: protocol error", "device", h.device.id, "error", err)
+	h.end(fmt.Errorf("%w: %w", channels.ErrClosed, err))
+}
+
+// Closed implements channels.Receiver.
+func (h *Handle) Closed() {
+	h.end(channels.ErrClosed)
+	h.s.mu.Lock()
+	delete(h.s.handles, h)
+	h.s.mu.Unlock()
+	h.release()
+}
+
+// reply completes the request that msg answers.
+func (h *Handle) reply(id wire.RequestID, msg []byte) error {
+	h.mu.Lock()
+	c, ok := h.calls[id]
+	// From here on c is ours: nobody else completes it, and its caller waits.
+	delete(h.calls, id)
+	h.mu.Unlock()
+	if !ok {
+		// 3.3.5.2.2: a reply to nothing is ignored, whatever it says.
+		h.late.log(h.s.log, "a reply to no outstanding request is ignored", "device", h.device.id, "request", id)
+		return nil
+	}
+
+	if err := c.decode(msg); err != nil {
+		h.broken(err)
+		c.fail(h.Err())
+		return err
+	}
+	if c.op == wire.CAPABILITIES_REQUEST {
+		h.mu.Lock()
+		h.version = c.version
+		h.mu.Unlock()
+	}
+	c.done <- struct{}{}
+	return nil
+}
+
+// takeID returns an id that is not outstanding, each time the next one, so
+// that a reply that comes too late or twice meets no other request
+// (2.2.2.1.1). The caller holds h.mu, and h.calls is not full.
+func (h *Handle) takeID() wire.RequestID {
+	for {
+		id := h.nextID
+		h.nextID++
+		if h.nextID == wire.CancelID {
+			h.nextID = 0
+		}
+		if _, taken := h.calls[id]; !taken {
+			return id
+		}
+	}
+}

@@ -1,0 +1,301 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"slices"
+	"sync/atomic"
+
+	"freerdp-pnpdr/channels"
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/wire"
+)
+
+// infoChannel is the receiver of PNPDR: the server's side of the PNP Device
+// Info Subprotocol (3.3.5.1).
+type infoChannel struct {
+	s       *Session
+	release func()
+	dropped quiet
+
+	// Guarded by s.mu.
+	conn          channels.ServerConn
+	greeted       bool // Server Version was sent
+	answered      bool // Client Version has come
+	exchanged     bool // both, and the channel had not ended
+	authenticated bool // Authenticated Client was sent
+	ended         bool
+	err           error // why, if by us
+
+	ready chan struct{} // closed with exchanged
+	done  chan struct{} // closed with ended
+}
+
+// start opens the channel and exchanges versions. If it fails the channel has
+// ended.
+func (i *infoChannel) start(ctx context.Context) error {
+	s := i.s
+	err := s.openChannel(ctx, channels.PNPDR, func(conn channels.ServerConn, release func()) channels.Receiver {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		i.conn, i.release = conn, release
+		return i
+	})
+	if err != nil {
+		return err
+	}
+
+	// 3.3.5.1.1.1: Server Version is the first message. Nothing else can be
+	// sent before, as greeted is set only afterwards: the answer may come
+	// while Send is still running.
+	if err := i.conn.Send(wire.OurVersion.Append(nil)); err != nil {
+		i.end(err)
+		i.conn.Close()
+		return err
+	}
+	s.mu.Lock()
+	i.greeted = true
+	logon := i.exchange()
+	s.mu.Unlock()
+	if logon {
+		i.sendAuthenticated()
+	}
+	if s.ctx.Err() != nil {
+		i.end(errSessionClosed)
+		i.conn.Close()
+	}
+
+	select {
+	case <-i.ready:
+	case <-i.done:
+	case <-ctx.Done():
+	}
+	if i.giveUp(ctx) {
+		i.conn.Close()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i.exchanged {
+		return nil
+	}
+	return i.err
+}
+
+// giveUp ends the channel because ctx is done, unless something else has been
+// decided by now.
+func (i *infoChannel) giveUp(ctx context.Context) bool {
+	i.s.mu.Lock()
+	defer i.s.mu.Unlock()
+	if i.exchanged || i.ended {
+		return false
+	}
+	i.endLocked(ctx.Err())
+	return true
+}
+
+// exchange is called with s.mu when greeted or answered was set, and reports
+// whether Authenticated Client is due.
+func (i *infoChannel) exchange() (logon bool) {
+	if i.ended || !i.greeted || !i.answered {
+		return false
+	}
+	i.exchanged = true
+	close(i.ready)
+	logon, i.s.logon = i.s.logon, false
+	// Set before it is sent: the devices may come while Send is running.
+	i.authenticated = logon
+	return logon
+}
+
+func (i *infoChannel) sendAuthenticated() error {
+	return i.conn.Send(wire.AuthenticatedClient{}.Append(nil))
+}
+
+// Receive implements channels.Receiver.
+func (i *infoChannel) Receive(msg []byte) error {
+	err := i.receive(msg)
+	if err != nil {
+		i.s.log.Error("PNPDR is closed: protocol error", "error", err)
+		i.end(fmt.Errorf("%w: %w", channels.ErrClosed, err))
+	}
+	return err
+}
+
+// Closed implements channels.Receiver. The devices stay until the session ends
+// (3.3.5.1.2.1).
+func (i *infoChannel) Closed() {
+	i.end(channels.ErrClosed)
+	i.release()
+}
+
+// end makes the channel take no further part; the first call counts.
+func (i *infoChannel) end(err error) {
+	i.s.mu.Lock()
+	defer i.s.mu.Unlock()
+	i.endLocked(err)
+}
+
+func (i *infoChannel) endLocked(err error) {
+	if i.ended {
+		return
+	}
+	i.ended, i.err = true, err
+	close(i.done)
+	i.s.announce()
+}
+
+func (i *infoChannel) receive(msg []byte) error {
+	id, err := wire.DecodeInfoHeader(msg, wire.ClientToServer)
+	if err != nil {
+		return err
+	}
+
+	s := i.s
+	s.mu.Lock()
+	ended, answered, authenticated := i.ended, i.answered, i.authenticated
+	s.mu.Unlock()
+	switch {
+	case ended:
+		return channels.ErrClosed
+	case id == wire.IRPDR_ID_VERSION && answered:
+		s.log.Debug("a further Client Version is ignored")
+		return nil
+	case id == wire.IRPDR_ID_VERSION:
+		return i.version(msg)
+	case !answered:
+		// 3.3.5.1.1.2: nothing meaningful before Client Version.
+		i.dropped.log(s.log, "a message before Client Version is dropped", "message", id)
+		return nil
+	case !authenticated:
+		// 3.3.5.1.1.3: nobody who is not logged on can fill our lists.
+		i.dropped.log(s.log, "a message before logon is dropped", "message", id)
+		return nil
+	case id == wire.IRPDR_ID_REDIRECT_DEVICES:
+		return i.addition(msg)
+	default:
+		return i.removal(msg)
+	}
+}
+
+// version processes Client Version (3.3.5.1.1.2). Any version is accepted
+// (W-08): there is no message that some clients understand and others do not.
+func (i *infoChannel) version(msg []byte) error {
+	v, err := wire.DecodeVersion(msg)
+	if err != nil {
+		return err
+	}
+	s := i.s
+	s.log.Debug("Client Version", "major", v.MajorVersion, "minor", v.MinorVersion, "capabilities", v.Capabilities)
+	s.mu.Lock()
+	i.answered = true
+	logon := i.exchange()
+	s.mu.Unlock()
+	if logon {
+		if err := i.sendAuthenticated(); err != nil {
+			s.log.Debug("Authenticated Client was not sent", "error", err)
+		}
+	}
+	return nil
+}
+
+// addition processes Client Device Addition (3.3.5.1.2.1).
+func (i *infoChannel) addition(msg []byte) error {
+	m, err := wire.DecodeDeviceAddition(msg)
+	if err != nil {
+		return err
+	}
+	for d := range m.All() {
+		if err := i.add(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (i *infoChannel) add(w wire.DeviceDescription) error {
+	s := i.s
+	size := len(w.InterfaceGUIDArray) + len(w.HardwareID) + len(w.CompatibilityID) + len(w.DeviceDescription)
+	s.mu.Lock()
+	_, known := s.devices[w.ClientDeviceID]
+	count, retained := len(s.devices), s.retained
+	s.mu.Unlock()
+	// Only this goroutine adds, so what was found still holds below.
+	switch {
+	case known:
+		return fmt.Errorf("ClientDeviceID %d is announced twice ([MS-RDPEPNP] 3.3.5.1.2.1)", w.ClientDeviceID)
+	case count >= s.cfg.Limits.Devices:
+		return fmt.Errorf("more than %d devices", count)
+	case size > s.cfg.Limits.DescriptionBytes-retained:
+		return fmt.Errorf("descriptions of more than %d bytes", s.cfg.Limits.DescriptionBytes)
+	}
+
+	d := &Device{s: s, id: w.ClientDeviceID, size: size, desc: w.Description(), gone: make(chan struct{})}
+	if d.desc.Optional && !s.acceptOptional(d.desc) {
+		s.log.Debug("an optional device is left out", "id", d.id, "name", d.desc.Name)
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return channels.ErrClosed
+	}
+	s.devices[d.id] = d
+	s.order = append(s.order, d)
+	s.retained += size
+	s.announce()
+	s.notifyAdded(d)
+	return nil
+}
+
+// removal processes Client Device Removal (3.3.5.1.2.2).
+func (i *infoChannel) removal(msg []byte) error {
+	m, err := wire.DecodeDeviceRemoval(msg)
+	if err != nil {
+		return err
+	}
+	s := i.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d, ok := s.devices[m.ClientDeviceID]
+	if !ok {
+		// One that AcceptOptional declined, perhaps.
+		s.log.Debug("the removal of an unknown device is ignored", "id", m.ClientDeviceID)
+		return nil
+	}
+	delete(s.devices, d.id)
+	s.order = slices.DeleteFunc(s.order, func(o *Device) bool { return o == d })
+	s.retained -= d.size
+	close(d.gone)
+	s.notifyRemoved(d)
+	return nil
+}
+
+// acceptOptional asks the application, of which nothing is taken for granted.
+func (s *Session) acceptOptional(d *pnp.Description) (accept bool) {
+	if s.cfg.AcceptOptional == nil {
+		return true
+	}
+	defer s.recovered("AcceptOptional")
+	return s.cfg.AcceptOptional(d)
+}
+
+// recovered ends a panic of the application's; it is deferred.
+func (s *Session) recovered(callback string) {
+	if p := recover(); p != nil {
+		s.log.Error("panic in a callback of the application", "callback", callback, "panic", p, "stack", string(debug.Stack()))
+	}
+}
+
+// quiet lets a client's misbehaviour be seen in the log but not fill it: the
+// first time is a warning, the others are for debugging.
+type quiet struct{ seen atomic.Bool }
+
+func (q *quiet) log(l *slog.Logger, msg string, args ...any) {
+	level := slog.LevelDebug
+	if !q.seen.Load() && !q.seen.Swap(true) {
+		level = slog.LevelWarn
+	}
+	l.Log(context.Background(), level, msg, args...)
+}

@@ -1,0 +1,250 @@
+// Package server is the server role of [MS-RDPEPNP]: it learns from the client
+// which devices there are (PNPDR) and opens, reads, writes and controls them
+// for applications on the server (FileRedirectorChannel).
+//
+// A Session serves one RDP session. It does no input or output of its own:
+// channels.Opener makes its channels, each of which hands bytes to a
+// channels.Receiver and takes them by a channels.ServerConn. No goroutine lives
+// longer than the callbacks that it makes.
+//
+// All methods may be called from any goroutine, also from Config.OnDevice.
+// Results of the client are pnp.HRESULT errors; what failed because a channel
+// or the session ended wraps channels.ErrClosed.
+package server
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+
+	"freerdp-pnpdr/channels"
+	"freerdp-pnpdr/pnp"
+)
+
+// Config is what a Session can be told. The zero value is ready for use.
+type Config struct {
+	// Log receives what is worth knowing; nil discards it.
+	Log *slog.Logger
+
+	// AcceptOptional decides whether a device that the client leaves to the
+	// server's choice (CustomFlag 1) becomes known; nil accepts all. It is
+	// called from the transport's goroutine, so it must not block or call
+	// the Session; a panic in it is logged and declines the device.
+	AcceptOptional func(*pnp.Description) bool
+
+	// OnDevice is told of every device that comes and goes, one at a time,
+	// in order. It may block and may call the Session, Close included. A
+	// device that came and went before its turn is not mentioned, nor are
+	// the devices that end with the session. A panic in it is logged.
+	OnDevice func(DeviceEvent)
+
+	// Limits bound what a client can make the server keep.
+	Limits Limits
+}
+
+// Limits bound what one Session keeps on behalf of the client. A zero field is
+// the default.
+type Limits struct {
+	// Devices is how many devices may be known at a time (4096), and
+	// DescriptionBytes how many bytes their descriptions may have on the
+	// wire (4 MiB). A client that exceeds one of them loses PNPDR.
+	Devices          int
+	DescriptionBytes int
+
+	// Requests is how many requests may be outstanding on a handle (4096).
+	// A further one fails with ERROR_NO_SYSTEM_RESOURCES.
+	Requests int
+
+	// Events is how many custom events wait for one reader (64), EventBytes
+	// how many bytes of data one may carry (64 KiB). What is beyond is
+	// dropped whole.
+	Events     int
+	EventBytes int
+}
+
+func (l *Limits) setDefaults() {
+	set := func(v *int, def int) {
+		if *v <= 0 {
+			*v = def
+		}
+	}
+	set(&l.Devices, 4096)
+	set(&l.DescriptionBytes, 4<<20)
+	set(&l.Requests, 4096)
+	set(&l.Events, 64)
+	set(&l.EventBytes, 64<<10)
+	// All ids but CancelID: the rest of the 24-bit space.
+	l.Requests = min(l.Requests, maxRequests)
+}
+
+// ErrStarted is what Start returns on a session that was started.
+var ErrStarted = errors.New("the session was started already")
+
+// Session is the server's side of one RDP session.
+type Session struct {
+	opener channels.Opener
+	cfg    Config
+	log    *slog.Logger
+	calls  sync.Pool // of *call
+	events registrations
+
+	// ctx ends when Close begins.
+	ctx    context.Context
+	cancel context.CancelFunc
+	// open counts the channels that are being opened or have not yet been
+	// reported Closed. It grows only while closed is false.
+	open sync.WaitGroup
+
+	// mu is never held during a call of the transport or the application.
+	mu      sync.Mutex
+	closed  bool
+	info    *infoChannel // the one PNPDR (2.1)
+	logon   bool         // Authenticated Client is to be sent once versions are exchanged
+	handles map[*Handle]struct{}
+
+	devices  map[uint32]*Device
+	order    []*Device     // the same in order of arrival
+	retained int           // wire bytes of their descriptions
+	changed  chan struct{} // closed when devices grows or PNPDR ends
+
+	// pending holds DeviceEvents; notifying says that a goroutine works it
+	// off.
+	pending   list.List
+	notifying bool
+}
+
+// New makes a session whose channels come from opener.
+func New(opener channels.Opener, cfg Config) *Session {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.Level(127)}))
+	}
+	cfg.Limits.setDefaults()
+	s := &Session{
+		opener:  opener,
+		cfg:     cfg,
+		log:     cfg.Log,
+		handles: make(map[*Handle]struct{}),
+		devices: make(map[uint32]*Device),
+		changed: make(chan struct{}),
+	}
+	s.calls.New = func() any { return &call{done: make(chan struct{}, 1)} }
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s
+}
+
+// Start opens PNPDR, sends Server Version and waits for Client Version. After
+// an error other than ErrStarted it may be called again.
+func (s *Session) Start(ctx context.Context) error {
+	i := &infoChannel{s: s, ready: make(chan struct{}), done: make(chan struct{})}
+	s.mu.Lock()
+	if s.info != nil {
+		s.mu.Unlock()
+		return ErrStarted
+	}
+	s.info = i
+	s.mu.Unlock()
+
+	err := i.start(ctx)
+	if err != nil {
+		s.mu.Lock()
+		s.info = nil
+		s.mu.Unlock()
+		return fmt.Errorf("starting %s: %w", channels.PNPDR, err)
+	}
+	return nil
+}
+
+// LoggedOn says that the user has logged on to the session: Authenticated
+// Client is sent, and devices are accepted from then on. Before versions are
+// exchanged it only takes note, and the message follows Client Version. Another
+// call, for another logon, sends another message.
+func (s *Session) LoggedOn() error {
+	s.mu.Lock()
+	i := s.info
+	switch {
+	case s.closed || i != nil && i.ended:
+		s.mu.Unlock()
+		return channels.ErrClosed
+	case i == nil || !i.exchanged:
+		s.logon = true
+		s.mu.Unlock()
+		return nil
+	}
+	i.authenticated = true
+	s.mu.Unlock()
+	return i.sendAuthenticated()
+}
+
+// Close ends all channels and everything that is outstanding, and returns when
+// the transport has reported each channel closed. Devices are gone, Events
+// channels are closed. It does not wait for a callback that is running; none
+// begins once it has returned. Further calls wait like the first.
+func (s *Session) Close() {
+	s.mu.Lock()
+	s.closed = true
+	// From here on Start and Open find the session closed after their
+	// channel was attached, if the lists below did not yet have it.
+	s.cancel()
+	var info channels.ServerConn
+	if s.info != nil {
+		info = s.info.conn
+	}
+	handles := make([]*Handle, 0, len(s.handles))
+	for h := range s.handles {
+		handles = append(handles, h)
+	}
+	for _, d := range s.order {
+		close(d.gone)
+	}
+	clear(s.devices)
+	s.order, s.retained = nil, 0
+	s.pending.Init()
+	s.mu.Unlock()
+
+	for _, h := range handles {
+		h.end(errSessionClosed)
+	}
+	if info != nil {
+		info.Close()
+	}
+	s.events.close()
+	s.open.Wait()
+}
+
+var errSessionClosed = fmt.Errorf("the session was closed: %w", channels.ErrClosed)
+
+// openChannel opens a channel for attach. What release does must happen once
+// the transport has reported the channel closed; after an error it has been
+// done.
+func (s *Session) openChannel(ctx context.Context, name string, attach func(conn channels.ServerConn, release func()) channels.Receiver) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return errSessionClosed
+	}
+	s.open.Add(1)
+	s.mu.Unlock()
+
+	release := sync.OnceFunc(s.open.Done)
+	openCtx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.ctx, cancel)()
+	err := s.opener.Open(openCtx, name, func(conn channels.ServerConn) channels.Receiver {
+		return attach(conn, release)
+	})
+	if err == nil {
+		return nil
+	}
+	release()
+	if ctx.Err() == nil && s.ctx.Err() != nil {
+		return errSessionClosed
+	}
+	return err
+}
