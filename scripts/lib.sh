@@ -118,15 +118,16 @@ need_packages() {
 # is the one in use: nothing here names a host. "package/suite" rather than -t:
 # what they depend on keeps coming from the suite proper where that will do.
 with_backports() {
-	local suite uri tmp rc=0
+	local suite targets uri tmp rc=0
 	suite=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME:-}")
 	[ -n "$suite" ] || return 1
-	if apt_targets | grep -q "^$suite-backports "; then
+	targets=$(apt_targets) || return 1
+	if grep -q "^$suite-backports " <<<"$targets"; then
 		# Enabled already: a second entry for it would be an error.
 		refresh_apt && run_apt install --no-install-recommends "${@/%//$suite-backports}"
 		return
 	fi
-	uri=$(apt_targets | awk -v s="$suite" '$1 == s || $1 == "stable" || $1 == "oldstable" { print $2; exit }')
+	uri=$(awk -v s="$suite" '$1 == s || $1 == "stable" || $1 == "oldstable" { print $2; exit }' <<<"$targets")
 	[ -n "$uri" ] || return 1
 	# apt reads these as its own unprivileged user.
 	tmp=$(mktemp -d) && chmod 755 "$tmp" || return 1
@@ -170,13 +171,13 @@ has_dev() { have pkg-config && pkg-config --exists "freerdp$1" "winpr$1"; }
 
 # freerdp_dev_majors: the majors with headers, newest first.
 freerdp_dev_majors() {
-	local major majors=()
+	local major found=()
 	for major in 3 2; do
 		if has_dev "$major"; then
-			majors+=("$major")
+			found+=("$major")
 		fi
 	done
-	printf '%s' "${majors[*]}"
+	printf '%s' "${found[*]}"
 }
 
 # client_for_major MAJOR: the name of its xfreerdp. "xfreerdp" is either major,
@@ -186,10 +187,12 @@ client_for_major() {
 	local name path
 	for name in "xfreerdp$1" xfreerdp; do
 		path=$(command -v "$name") || continue
-		if ldd "$path" 2>/dev/null | grep -q "libfreerdp$1\.so"; then
+		case $(ldd "$path" 2>/dev/null) in
+		*"libfreerdp$1.so"*)
 			printf '%s' "$name"
 			return 0
-		fi
+			;;
+		esac
 	done
 	return 1
 }

@@ -1,0 +1,27 @@
+# Finds a Go toolchain that can build the module, also where it is not on PATH.
+# Sets GO_EXECUTABLE.
+
+file(STRINGS "${PROJECT_SOURCE_DIR}/go.mod" _go_wanted REGEX "^go [0-9.]+" LIMIT_COUNT 1)
+string(REGEX REPLACE "^go " "" _go_wanted "${_go_wanted}")
+
+file(GLOB _go_hints /usr/lib/go-*/bin)
+find_program(
+    GO_EXECUTABLE go
+    HINTS /usr/local/go/bin ${_go_hints}
+    DOC "the go command")
+
+if(GO_EXECUTABLE)
+    # Asked inside the module: a go that may fetch the toolchain that go.mod
+    # names answers with that one.
+    execute_process(
+        COMMAND "${GO_EXECUTABLE}" env GOVERSION
+        WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
+        OUTPUT_VARIABLE GO_VERSION
+        OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+    string(REGEX MATCH "[0-9]+\\.[0-9]+(\\.[0-9]+)?" GO_VERSION "${GO_VERSION}")
+endif()
+
+include(FindPackageHandleStandardArgs)
+set(Go_FIND_VERSION "${_go_wanted}")
+find_package_handle_standard_args(Go REQUIRED_VARS GO_EXECUTABLE VERSION_VAR GO_VERSION)
+mark_as_advanced(GO_EXECUTABLE)

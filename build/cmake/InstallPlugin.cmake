@@ -1,0 +1,23 @@
+# Installs the plugin; run by "cmake --install" with
+#   PLUGIN           the built library
+#   LIBDIR           CMAKE_INSTALL_LIBDIR
+#   DEFAULT_PREFIX   the prefix when nobody chose one, else empty
+#   ADDIN_DIRS       "<major>=<folder>" for each FreeRDP
+#
+# FreeRDP loads add-ins from one folder that is compiled into it and from
+# nowhere else. So unless a prefix was chosen, at configuration or now with
+# --prefix, that folder is where the plugin goes, whatever CMake's default
+# prefix is. file(INSTALL) puts DESTDIR in front by itself.
+foreach(addin IN LISTS ADDIN_DIRS)
+    string(REGEX MATCH "^([0-9]+)=(.*)$" _ "${addin}")
+    set(major "${CMAKE_MATCH_1}")
+    set(dir "${CMAKE_MATCH_2}")
+    if(NOT DEFAULT_PREFIX OR NOT CMAKE_INSTALL_PREFIX STREQUAL DEFAULT_PREFIX)
+        if(IS_ABSOLUTE "${LIBDIR}")
+            set(dir "${LIBDIR}/freerdp${major}")
+        else()
+            set(dir "${CMAKE_INSTALL_PREFIX}/${LIBDIR}/freerdp${major}")
+        endif()
+    endif()
+    file(INSTALL DESTINATION "${dir}" TYPE SHARED_LIBRARY FILES "${PLUGIN}")
+endforeach()
