@@ -1,0 +1,6 @@
+//go:build !freerdp2
+
+package server
+
+// #cgo pkg-config: freerdp3 winpr3
+import "C"

@@ -1,0 +1,234 @@
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"freerdp-pnpdr/channels"
+	"freerdp-pnpdr/cshim/server"
+	"freerdp-pnpdr/cshim/server/servertest"
+)
+
+// eachClient runs test with every major version of xfreerdp.
+func eachClient(t *testing.T, test func(t *testing.T, f *fixture)) {
+	for _, major := range []int{2, 3} {
+		t.Run(fmt.Sprintf("xfreerdp%d", major), func(t *testing.T) {
+			binary := servertest.RequireClient(t, major)
+			f := &fixture{t: t, binary: binary, sessions: make(chan *session, 8)}
+			f.start()
+			test(t, f)
+		})
+	}
+}
+
+// fixture is a server whose Sessions are the test's to direct, on goroutines of
+// the test's own.
+type fixture struct {
+	t        *testing.T
+	binary   string
+	server   *server.Server
+	display  string
+	plugin   string
+	sessions chan *session
+}
+
+// session is a client that is connected, until release.
+type session struct {
+	f    *fixture
+	ctx  context.Context
+	peer *server.Peer
+	end  chan struct{}
+}
+
+func (f *fixture) start() {
+	t := f.t
+	t.Helper()
+	ignore := goleak.IgnoreCurrent()
+	s, err := server.Listen("127.0.0.1:0", server.Config{
+		Session: func(ctx context.Context, p *server.Peer) {
+			c := &session{f: f, ctx: ctx, peer: p, end: make(chan struct{})}
+			f.sessions <- c
+			select {
+			case <-ctx.Done():
+			case <-c.end:
+			}
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.server = s
+	// The clients end, and then the display, before this.
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if live := server.Live(); live != (server.Counters{}) {
+			t.Errorf("alive after Close: %+v", live)
+		}
+		goleak.VerifyNone(t, ignore)
+	})
+	f.display = servertest.StartDisplay(t)
+	f.plugin = servertest.BuildLibrary(t, "testdata/echo.c", "libpnpdr-client.so")
+}
+
+// client starts an xfreerdp and waits until its channels can be opened.
+func (f *fixture) client() (*servertest.Client, *session) {
+	f.t.Helper()
+	c := f.run("/dvc:pnpdr")
+	select {
+	case s := <-f.sessions:
+		return c, s
+	case <-c.Done():
+		f.t.Fatal("the client ended instead of connecting")
+	case <-time.After(servertest.Patience):
+		f.t.Fatal("the client does not connect")
+	}
+	return nil, nil
+}
+
+func (f *fixture) run(args ...string) *servertest.Client {
+	f.t.Helper()
+	return servertest.StartClient(f.t, servertest.ClientOptions{
+		Binary:  f.binary,
+		Addr:    f.server.Addr().String(),
+		Display: f.display,
+		Plugin:  f.plugin,
+		Args:    args,
+	})
+}
+
+func (s *session) release() { close(s.end) }
+
+func (s *session) ended() {
+	s.f.t.Helper()
+	wait(s.f.t, s.ctx.Done(), "the session does not end")
+}
+
+// open opens a channel that the client accepts.
+func (s *session) open(name string) *endpoint {
+	s.f.t.Helper()
+	e := newEndpoint(s.f.t)
+	if err := s.peer.Open(context.Background(), name, e.attach); err != nil {
+		s.f.t.Fatalf("open %s: %v", name, err)
+	}
+	return e
+}
+
+// endpoint is a Receiver that keeps what comes, and checks how it is called.
+type endpoint struct {
+	t        *testing.T
+	conn     channels.ServerConn
+	messages chan []byte
+	closed   chan struct{}
+	reject   func(msg []byte) error // nil takes everything
+
+	mu       sync.Mutex // held in every call: they must not meet
+	attached bool
+	over     bool
+}
+
+func newEndpoint(t *testing.T) *endpoint {
+	return &endpoint{t: t, messages: make(chan []byte, 1<<16), closed: make(chan struct{})}
+}
+
+func (e *endpoint) attach(conn channels.ServerConn) channels.Receiver {
+	if !e.mu.TryLock() {
+		e.t.Error("attach meets another call")
+		return e
+	}
+	defer e.mu.Unlock()
+	if e.attached {
+		e.t.Error("attached twice")
+	}
+	e.attached = true
+	e.conn = conn
+	return e
+}
+
+func (e *endpoint) Receive(msg []byte) error {
+	if !e.mu.TryLock() {
+		e.t.Error("Receive meets another call")
+		return nil
+	}
+	defer e.mu.Unlock()
+	if e.over {
+		e.t.Error("Receive after Closed")
+	}
+	if e.reject != nil {
+		if err := e.reject(msg); err != nil {
+			return err
+		}
+	}
+	e.messages <- bytes.Clone(msg)
+	return nil
+}
+
+func (e *endpoint) Closed() {
+	if !e.mu.TryLock() {
+		e.t.Error("Closed meets another call")
+		return
+	}
+	defer e.mu.Unlock()
+	if e.over {
+		e.t.Error("Closed twice")
+	}
+	e.over = true
+	close(e.closed)
+}
+
+func (e *endpoint) send(msg []byte) {
+	e.t.Helper()
+	if err := e.conn.Send(msg); err != nil {
+		e.t.Fatalf("send: %v", err)
+	}
+}
+
+func (e *endpoint) receive() []byte {
+	e.t.Helper()
+	select {
+	case msg := <-e.messages:
+		return msg
+	case <-e.closed:
+		e.t.Fatal("the channel closed instead of receiving")
+	case <-time.After(servertest.Patience):
+		e.t.Fatal("nothing is received")
+	}
+	return nil
+}
+
+func (e *endpoint) echo(msg []byte) {
+	e.t.Helper()
+	e.send(msg)
+	if got := e.receive(); !bytes.Equal(got, msg) {
+		e.t.Fatalf("echo of %d bytes differs: got %d bytes", len(msg), len(got))
+	}
+}
+
+func wait(t *testing.T, done <-chan struct{}, what string) {
+	t.Helper()
+	select {
+	case <-done:
+	case <-time.After(servertest.Patience):
+		t.Fatal(what)
+	}
+}
+
+// pattern returns n bytes that differ from one place, and one seed, to another.
+func pattern(n, seed int) []byte {
+	b := make([]byte, n)
+	x := uint32(seed)*2654435761 + 1
+	for i := range b {
+		x ^= x << 13
+		x ^= x >> 17
+		x ^= x << 5
+		b[i] = byte(x)
+	}
+	return b
+}

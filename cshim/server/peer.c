@@ -1,0 +1,467 @@
+#include "peer.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <winpr/ssl.h>
+#include <winpr/synch.h>
+#include <winpr/wlog.h>
+#include <winpr/wtsapi.h>
+
+#include <freerdp/freerdp.h>
+#include <freerdp/version.h>
+#include <freerdp/peer.h>
+#include <freerdp/settings.h>
+#include <freerdp/channels/channels.h>
+#include <freerdp/channels/wtsvc.h>
+#if FREERDP_VERSION_MAJOR >= 3
+#include <freerdp/channels/drdynvc.h>
+#include <freerdp/crypto/certificate.h>
+#include <freerdp/crypto/privatekey.h>
+#endif
+
+#define DRDYNVC "drdynvc"
+
+/* The peer has two or three handles: its socket and its own wake-ups. */
+#define MAX_HANDLES 16
+
+/* PDUs read in one turn, so that a busy client cannot keep us from writing. */
+#define MAX_PDUS 64
+
+struct rds_peer
+{
+	freerdp_peer* client;
+	HANDLE vcm;
+	DWORD session;
+	int wakefd;
+	int sockfd;  /* the transport's; for polling only */
+	int epollfd; /* event descriptors of the open channels */
+	rds_turn turn;
+	rds_answer* answers;
+	size_t capacity;
+	BOOL lost; /* an answer could not be stored */
+};
+
+static atomic_long g_live;
+
+/* WTSOpenServer counts its sessions, and FreeRDP's first peer fills in tables,
+ * without a lock: peers are made one at a time. */
+static pthread_mutex_t g_creation = PTHREAD_MUTEX_INITIALIZER;
+
+void rds_init(void)
+{
+	/* FreeRDP's chatter about every session belongs to those who ask for it. */
+	if (!getenv("WLOG_LEVEL"))
+		WLog_SetLogLevel(WLog_GetRoot(), WLOG_ERROR);
+
+	winpr_InitializeSSL(WINPR_SSL_INIT_DEFAULT);
+	WTSRegisterWtsApiFunctionTable(FreeRDP_InitWtsApi());
+}
+
+const char* rds_version(void)
+{
+	return freerdp_get_version_string();
+}
+
+long rds_live(void)
+{
+	return atomic_load(&g_live);
+}
+
+static BOOL peer_yes(freerdp_peer* client)
+{
+	(void)client;
+	return TRUE;
+}
+
+/* Called on the peer's thread while it reads the socket. A FALSE ends the
+ * session. */
+static BOOL peer_channel_answered(void* userdata, UINT32 id, INT32 status)
+{
+	rds_peer* peer = userdata;
+
+	if (peer->turn.nanswers == peer->capacity)
+	{
+		const size_t capacity = peer->capacity ? peer->capacity * 2 : 16;
+		rds_answer* answers = realloc(peer->answers, capacity * sizeof(rds_answer));
+
+		if (!answers)
+		{
+			peer->lost = TRUE;
+			return FALSE;
+		}
+
+		peer->answers = answers;
+		peer->capacity = capacity;
+	}
+
+	peer->answers[peer->turn.nanswers].id = id;
+	peer->answers[peer->turn.nanswers].status = status;
+	peer->turn.nanswers++;
+	return TRUE;
+}
+
+static BOOL peer_set_identity(rdpSettings* settings, const char* certificate, const char* key)
+{
+#if FREERDP_VERSION_MAJOR >= 3
+	rdpPrivateKey* private = freerdp_key_new_from_pem(key);
+	rdpCertificate* public = freerdp_certificate_new_from_pem(certificate);
+
+	/* The settings own each object from the moment they hold it. */
+	if (!private ||
+	    !freerdp_settings_set_pointer_len(settings, FreeRDP_RdpServerRsaKey, private, 1))
+	{
+		freerdp_key_free(private);
+		freerdp_certificate_free(public);
+		return FALSE;
+	}
+
+	if (!public ||
+	    !freerdp_settings_set_pointer_len(settings, FreeRDP_RdpServerCertificate, public, 1))
+	{
+		freerdp_certificate_free(public);
+		return FALSE;
+	}
+
+	return TRUE;
+#else
+	return freerdp_settings_set_string(settings, FreeRDP_CertificateContent, certificate) &&
+	       freerdp_settings_set_string(settings, FreeRDP_PrivateKeyContent, key);
+#endif
+}
+
+static BOOL peer_configure(rds_peer* peer, const char* certificate, const char* key)
+{
+	freerdp_peer* client = peer->client;
+#if FREERDP_VERSION_MAJOR >= 3
+	rdpSettings* settings = client->context->settings;
+#else
+	rdpSettings* settings = client->settings;
+
+	/* 2.11 reads until nothing is left or this many milliseconds have passed,
+	 * and only then lets us answer. 3.x reads one PDU at a time. */
+	if (!freerdp_settings_set_uint32(settings, FreeRDP_MaxTimeInCheckLoop, 1))
+		return FALSE;
+#endif
+
+	/* With WaitForOutputBufferFlush a write waits for the client to read, which
+	 * a client that waits for us to read never does. */
+	if (!peer_set_identity(settings, certificate, key) ||
+	    !freerdp_settings_set_bool(settings, FreeRDP_RdpSecurity, FALSE) ||
+	    !freerdp_settings_set_bool(settings, FreeRDP_NlaSecurity, FALSE) ||
+	    !freerdp_settings_set_bool(settings, FreeRDP_TlsSecurity, TRUE) ||
+	    !freerdp_settings_set_bool(settings, FreeRDP_WaitForOutputBufferFlush, FALSE) ||
+	    !freerdp_settings_set_uint32(settings, FreeRDP_ColorDepth, 32))
+		return FALSE;
+
+	client->PostConnect = peer_yes;
+	client->Activate = peer_yes;
+	return client->Initialize(client);
+}
+
+static BOOL peer_open_server(rds_peer* peer)
+{
+	LPSTR session = NULL;
+	DWORD size = 0;
+	HANDLE vcm = WTSOpenServerA((LPSTR)peer->client->context);
+
+	if (!vcm || (vcm == INVALID_HANDLE_VALUE))
+		return FALSE;
+
+	peer->vcm = vcm;
+
+	if (!WTSQuerySessionInformationA(vcm, WTS_CURRENT_SESSION, WTSSessionId, &session, &size))
+		return FALSE;
+
+	memcpy(&peer->session, session, sizeof(peer->session));
+	WTSFreeMemory(session);
+	WTSVirtualChannelManagerSetDVCCreationCallback(vcm, peer_channel_answered, peer);
+	return TRUE;
+}
+
+rds_peer* rds_peer_new(int sockfd, int wakefd, const char* certificate, const char* key)
+{
+	BOOL created;
+	rds_peer* peer = calloc(1, sizeof(rds_peer));
+
+	if (!peer)
+	{
+		close(sockfd);
+		return NULL;
+	}
+
+	atomic_fetch_add(&g_live, 1);
+	peer->wakefd = wakefd;
+	peer->sockfd = sockfd;
+	peer->epollfd = epoll_create1(EPOLL_CLOEXEC);
+	peer->client = freerdp_peer_new(sockfd);
+
+	if (!peer->client)
+	{
+		close(sockfd);
+		goto fail;
+	}
+
+	pthread_mutex_lock(&g_creation);
+	created = freerdp_peer_context_new(peer->client) && peer_open_server(peer);
+	pthread_mutex_unlock(&g_creation);
+
+	if (!created || (peer->epollfd < 0) || !peer_configure(peer, certificate, key))
+		goto fail;
+
+	return peer;
+fail:
+	rds_peer_free(peer);
+	return NULL;
+}
+
+void rds_peer_free(rds_peer* peer)
+{
+	if (!peer)
+		return;
+
+	/* The channel manager looks into the context, the context owns the
+	 * transport with the socket, and the peer goes last. */
+	if (peer->vcm)
+		WTSCloseServer(peer->vcm);
+
+	if (peer->client)
+	{
+		if (peer->client->context)
+		{
+			peer->client->Disconnect(peer->client);
+			freerdp_peer_context_free(peer->client);
+		}
+
+		freerdp_peer_free(peer->client);
+	}
+
+	if (peer->epollfd >= 0)
+		close(peer->epollfd);
+
+	free(peer->answers);
+	free(peer);
+	atomic_fetch_sub(&g_live, 1);
+}
+
+/* Waits. Returns -1 on failure, else whether there is anything to read. */
+static int peer_wait(rds_peer* peer, int timeout, BOOL* channels)
+{
+	int input = 0;
+	nfds_t count = 0;
+	nfds_t handles = 0;
+	uint64_t wakeups = 0;
+	HANDLE events[MAX_HANDLES] = { 0 };
+	struct pollfd fds[MAX_HANDLES + 3] = { 0 };
+	freerdp_peer* client = peer->client;
+
+	/* The peer's handles are descriptors that poll can take as they are. */
+	handles = client->GetEventHandles(client, events, MAX_HANDLES);
+
+	if (handles == 0)
+		return -1;
+
+	for (; count < handles; count++)
+	{
+		fds[count].fd = GetEventFileDescriptor(events[count]);
+		fds[count].events = POLLIN;
+	}
+
+	fds[count].fd = peer->wakefd;
+	fds[count++].events = POLLIN;
+	fds[count].fd = peer->epollfd;
+	fds[count++].events = POLLIN;
+
+	if (peer->turn.blocked)
+	{
+		fds[count].fd = peer->sockfd;
+		fds[count++].events = POLLOUT;
+	}
+
+	if (poll(fds, count, timeout) < 0)
+		return (errno == EINTR) ? 0 : -1;
+
+	for (nfds_t i = 0; i < handles; i++)
+		input |= (fds[i].revents != 0);
+
+	if (fds[handles].revents && (read(peer->wakefd, &wakeups, sizeof(wakeups)) < 0) &&
+	    (errno != EAGAIN) && (errno != EINTR))
+		return -1;
+
+	*channels = (fds[handles + 1].revents != 0);
+
+	if (peer->turn.blocked && fds[handles + 2].revents && (client->DrainOutputBuffer(client) < 0))
+		return -1;
+
+	return input;
+}
+
+static rds_state peer_state(rds_peer* peer)
+{
+	if (!WTSVirtualChannelManagerIsChannelJoined(peer->vcm, DRDYNVC))
+		return RDS_NO_DRDYNVC;
+
+	if (WTSVirtualChannelManagerGetDrdynvcState(peer->vcm) != DRDYNVC_STATE_READY)
+		return RDS_CONNECTING;
+
+	return RDS_READY;
+}
+
+const rds_turn* rds_peer_turn(rds_peer* peer, int timeout)
+{
+	int input;
+	BOOL channels = FALSE;
+	rds_turn* turn = &peer->turn;
+	freerdp_peer* client = peer->client;
+
+	turn->nanswers = 0;
+	turn->nreadable = 0;
+	input = peer_wait(peer, timeout, &channels);
+
+	if (input < 0)
+		return NULL;
+
+	if (input)
+	{
+		int pdus = 0;
+
+		do
+		{
+			if (!client->CheckFileDescriptor(client) || peer->lost)
+				return NULL;
+		} while (client->HasMoreToRead(client) && (++pdus < MAX_PDUS));
+	}
+
+	turn->answers = peer->answers;
+
+	/* 3.x opens drdynvc in the first call of this, once and only once: not
+	 * before the client has joined it. */
+	if (client->activated)
+	{
+		if (rds_peer_flush(peer) < 0)
+			return NULL;
+
+		if (turn->state == RDS_CONNECTING)
+			turn->state = peer_state(peer);
+	}
+
+	if (input || channels)
+	{
+		struct epoll_event ready[RDS_MAX_READABLE];
+		const int count = epoll_wait(peer->epollfd, ready, RDS_MAX_READABLE, 0);
+
+		for (int i = 0; i < count; i++)
+			turn->readable[turn->nreadable++] = ready[i].data.u32;
+	}
+
+	return turn;
+}
+
+int rds_peer_flush(rds_peer* peer)
+{
+	freerdp_peer* client = peer->client;
+
+	if (!WTSVirtualChannelManagerCheckFileDescriptor(peer->vcm))
+		return -1;
+
+	peer->turn.blocked = client->IsWriteBlocked(client) ? 1 : 0;
+	return peer->turn.blocked;
+}
+
+void rds_peer_close(rds_peer* peer)
+{
+	peer->client->Close(peer->client);
+	peer->turn.blocked = peer->client->IsWriteBlocked(peer->client) ? 1 : 0;
+}
+
+/* The event that is set while the channel has something to read, or -1. */
+static int channel_event_fd(void* channel)
+{
+	int fd = -1;
+	DWORD size = 0;
+	void* event = NULL;
+
+	if (WTSVirtualChannelQuery(channel, WTSVirtualEventHandle, &event, &size))
+		fd = GetEventFileDescriptor(*(HANDLE*)event);
+
+	WTSFreeMemory(event);
+	return fd;
+}
+
+/* Whether the channel is open or still being opened. */
+static BOOL channel_is_alive(void* channel)
+{
+	DWORD size = 0;
+	void* ready = NULL;
+	const BOOL alive = WTSVirtualChannelQuery(channel, WTSVirtualChannelReady, &ready, &size);
+
+	WTSFreeMemory(ready);
+	return alive;
+}
+
+void* rds_channel_open(rds_peer* peer, const char* name, uint32_t* id)
+{
+	HANDLE channel =
+	    WTSVirtualChannelOpenEx(peer->session, (LPSTR)name, WTS_CHANNEL_OPTION_DYNAMIC);
+
+	if (!channel)
+		return NULL;
+
+	*id = WTSChannelGetIdByHandle(channel);
+	atomic_fetch_add(&g_live, 1);
+	return channel;
+}
+
+int rds_channel_watch(rds_peer* peer, void* channel, uint32_t id)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.u32 = id };
+
+	return epoll_ctl(peer->epollfd, EPOLL_CTL_ADD, channel_event_fd(channel), &event);
+}
+
+rds_read_result rds_channel_read(void* channel, void* buffer, uint32_t capacity, uint32_t* size)
+{
+	ULONG length = 0;
+	ULONG next = 0;
+
+	/* Without a buffer this tells the length of the first message. */
+	if (!WTSVirtualChannelRead(channel, 0, NULL, 0, &length))
+		return channel_is_alive(channel) ? RDS_READ_NONE : RDS_READ_CLOSED;
+
+	*size = length;
+
+	if (length > capacity)
+		return RDS_READ_GROW;
+
+	if (!WTSVirtualChannelRead(channel, 0, buffer, capacity, &length))
+		return RDS_READ_CLOSED;
+
+	/* The end of the channel is noticed by the next read: it keeps the event
+	 * set, which reports the channel as readable again. */
+	return WTSVirtualChannelRead(channel, 0, NULL, 0, &next) ? RDS_READ_MORE : RDS_READ_LAST;
+}
+
+int rds_channel_write(void* channel, const void* data, uint32_t length)
+{
+	ULONG written = 0;
+
+	return WTSVirtualChannelWrite(channel, (PCHAR)data, length, &written) ? 0 : -1;
+}
+
+void rds_channel_close(rds_peer* peer, void* channel)
+{
+	struct epoll_event event = { 0 };
+
+	/* A child process may have inherited the descriptor, which then stays in
+	 * the set although it is closed here: take it out. It fails for a channel
+	 * that was never watched. */
+	epoll_ctl(peer->epollfd, EPOLL_CTL_DEL, channel_event_fd(channel), &event);
+	WTSVirtualChannelClose(channel);
+	atomic_fetch_sub(&g_live, 1);
+}

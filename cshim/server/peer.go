@@ -1,0 +1,177 @@
+package server
+
+import (
+	"context"
+	"encoding/binary"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"freerdp-pnpdr/channels"
+)
+
+const (
+	// connectTimeout ends a client that does not get through the connection
+	// sequence. FreeRDP waits for ever in the TLS handshake.
+	connectTimeout = 30 * time.Second
+
+	// goodbyeTimeout ends a client that, when disconnected, neither takes what
+	// was still to be sent nor hangs up.
+	goodbyeTimeout = 2 * time.Second
+)
+
+// Peer is one connected client. Its methods may be called from any goroutine;
+// Open not from a Receiver.
+type Peer struct {
+	srv  *Server
+	log  *slog.Logger
+	addr net.Addr
+
+	killed atomic.Bool // the loop ends as soon as it sees this
+
+	mu       sync.Mutex
+	shutfd   int         // guarded by mu; the socket, -1 after release
+	wakefd   int         // guarded by mu; eventfd the loop waits on, -1 after release
+	queue    []command   // guarded by mu; what the loop is to do, in order
+	sleeping bool        // guarded by mu; the loop waits, and has not been woken
+	ready    bool        // guarded by mu; channels can be opened
+	ending   bool        // guarded by mu; the queue takes nothing more
+	timer    *time.Timer // guarded by mu; kills the peer
+}
+
+// command is one wish to the loop.
+type command struct {
+	verb verb
+	ch   *channel
+	msg  []byte
+}
+
+type verb int
+
+const (
+	openChannel verb = iota
+	writeChannel
+	closeChannel
+	disconnect // the last one of all
+)
+
+var _ channels.Opener = (*Peer)(nil)
+
+func newPeer(s *Server, addr net.Addr, shutfd, wakefd int) *Peer {
+	return &Peer{
+		srv:    s,
+		log:    s.log.With("peer", addr.String()),
+		addr:   addr,
+		shutfd: shutfd,
+		wakefd: wakefd,
+	}
+}
+
+// RemoteAddr returns the client's address.
+func (p *Peer) RemoteAddr() net.Addr { return p.addr }
+
+// Open implements channels.Opener. attach and the Receiver's methods are
+// called on the client's own thread, which all of its channels share. Besides
+// the errors of the interface it may fail for want of memory or descriptors.
+//
+// Many channels may be opened at once; open each from its own goroutine.
+func (p *Peer) Open(ctx context.Context, name string, attach func(channels.ServerConn) channels.Receiver) error {
+	if name == "" || strings.IndexByte(name, 0) >= 0 {
+		return &openError{name, "no such name is possible"}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ch := &channel{p: p, name: name, attach: attach, opened: make(chan error, 1)}
+	p.mu.Lock()
+	ok := p.pushLocked(command{verb: openChannel, ch: ch})
+	p.mu.Unlock()
+	if !ok {
+		return channels.ErrClosed
+	}
+	select {
+	case err := <-ch.opened:
+		return err
+	case <-ctx.Done():
+		if ch.abandon() {
+			return ctx.Err()
+		}
+		return <-ch.opened
+	}
+}
+
+// Disconnect sends what is queued, closes the channels and takes leave of the
+// client. It does not wait for that; the context of the Session ends when it is
+// done. Nothing can be sent or opened from here on.
+func (p *Peer) Disconnect() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.ending:
+	case !p.ready: // in mid-handshake, perhaps: no leave to take
+		p.killLocked()
+	default:
+		p.pushLocked(command{verb: disconnect})
+		p.ending = true
+		p.timer = time.AfterFunc(goodbyeTimeout, p.Kill)
+	}
+}
+
+// Kill cuts the connection at once, as if the server had died.
+func (p *Peer) Kill() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.killLocked()
+}
+
+func (p *Peer) killLocked() {
+	p.killed.Store(true)
+	p.ending = true
+	if p.shutfd >= 0 {
+		// This ends every wait of the loop, the handshake's too. It fails for
+		// a connection that is gone already.
+		_ = unix.Shutdown(p.shutfd, unix.SHUT_RDWR)
+	}
+}
+
+// pushLocked queues cmd and wakes the loop. It reports false if the peer has
+// ended or is about to.
+func (p *Peer) pushLocked(cmd command) bool {
+	if p.ending {
+		return false
+	}
+	p.queue = append(p.queue, cmd)
+	if p.sleeping {
+		p.sleeping = false
+		var one [8]byte
+		binary.NativeEndian.PutUint64(one[:], 1)
+		// This fails only for an eventfd that is full, which wakes as well.
+		_, _ = unix.Write(p.wakefd, one[:])
+	}
+	return true
+}
+
+// release gives up what only the Go side holds of the connection.
+func (p *Peer) release() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ending = true
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+	unix.Close(p.shutfd)
+	unix.Close(p.wakefd)
+	p.shutfd, p.wakefd = -1, -1
+}
+
+// openError is a failure of Open on the server's own side.
+type openError struct{ name, why string }
+
+func (e *openError) Error() string {
+	return "server: cannot open channel \"" + e.name + "\": " + e.why
+}

@@ -1,0 +1,394 @@
+package server
+
+// #include <stdlib.h>
+// #include "peer.h"
+import "C"
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"runtime/debug"
+	"time"
+	"unsafe"
+
+	"freerdp-pnpdr/channels"
+)
+
+const (
+	// burstBytes are written between two looks at whether the client still
+	// takes them. What FreeRDP buffers beyond the socket is at most this, and
+	// the rest of one message.
+	burstBytes = 64 << 10
+
+	// turnBytes are written before it is the client's turn again.
+	turnBytes = 256 << 10
+
+	// turnReads messages of one channel are delivered before it is the other
+	// channels' turn again.
+	turnReads = 32
+
+	// keepBytes of the read buffer are kept from one turn to the next.
+	keepBytes = 1 << 20
+)
+
+// loop is the peer's thread: what belongs to it and to no other goroutine.
+//
+// A turn waits for the socket, a channel or the queue, lets FreeRDP read, and
+// hands the messages that came to their Receivers. Then it writes what has been
+// queued, by the Receivers most likely. While the client takes nothing, the
+// queue keeps what is in it and only reading goes on: a client that writes
+// before it reads must not be waited for.
+type loop struct {
+	p     *Peer
+	c     *C.rds_peer
+	turn  *C.rds_turn // of the last turn; nil before the first
+	chans map[uint32]*channel
+
+	todo []command // taken from the queue
+	next int       // the first of todo not yet done
+
+	buf  []byte        // what is read goes here
+	size C.uint32_t    // and this is how much it is
+	end  func()        // ends the Session's context
+	done chan struct{} // closed when Session has returned; nil if there is none
+}
+
+var errPanic = errors.New("panic in a Receiver")
+
+// run serves the client until it goes. It takes sockfd.
+//
+// The order at the end:
+//  1. The queue takes nothing more: Send and Open fail.
+//  2. The Session's context ends.
+//  3. Each channel is closed in FreeRDP, then its Receiver or its Open is told.
+//     So is each Open that is still in the queue.
+//  4. FreeRDP's peer is freed, which closes the socket.
+//  5. Session has returned.
+//  6. The descriptors are closed, the last that Kill could still use.
+func (p *Peer) run(sockfd int) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	livePeers.Add(1)
+	defer livePeers.Add(-1)
+	defer p.release()
+
+	cert, key := C.CString(string(p.srv.cert)), C.CString(string(p.srv.key))
+	c := C.rds_peer_new(C.int(sockfd), C.int(p.wakefd), cert, key)
+	C.free(unsafe.Pointer(cert))
+	C.free(unsafe.Pointer(key))
+	if c == nil {
+		p.log.Error("FreeRDP refuses to make a peer")
+		return
+	}
+	p.mu.Lock()
+	p.timer = time.AfterFunc(connectTimeout, p.Kill)
+	p.mu.Unlock()
+
+	l := loop{p: p, c: c, chans: make(map[uint32]*channel), buf: make([]byte, 64<<10)}
+	for !p.killed.Load() && l.work() && l.wait() {
+		l.dispatch()
+	}
+
+	p.mu.Lock()
+	p.ending = true
+	p.mu.Unlock()
+	if l.end != nil {
+		l.end()
+	}
+	l.closeAll()
+	for l.more() {
+		if cmd := l.take(); cmd.verb == openChannel {
+			cmd.ch.refuse(channels.ErrClosed)
+		}
+	}
+	C.rds_peer_free(c)
+	if l.done != nil {
+		<-l.done
+	}
+	p.log.Debug("client gone")
+}
+
+// more reports whether something is left to do, taking over the queue.
+func (l *loop) more() bool {
+	if l.next < len(l.todo) {
+		return true
+	}
+	if cap(l.todo) > 1<<14 { // grown by a flood that is over
+		l.todo = nil
+	}
+	l.next = 0
+	l.p.mu.Lock()
+	l.todo, l.p.queue = l.p.queue, l.todo[:0]
+	l.p.mu.Unlock()
+	return len(l.todo) > 0
+}
+
+// take returns the next command. There must be one.
+func (l *loop) take() command {
+	cmd := l.todo[l.next]
+	l.todo[l.next] = command{} // for the garbage collector
+	l.next++
+	return cmd
+}
+
+func (l *loop) blocked() bool { return l.turn != nil && l.turn.blocked != 0 }
+
+// work does what is queued, as far as the client takes it. It reports false
+// when the session has ended.
+func (l *loop) work() bool {
+	burst := 0
+	for total := 0; total < turnBytes && !l.blocked() && l.more(); {
+		n := l.do(l.take())
+		burst += n
+		total += n
+		if burst >= burstBytes {
+			if C.rds_peer_flush(l.c) < 0 {
+				return false
+			}
+			burst = 0
+		}
+	}
+	return burst == 0 || C.rds_peer_flush(l.c) >= 0
+}
+
+// do carries out one command and returns roughly how many bytes it wrote.
+func (l *loop) do(cmd command) int {
+	const header = 64 // of TLS, RDP and DRDYNVC, or a message of DRDYNVC's own
+	ch := cmd.ch
+	switch cmd.verb {
+	case openChannel:
+		l.open(ch)
+	case writeChannel:
+		if ch.c == nil {
+			break // closed since
+		}
+		if C.rds_channel_write(ch.c, unsafe.Pointer(&cmd.msg[0]), C.uint32_t(len(cmd.msg))) < 0 {
+			// FreeRDP has sent a part of the message, or none: what follows
+			// would make no sense to the client.
+			l.p.log.Error("cannot write to a channel", "channel", ch.name)
+			l.close(ch)
+		}
+		return len(cmd.msg) + header
+	case closeChannel:
+		if ch.c != nil {
+			l.close(ch)
+		}
+	case disconnect:
+		l.closeAll()
+		if C.rds_peer_flush(l.c) >= 0 {
+			C.rds_peer_close(l.c)
+		}
+		// The client hangs up now, or the timer does.
+	}
+	return header
+}
+
+func (l *loop) open(ch *channel) {
+	if ch.isAbandoned() {
+		return
+	}
+	name := C.CString(ch.name)
+	defer C.free(unsafe.Pointer(name))
+	ch.c = C.rds_channel_open(l.c, name, &l.size)
+	if ch.c == nil {
+		ch.refuse(&openError{ch.name, "FreeRDP has no memory or descriptors for it"})
+		return
+	}
+	ch.id = uint32(l.size)
+	l.chans[ch.id] = ch
+	liveChannels.Add(1)
+}
+
+// wait is one turn of FreeRDP's. It reports false when the session has ended.
+func (l *loop) wait() bool {
+	p := l.p
+	timeout := C.int(0)
+	p.mu.Lock()
+	switch {
+	case l.blocked():
+		// The queue must wait for the client in any case: no need to be woken.
+		timeout = -1
+	case l.next == len(l.todo) && len(p.queue) == 0:
+		timeout = -1
+		p.sleeping = true
+	}
+	p.mu.Unlock()
+
+	l.turn = C.rds_peer_turn(l.c, timeout)
+
+	if timeout < 0 {
+		p.mu.Lock()
+		p.sleeping = false
+		p.mu.Unlock()
+	}
+	return l.turn != nil
+}
+
+// dispatch passes on what the turn brought.
+func (l *loop) dispatch() {
+	switch l.turn.state {
+	case C.RDS_READY:
+		if l.done == nil {
+			l.begin()
+		}
+	case C.RDS_NO_DRDYNVC:
+		l.p.log.Warn("client without dynamic channels")
+		l.p.Kill()
+		return
+	}
+	for _, a := range unsafe.Slice(l.turn.answers, l.turn.nanswers) {
+		l.answer(uint32(a.id), int32(a.status))
+	}
+	for _, id := range l.turn.readable[:l.turn.nreadable] {
+		if ch := l.chans[uint32(id)]; ch != nil {
+			l.read(ch)
+		}
+	}
+	if len(l.buf) > keepBytes {
+		l.buf = make([]byte, keepBytes)
+	}
+}
+
+// begin starts the Session.
+func (l *loop) begin() {
+	p := l.p
+	p.mu.Lock()
+	p.ready = true
+	p.timer.Stop()
+	p.mu.Unlock()
+	p.log.Debug("client ready")
+	ctx, end := context.WithCancel(context.Background())
+	l.end = end
+	l.done = make(chan struct{})
+	go func() {
+		defer close(l.done)
+		defer p.Disconnect()
+		defer func() {
+			if r := recover(); r != nil {
+				p.panicked(r)
+			}
+		}()
+		p.srv.cfg.Session(ctx, p)
+	}()
+}
+
+// answer acts on the client's answer to the creation of a channel.
+func (l *loop) answer(id uint32, status int32) {
+	ch := l.chans[id]
+	switch {
+	case ch == nil:
+	case ch.recv != nil:
+		// A second answer. To FreeRDP a refusal ends the channel even now.
+		if status < 0 {
+			l.close(ch)
+		}
+	case status < 0:
+		l.drop(ch)
+		ch.refuse(channels.ErrRefused)
+	case C.rds_channel_watch(l.c, ch.c, C.uint32_t(id)) < 0:
+		l.drop(ch)
+		ch.refuse(&openError{ch.name, "no memory to wait for it"})
+	case !ch.decide(attached):
+		l.drop(ch) // abandoned
+	default:
+		if ch.recv = l.callAttach(ch); ch.recv == nil {
+			l.drop(ch)
+			ch.finish()
+			ch.opened <- channels.ErrClosed
+			return
+		}
+		ch.opened <- nil
+	}
+}
+
+// read delivers what waits on the channel.
+func (l *loop) read(ch *channel) {
+	for n := 0; n < turnReads && !l.p.killed.Load(); n++ {
+		r := C.rds_channel_read(ch.c, unsafe.Pointer(&l.buf[0]), C.uint32_t(len(l.buf)), &l.size)
+		switch r {
+		case C.RDS_READ_GROW:
+			l.buf = make([]byte, l.size)
+			continue
+		case C.RDS_READ_CLOSED:
+			l.close(ch)
+			return
+		case C.RDS_READ_NONE:
+			return
+		}
+		if err := l.callReceive(ch, l.buf[:l.size]); err != nil {
+			l.p.log.Info("channel closed for what it received", "channel", ch.name, "error", err)
+			l.close(ch)
+			return
+		}
+		if r == C.RDS_READ_LAST {
+			return
+		}
+	}
+}
+
+// drop gives the channel back to FreeRDP.
+func (l *loop) drop(ch *channel) {
+	C.rds_channel_close(l.c, ch.c)
+	delete(l.chans, ch.id)
+	ch.c = nil
+	liveChannels.Add(-1)
+}
+
+// close ends a channel that the client has accepted.
+func (l *loop) close(ch *channel) {
+	l.drop(ch)
+	ch.finish()
+	l.callClosed(ch)
+}
+
+func (l *loop) closeAll() {
+	for _, ch := range l.chans {
+		if ch.recv != nil {
+			l.close(ch)
+			continue
+		}
+		l.drop(ch)
+		ch.refuse(channels.ErrClosed)
+	}
+}
+
+// The calls into the channels' owners follow. A panic there costs the client
+// its session, and nobody else anything.
+
+func (l *loop) callAttach(ch *channel) (recv channels.Receiver) {
+	defer func() {
+		if r := recover(); r != nil {
+			l.p.panicked(r)
+			recv = nil
+		}
+	}()
+	if recv = ch.attach(ch); recv == nil {
+		panic("attach returned no Receiver")
+	}
+	return recv
+}
+
+func (l *loop) callReceive(ch *channel, msg []byte) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			l.p.panicked(r)
+			err = errPanic
+		}
+	}()
+	return ch.recv.Receive(msg)
+}
+
+func (l *loop) callClosed(ch *channel) {
+	defer func() {
+		if r := recover(); r != nil {
+			l.p.panicked(r)
+		}
+	}()
+	ch.recv.Closed()
+}
+
+func (p *Peer) panicked(r any) {
+	p.log.Error("panic", "value", r, "stack", string(debug.Stack()))
+	p.Kill()
+}

@@ -1,0 +1,81 @@
+package servertest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+)
+
+// built keeps what BuildLibrary has made in this process, by source path. The
+// bytes rather than the file, which goes with the test that asked for it.
+var built struct {
+	sync.Mutex
+	libraries map[string][]byte
+}
+
+// BuildLibrary compiles one C file to a shared library in the test's own
+// folder, named name. The compiler runs once per process and source.
+func BuildLibrary(t testing.TB, source, name string) string {
+	t.Helper()
+	source, err := filepath.Abs(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := filepath.Join(t.TempDir(), name)
+	built.Lock()
+	defer built.Unlock()
+	if library := built.libraries[source]; library != nil {
+		if err := os.WriteFile(target, library, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		return target
+	}
+	cc := os.Getenv("CC")
+	if cc == "" {
+		cc = "cc"
+	}
+	out, err := exec.Command(cc, "-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror",
+		"-o", target, source, "-ldl").CombinedOutput()
+	if err != nil {
+		t.Fatalf("compile %s: %v\n%s", source, err, out)
+	}
+	library, err := os.ReadFile(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if built.libraries == nil {
+		built.libraries = make(map[string][]byte)
+	}
+	built.libraries[source] = library
+	return target
+}
+
+func buildPreload(t testing.TB) string {
+	t.Helper()
+	root, err := moduleRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return BuildLibrary(t, filepath.Join(root, "cshim", "preload", "pnpdr-preload.c"), "pnpdr-preload.so")
+}
+
+// moduleRoot returns the folder of go.mod: tests run in their package's folder.
+func moduleRoot() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, nil
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return "", fmt.Errorf("no go.mod above the working directory")
+		}
+		dir = parent
+	}
+}

@@ -1,0 +1,226 @@
+// Package servertest starts what tests against real clients need: an X server
+// without a screen, and an unmodified xfreerdp on it. Only tests import it.
+package servertest
+
+import (
+	"bytes"
+	"debug/elf"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Patience is how long anything may take before a test gives up on it. It is
+// generous: it is a watchdog, not a measure.
+const Patience = 60 * time.Second
+
+// FindClient returns the path of the xfreerdp of FreeRDP's major version. What
+// counts is the library that a program is linked with: the names vary from one
+// distribution to the next, and 2.11 cannot tell its version without a display.
+// If there is none it tells why, in words for t.Skip.
+func FindClient(major int) (path, why string) {
+	library := fmt.Sprintf("libfreerdp%d.so.%d", major, major)
+	var seen []string
+	for _, name := range []string{fmt.Sprintf("xfreerdp%d", major), "xfreerdp"} {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			continue
+		}
+		libraries, err := importedLibraries(path)
+		if err != nil {
+			seen = append(seen, err.Error())
+			continue
+		}
+		for _, l := range libraries {
+			if l == library {
+				return path, ""
+			}
+		}
+		seen = append(seen, path+" is of another version")
+	}
+	why = fmt.Sprintf("NOT TESTED with FreeRDP %d: no xfreerdp of that version is installed", major)
+	if len(seen) > 0 {
+		why += " (" + strings.Join(seen, "; ") + ")"
+	}
+	return "", why
+}
+
+func importedLibraries(path string) ([]string, error) {
+	f, err := elf.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	defer f.Close()
+	return f.ImportedLibraries()
+}
+
+// RequireClient is FindClient for tests that make no sense without.
+func RequireClient(t testing.TB, major int) string {
+	t.Helper()
+	path, why := FindClient(major)
+	if path == "" {
+		t.Skip(why)
+	}
+	return path
+}
+
+// ClientOptions tells how to start an xfreerdp.
+type ClientOptions struct {
+	Binary  string   // from FindClient
+	Addr    string   // of the server: host:port
+	Display string   // from StartDisplay; "" starts one for this client
+	Plugin  string   // library to load as libpnpdr-client.so; "" is the installed one
+	Args    []string // further arguments, "/dvc:pnpdr,..." for instance
+	Env     []string // further NAME=value, these win
+	Wrapper []string // command line that starts the client: timeout, valgrind, ...
+
+	// Preload are libraries that must come before our own, such as libasan.
+	Preload []string
+}
+
+// Client is a running xfreerdp. Its methods may be called from any goroutine.
+type Client struct {
+	t    testing.TB
+	cmd  *exec.Cmd
+	done chan struct{} // closed when the process has ended and its output is read
+	err  error         // of Wait, valid after done
+
+	mu      sync.Mutex
+	output  bytes.Buffer  // guarded by mu
+	changed chan struct{} // guarded by mu; closed and replaced by each write
+}
+
+// StartClient starts an xfreerdp. The process is killed, if still there, at the
+// end of the test, and its output logged if the test failed.
+func StartClient(t testing.TB, o ClientOptions) *Client {
+	t.Helper()
+	display := o.Display
+	if display == "" {
+		display = StartDisplay(t)
+	}
+	args := append([]string{}, o.Wrapper...)
+	args = append(args, o.Binary, "/v:"+o.Addr, "/u:user", "/p:pass", "/cert:ignore",
+		"/sec:tls", "/size:640x480", "/log-level:WARN")
+	args = append(args, o.Args...)
+
+	home := t.TempDir() // xfreerdp keeps known hosts there
+	env := append(os.Environ(), "DISPLAY="+display, "HOME="+home, "XDG_CONFIG_HOME="+home)
+	preload := append([]string{}, o.Preload...)
+	if o.Plugin != "" {
+		plugin, err := filepath.Abs(o.Plugin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		env = append(env, "PNPDR_PLUGIN="+plugin)
+		preload = append(preload, buildPreload(t))
+	}
+	if len(preload) > 0 {
+		env = append(env, "LD_PRELOAD="+strings.Join(preload, " "))
+	}
+
+	c := &Client{
+		t:       t,
+		cmd:     exec.Command(args[0], args[1:]...),
+		done:    make(chan struct{}),
+		changed: make(chan struct{}),
+	}
+	c.cmd.Env = append(env, o.Env...)
+	c.cmd.Stdout = c
+	c.cmd.Stderr = c
+	// A wrapper's children are to die with it.
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	c.cmd.WaitDelay = Patience
+	if err := c.cmd.Start(); err != nil {
+		t.Fatalf("start client: %v", err)
+	}
+	go func() {
+		c.err = c.cmd.Wait()
+		close(c.done)
+	}()
+	t.Cleanup(func() {
+		c.Kill()
+		<-c.done
+		if t.Failed() {
+			t.Logf("%s:\n%s", o.Binary, c.Output())
+		}
+	})
+	return c
+}
+
+// Write takes the client's output.
+func (c *Client) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	close(c.changed)
+	c.changed = make(chan struct{})
+	return c.output.Write(b)
+}
+
+// Output returns what the client has printed so far, on both streams.
+func (c *Client) Output() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.output.String()
+}
+
+// WaitOutput waits until the client has printed text. It fails the test if the
+// client ends first.
+func (c *Client) WaitOutput(text string) {
+	c.t.Helper()
+	timeout := time.After(Patience)
+	for {
+		c.mu.Lock()
+		found, changed := strings.Contains(c.output.String(), text), c.changed
+		c.mu.Unlock()
+		if found {
+			return
+		}
+		select {
+		case <-changed:
+		case <-c.done:
+			if !strings.Contains(c.Output(), text) {
+				c.t.Fatalf("the client ended without printing %q", text)
+			}
+			return
+		case <-timeout:
+			c.t.Fatalf("the client does not print %q", text)
+		}
+	}
+}
+
+// Pid returns the id of the process, the wrapper's if there is one.
+func (c *Client) Pid() int { return c.cmd.Process.Pid }
+
+// Signal sends a signal to the client and whatever wraps it.
+func (c *Client) Signal(sig syscall.Signal) {
+	select {
+	case <-c.done: // the id may be another's by now
+	default:
+		_ = syscall.Kill(-c.cmd.Process.Pid, sig)
+	}
+}
+
+// Kill ends the client at once.
+func (c *Client) Kill() { c.Signal(syscall.SIGKILL) }
+
+// Done is closed when the client has ended.
+func (c *Client) Done() <-chan struct{} { return c.done }
+
+// Wait waits for the end of the client and returns what exec.Cmd.Wait did. It
+// fails the test if the client does not end.
+func (c *Client) Wait() error {
+	c.t.Helper()
+	select {
+	case <-c.done:
+		return c.err
+	case <-time.After(Patience):
+		c.t.Fatal("the client does not end")
+		return nil
+	}
+}
