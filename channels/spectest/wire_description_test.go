@@ -53,12 +53,20 @@ func init() {
 		}
 		// Any other DataSize in the first is malformed, though the message has
 		// bytes enough.
-		msg := unhex(t, addition(plain, plain, plain))
-		for size := uint32(0); size < uint32(len(msg)); size++ {
-			le.PutUint32(msg[16:], size)
-			if _, err := wire.DecodeDeviceAddition(msg); (err == nil) != (size == 24) {
-				t.Errorf("DataSize %d: error %v", size, err)
+		for _, d := range []string{plain, with, with + caps} {
+			msg := unhex(t, addition(d, d, d))
+			right := le.Uint32(msg[16:])
+			for size := uint32(0); size < uint32(len(msg)); size++ {
+				le.PutUint32(msg[16:], size)
+				if _, err := wire.DecodeDeviceAddition(msg); (err == nil) != (size == right) {
+					t.Errorf("DataSize %d instead of %d: error %v", size, right, err)
+				}
 			}
+		}
+		// It ends the description even where all fields are there.
+		msg := unhex(t, addition(with+caps+"00000000"))
+		if _, err := wire.DecodeDeviceAddition(msg); err == nil {
+			t.Error("bytes between the last field and the end of DataSize were accepted")
 		}
 	})
 	add("W-12", "field_does_not_reach_over_the_end", func(t *testing.T) {
@@ -282,12 +290,16 @@ func init() {
 	})
 
 	add("W-21", "device_caps_bits", func(t *testing.T) {
-		for bits, want := range map[pnp.DeviceCaps]string{
-			pnp.PNP_DEVCAPS_LOCKSUPPORTED:     "01000000",
-			pnp.PNP_DEVCAPS_EJECTSUPPORTED:    "02000000",
-			pnp.PNP_DEVCAPS_REMOVABLE:         "04000000",
-			pnp.PNP_DEVCAPS_SURPRISEREMOVALOK: "08000000",
+		for _, c := range []struct {
+			bits pnp.DeviceCaps
+			want string
+		}{
+			{pnp.PNP_DEVCAPS_LOCKSUPPORTED, "01000000"},
+			{pnp.PNP_DEVCAPS_EJECTSUPPORTED, "02000000"},
+			{pnp.PNP_DEVCAPS_REMOVABLE, "04000000"},
+			{pnp.PNP_DEVCAPS_SURPRISEREMOVALOK, "08000000"},
 		} {
+			bits, want := c.bits, c.want
 			b := wire.NewDeviceDescription(1, &pnp.Description{Caps: &bits}).Append(nil)
 			if got := b[len(b)-4:]; !bytes.Equal(got, unhex(t, want)) {
 				t.Errorf("%x is sent as %x, not %s", uint32(bits), got, want)

@@ -289,7 +289,7 @@ var deviceDescription = kind{name: "PNP_DEVICE_DESCRIPTION", section: "2.2.1.3.1
 func (c *cursor) description() (d DeviceDescription, err error) {
 	bad := deviceDescription.errorf
 	d.ClientDeviceID = c.u32()
-	in := cursor{b: c.counted(), fail: c.fail}
+	in := cursor{b: c.counted()}
 	d.InterfaceGUIDArray = in.counted()
 	d.HardwareID = in.counted()
 	d.CompatibilityID = in.counted()

@@ -241,7 +241,8 @@ func DecodeIOControlRequest(msg []byte) (IOControlRequest, error) {
 		return IOControlRequest{}, requestKinds[IOCONTROL_REQUEST].errorf("cbIn %d with %d bytes behind it", cbIn, len(p)-12)
 	}
 	if len(c.b) > 0 {
-		m.DataOut = c.b[:len(c.b)-1]
+		n := len(c.b) - 1
+		m.DataOut = c.b[:n:n]
 	}
 	return m, nil
 }

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -41,12 +42,12 @@ func UTF16String(b []byte) string {
 }
 
 // AppendMultisz appends the UTF-16LE multisz of list: each string with a null
-// behind it, and one more null. Empty strings cannot stand in a multisz and are
-// left out; nothing is appended for an empty list.
+// behind it, and one more null. Empty strings and nulls within a string cannot
+// stand in a multisz and are left out; nothing is appended for an empty list.
 func AppendMultisz(b []byte, list []string) []byte {
 	start := len(b)
 	for _, s := range list {
-		if s == "" {
+		if s = strings.ReplaceAll(s, "\x00", ""); s == "" {
 			continue
 		}
 		b = AppendUTF16(b, s)
