@@ -32,6 +32,14 @@ type Conn interface {
 	Send(msg []byte) error
 }
 
+// SentCounter is implemented by a Conn whose transport can tell what it has
+// sent: the bytes of all its channels, a counter that wraps at 32 bits. ok is
+// false if that cannot be told, for instance because the channel has ended.
+// Without it the client role assumes a rate.
+type SentCounter interface {
+	Sent() (n uint32, ok bool)
+}
+
 // ServerConn is a Conn whose owner may end the channel.
 type ServerConn interface {
 	Conn

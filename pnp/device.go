@@ -112,8 +112,8 @@ type Event struct {
 type EventSource interface {
 	// Notify makes sink the receiver of the device's events; nil ends it.
 	// The device may call sink from any goroutine, but holds no lock of its
-	// own meanwhile; sink does not block and does not keep Data. After
-	// Notify(nil) returned, no call of sink begins.
+	// own meanwhile; sink does not block and does not keep Data. A call
+	// under way may still end after Notify(nil) has returned.
 	Notify(sink func(Event))
 }
 

@@ -39,10 +39,10 @@ const (
 // ahead by as much as they carry, no further.
 type outbox struct {
 	limits *Limits
-	sent   func() uint64
+	start  time.Time
 
 	mu     sync.Mutex
-	last   uint64 // the counter when it was last read
+	last   uint32 // the counter when it was last read
 	queue  []message
 	head   int   // queue[:head] is proven
 	bytes  int64 // outstanding data of the session
@@ -64,21 +64,24 @@ type quota struct {
 	bytes    int64
 }
 
-func newOutbox(limits *Limits, sent func() (uint64, bool)) *outbox {
-	o := &outbox{limits: limits}
-	if sent != nil {
-		if _, ok := sent(); ok {
-			o.sent = func() uint64 { n, _ := sent(); return n }
-			return o
+func newOutbox(limits *Limits) *outbox {
+	return &outbox{limits: limits, start: time.Now()}
+}
+
+// sent reads the counter through a channel that is still open, or returns its
+// last value.
+func (o *outbox) sent(conn channels.Conn) uint32 {
+	if p, ok := conn.(channels.SentCounter); ok {
+		if n, ok := p.Sent(); ok {
+			return n
 		}
+		return o.last
 	}
-	start := time.Now()
-	o.sent = func() uint64 { return uint64(time.Since(start).Seconds() * assumedRate) }
-	return o
+	return uint32(time.Since(o.start) * assumedRate / time.Second)
 }
 
 // reserve accepts a request that will hold n bytes, or refuses it.
-func (o *outbox) reserve(q *quota, n int64) bool {
+func (o *outbox) reserve(conn channels.Conn, q *quota, n int64) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	fits := func() bool {
@@ -88,7 +91,7 @@ func (o *outbox) reserve(q *quota, n int64) bool {
 			o.memory <= o.limits.SessionBytes
 	}
 	if !fits() {
-		if o.settle(); !fits() {
+		if o.settle(conn); !fits() {
 			return false
 		}
 	}
@@ -129,7 +132,7 @@ func (o *outbox) notice(conn channels.Conn, q *quota, msg []byte) error {
 		return q.requests >= 2*o.limits.HandleRequests || o.memory > 2*o.limits.SessionBytes
 	}
 	if flooded() {
-		if o.settle(); flooded() {
+		if o.settle(conn); flooded() {
 			return errFlood
 		}
 	}
@@ -147,7 +150,7 @@ func (o *outbox) event(conn channels.Conn, q *quota, msg []byte) bool {
 		return q.bytes+n <= o.limits.HandleBytes && o.bytes+n <= o.limits.SessionBytes && o.memory <= o.limits.SessionBytes
 	}
 	if !fits() {
-		if o.settle(); !fits() {
+		if o.settle(conn); !fits() {
 			return false
 		}
 	}
@@ -160,9 +163,9 @@ func (o *outbox) event(conn channels.Conn, q *quota, msg []byte) bool {
 // order of the wire.
 func (o *outbox) send(conn channels.Conn, msg []byte, m message) error {
 	if o.head == len(o.queue) {
-		o.last = o.sent()
+		o.last = o.sent(conn)
 	} else if len(o.queue)-o.head >= settleEvery && len(o.queue)%settleEvery == 0 {
-		o.settle()
+		o.settle(conn)
 	}
 	chunks := int64(len(msg)+chunkData-1) / chunkData
 	m.wire = int64(len(msg)) + chunks*chunkHeaders
@@ -177,8 +180,8 @@ func (o *outbox) send(conn channels.Conn, msg []byte, m message) error {
 }
 
 // settle takes off the queue what the transport's counter proves.
-func (o *outbox) settle() {
-	now := o.sent()
+func (o *outbox) settle(conn channels.Conn) {
+	now := o.sent(conn)
 	credit := int64(now - o.last) // right across a wrap as well
 	o.last = now
 	for o.head < len(o.queue) && credit > 0 {

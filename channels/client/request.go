@@ -95,7 +95,7 @@ func (c *ioChannel) begin(id requestID, op pnp.Op, n, size int, lay fill) error 
 		hr = pnp.ERROR_DEVICE_NOT_CONNECTED
 	case c.state != open: // C-18
 		hr = pnp.ERROR_INVALID_HANDLE
-	case !c.s.out.reserve(&c.quota, int64(n)): // C-34
+	case !c.s.out.reserve(c.conn, &c.quota, int64(n)): // C-34
 		hr = pnp.ERROR_NO_SYSTEM_RESOURCES
 	}
 	if hr.Failed() {

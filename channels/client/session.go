@@ -38,12 +38,6 @@ import (
 type Config struct {
 	Limits Limits // zero: DefaultLimits
 	Log    *slog.Logger
-
-	// Sent returns the number of bytes that the transport has sent on all
-	// its channels, a counter that may wrap, and whether it is known. It is
-	// called from any goroutine. Without it the rate at which the transport
-	// sends is assumed.
-	Sent func() (uint64, bool)
 }
 
 // Errors of Add and Accept.
@@ -105,7 +99,7 @@ func NewSession(cfg Config) *Session {
 		devices:  make(map[uint32]*device),
 		channels: make(map[*ioChannel]struct{}),
 	}
-	s.out = newOutbox(&s.limits, cfg.Sent)
+	s.out = newOutbox(&s.limits)
 	return s
 }
 

@@ -1,0 +1,6 @@
+//go:build freerdp2
+
+package client
+
+// #cgo pkg-config: freerdp2
+import "C"

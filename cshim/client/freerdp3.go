@@ -1,0 +1,6 @@
+//go:build !freerdp2
+
+package client
+
+// #cgo pkg-config: freerdp3
+import "C"

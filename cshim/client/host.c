@@ -1,0 +1,88 @@
+/**
+ * freerdp-pnpdr: Plug and Play device redirection for FreeRDP
+ *
+ * What is found of the FreeRDP that loaded the plugin, at run time.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+#define _GNU_SOURCE
+#include <dlfcn.h>
+
+#include <freerdp/settings.h>
+#include <winpr/wlog.h>
+
+#include "host.h"
+
+#define LOG_NAME "com.freerdp.channels.pnpdr.client"
+
+_Static_assert(PNPDR_LOG_DEBUG == WLOG_DEBUG, "WLog level");
+_Static_assert(PNPDR_LOG_INFO == WLOG_INFO, "WLog level");
+_Static_assert(PNPDR_LOG_WARN == WLOG_WARN, "WLog level");
+_Static_assert(PNPDR_LOG_ERROR == WLOG_ERROR, "WLog level");
+
+void host_find(pnpdr_host* host, const void* address, void* settings)
+{
+	Dl_info info;
+	void* lib;
+	void* (*wlogGet)(const char*);
+	void (*getVersion)(int*, int*, int*);
+	const void* (*getPointer)(const void*, size_t);
+
+	/* A host may have loaded libfreerdp-client RTLD_LOCAL, so that RTLD_DEFAULT
+	 * does not see it. The library in which an entry point lies leads to it and
+	 * to what it depends on; NOLOAD because it is there already. */
+	if (!dladdr(address, &info) || !info.dli_fname)
+		return;
+	lib = dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD);
+	if (!lib)
+		lib = dlopen(NULL, RTLD_NOW); /* the main program's path may be relative */
+	if (!lib)
+		return;
+
+	getVersion = (void (*)(int*, int*, int*))dlsym(lib, "freerdp_get_version");
+	if (getVersion)
+		getVersion(&host->major, &host->minor, &host->revision);
+
+	wlogGet = (void* (*)(const char*))dlsym(lib, "WLog_Get");
+	host->isLevelActive = (int32_t (*)(void*, uint32_t))dlsym(lib, "WLog_IsLevelActive");
+	host->printMessage = (int32_t (*)(void*, uint32_t, uint32_t, size_t, const char*, const char*,
+	                                  ...))dlsym(lib, "WLog_PrintMessage");
+	if (wlogGet && host->isLevelActive && host->printMessage)
+		host->log = wlogGet(LOG_NAME);
+
+	getPointer =
+	    (const void* (*)(const void*, size_t))dlsym(lib, "freerdp_settings_get_pointer");
+	host->getTransportSent =
+	    (uint32_t(*)(void*, int32_t))dlsym(lib, "freerdp_get_transport_sent");
+	if (getPointer && settings)
+		host->instance = (void**)getPointer(settings, FreeRDP_instance);
+
+	/* The library stays: the process holds its own reference while it uses
+	 * FreeRDP, and channels end before that. */
+	dlclose(lib);
+}
+
+int pnpdr_log_active(const pnpdr_host* host, uint32_t level)
+{
+	if (!host->log)
+		return -1;
+	return host->isLevelActive(host->log, level) ? 1 : 0;
+}
+
+void pnpdr_log(const pnpdr_host* host, uint32_t level, const char* text)
+{
+	if (host->log)
+		(void)host->printMessage(host->log, WLOG_MESSAGE_TEXT, level, (size_t)__LINE__, __FILE__,
+		                         __func__, "%s", text);
+}

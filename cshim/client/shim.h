@@ -1,0 +1,70 @@
+/**
+ * freerdp-pnpdr: Plug and Play device redirection for FreeRDP
+ *
+ * What the two halves of the client shim tell each other.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+#ifndef PNPDR_CSHIM_CLIENT_SHIM_H
+#define PNPDR_CSHIM_CLIENT_SHIM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* One dynamic channel. FreeRDP owns it between OnNewChannelConnection and
+ * OnClose; Go may use it until pnpdrClosed returns and no longer. */
+typedef struct pnpdr_channel pnpdr_channel;
+
+/* What the loading FreeRDP offers beyond the DVC interface, found at run time:
+ * the library is linked to neither libfreerdp nor libwinpr, so that one binary
+ * serves every version. A member that was not found is NULL. */
+typedef struct
+{
+	int major; /* of FreeRDP; 0 if unknown */
+	int minor;
+	int revision;
+	void* log; /* wLog* */
+	int32_t (*isLevelActive)(void* log, uint32_t level);
+	/* line is size_t in 3.x and DWORD in 2.x: a size_t argument suits both */
+	int32_t (*printMessage)(void* log, uint32_t type, uint32_t level, size_t line, const char* file,
+	                        const char* function, ...);
+	uint32_t (*getTransportSent)(void* context, int32_t resetCount);
+	void** instance; /* freerdp*, of which the first member is the rdpContext* */
+} pnpdr_host;
+
+/* WLog levels; the same in all versions. */
+enum
+{
+	PNPDR_LOG_DEBUG = 1,
+	PNPDR_LOG_INFO = 2,
+	PNPDR_LOG_WARN = 3,
+	PNPDR_LOG_ERROR = 4
+};
+
+/* Queue len bytes, which FreeRDP copies, as one message. len is not 0: FreeRDP
+ * would take that for a close. Returns 0 or FreeRDP's error. */
+uint32_t pnpdr_channel_write(pnpdr_channel* channel, const void* data, uint32_t len);
+
+/* Bytes that the transport of this channel's session has sent, on all channels;
+ * *known is set to 0 if that cannot be told. Only while the channel is open:
+ * the transport outlives its channels, not longer. */
+uint32_t pnpdr_channel_sent(pnpdr_channel* channel, int* known);
+
+int pnpdr_log_active(const pnpdr_host* host, uint32_t level);
+void pnpdr_log(const pnpdr_host* host, uint32_t level, const char* text);
+
+/* C objects of the shim that live in this process. */
+int pnpdr_live_objects(void);
+
+#endif /* PNPDR_CSHIM_CLIENT_SHIM_H */
