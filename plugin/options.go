@@ -161,7 +161,7 @@ var qualifiers = map[string]func(d *deviceOption, value string) error{
 		for _, s := range strings.Split(value, "+") {
 			g, err := pnp.ParseGUID(s)
 			if err != nil {
-				return fmt.Errorf("%q is no GUID", s)
+				return err
 			}
 			guids = append(guids, g)
 		}
@@ -171,7 +171,7 @@ var qualifiers = map[string]func(d *deviceOption, value string) error{
 	"container": func(d *deviceOption, value string) error {
 		g, err := pnp.ParseGUID(value)
 		if err != nil {
-			return fmt.Errorf("%q is no GUID", value)
+			return err
 		}
 		d.description.Container = &g
 		return nil

@@ -1,6 +1,10 @@
 package pnp
 
-import "github.com/google/uuid"
+import (
+	"encoding/hex"
+	"fmt"
+	"strings"
+)
 
 // GUID is a globally unique identifier in the memory and wire layout of
 // [MS-DTYP] 2.3.4: the first three groups little-endian, the rest as written.
@@ -10,27 +14,45 @@ type GUID [16]byte
 // container.
 var NoContainer = MustGUID("{00000000-0000-0000-FFFF-FFFFFFFFFFFF}")
 
-// ParseGUID reads the usual text form, with or without braces.
+// guidGroups are the bytes of each group of the text form.
+var guidGroups = [...]int{4, 2, 2, 2, 6}
+
+// ParseGUID reads XXXXXXXX-XXXX-XXXX-XXXX-XXXXXXXXXXXX, with or without braces,
+// in either case.
 func ParseGUID(s string) (GUID, error) {
-	u, err := uuid.Parse(s)
-	if err != nil {
-		return GUID{}, err
+	text := s
+	if strings.HasPrefix(text, "{") && strings.HasSuffix(text, "}") {
+		text = text[1 : len(text)-1]
 	}
-	return swapGUID(u), nil
+	groups := strings.Split(text, "-")
+	var g []byte
+	for i, group := range groups {
+		b, err := hex.DecodeString(group)
+		if err != nil || len(groups) != len(guidGroups) || len(b) != guidGroups[i] {
+			return GUID{}, fmt.Errorf("%q is no GUID", s)
+		}
+		g = append(g, b...)
+	}
+	return swapGUID([16]byte(g)), nil
 }
 
 // MustGUID is ParseGUID for constants; it panics if s is no GUID.
 func MustGUID(s string) GUID {
-	return swapGUID(uuid.MustParse(s))
+	g, err := ParseGUID(s)
+	if err != nil {
+		panic(err)
+	}
+	return g
 }
 
-// String returns the registry form, {XXXXXXXX-XXXX-XXXX-XXXX-XXXXXXXXXXXX} in
-// lower case.
+// String returns the registry form, {XXXXXXXX-XXXX-XXXX-XXXX-XXXXXXXXXXXX}, in
+// upper case.
 func (g GUID) String() string {
-	return "{" + uuid.UUID(swapGUID(g)).String() + "}"
+	b := swapGUID(g)
+	return fmt.Sprintf("{%X-%X-%X-%X-%X}", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-// swapGUID turns RFC 9562 byte order into MS-DTYP's and back.
+// swapGUID turns the order of the text form into MS-DTYP's and back.
 func swapGUID(b [16]byte) GUID {
 	b[0], b[1], b[2], b[3] = b[3], b[2], b[1], b[0]
 	b[4], b[5] = b[5], b[4]

@@ -1,0 +1,164 @@
+// Package memory carries the dynamic channels between a client and a server in
+// one process: what tests use in place of an RDP connection.
+package memory
+
+import (
+	"context"
+	"sync"
+
+	"freerdp-pnpdr/channels"
+)
+
+// Acceptor is the client end: client.Session is one.
+type Acceptor interface {
+	Accept(name string, conn channels.Conn) (channels.Receiver, error)
+}
+
+// Link joins an Acceptor to the server role, for which it is the Opener. Each
+// direction of each channel delivers in order on a goroutine of its own, so
+// the two ends run concurrently as over a network.
+type Link struct {
+	client Acceptor
+
+	mu     sync.Mutex
+	down   bool
+	open   map[*pipe]struct{}
+	active sync.WaitGroup
+}
+
+// NewLink makes a link to client.
+func NewLink(client Acceptor) *Link {
+	return &Link{client: client, open: make(map[*pipe]struct{})}
+}
+
+// Open implements channels.Opener.
+func (l *Link) Open(ctx context.Context, name string, attach func(channels.ServerConn) channels.Receiver) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	p := &pipe{link: l}
+	p.toClient.init()
+	p.toServer.init()
+
+	l.mu.Lock()
+	if l.down {
+		l.mu.Unlock()
+		return channels.ErrClosed
+	}
+	l.open[p] = struct{}{}
+	l.active.Add(2)
+	l.mu.Unlock()
+
+	receiver, err := l.client.Accept(name, clientEnd{p})
+	if err != nil {
+		l.forget(p)
+		l.active.Add(-2)
+		return channels.ErrRefused
+	}
+	go p.deliver(&p.toClient, receiver)
+	go p.deliver(&p.toServer, attach(serverEnd{p}))
+	return nil
+}
+
+// Close ends every channel, as the loss of the connection does, and waits until
+// both ends of each were told.
+func (l *Link) Close() {
+	l.mu.Lock()
+	l.down = true
+	pipes := make([]*pipe, 0, len(l.open))
+	for p := range l.open {
+		pipes = append(pipes, p)
+	}
+	l.mu.Unlock()
+	for _, p := range pipes {
+		p.close()
+	}
+	l.active.Wait()
+}
+
+func (l *Link) forget(p *pipe) {
+	l.mu.Lock()
+	delete(l.open, p)
+	l.mu.Unlock()
+}
+
+// pipe is one channel.
+type pipe struct {
+	link               *Link
+	toClient, toServer queue
+}
+
+func (p *pipe) close() {
+	p.toClient.close()
+	p.toServer.close()
+	p.link.forget(p)
+}
+
+// deliver is one direction of a channel until it ends.
+func (p *pipe) deliver(q *queue, r channels.Receiver) {
+	defer p.link.active.Done()
+	for {
+		msg, ok := q.take()
+		if !ok {
+			break
+		}
+		if err := r.Receive(msg); err != nil {
+			p.close()
+			break
+		}
+	}
+	r.Closed()
+}
+
+type clientEnd struct{ p *pipe }
+
+func (e clientEnd) Send(msg []byte) error { return e.p.toServer.put(msg) }
+
+type serverEnd struct{ p *pipe }
+
+func (e serverEnd) Send(msg []byte) error { return e.p.toClient.put(msg) }
+func (e serverEnd) Close()                { e.p.close() }
+
+// queue holds the messages of one direction.
+type queue struct {
+	mu       sync.Mutex
+	filled   sync.Cond
+	messages [][]byte
+	closed   bool
+}
+
+func (q *queue) init() { q.filled.L = &q.mu }
+
+func (q *queue) put(msg []byte) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return channels.ErrClosed
+	}
+	q.messages = append(q.messages, append([]byte(nil), msg...))
+	q.filled.Signal()
+	return nil
+}
+
+// take returns the next message; what is left when the channel ends is lost, as
+// on a connection.
+func (q *queue) take() ([]byte, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.messages) == 0 && !q.closed {
+		q.filled.Wait()
+	}
+	if q.closed {
+		return nil, false
+	}
+	msg := q.messages[0]
+	q.messages = q.messages[1:]
+	return msg, true
+}
+
+func (q *queue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	q.filled.Broadcast()
+}
