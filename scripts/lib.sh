@@ -66,6 +66,13 @@ offered() {
 	[ -n "$(candidate "$1")" ]
 }
 
+all_offered() {
+	local p
+	for p in "$@"; do
+		offered "$p" || return 1
+	done
+}
+
 # install_packages PACKAGE...: as root. Outdated lists name files that the
 # mirror no longer has: that is worth one refresh and a second try.
 install_packages() {
@@ -115,23 +122,28 @@ need_packages() {
 
 # with_backports PACKAGE...: install from the suite's backports even where the
 # user has not enabled them, leaving apt's configuration as it is. The mirror
-# is the one in use: nothing here names a host. "package/suite" rather than -t:
-# what they depend on keeps coming from the suite proper where that will do.
+# is the one in use: nothing here names a host.
 with_backports() {
-	local suite targets uri tmp rc=0
+	local suite targets uri tmp prefer=() rc=0
 	suite=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME:-}")
 	[ -n "$suite" ] || return 1
+	# Where the suite has an older version, apt has to be told to prefer the
+	# newer one, and then does so for what it depends on. Otherwise that keeps
+	# coming from the suite.
+	if [ -n "$(candidate "$1")" ]; then
+		prefer=(-t "$suite-backports")
+	fi
 	targets=$(apt_targets) || return 1
 	if grep -q "^$suite-backports " <<<"$targets"; then
 		# Enabled already: a second entry for it would be an error.
-		refresh_apt && run_apt install --no-install-recommends "${@/%//$suite-backports}"
+		refresh_apt && run_apt install --no-install-recommends "${prefer[@]}" "$@"
 		return
 	fi
 	uri=$(awk -v s="$suite" '$1 == s || $1 == "stable" || $1 == "oldstable" { print $2; exit }' <<<"$targets")
 	[ -n "$uri" ] || return 1
 	# apt reads these as its own unprivileged user.
 	tmp=$(mktemp -d) && chmod 755 "$tmp" || return 1
-	backports_install "$tmp" "$suite" "$uri" "$@" || rc=$?
+	backports_install "$tmp" "$suite" "$uri" "${prefer[@]}" "$@" || rc=$?
 	rm -rf "$tmp"
 	return "$rc"
 }
@@ -142,7 +154,7 @@ apt_targets() {
 	apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null
 }
 
-# backports_install TMP SUITE URI PACKAGE...
+# backports_install TMP SUITE URI ARGS...: the last for apt-get install.
 backports_install() {
 	local tmp=$1 suite=$2 uri=$3 keys=/usr/share/keyrings/debian-archive-keyring.gpg
 	shift 3
@@ -161,13 +173,22 @@ backports_install() {
 	run_apt update -o Dir::Etc::sourcelist="$tmp/only/pnpdr-backports.list" \
 		-o Dir::Etc::sourceparts=/dev/null -o APT::Get::List-Cleanup=0 || return 1
 	run_apt install --no-install-recommends \
-		-o Dir::Etc::sourceparts="$tmp/all" "${@/%//$suite-backports}"
+		-o Dir::Etc::sourceparts="$tmp/all" "$@"
 }
 
 # ----------------------------------------------------------------- FreeRDP --
 
-# has_dev MAJOR: are its headers there?
+# has_dev MAJOR: are its headers there, with all that pkg-config wants?
 has_dev() { have pkg-config && pkg-config --exists "freerdp$1" "winpr$1"; }
+
+# freerdp_packages MAJOR: client and headers. freerdp3-dev forgets to depend on
+# what its pkg-config file requires; without it cgo does not find FreeRDP.
+freerdp_packages() {
+	printf 'freerdp%s-x11 freerdp%s-dev' "$1" "$1"
+	if [ "$1" = 3 ]; then
+		printf ' zlib1g-dev'
+	fi
+}
 
 # freerdp_dev_majors: the majors with headers, newest first.
 freerdp_dev_majors() {
@@ -209,8 +230,9 @@ tags_for_major() {
 # install_freerdp MAJOR: client and headers of that major, from the suite or,
 # for FreeRDP 3, from its backports.
 install_freerdp() {
-	local packages=("freerdp$1-x11" "freerdp$1-dev")
-	if offered "freerdp$1-dev"; then
+	local packages
+	read -r -a packages <<<"$(freerdp_packages "$1")"
+	if all_offered "${packages[@]}"; then
 		install_packages "${packages[@]}"
 	elif [ "$1" = 3 ]; then
 		say "installing from backports: ${packages[*]}"
@@ -230,9 +252,11 @@ need_freerdp() {
 		elif ! have apt-get; then
 			say "FreeRDP $major is not installed: going on without it"
 		elif ! is_root; then
-			say "FreeRDP $major is not installed: going on without it (sudo apt-get install freerdp$major-x11 freerdp$major-dev, on Debian 12 version 3 is in bookworm-backports)"
+			say "FreeRDP $major is not installed: going on without it (sudo apt-get install $(freerdp_packages "$major"); on Debian 12 version 3 is in bookworm-backports)"
 		elif ! install_freerdp "$major"; then
 			say "FreeRDP $major cannot be had from this suite: going on without it"
+		elif ! has_dev "$major"; then
+			say "FreeRDP $major is installed, but: $(pkg-config --print-errors --exists "freerdp$major" "winpr$major" 2>&1 | tail -n 1)"
 		fi
 		if [ "$want" = newest ] && has_dev "$major" && newest_client >/dev/null; then
 			return 0
