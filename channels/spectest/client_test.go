@@ -1,0 +1,327 @@
+package spectest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"freerdp-pnpdr/channels"
+	"freerdp-pnpdr/channels/client"
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/wire"
+)
+
+// watchdog bounds every wait, so that a reply that never comes fails its test
+// and not the whole run. Nothing passes because of it.
+const watchdog = 20 * time.Second
+
+// clientSide is a client session under test; the test plays the server, byte
+// by byte.
+type clientSide struct {
+	t *testing.T
+	s *client.Session
+
+	all []*clientChannel
+}
+
+// newClientSide makes a session. When the test ends, so does the session; it
+// must then hold nothing any more.
+func newClientSide(t *testing.T, limits ...client.Limits) *clientSide {
+	var cfg client.Config
+	for _, l := range limits {
+		cfg.Limits = l
+	}
+	c := &clientSide{t: t, s: client.NewSession(cfg)}
+	t.Cleanup(func() {
+		for _, ch := range c.all {
+			ch.close()
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), watchdog)
+		defer cancel()
+		if err := c.s.Close(ctx); err != nil {
+			t.Errorf("the session does not end: %v", err)
+		}
+		if n := c.s.Counts(); n != (client.Counts{}) {
+			t.Errorf("the session has ended and holds %+v", n)
+		}
+	})
+	return c
+}
+
+// add puts a device into the session.
+func (c *clientSide) add(d pnp.Device) uint32 {
+	c.t.Helper()
+	id, err := c.s.Add(d)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return id
+}
+
+// accept opens a channel to the client.
+func (c *clientSide) accept(name string) *clientChannel {
+	c.t.Helper()
+	ch := &clientChannel{t: c.t, name: name, conn: newRecordingConn()}
+	r, err := c.s.Accept(name, ch.conn)
+	if err != nil {
+		c.t.Fatalf("%s: %v", name, err)
+	}
+	ch.r = r
+	c.all = append(c.all, ch)
+	return ch
+}
+
+// pnpdr opens PNPDR and sends nothing.
+func (c *clientSide) pnpdr() *clientChannel { return c.accept(channels.PNPDR) }
+
+// logon opens PNPDR and goes through the initialization. What the client
+// announces is not read yet.
+func (c *clientSide) logon() *clientChannel {
+	c.t.Helper()
+	ch := c.pnpdr()
+	ch.receive(wire.OurVersion)
+	ch.expect(wire.OurVersion)
+	ch.receive(wire.AuthenticatedClient{})
+	return ch
+}
+
+// announced opens PNPDR and reads all announcements.
+func (c *clientSide) announced() *clientChannel {
+	c.t.Helper()
+	ch := c.logon()
+	ch.sync()
+	return ch
+}
+
+// file opens a FileRedirectorChannel and sends nothing.
+func (c *clientSide) file() *clientChannel { return c.accept(channels.FileRedirectorChannel) }
+
+// greeted opens a FileRedirectorChannel and exchanges versions; the server's is
+// 6 unless given.
+func (c *clientSide) greeted(version ...uint16) *clientChannel {
+	c.t.Helper()
+	v := uint16(6)
+	for _, v = range version {
+	}
+	ch := c.file()
+	ch.receive(wire.CapabilitiesRequest{RequestID: 1, Version: v})
+	ch.expect(wire.CapabilitiesReply{RequestID: 1, Version: 6})
+	return ch
+}
+
+// open opens a FileRedirectorChannel with a handle of a device. The device has
+// to be announced.
+func (c *clientSide) open(id uint32, version ...uint16) *clientChannel {
+	c.t.Helper()
+	ch := c.greeted(version...)
+	ch.receive(createFile(2, id))
+	ch.expect(wire.CreateFileReply{RequestID: 2, Result: pnp.S_OK})
+	return ch
+}
+
+// serve is all that most tests need: a session in which d is announced, and an
+// open handle of it.
+func serve(t *testing.T, d *scriptedDevice, limits ...client.Limits) (*clientChannel, *scriptedHandle) {
+	t.Helper()
+	c := newClientSide(t, limits...)
+	id := c.add(d)
+	c.announced()
+	ch := c.open(id)
+	return ch, d.handle(t)
+}
+
+// createFile is a CreateFile Request as Windows sends it.
+func createFile(request wire.RequestID, device uint32) wire.CreateFileRequest {
+	return wire.CreateFileRequest{
+		RequestID:             request,
+		DeviceID:              device,
+		DwDesiredAccess:       pnp.GENERIC_READ | pnp.GENERIC_WRITE,
+		DwShareMode:           pnp.FILE_SHARE_READ | pnp.FILE_SHARE_WRITE,
+		DwCreationDisposition: pnp.OPEN_EXISTING,
+		DwFlagsAndAttributes:  0x40000080,
+	}
+}
+
+// raw is a message given as it stands on the wire.
+type raw []byte
+
+func (r raw) Append(b []byte) []byte { return append(b, r...) }
+
+// clientChannel is the server's end of a channel to the client. It behaves like
+// a transport: an error of Receive ends the channel.
+type clientChannel struct {
+	t     *testing.T
+	name  string
+	conn  *recordingConn
+	r     channels.Receiver
+	ended bool
+}
+
+// deliver gives a message to the client and returns Receive's error; an error
+// ends the channel. The memory of the message is overwritten afterwards: it was
+// lent.
+func (ch *clientChannel) deliver(m message) error {
+	ch.t.Helper()
+	if ch.ended {
+		ch.t.Fatal("the channel has ended")
+	}
+	msg := m.Append(nil)
+	err := ch.r.Receive(msg)
+	for i := range msg {
+		msg[i] = 0xee
+	}
+	if err != nil {
+		ch.close()
+	}
+	return err
+}
+
+// receive delivers a message that the client must not object to.
+func (ch *clientChannel) receive(m message) {
+	ch.t.Helper()
+	if err := ch.deliver(m); err != nil {
+		ch.t.Fatalf("%+v: %v", m, err)
+	}
+}
+
+// terminates delivers a message that must end the channel, and nothing may be
+// sent for it.
+func (ch *clientChannel) terminates(m message) {
+	ch.t.Helper()
+	before := ch.conn.count()
+	if err := ch.deliver(m); err == nil {
+		ch.t.Errorf("%x does not terminate the channel", m.Append(nil))
+	}
+	if n := ch.conn.count() - before; n != 0 {
+		ch.t.Errorf("%x terminates the channel, but is answered by %d messages", m.Append(nil), n)
+	}
+}
+
+// close ends the channel.
+func (ch *clientChannel) close() {
+	if !ch.ended {
+		ch.ended = true
+		ch.conn.close()
+		ch.r.Closed()
+	}
+}
+
+// next returns the next message that the client sent or sends.
+func (ch *clientChannel) next() []byte {
+	ch.t.Helper()
+	msg, err := ch.conn.next()
+	if err != nil {
+		ch.t.Fatal(err)
+	}
+	return msg
+}
+
+// expect checks the next message that the client sent or sends.
+func (ch *clientChannel) expect(want message) {
+	ch.t.Helper()
+	if got := ch.next(); !bytes.Equal(got, want.Append(nil)) {
+		ch.t.Fatalf("the client sent %x\nnot             %x %T%+v", got, want.Append(nil), want, want)
+	}
+}
+
+// sync makes sure that the client has done with everything that it received
+// before, as far as it works in order, and returns what it had sent meanwhile.
+// Both sub-protocols have a message that is always answered.
+func (ch *clientChannel) sync() [][]byte {
+	ch.t.Helper()
+	const id = 0x5c5c5c
+	question, answer := message(wire.CapabilitiesRequest{RequestID: id, Version: 6}), message(wire.CapabilitiesReply{RequestID: id, Version: 6})
+	if ch.name == channels.PNPDR {
+		question, answer = wire.OurVersion, wire.OurVersion
+	}
+	ch.receive(question)
+	var list [][]byte
+	for {
+		msg := ch.next()
+		if bytes.Equal(msg, answer.Append(nil)) {
+			return list
+		}
+		list = append(list, msg)
+	}
+}
+
+// silent checks that the client has nothing to say.
+func (ch *clientChannel) silent() {
+	ch.t.Helper()
+	for _, msg := range ch.sync() {
+		ch.t.Errorf("the client sent %x", msg)
+	}
+}
+
+// recordingConn is a Conn that keeps what is sent.
+type recordingConn struct {
+	mu     sync.Mutex
+	queue  [][]byte
+	n      int
+	wire   uint32
+	closed bool
+	more   chan struct{} // has a token while queue may be non-empty
+}
+
+func newRecordingConn() *recordingConn {
+	return &recordingConn{more: make(chan struct{}, 1)}
+}
+
+// Send implements channels.Conn.
+func (c *recordingConn) Send(msg []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return channels.ErrClosed
+	}
+	c.n++
+	c.wire += 2*uint32(len(msg)) + 100
+	c.queue = append(c.queue, bytes.Clone(msg))
+	select {
+	case c.more <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// Sent implements channels.SentCounter: all is sent at once.
+func (c *recordingConn) Sent() (uint32, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.wire, !c.closed
+}
+
+func (c *recordingConn) next() ([]byte, error) {
+	timeout := time.After(watchdog)
+	for {
+		c.mu.Lock()
+		if len(c.queue) > 0 {
+			msg := c.queue[0]
+			c.queue = c.queue[1:]
+			c.mu.Unlock()
+			return msg, nil
+		}
+		c.mu.Unlock()
+		select {
+		case <-c.more:
+		case <-timeout:
+			return nil, errors.New("the client sends nothing")
+		}
+	}
+}
+
+// count returns how many messages were sent in all.
+func (c *recordingConn) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.n
+}
+
+func (c *recordingConn) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+}
