@@ -1,0 +1,5 @@
+//go:build freerdp2
+
+package e2e
+
+const buildTags = "freerdp2"
