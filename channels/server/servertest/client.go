@@ -1,0 +1,220 @@
+// Package servertest is a client for tests of the server role. It knows nothing
+// of the protocol but what Fixture needs: the test reads what the server sent
+// and says, byte for byte, what the client answers.
+package servertest
+
+import (
+	"bytes"
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"freerdp-pnpdr/channels"
+)
+
+// Watchdog is how long anything may take before the test is given up.
+const Watchdog = 20 * time.Second
+
+// Client accepts every channel that the server opens. It is the server's
+// channels.Opener.
+type Client struct {
+	t testing.TB
+	// Accepting is called before a channel is accepted, with the context of
+	// Open, if it is not nil: an error refuses the channel.
+	Accepting func(ctx context.Context, name string) error
+	// Attached is called, if it is not nil, when the channel has its
+	// receiver and Open has not yet returned.
+	Attached func(*Channel)
+
+	opened chan *Channel
+}
+
+// NewClient returns a client that fails t when it waits in vain.
+func NewClient(t testing.TB) *Client {
+	return &Client{t: t, opened: make(chan *Channel, 1<<12)}
+}
+
+// Open implements channels.Opener.
+func (c *Client) Open(ctx context.Context, name string, attach func(channels.ServerConn) channels.Receiver) error {
+	if c.Accepting != nil {
+		if err := c.Accepting(ctx, name); err != nil {
+			return err
+		}
+	}
+	ch := &Channel{t: c.t, Name: name, news: make(chan struct{}, 1), closed: make(chan struct{})}
+	ch.receiver = attach(ch)
+	if c.Attached != nil {
+		c.Attached(ch)
+	}
+	c.opened <- ch
+	return nil
+}
+
+// Accept returns the next channel that the server has opened, which must have
+// this name.
+func (c *Client) Accept(name string) *Channel {
+	c.t.Helper()
+	select {
+	case ch := <-c.opened:
+		if ch.Name != name {
+			c.t.Fatalf("the server opened %s, not %s", ch.Name, name)
+		}
+		return ch
+	case <-time.After(Watchdog):
+		c.t.Fatalf("the server did not open %s", name)
+		return nil
+	}
+}
+
+// Opened returns how many channels wait for Accept.
+func (c *Client) Opened() int { return len(c.opened) }
+
+// Channel is the client's end of a channel; its methods Send and Close are the
+// server's.
+type Channel struct {
+	Name string
+	// OnSend is given each message of the server, during Send. It may
+	// Inject if the server does not send from Receive on this channel. It
+	// is set before anything is sent that matters.
+	OnSend func(msg []byte)
+	// NoRecord keeps the messages for OnSend alone.
+	NoRecord bool
+
+	t        testing.TB
+	receiver channels.Receiver
+	news     chan struct{}
+	closed   chan struct{} // closed when the receiver was told
+
+	receiving sync.Mutex // held during Receive and Closed
+
+	mu    sync.Mutex
+	sent  [][]byte
+	next  int
+	ended bool
+}
+
+// Send implements channels.Conn.
+func (ch *Channel) Send(msg []byte) error {
+	ch.mu.Lock()
+	if ch.ended {
+		ch.mu.Unlock()
+		return channels.ErrClosed
+	}
+	if len(msg) == 0 {
+		ch.t.Error("the server sent an empty message")
+	}
+	if !ch.NoRecord {
+		ch.sent = append(ch.sent, bytes.Clone(msg))
+	}
+	ch.mu.Unlock()
+	select {
+	case ch.news <- struct{}{}:
+	default:
+	}
+	if ch.OnSend != nil {
+		ch.OnSend(msg)
+	}
+	return nil
+}
+
+// Close implements channels.ServerConn.
+func (ch *Channel) Close() {
+	if ch.markEnded() {
+		go ch.tellClosed()
+	}
+}
+
+func (ch *Channel) markEnded() bool {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	first := !ch.ended
+	ch.ended = true
+	return first
+}
+
+func (ch *Channel) tellClosed() {
+	ch.receiving.Lock()
+	defer ch.receiving.Unlock()
+	ch.receiver.Closed()
+	close(ch.closed)
+}
+
+// End ends the channel from the client's side and returns when the server has
+// been told.
+func (ch *Channel) End() {
+	if ch.markEnded() {
+		ch.tellClosed()
+	}
+	ch.WaitEnd()
+}
+
+// Inject gives msg to the server and returns what the server said to it. After
+// an error the channel ends, as the transport's contract has it. The memory of
+// msg is overwritten afterwards: it was only lent.
+func (ch *Channel) Inject(msg []byte) error {
+	lent := bytes.Clone(msg)
+	ch.receiving.Lock()
+	defer ch.receiving.Unlock()
+	if ch.Ended() {
+		return channels.ErrClosed
+	}
+	err := ch.receiver.Receive(lent)
+	for i := range lent {
+		lent[i] = 0xDB
+	}
+	if err != nil {
+		ch.Close()
+	}
+	return err
+}
+
+// Ended reports whether either side has begun to end the channel.
+func (ch *Channel) Ended() bool {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	return ch.ended
+}
+
+// WaitEnd returns when the channel has ended and the server was told.
+func (ch *Channel) WaitEnd() {
+	ch.t.Helper()
+	select {
+	case <-ch.closed:
+	case <-time.After(Watchdog):
+		ch.t.Fatalf("%s did not end", ch.Name)
+	}
+}
+
+// Next waits for the next message of the server's.
+func (ch *Channel) Next() []byte {
+	ch.t.Helper()
+	timeout := time.After(Watchdog)
+	for {
+		if msg := ch.tryNext(); msg != nil {
+			return msg
+		}
+		select {
+		case <-ch.news:
+		case <-timeout:
+			ch.t.Fatalf("the server did not send anything on %s", ch.Name)
+		}
+	}
+}
+
+func (ch *Channel) tryNext() []byte {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if ch.next == len(ch.sent) {
+		return nil
+	}
+	ch.next++
+	return ch.sent[ch.next-1]
+}
+
+// Unread returns the messages that Next has not yet returned.
+func (ch *Channel) Unread() [][]byte {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	return ch.sent[ch.next:len(ch.sent):len(ch.sent)]
+}
