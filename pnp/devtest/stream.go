@@ -11,7 +11,6 @@ import (
 
 // testStreamOrder has reads wait and then feeds them: served in their order.
 func testStreamOrder(t *testing.T, s *suite) {
-	needs(t, "stream to feed", s.Stream && s.Feed != nil)
 	d := open(t, s.Device, ReadWrite)
 	data := Pattern(4 * outstanding)
 	var reads []*call
@@ -44,7 +43,6 @@ func testStreamOrder(t *testing.T, s *suite) {
 
 // testStreamShortRead asks for more than there is.
 func testStreamShortRead(t *testing.T, s *suite) {
-	needs(t, "stream to feed", s.Stream && s.Feed != nil)
 	d := open(t, s.Device, ReadWrite)
 	waiting := d.read(0, 1<<16)
 	settle()
@@ -65,7 +63,6 @@ func testStreamShortRead(t *testing.T, s *suite) {
 // testStreamWrites has writes wait for the other end: complete and in order,
 // while a read that waits does not hold them up.
 func testStreamWrites(t *testing.T, s *suite) {
-	needs(t, "stream with a sink", s.Stream && s.Sink != nil)
 	d := open(t, s.Device, ReadWrite)
 	var reading *call
 	for _, b := range s.Blocking {
@@ -95,7 +92,6 @@ func testStreamWrites(t *testing.T, s *suite) {
 // testStreamCancelLosesNothing lets data arrive just when the read that waits
 // for it is cancelled: then the next read has it.
 func testStreamCancelLosesNothing(t *testing.T, s *suite) {
-	needs(t, "stream to feed", s.Stream && s.Feed != nil)
 	d := open(t, s.Device, ReadWrite)
 	next := byte(0)
 	take := func(c *call) {

@@ -11,7 +11,6 @@ import (
 // testUnplugPending takes the device away from under requests that wait: each
 // completes with an error, and so does whatever comes later (C-32).
 func testUnplugPending(t *testing.T, s *suite) {
-	needs(t, "way to unplug", s.Unplug != nil)
 	d := open(t, s.Device, ReadWrite)
 	var cs []*call
 	for range outstanding {
@@ -29,7 +28,6 @@ func testUnplugPending(t *testing.T, s *suite) {
 }
 
 func testUnplugIdle(t *testing.T, s *suite) {
-	needs(t, "way to unplug", s.Unplug != nil)
 	d := open(t, s.Device, ReadWrite)
 	s.Unplug()
 	s.afterUnplug(t, d)

@@ -1,0 +1,223 @@
+package char
+
+import (
+	"bytes"
+	"slices"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"freerdp-pnpdr/pnp"
+)
+
+// lane is one direction of a handle: its requests in the order of their
+// arrival, and at most one goroutine that does them. The goroutine uses buffers
+// of its own, so a request can be completed while the kernel is at it.
+type lane struct {
+	h  *handle
+	op pnp.Op
+	// wait calls f whenever the node may be ready, until f returns true; it
+	// fails once the handle is closing. Only for pollable nodes.
+	wait func(f func(fd uintptr) bool) error
+
+	mu    sync.Mutex
+	queue []*item
+	// settling are requests that left the queue with their result and are
+	// about to be completed with it: too late to cancel, and cancelling a
+	// read here would lose its data.
+	settling []*pnp.Request
+	// late is data that was read for a request that was cancelled
+	// meanwhile. It goes to the next ones.
+	late    []byte
+	running bool // there is a worker
+	busy    bool // the worker is at the device
+	closed  bool
+}
+
+// item is a request in a lane.
+type item struct {
+	r   *pnp.Request
+	n   int    // bytes written
+	own []byte // what remains to be written, from the worker's first touch on
+}
+
+// submit does r, if that cannot wait, or queues it.
+func (l *lane) submit(r *pnp.Request) {
+	l.mu.Lock()
+	if l.closed || r.Completed() { // cancelled before it came here
+		l.mu.Unlock()
+		r.Complete(pnp.ERROR_OPERATION_ABORTED, 0)
+		return
+	}
+	i := &item{r: r}
+	if len(l.queue) == 0 && !l.busy {
+		if hr, done := l.inline(i); done {
+			l.settle(i, hr)
+			l.mu.Unlock()
+			return
+		}
+	}
+	l.queue = append(l.queue, i)
+	if !l.running {
+		l.running = true
+		l.h.users.Add(1)
+		go l.work()
+	}
+	l.mu.Unlock()
+}
+
+// inline does as much of i as can be done at once and reports whether that was
+// all. The caller holds mu: the calls do not wait, and Cancel finds the request
+// either untouched or settled.
+func (l *lane) inline(i *item) (hr pnp.HRESULT, done bool) {
+	if l.op == pnp.OpRead && len(l.late) > 0 {
+		l.takeLate(i)
+		return pnp.S_OK, true
+	}
+	b := buffer(i.r)
+	if !l.h.inline(l.op, len(b)) {
+		return 0, false
+	}
+	for {
+		n, err := l.h.do(l.op, b[i.n:])
+		i.n += n
+		switch {
+		case err == unix.EAGAIN:
+			return 0, false
+		case err != nil || n == 0:
+			return l.h.result(l.op, err), true
+		case l.op == pnp.OpRead || i.n == len(b):
+			return pnp.S_OK, true
+		}
+	}
+}
+
+func (l *lane) takeLate(i *item) {
+	i.n = copy(i.r.Out, l.late)
+	l.late = l.late[i.n:]
+}
+
+// settle completes i, which is not in the queue, with hr. The caller holds mu,
+// which settle gives up meanwhile.
+func (l *lane) settle(i *item, hr pnp.HRESULT) {
+	l.settling = append(l.settling, i.r)
+	l.mu.Unlock()
+	i.r.Complete(hr, i.n)
+	l.mu.Lock()
+	at := slices.Index(l.settling, i.r)
+	l.settling = slices.Delete(l.settling, at, at+1)
+}
+
+// pop takes the first item out of the queue and settles it.
+func (l *lane) pop(hr pnp.HRESULT) {
+	i := l.queue[0]
+	l.queue = slices.Delete(l.queue, 0, 1)
+	l.settle(i, hr)
+}
+
+func (l *lane) cancel(r *pnp.Request) {
+	l.mu.Lock()
+	if slices.Contains(l.settling, r) {
+		l.mu.Unlock()
+		return
+	}
+	n := 0
+	if at := slices.IndexFunc(l.queue, func(i *item) bool { return i.r == r }); at >= 0 {
+		n = l.queue[at].n
+		l.queue = slices.Delete(l.queue, at, at+1)
+	}
+	l.mu.Unlock()
+	// Also a request that is still to come here.
+	r.Complete(pnp.ERROR_OPERATION_ABORTED, n)
+}
+
+// close returns what is to be cancelled. Nothing begins after it.
+func (l *lane) close() []*item {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	pending := l.queue
+	l.queue, l.late, l.closed = nil, nil, true
+	return pending
+}
+
+// work does what is queued until there is nothing left.
+func (l *lane) work() {
+	l.mu.Lock()
+	for len(l.queue) > 0 {
+		if l.h.class != pollable {
+			l.advance()
+			continue
+		}
+		l.mu.Unlock()
+		err := l.wait(func(uintptr) bool {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			for len(l.queue) > 0 {
+				if again := l.advance(); !again {
+					return false
+				}
+			}
+			return true
+		})
+		l.mu.Lock()
+		if err != nil && len(l.queue) > 0 {
+			// Not closing, or the queue were empty: the poller failed.
+			l.pop(l.h.result(l.op, err))
+		}
+	}
+	l.running = false
+	l.mu.Unlock()
+	l.h.leave()
+}
+
+// advance moves data once for the first request in the queue. It returns false
+// if the device is not ready. The caller holds mu, which advance gives up while
+// it is at the device.
+func (l *lane) advance() bool {
+	i := l.queue[0]
+	if l.op == pnp.OpRead && len(l.late) > 0 {
+		l.takeLate(i)
+		l.pop(pnp.S_OK)
+		return true
+	}
+	if i.own == nil {
+		if l.op == pnp.OpWrite {
+			i.own = bytes.Clone(i.r.In[i.n:])
+		} else {
+			i.own = make([]byte, len(i.r.Out))
+		}
+	}
+	own := i.own
+	l.busy = true
+	l.mu.Unlock()
+	n, err := l.h.do(l.op, own)
+	notReady := err == unix.EAGAIN && l.h.class == pollable
+	hr := pnp.S_OK
+	if !notReady && (err != nil || n == 0) {
+		hr = l.h.result(l.op, err)
+	}
+	l.mu.Lock()
+	l.busy = false
+
+	switch {
+	case notReady:
+		return false
+	case l.op == pnp.OpRead && n > 0:
+		// For i, if it is still the first.
+		if !l.closed {
+			l.late = own[:n]
+			i.own = nil
+		}
+	case len(l.queue) == 0 || l.queue[0] != i:
+		// Cancelled meanwhile, with its result.
+	case hr.Failed():
+		l.pop(hr)
+	default:
+		i.n += n
+		i.own = own[n:]
+		if len(i.own) == 0 {
+			l.pop(pnp.S_OK)
+		}
+	}
+	return true
+}
