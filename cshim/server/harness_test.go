@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -20,9 +21,7 @@ func eachClient(t *testing.T, test func(t *testing.T, f *fixture)) {
 	for _, major := range []int{2, 3} {
 		t.Run(fmt.Sprintf("xfreerdp%d", major), func(t *testing.T) {
 			binary := servertest.RequireClient(t, major)
-			f := &fixture{t: t, binary: binary, sessions: make(chan *session, 8)}
-			f.start()
-			test(t, f)
+			test(t, newFixture(t, binary))
 		})
 	}
 }
@@ -30,12 +29,20 @@ func eachClient(t *testing.T, test func(t *testing.T, f *fixture)) {
 // fixture is a server whose Sessions are the test's to direct, on goroutines of
 // the test's own.
 type fixture struct {
-	t        *testing.T
+	t        testing.TB
 	binary   string
 	server   *server.Server
 	display  string
 	plugin   string
 	sessions chan *session
+}
+
+// logWriter has the server's log appear with the test that it belongs to.
+type logWriter struct{ t testing.TB }
+
+func (w logWriter) Write(b []byte) (int, error) {
+	w.t.Logf("%s", bytes.TrimSpace(b))
+	return len(b), nil
 }
 
 // session is a client that is connected, until release.
@@ -46,11 +53,12 @@ type session struct {
 	end  chan struct{}
 }
 
-func (f *fixture) start() {
-	t := f.t
+func newFixture(t testing.TB, binary string) *fixture {
 	t.Helper()
+	f := &fixture{t: t, binary: binary, sessions: make(chan *session, 8)}
 	ignore := goleak.IgnoreCurrent()
 	s, err := server.Listen("127.0.0.1:0", server.Config{
+		Log: slog.New(slog.NewTextHandler(logWriter{t}, nil)),
 		Session: func(ctx context.Context, p *server.Peer) {
 			c := &session{f: f, ctx: ctx, peer: p, end: make(chan struct{})}
 			f.sessions <- c
@@ -76,6 +84,7 @@ func (f *fixture) start() {
 	})
 	f.display = servertest.StartDisplay(t)
 	f.plugin = servertest.BuildLibrary(t, "testdata/echo.c", "libpnpdr-client.so")
+	return f
 }
 
 // client starts an xfreerdp and waits until its channels can be opened.
@@ -123,18 +132,19 @@ func (s *session) open(name string) *endpoint {
 
 // endpoint is a Receiver that keeps what comes, and checks how it is called.
 type endpoint struct {
-	t        *testing.T
+	t        testing.TB
 	conn     channels.ServerConn
 	messages chan []byte
 	closed   chan struct{}
 	reject   func(msg []byte) error // nil takes everything
+	discard  bool                   // keep nothing
 
 	mu       sync.Mutex // held in every call: they must not meet
 	attached bool
 	over     bool
 }
 
-func newEndpoint(t *testing.T) *endpoint {
+func newEndpoint(t testing.TB) *endpoint {
 	return &endpoint{t: t, messages: make(chan []byte, 1<<16), closed: make(chan struct{})}
 }
 
@@ -166,7 +176,9 @@ func (e *endpoint) Receive(msg []byte) error {
 			return err
 		}
 	}
-	e.messages <- bytes.Clone(msg)
+	if !e.discard {
+		e.messages <- bytes.Clone(msg)
+	}
 	return nil
 }
 
@@ -211,7 +223,7 @@ func (e *endpoint) echo(msg []byte) {
 	}
 }
 
-func wait(t *testing.T, done <-chan struct{}, what string) {
+func wait(t testing.TB, done <-chan struct{}, what string) {
 	t.Helper()
 	select {
 	case <-done:

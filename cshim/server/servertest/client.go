@@ -206,6 +206,43 @@ func (c *Client) Signal(sig syscall.Signal) {
 	}
 }
 
+// Stop stops the client, as SIGSTOP does, and returns when it has stopped.
+func (c *Client) Stop() {
+	c.t.Helper()
+	c.Signal(syscall.SIGSTOP)
+	for deadline := time.Now().Add(Patience); ; time.Sleep(time.Millisecond) {
+		if c.stopped() {
+			return
+		}
+		if time.Now().After(deadline) {
+			c.t.Fatal("the client does not stop")
+		}
+	}
+}
+
+// stopped reports whether all threads of the process have stopped.
+func (c *Client) stopped() bool {
+	stats, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", c.Pid()))
+	if err != nil || len(stats) == 0 {
+		return false
+	}
+	for _, stat := range stats {
+		b, err := os.ReadFile(stat)
+		if err != nil {
+			continue // a thread that has ended
+		}
+		// pid (name) state ...
+		_, after, _ := strings.Cut(string(b[bytes.LastIndexByte(b, ')')+1:]), " ")
+		if !strings.HasPrefix(after, "T") {
+			return false
+		}
+	}
+	return true
+}
+
+// Continue ends what Stop began.
+func (c *Client) Continue() { c.Signal(syscall.SIGCONT) }
+
 // Kill ends the client at once.
 func (c *Client) Kill() { c.Signal(syscall.SIGKILL) }
 

@@ -1,0 +1,5 @@
+//go:build !freerdp2
+
+package server_test
+
+const major = "3"

@@ -1,0 +1,151 @@
+package server_test
+
+import (
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"freerdp-pnpdr/channels"
+	"freerdp-pnpdr/cshim/server"
+	"freerdp-pnpdr/cshim/server/servertest"
+)
+
+func noSession(context.Context, *server.Peer) {}
+
+func TestListenFails(t *testing.T) {
+	dir := t.TempDir()
+	bad := filepath.Join(dir, "bad.pem")
+	if err := os.WriteFile(bad, []byte("not a certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		addr string
+		cfg  server.Config
+	}{
+		"no session":         {"127.0.0.1:0", server.Config{}},
+		"bad address":        {"127.0.0.1:70000", server.Config{Session: noSession}},
+		"bad certificate":    {"127.0.0.1:0", server.Config{Session: noSession, CertFile: bad, KeyFile: bad}},
+		"missing files":      {"127.0.0.1:0", server.Config{Session: noSession, CertFile: bad + "x", KeyFile: bad}},
+		"half of the files":  {"127.0.0.1:0", server.Config{Session: noSession, CertFile: bad}},
+		"half of the files2": {"127.0.0.1:0", server.Config{Session: noSession, KeyFile: bad}},
+	} {
+		if s, err := server.Listen(test.addr, test.cfg); err == nil {
+			t.Errorf("%s: Listen succeeds", name)
+			s.Close()
+		}
+	}
+}
+
+// TestStrangers has peers that do not speak RDP, or do not speak at all.
+func TestStrangers(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	s, err := server.Listen("127.0.0.1:0", server.Config{Session: noSession})
+	if err != nil {
+		t.Fatal(err)
+	}
+	negotiate := "\x03\x00\x00\x13\x0e\xe0\x00\x00\x00\x00\x00\x01\x00\x08\x00\x01\x00\x00\x00"
+	for _, words := range []string{
+		"",
+		"\x03",
+		"GET / HTTP/1.0\r\n\r\n",
+		strings.Repeat("\x03\x00\xff\xff", 20000),
+		negotiate,                          // and then silence instead of TLS
+		negotiate + "\x16\x03\x01\x00\x01", // or half a record of it
+		negotiate + strings.Repeat("x", 100),
+	} {
+		conn, err := net.Dial("tcp", s.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		// The server may hang up in the middle.
+		_, _ = conn.Write([]byte(words))
+	}
+	for server.Live().Peers < 3 { // those that say too little stay for now
+		runtime.Gosched()
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error("second Close:", err)
+	}
+	if live := server.Live(); live != (server.Counters{}) {
+		t.Errorf("alive after Close: %+v", live)
+	}
+}
+
+// TestCertificateFiles serves with an RSA certificate from files.
+func TestCertificateFiles(t *testing.T) {
+	openssl, err := exec.LookPath("openssl")
+	if err != nil {
+		t.Skip("NOT TESTED: openssl is not installed")
+	}
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	if out, err := exec.Command(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes",
+		"-subj", "/CN=localhost", "-days", "2", "-keyout", key, "-out", cert).CombinedOutput(); err != nil {
+		t.Fatalf("openssl: %v\n%s", err, out)
+	}
+	eachClient(t, func(t *testing.T, f *fixture) {
+		served := make(chan error, 1)
+		s, err := server.Listen("127.0.0.1:0", server.Config{
+			CertFile: cert,
+			KeyFile:  key,
+			Session: func(ctx context.Context, p *server.Peer) {
+				served <- p.Open(ctx, channels.PNPDR, newEndpoint(t).attach)
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		c := servertest.StartClient(t, servertest.ClientOptions{
+			Binary:  f.binary,
+			Addr:    s.Addr().String(),
+			Display: f.display,
+			Plugin:  f.plugin,
+			Args:    []string{"/dvc:pnpdr"},
+			Wrapper: []string{"env"}, // which must not keep the preload from the client
+		})
+		select {
+		case err := <-served:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-c.Done():
+			t.Fatal("the client ended instead of connecting")
+		}
+	})
+}
+
+// TestVersion also catches a build tag that has not arrived.
+func TestVersion(t *testing.T) {
+	if v := server.Version(); !strings.HasPrefix(v, major+".") {
+		t.Errorf("version %s, built for %s", v, major)
+	}
+}
+
+// TestWarnings compiles our C, which is to have none, for this version.
+func TestWarnings(t *testing.T) {
+	flags, err := exec.Command("pkg-config", "--cflags", "freerdp"+major, "winpr"+major).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sources, err := filepath.Glob("*.c")
+	if err != nil || len(sources) == 0 {
+		t.Fatal("no sources:", err)
+	}
+	args := append([]string{"-std=gnu11", "-fsyntax-only", "-Wall", "-Wextra", "-Werror"},
+		strings.Fields(string(flags))...)
+	if out, err := exec.Command("cc", append(args, sources...)...).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
