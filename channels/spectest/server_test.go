@@ -270,7 +270,7 @@ func init() {
 		if _, err := d.Open(context.Background(), server.OpenOptions{}); !errors.Is(err, pnp.ERROR_DEVICE_NOT_CONNECTED) {
 			t.Error("opened:", err)
 		}
-		if f.Client.Opened() > 0 {
+		if len(f.Client.Opened()) > 0 {
 			t.Error("a channel was opened for a removed device")
 		}
 		// The id is free, for another device.

@@ -67,8 +67,8 @@ func (c *Client) Accept(name string) *Channel {
 	}
 }
 
-// Opened returns how many channels wait for Accept.
-func (c *Client) Opened() int { return len(c.opened) }
+// Opened returns the channels that wait for Accept.
+func (c *Client) Opened() <-chan *Channel { return c.opened }
 
 // Channel is the client's end of a channel; its methods Send and Close are the
 // server's.
@@ -168,6 +168,25 @@ func (ch *Channel) Inject(msg []byte) error {
 	}
 	return err
 }
+
+// Lend is Inject of memory that the caller uses again: nothing is allocated.
+func (ch *Channel) Lend(msg []byte) error {
+	ch.receiving.Lock()
+	defer ch.receiving.Unlock()
+	return ch.receiver.Receive(msg)
+}
+
+// HoldClosed runs f and lets the server be told of the channel's end only
+// afterwards.
+func (ch *Channel) HoldClosed(f func()) {
+	ch.receiving.Lock()
+	defer ch.receiving.Unlock()
+	f()
+}
+
+// Late gives msg to the server although it has closed the channel, which the
+// transport may do until it has told so. It is called within HoldClosed.
+func (ch *Channel) Late(msg []byte) error { return ch.receiver.Receive(msg) }
 
 // Ended reports whether either side has begun to end the channel.
 func (ch *Channel) Ended() bool {
