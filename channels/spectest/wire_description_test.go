@@ -83,7 +83,7 @@ func init() {
 		want := []string{"{6ac27878-a6fa-4155-ba85-f98f491d4f33}", "{12345678-9abc-def0-0102-030405060708}"}
 		var got []string
 		for _, g := range d.Description().Interfaces {
-			got = append(got, g.String())
+			got = append(got, strings.ToLower(g.String()))
 		}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("GUIDs %v, not %v", got, want)
