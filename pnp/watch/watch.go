@@ -1,0 +1,199 @@
+// Package watch tells when device nodes appear and vanish. It polls nothing:
+// inotify reports, and after every report that can matter the paths are looked
+// at again, so what is told never depends on the order or the number of
+// reports.
+//
+// A path is present when there is something other than a directory behind it
+// that the process may open for reading or writing. udev sets permissions after
+// it made the node, so a node can be there for a while without being present.
+//
+// What inotify does not see is not noticed until something else happens near
+// the path: file systems that are mounted over a part of it or unmounted,
+// changes in directories that the process may not read, /proc and /sys, changes
+// that another machine makes in a network file system.
+package watch
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"sync"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// Watcher watches a set of paths until it is closed.
+type Watcher struct {
+	notify func(path string, present bool)
+	log    *slog.Logger
+	fs     *fsnotify.Watcher
+	paths  []string // as given, without repetitions
+	abs    map[string]string
+
+	closing sync.Once
+	running sync.WaitGroup
+	failed  chan struct{} // events may have been lost; holds one
+
+	// The rest belongs to run.
+
+	nodes map[string]node // the last state of each path
+	// dirs are the directories that are watched: all that lead to a path, as
+	// far as they exist. names are the entries in them that matter.
+	dirs, names map[string]bool
+	// removed are the nodes that vanished since they were last looked at,
+	// even if there is one of that name again; lost is set when there may be
+	// more of them.
+	removed map[string]bool
+	lost    bool
+}
+
+// New watches paths, which need not exist; neither need the directories that
+// lead to them. A path may be a symbolic link or lead through some.
+//
+// notify is called with each change, and with the state of each path, in the
+// order of paths, before New returns. If a node was replaced by another it is
+// called with false and then true. It is called from one goroutine and may take
+// its time: the state told next is then the newest. It does not call Close.
+//
+// log receives what goes wrong later on; nil for nowhere. The error says that
+// the system's limits on inotify instances or watches are reached.
+func New(paths []string, notify func(path string, present bool), log *slog.Logger) (*Watcher, error) {
+	if log == nil {
+		log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	w := &Watcher{
+		notify: notify, log: log, abs: make(map[string]string), failed: make(chan struct{}, 1),
+		nodes: make(map[string]node), dirs: make(map[string]bool), removed: make(map[string]bool),
+	}
+	for _, p := range paths {
+		abs, err := filepath.Abs(p)
+		if err != nil {
+			return nil, fmt.Errorf("watch %s: %w", p, err)
+		}
+		if _, twice := w.abs[p]; !twice {
+			w.abs[p] = abs
+			w.paths = append(w.paths, p)
+		}
+	}
+	var err error
+	// A buffer lets one look at the paths answer for many reports.
+	if w.fs, err = fsnotify.NewBufferedWatcher(256); err != nil {
+		return nil, fmt.Errorf("watch: %w", err)
+	}
+	started := make(chan error)
+	w.running.Add(2)
+	go func() {
+		defer w.running.Done()
+		w.run(started)
+	}()
+	go func() {
+		defer w.running.Done()
+		w.takeErrors()
+	}()
+	if err := <-started; err != nil {
+		w.Close()
+		return nil, err
+	}
+	return w, nil
+}
+
+// Close ends the watching. After it returned, no call of notify is under way.
+// Further calls do nothing.
+func (w *Watcher) Close() {
+	w.closing.Do(func() {
+		// It closes the channels that the goroutines read.
+		if err := w.fs.Close(); err != nil {
+			w.log.Warn("closing inotify failed", "err", err)
+		}
+	})
+	w.running.Wait()
+}
+
+func (w *Watcher) run(started chan<- error) {
+	err := w.look()
+	if err == nil {
+		for _, p := range w.paths {
+			w.tell(p, w.nodes[p].present)
+		}
+	}
+	started <- err
+	if err != nil {
+		return
+	}
+	for w.await() {
+		before := w.nodes
+		if err := w.look(); err != nil {
+			w.log.Error("watching is incomplete", "err", err)
+		}
+		for _, p := range w.paths {
+			w.change(p, before[p], w.nodes[p])
+		}
+	}
+}
+
+func (w *Watcher) tell(path string, present bool) {
+	w.log.Debug("watched path", "path", path, "present", present)
+	w.notify(path, present)
+}
+
+// change tells the difference between two looks at a path.
+func (w *Watcher) change(path string, before, now node) {
+	if before.present && now.present && !now.replaced {
+		return
+	}
+	if before.present {
+		w.tell(path, false)
+	}
+	if now.present {
+		w.tell(path, true)
+	}
+}
+
+// await waits for something that can matter and takes in all that has been
+// reported by then. It returns false when the watcher is closed.
+func (w *Watcher) await() bool {
+	matters := false
+	for !matters || len(w.fs.Events) > 0 {
+		select {
+		case e, ok := <-w.fs.Events:
+			if !ok {
+				return false
+			}
+			matters = w.takeIn(e) || matters
+		case <-w.failed:
+			w.lost, matters = true, true
+		}
+	}
+	return true
+}
+
+// takeIn reports whether an event can matter.
+func (w *Watcher) takeIn(e fsnotify.Event) bool {
+	if e.Op == fsnotify.Write {
+		return false // kernels before 6.14 report each write to a device
+	}
+	if !w.names[filepath.Base(e.Name)] && !w.dirs[e.Name] {
+		return false
+	}
+	if e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename) {
+		w.removed[e.Name] = true
+	}
+	return true
+}
+
+// takeErrors passes on that something was lost. It is a goroutine of its own
+// because fsnotify can hold the lock that adding a watch takes while it waits
+// for somebody to receive an error.
+func (w *Watcher) takeErrors() {
+	for err := range w.fs.Errors {
+		if !errors.Is(err, fsnotify.ErrEventOverflow) {
+			w.log.Debug("inotify", "err", err)
+		}
+		select {
+		case w.failed <- struct{}{}:
+		default: // one is enough
+		}
+	}
+}
