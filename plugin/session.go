@@ -100,7 +100,7 @@ func (s *session) start(devices []*deviceOption) {
 	if len(paths) == 0 {
 		return
 	}
-	w, err := watch.New(paths, s.changed)
+	w, err := watch.New(paths, s.changed, s.log)
 	if err != nil {
 		s.log.Error(fmt.Sprintf("devices with a path are not redirected: %v", err))
 		return
@@ -108,18 +108,25 @@ func (s *session) start(devices []*deviceOption) {
 	s.watcher = w
 }
 
-// changed follows a path that appears or vanishes.
+// changed follows a path that appears or vanishes; it is told the first state
+// as well.
 func (s *session) changed(path string, present bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, n := range s.byPath[path] {
 		switch {
-		case present && n.id == 0:
-			n.id = s.add(n.option)
-		case !present && n.id != 0:
+		case n.id != 0 && !present:
 			s.log.Info(fmt.Sprintf("%v has gone", n.option))
 			s.core.Remove(n.id)
 			n.id = 0
+		case n.id == 0:
+			if err := n.option.obstacle(); err != nil {
+				s.log.Warn(fmt.Sprintf("%v is not redirected: %v", n.option, err))
+				continue
+			}
+			if present {
+				n.id = s.add(n.option)
+			}
 		}
 	}
 }
@@ -181,5 +188,7 @@ func (s *session) report(ctx context.Context) {
 	for runtime.NumGoroutine() > s.goroutines && ctx.Err() == nil {
 		time.Sleep(time.Millisecond)
 	}
-	s.log.Debug(fmt.Sprintf("session ended: %+v, %d goroutines, %d C objects", s.core.Counts(), runtime.NumGoroutine()-s.goroutines, objects))
+	// The runtime's own goroutines may have ended meanwhile.
+	left := max(runtime.NumGoroutine()-s.goroutines, 0)
+	s.log.Debug(fmt.Sprintf("session ended: %+v, %d goroutines, %d C objects", s.core.Counts(), left, objects))
 }

@@ -52,8 +52,8 @@ func TestReadWriteIOControl(t *testing.T) {
 
 		require.NoError(t, h.Close())
 		r.finish(c)
-		require.Contains(t, c.Output(), "the server opened Ts Fake Device")
-		require.Contains(t, c.Output(), "the server closed Ts Fake Device")
+		requireOutput(t, c, "the server opened Ts Fake Device")
+		requireOutput(t, c, "the server closed Ts Fake Device")
 	})
 }
 
