@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp"
@@ -278,6 +279,26 @@ func TestAtMostOneStuckWorker(t *testing.T) {
 		got += string(b)
 	}
 	require.Equal(t, "abcdefgh", got)
+}
+
+// TestCloseEndsTheWorkers closes a handle whose workers wait in the poller,
+// while the other end stays.
+func TestCloseEndsTheWorkers(t *testing.T) {
+	p := newPTY(t)
+	ignore := goleak.IgnoreCurrent()
+	h := open(t, device(t, p.path, false))
+	for range 4 {
+		for _, r := range []*pnp.Request{
+			{Op: pnp.OpRead, Out: make([]byte, 8)},
+			{Op: pnp.OpWrite, In: make([]byte, 1<<18)},
+		} {
+			r.OnComplete(func(*pnp.Request, pnp.HRESULT, int) {})
+			require.True(t, h.Try(r))
+		}
+	}
+	h.Close()
+	goleak.VerifyNone(t, ignore)
+	require.Error(t, h.(*handle).file.Close(), "the descriptor is closed")
 }
 
 func TestOpenRefuses(t *testing.T) {

@@ -28,6 +28,22 @@ func testCancelBeforeStart(t *testing.T, s *suite) {
 		d.h.Cancel(c.r)
 		d.submit(c)
 		c.aborted()
+		switch {
+		case m.Op == pnp.OpRead && canFeed(s):
+			// It did not stay in the way of the next one.
+			s.Feed([]byte("next"))
+			c = d.read(0, 4)
+			hr, n := c.wait()
+			require.Equal(t, pnp.S_OK, hr)
+			require.Equal(t, "next"[:n], string(c.r.Out[:n]))
+			for n < 4 {
+				_, k := d.read(0, 4).wait()
+				n += k
+			}
+		case m.Op == pnp.OpWrite && hasSink(s):
+			d.write(0, []byte("next")).ends(pnp.S_OK, 4)
+			within(t, "the next write arrives", func() { require.Equal(t, "next", string(s.Sink(4))) })
+		}
 
 		c = d.prepare(m)
 		if !d.h.Try(c.r) {

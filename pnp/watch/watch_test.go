@@ -414,6 +414,24 @@ func TestStorm(t *testing.T) {
 	require.LessOrEqual(t, len(r.fs.WatchList()), 10)
 }
 
+// TestWatchesAreGivenUp has a link point to one directory after the other.
+func TestWatchesAreGivenUp(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "node")
+	r := watch(t, false, path)
+	before := len(r.fs.WatchList())
+	for i := range 20 {
+		target := filepath.Join(dir, fmt.Sprint("dir", i), "node")
+		mkdir(t, filepath.Dir(target))
+		create(t, target)
+		symlink(t, target, path)
+		r.gets(path, true)
+		remove(t, path)
+		r.gets(path, false)
+	}
+	require.LessOrEqual(t, len(r.fs.WatchList()), before+1)
+}
+
 func TestManyPathsShareWatches(t *testing.T) {
 	dir := t.TempDir()
 	var paths []string
