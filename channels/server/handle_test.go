@@ -79,6 +79,58 @@ func TestRequestLimit(t *testing.T) {
 	}
 }
 
+var errSend = errors.New("no room in the outbox")
+
+// A message that the transport does not take fails its request and no other.
+func TestSendFailure(t *testing.T) {
+	_, h, ch := servertest.OpenedHandle(t, server.Config{})
+	ch.Fail = func(msg []byte) error {
+		if m, _ := wire.DecodeServerHeader(msg); m.FunctionID == wire.WRITE_REQUEST || m.FunctionID == wire.SPECIFIC_IOCANCEL_REQUEST {
+			return errSend
+		}
+		return nil
+	}
+	n, err := h.WriteAt(bg, []byte("x"), 0)
+	if n != 0 {
+		t.Error(n)
+	}
+	wantError(t, err, errSend)
+
+	// IoCancel is not taken either: the request goes on.
+	ctx, cancel := context.WithCancel(bg)
+	r := servertest.Go(func() (int, error) { return h.ReadAt(ctx, make([]byte, 4), 0) })
+	m, _ := wire.DecodeServerHeader(ch.Next())
+	cancel()
+	inject(t, ch, wire.DataReply{RequestID: m.RequestID, Data: []byte("data")}.Append(nil))
+	if got := servertest.Wait(t, "Read", r); got.N != 4 || got.Err != nil {
+		t.Error(got)
+	}
+	if h.Err() != nil {
+		t.Error(h.Err())
+	}
+}
+
+func TestSendFailureWhileOpening(t *testing.T) {
+	f := servertest.Started(t, server.Config{})
+	d := f.AddDevice(4)
+	for _, refused := range []wire.FunctionID{wire.CAPABILITIES_REQUEST, wire.CREATE_FILE_REQUEST} {
+		f.Client.Attached = func(ch *servertest.Channel) {
+			ch.Fail = func(msg []byte) error {
+				if m, _ := wire.DecodeServerHeader(msg); m.FunctionID == refused {
+					return errSend
+				}
+				return nil
+			}
+		}
+		o := f.BeginOpen(bg, d, server.OpenOptions{})
+		if refused == wire.CREATE_FILE_REQUEST {
+			o.ReplyCapabilities(t, 6)
+		}
+		wantError(t, servertest.Wait(t, "Open", o.Result).Err, errSend)
+		o.Channel.WaitEnd()
+	}
+}
+
 func TestOversizedTransfer(t *testing.T) {
 	_, h, ch := servertest.OpenedHandle(t, server.Config{})
 	huge := make([]byte, 1<<30+1) // never touched

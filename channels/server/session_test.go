@@ -46,6 +46,19 @@ func TestStartCanBeRepeatedAfterAFailure(t *testing.T) {
 	wantError(t, f.Session.Start(bg), server.ErrStarted)
 }
 
+func TestSendFailureWhileStarting(t *testing.T) {
+	f := servertest.New(t, server.Config{})
+	f.Client.Attached = func(ch *servertest.Channel) {
+		ch.Fail = func([]byte) error { return errSend }
+	}
+	wantError(t, f.Session.Start(bg), errSend)
+	f.Client.Accept(channels.PNPDR).WaitEnd()
+	f.Client.Attached = nil
+	f.Start()
+	f.Info.End()
+	wantError(t, f.LoggedOn(), channels.ErrClosed)
+}
+
 func TestStartWithAnEndedContext(t *testing.T) {
 	f := servertest.New(t, server.Config{})
 	ctx, cancel := context.WithCancel(bg)

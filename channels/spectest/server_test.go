@@ -267,9 +267,11 @@ func init() {
 		srvInject(t, f.Info, servertest.Removal(4))
 		srvDevices(t, f, 3)
 		servertest.Wait(t, "the device", d.Gone())
-		if _, err := d.Open(context.Background(), server.OpenOptions{}); !errors.Is(err, pnp.ERROR_DEVICE_NOT_CONNECTED) {
-			t.Error("opened:", err)
-		}
+		opened := servertest.Go(func() (int, error) {
+			_, err := d.Open(context.Background(), server.OpenOptions{})
+			return 0, err
+		})
+		srvWant(t, servertest.Wait(t, "Open", opened), 0, pnp.ERROR_DEVICE_NOT_CONNECTED)
 		if len(f.Client.Opened()) > 0 {
 			t.Error("a channel was opened for a removed device")
 		}

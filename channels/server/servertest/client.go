@@ -80,6 +80,9 @@ type Channel struct {
 	OnSend func(msg []byte)
 	// NoRecord keeps the messages for OnSend alone.
 	NoRecord bool
+	// Fail, if it is not nil, makes Send fail for the messages for which it
+	// returns an error, though the channel has not ended.
+	Fail func(msg []byte) error
 
 	t        testing.TB
 	receiver channels.Receiver
@@ -100,6 +103,12 @@ func (ch *Channel) Send(msg []byte) error {
 	if ch.ended {
 		ch.mu.Unlock()
 		return channels.ErrClosed
+	}
+	if ch.Fail != nil {
+		if err := ch.Fail(msg); err != nil {
+			ch.mu.Unlock()
+			return err
+		}
 	}
 	if len(msg) == 0 {
 		ch.t.Error("the server sent an empty message")
