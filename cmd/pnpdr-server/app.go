@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"freerdp-pnpdr/channels"
+	"freerdp-pnpdr/channels/server"
+	rdp "freerdp-pnpdr/cshim/server"
+)
+
+// app is the server at work.
+type app struct {
+	opt  options
+	out  *transcript
+	log  *slog.Logger
+	next func() (*statement, error) // nil without a script
+
+	mu    sync.Mutex
+	taken bool // guarded by mu; the one client that is served was found
+}
+
+// once says that the program ends with its first client.
+func (a *app) once() bool { return a.opt.once || a.next != nil }
+
+// serve runs until ctx is done, or until the first client has been served if
+// that is all.
+func (a *app) serve(ctx context.Context) error {
+	finished := make(chan error, 1)
+	srv, err := rdp.Listen(a.opt.listen, rdp.Config{
+		CertFile: a.opt.cert,
+		KeyFile:  a.opt.key,
+		Log:      a.log,
+		Session: func(client context.Context, p *rdp.Peer) {
+			client, cancel := context.WithCancel(client)
+			defer cancel()
+			defer context.AfterFunc(ctx, cancel)()
+			who := p.RemoteAddr().String()
+			if !a.take() {
+				a.log.Warn("another client is being served; this one is turned away", "peer", who)
+				return
+			}
+			err := a.converse(client, p, who)
+			switch {
+			case a.once():
+				finished <- err
+			case err != nil:
+				a.log.Error("session failed", "peer", who, "error", err)
+			}
+		},
+	})
+	if err != nil {
+		return err
+	}
+	defer srv.Close()
+	a.out.note("listening on %v", srv.Addr())
+	if a.opt.portFile != "" {
+		if err := writePort(a.opt.portFile, srv.Addr().(*net.TCPAddr).Port); err != nil {
+			return err
+		}
+	}
+	select {
+	case err := <-finished:
+		return err
+	case <-ctx.Done():
+		if a.next == nil {
+			return nil
+		}
+		return errors.New("interrupted")
+	}
+}
+
+// take reports whether another client is to be served.
+func (a *app) take() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.taken {
+		return false
+	}
+	a.taken = a.once()
+	return true
+}
+
+// converse is the session with one client, whose channels come from opener.
+func (a *app) converse(ctx context.Context, opener channels.Opener, who string) error {
+	prefix := ""
+	if !a.once() {
+		prefix = who + " "
+	}
+	a.out.note("%s connected", who)
+	s := server.New(opener, server.Config{
+		Log: a.log,
+		OnDevice: func(e server.DeviceEvent) {
+			sign := "+"
+			if e.Removed {
+				sign = "-"
+			}
+			a.out.note("%s%s device %s", prefix, sign, title(e.Device))
+		},
+	})
+	defer s.Close()
+	if err := a.start(ctx, s); err != nil {
+		if errors.Is(err, channels.ErrRefused) {
+			return fmt.Errorf("the client redirects no Plug and Play devices (is it started with /dvc:pnpdr?): %w", err)
+		}
+		return err
+	}
+	if err := s.LoggedOn(); err != nil {
+		return err
+	}
+	if a.next != nil {
+		return newRunner(s, a.out, a.opt.runOptions).run(ctx, a.interruptible(ctx))
+	}
+	<-ctx.Done()
+	a.out.note("%s has left", who)
+	return nil
+}
+
+// start bounds how long a client may take that has a PNPDR channel and says
+// nothing on it.
+func (a *app) start(ctx context.Context, s *server.Session) error {
+	ctx, cancel := context.WithTimeout(ctx, a.opt.patience)
+	defer cancel()
+	return s.Start(ctx)
+}
+
+// interruptible returns a.next, which waits for what is typed, but no longer
+// than the session lasts.
+func (a *app) interruptible(ctx context.Context) func() (*statement, error) {
+	type line struct {
+		st  *statement
+		err error
+	}
+	return func() (*statement, error) {
+		c := make(chan line, 1)
+		go func() {
+			st, err := a.next()
+			c <- line{st, err}
+		}()
+		select {
+		case l := <-c:
+			return l.st, l.err
+		case <-ctx.Done():
+			return nil, io.ErrUnexpectedEOF
+		}
+	}
+}
+
+// writePort puts the port into the file such that whoever sees the file sees
+// all of it.
+func writePort(name string, port int) error {
+	f, err := os.CreateTemp(filepath.Dir(name), ".port-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // fails once it is renamed
+	_, err = fmt.Fprintln(f, port)
+	if err == nil {
+		err = f.Chmod(0o644)
+	}
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), name)
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// runMain runs the program to its end.
+func runMain(ctx context.Context, stdin string, args ...string) (status int, stdout, stderr string) {
+	var out, err output
+	status = run(ctx, args, strings.NewReader(stdin), &out, &err)
+	return status, out.String(), err.String()
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	for _, arg := range []string{"--help", "-h"} {
+		status, out, errs := runMain(context.Background(), "", arg)
+		require.Equal(t, exitOK, status)
+		require.Empty(t, errs)
+		require.Contains(t, out, "--listen ADDRESS")
+		require.Contains(t, out, "expect-error RESULT COMMAND...")
+	}
+	status, out, _ := runMain(context.Background(), "", "--version")
+	require.Equal(t, exitOK, status)
+	require.True(t, strings.HasPrefix(out, "pnpdr-server "+version), out)
+}
+
+func TestUsageErrors(t *testing.T) {
+	script := filepath.Join(t.TempDir(), "script")
+	require.NoError(t, os.WriteFile(script, []byte("list\n\nread h\n"), 0o600))
+	for args, want := range map[string]string{
+		"--nothing":                "--help describes the options",
+		"now":                      `"now" is no option`,
+		"--cert c":                 "--cert and --key go together",
+		"--timeout 0s":             "--timeout must be more than 0",
+		"--script /none/x":         "no such file",
+		"--script " + script:       "script: line 3: usage: read HANDLE",
+		"--listen 127.0.0.1:0 now": `"now" is no option`,
+	} {
+		status, out, errs := runMain(context.Background(), "", strings.Fields(args)...)
+		require.Equal(t, exitUsage, status, args)
+		require.Empty(t, out)
+		require.Contains(t, errs, want)
+	}
+}
+
+func TestCannotListen(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	status, _, errs := runMain(context.Background(), "", "--listen", taken.Addr().String())
+	require.Equal(t, exitFailed, status)
+	require.Contains(t, errs, "address already in use")
+
+	status, _, errs = runMain(context.Background(), "", "--listen", "127.0.0.1:0", "--port-file", "/none/port")
+	require.Equal(t, exitFailed, status)
+	require.Contains(t, errs, "/none")
+}
+
+// TestInterrupted interrupts a server that waits for clients: that is how one
+// ends that has no script, and a failure of one that has.
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	port := filepath.Join(t.TempDir(), "port")
+	status, out, errs := runMain(ctx, "", "--listen", "127.0.0.1:0", "--port-file", port)
+	require.Equal(t, exitOK, status)
+	require.Empty(t, errs)
+	number, err := os.ReadFile(port)
+	require.NoError(t, err)
+	require.Equal(t, "listening on 127.0.0.1:"+string(number), out)
+
+	status, _, errs = runMain(ctx, "list\n", "--listen", "127.0.0.1:0", "--script", "-")
+	require.Equal(t, exitFailed, status)
+	require.Contains(t, errs, "interrupted")
+}
