@@ -1,0 +1,150 @@
+package pnp_test
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"freerdp-pnpdr/pnp"
+)
+
+func TestCompleteExactlyOnce(t *testing.T) {
+	for range 200 {
+		var calls, winners atomic.Int32
+		var result atomic.Uint32
+		r := &pnp.Request{Op: pnp.OpRead, Out: make([]byte, 64)}
+		r.OnComplete(func(got *pnp.Request, hr pnp.HRESULT, n int) {
+			calls.Add(1)
+			if got != r || n != int(hr) {
+				t.Errorf("completed with %v, %d of %p, not %p", hr, n, got, r)
+			}
+			result.Store(uint32(hr))
+		})
+		if r.Completed() {
+			t.Fatal("a new request is complete")
+		}
+		var winner atomic.Uint32
+		var start, all sync.WaitGroup
+		start.Add(1)
+		for i := range 8 {
+			all.Add(1)
+			go func() {
+				defer all.Done()
+				start.Wait()
+				if r.Complete(pnp.HRESULT(i), i) {
+					winners.Add(1)
+					winner.Store(uint32(i))
+				}
+				if !r.Completed() {
+					t.Error("not complete after Complete")
+				}
+			}()
+		}
+		start.Done()
+		all.Wait()
+		if calls.Load() != 1 || winners.Load() != 1 || result.Load() != winner.Load() {
+			t.Fatalf("%d calls, %d winners, result %d of %d", calls.Load(), winners.Load(), result.Load(), winner.Load())
+		}
+		if r.Complete(pnp.S_OK, 0) {
+			t.Fatal("completed once more")
+		}
+	}
+}
+
+func TestCompleteClamps(t *testing.T) {
+	const big = int(^uint(0) >> 1)
+	for _, c := range []struct {
+		op      pnp.Op
+		in, out int
+		n, want int
+	}{
+		{pnp.OpRead, 0, 8, 8, 8},
+		{pnp.OpRead, 0, 8, 9, 8},
+		{pnp.OpRead, 0, 8, big, 8},
+		{pnp.OpRead, 0, 8, -1, 0},
+		{pnp.OpRead, 0, 0, 1, 0},
+		{pnp.OpIOControl, 16, 8, 12, 8}, // the room is Out, not In
+		{pnp.OpIOControl, 16, 0, 16, 0},
+		{pnp.OpIOControl, 4, 8, 8, 8},
+		{pnp.OpWrite, 8, 0, 8, 8}, // what is taken is from In
+		{pnp.OpWrite, 8, 0, 9, 8},
+		{pnp.OpWrite, 0, 8, 8, 0},
+		{pnp.OpWrite, 8, 0, -big - 1, 0},
+	} {
+		for _, hr := range []pnp.HRESULT{pnp.S_OK, pnp.ERROR_MORE_DATA} {
+			r := &pnp.Request{Op: c.op, In: make([]byte, c.in), Out: make([]byte, c.out)}
+			got, gotHR := -1, pnp.E_FAIL
+			r.OnComplete(func(_ *pnp.Request, hr pnp.HRESULT, n int) { got, gotHR = n, hr })
+			r.Complete(hr, c.n)
+			if got != c.want || gotHR != hr {
+				t.Errorf("%+v: completed with %v, %d", c, gotHR, got)
+			}
+		}
+	}
+}
+
+func TestCancelledMark(t *testing.T) {
+	r := &pnp.Request{}
+	r.OnComplete(func(*pnp.Request, pnp.HRESULT, int) {})
+	if r.Cancelled() {
+		t.Error("a new request is cancelled")
+	}
+	r.MarkCancelled()
+	if !r.Cancelled() || r.Completed() {
+		t.Error("MarkCancelled must mark, and complete nothing")
+	}
+	if !r.Complete(pnp.ERROR_OPERATION_ABORTED, 0) {
+		t.Error("a cancelled request completes like any other")
+	}
+}
+
+func TestOpNames(t *testing.T) {
+	for op, want := range map[pnp.Op]string{pnp.OpRead: "Read", pnp.OpWrite: "Write", pnp.OpIOControl: "IOControl", 9: "unknown operation"} {
+		if op.String() != want {
+			t.Errorf("%q, not %q", op, want)
+		}
+	}
+}
+
+func TestOpenRequestAccess(t *testing.T) {
+	for access, want := range map[uint32]struct{ read, write bool }{
+		0:                                     {},
+		pnp.GENERIC_READ:                      {read: true},
+		pnp.GENERIC_WRITE:                     {write: true},
+		pnp.GENERIC_READ | pnp.GENERIC_WRITE:  {true, true}, // what Windows asks for
+		pnp.GENERIC_ALL:                       {true, true},
+		pnp.MAXIMUM_ALLOWED:                   {true, true},
+		pnp.FILE_READ_DATA:                    {read: true},
+		pnp.FILE_WRITE_DATA:                   {write: true},
+		pnp.FILE_APPEND:                       {write: true},
+		0x00120080:                            {}, // SYNCHRONIZE, READ_CONTROL, FILE_READ_ATTRIBUTES
+		pnp.FILE_READ_DATA | pnp.FILE_APPEND:  {true, true},
+		0x20000000:                            {}, // GENERIC_EXECUTE
+		pnp.GENERIC_READ | 0x00100000 | 0x180: {read: true},
+	} {
+		r := pnp.OpenRequest{Access: access}
+		if r.WantsRead() != want.read || r.WantsWrite() != want.write {
+			t.Errorf("0x%08x: read %v, write %v", access, r.WantsRead(), r.WantsWrite())
+		}
+	}
+}
+
+func TestConstants(t *testing.T) {
+	for name, c := range map[string][2]uint32{
+		"GENERIC_READ":      {pnp.GENERIC_READ, 0x80000000},
+		"GENERIC_WRITE":     {pnp.GENERIC_WRITE, 0x40000000},
+		"GENERIC_ALL":       {pnp.GENERIC_ALL, 0x10000000},
+		"MAXIMUM_ALLOWED":   {pnp.MAXIMUM_ALLOWED, 0x02000000},
+		"FILE_SHARE_READ":   {pnp.FILE_SHARE_READ, 1},
+		"FILE_SHARE_WRITE":  {pnp.FILE_SHARE_WRITE, 2},
+		"CREATE_NEW":        {pnp.CREATE_NEW, 1},
+		"CREATE_ALWAYS":     {pnp.CREATE_ALWAYS, 2},
+		"OPEN_EXISTING":     {pnp.OPEN_EXISTING, 3},
+		"OPEN_ALWAYS":       {pnp.OPEN_ALWAYS, 4},
+		"TRUNCATE_EXISTING": {pnp.TRUNCATE_EXISTING, 5},
+	} {
+		if c[0] != c[1] {
+			t.Errorf("%s is 0x%x, not 0x%x", name, c[0], c[1])
+		}
+	}
+}
