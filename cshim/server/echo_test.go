@@ -136,13 +136,9 @@ func TestTwoClients(t *testing.T) {
 						t.Error(err)
 						return
 					}
-					select {
-					case got := <-e.messages:
-						if !bytes.Equal(got, msg) {
-							t.Errorf("client %d: message %d is not what was sent", n, i)
-						}
-					case <-e.closed:
-						t.Errorf("client %d: closed", n)
+					got, err := e.next()
+					if err != nil || !bytes.Equal(got, msg) {
+						t.Errorf("client %d: message %d is not what was sent: %v", n, i, err)
 						return
 					}
 				}

@@ -3,6 +3,7 @@ package server_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -132,20 +133,23 @@ func (s *session) open(name string) *endpoint {
 
 // endpoint is a Receiver that keeps what comes, and checks how it is called.
 type endpoint struct {
-	t        testing.TB
-	conn     channels.ServerConn
-	messages chan []byte
-	closed   chan struct{}
-	reject   func(msg []byte) error // nil takes everything
-	discard  bool                   // keep nothing
+	t       testing.TB
+	conn    channels.ServerConn
+	closed  chan struct{}
+	arrived chan struct{}          // has room for one: messages has become more
+	reject  func(msg []byte) error // nil takes everything
+	discard bool                   // keep nothing
 
 	mu       sync.Mutex // held in every call: they must not meet
 	attached bool
 	over     bool
+
+	list     sync.Mutex
+	messages [][]byte // guarded by list
 }
 
 func newEndpoint(t testing.TB) *endpoint {
-	return &endpoint{t: t, messages: make(chan []byte, 1<<16), closed: make(chan struct{})}
+	return &endpoint{t: t, closed: make(chan struct{}), arrived: make(chan struct{}, 1)}
 }
 
 func (e *endpoint) attach(conn channels.ServerConn) channels.Receiver {
@@ -177,7 +181,13 @@ func (e *endpoint) Receive(msg []byte) error {
 		}
 	}
 	if !e.discard {
-		e.messages <- bytes.Clone(msg)
+		e.list.Lock()
+		e.messages = append(e.messages, bytes.Clone(msg))
+		e.list.Unlock()
+		select {
+		case e.arrived <- struct{}{}:
+		default:
+		}
 	}
 	return nil
 }
@@ -204,15 +214,33 @@ func (e *endpoint) send(msg []byte) {
 
 func (e *endpoint) receive() []byte {
 	e.t.Helper()
-	select {
-	case msg := <-e.messages:
-		return msg
-	case <-e.closed:
-		e.t.Fatal("the channel closed instead of receiving")
-	case <-time.After(servertest.Patience):
-		e.t.Fatal("nothing is received")
+	msg, err := e.next()
+	if err != nil {
+		e.t.Fatal(err)
 	}
-	return nil
+	return msg
+}
+
+// next returns the next message. For goroutines that must not end the test.
+func (e *endpoint) next() ([]byte, error) {
+	timeout := time.After(servertest.Patience)
+	for {
+		e.list.Lock()
+		if len(e.messages) > 0 {
+			msg := e.messages[0]
+			e.messages = e.messages[1:]
+			e.list.Unlock()
+			return msg, nil
+		}
+		e.list.Unlock()
+		select {
+		case <-e.arrived:
+		case <-e.closed:
+			return nil, errors.New("the channel closed instead of receiving")
+		case <-timeout:
+			return nil, errors.New("nothing is received")
+		}
+	}
 }
 
 func (e *endpoint) echo(msg []byte) {

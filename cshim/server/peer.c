@@ -131,6 +131,8 @@ static BOOL peer_set_identity(rdpSettings* settings, const char* certificate, co
 
 	return TRUE;
 #else
+	/* 2.11 itself forgets, with each client, the copies it parses of both: some
+	 * 5 KiB that only the end of the process gives back. */
 	return freerdp_settings_set_string(settings, FreeRDP_CertificateContent, certificate) &&
 	       freerdp_settings_set_string(settings, FreeRDP_PrivateKeyContent, key);
 #endif

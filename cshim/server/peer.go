@@ -20,8 +20,8 @@ const (
 	// sequence. FreeRDP waits for ever in the TLS handshake.
 	connectTimeout = 30 * time.Second
 
-	// goodbyeTimeout ends a client that, when disconnected, neither takes what
-	// was still to be sent nor hangs up.
+	// goodbyeTimeout ends a client that, when disconnected, has not taken what
+	// was still to be sent, or has not hung up.
 	goodbyeTimeout = 2 * time.Second
 )
 
@@ -77,9 +77,12 @@ func (p *Peer) RemoteAddr() net.Addr { return p.addr }
 
 // Open implements channels.Opener. attach and the Receiver's methods are
 // called on the client's own thread, which all of its channels share. Besides
-// the errors of the interface it may fail for want of memory or descriptors.
+// the errors of the interface it may fail for want of memory or descriptors:
+// each channel takes one.
 //
-// Many channels may be opened at once; open each from its own goroutine.
+// Messages that the client does not take yet wait in memory, without bound: how
+// much is outstanding is for the caller to limit. A Close waits for its turn
+// behind them.
 func (p *Peer) Open(ctx context.Context, name string, attach func(channels.ServerConn) channels.Receiver) error {
 	if name == "" || strings.IndexByte(name, 0) >= 0 {
 		return &openError{name, "no such name is possible"}
@@ -106,8 +109,8 @@ func (p *Peer) Open(ctx context.Context, name string, attach func(channels.Serve
 }
 
 // Disconnect sends what is queued, closes the channels and takes leave of the
-// client. It does not wait for that; the context of the Session ends when it is
-// done. Nothing can be sent or opened from here on.
+// client, all in two seconds at most. It does not wait for that; the context of
+// the Session ends when it is done. Nothing can be sent or opened from here on.
 func (p *Peer) Disconnect() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

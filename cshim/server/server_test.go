@@ -113,7 +113,6 @@ func TestCertificateFiles(t *testing.T) {
 			Display: f.display,
 			Plugin:  f.plugin,
 			Args:    []string{"/dvc:pnpdr"},
-			Wrapper: []string{"env"}, // which must not keep the preload from the client
 		})
 		select {
 		case err := <-served:
@@ -122,6 +121,43 @@ func TestCertificateFiles(t *testing.T) {
 			}
 		case <-c.Done():
 			t.Fatal("the client ended instead of connecting")
+		}
+	})
+}
+
+// TestPreload starts the client in the ways that have kept the plugin from it.
+func TestPreload(t *testing.T) {
+	asan, err := exec.Command("cc", "-print-file-name=libasan.so").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	eachClient(t, func(t *testing.T, f *fixture) {
+		for name, o := range map[string]servertest.ClientOptions{
+			"wrapper": {Wrapper: []string{"timeout", "60"}},
+			"asan": {
+				Preload: []string{strings.TrimSpace(string(asan))},
+				Env:     []string{"ASAN_OPTIONS=detect_leaks=0:handle_segv=0"},
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
+				if len(o.Preload) > 0 && !filepath.IsAbs(o.Preload[0]) {
+					t.Skip("NOT TESTED: the compiler has no libasan")
+				}
+				o.Binary = f.binary
+				o.Addr = f.server.Addr().String()
+				o.Display = f.display
+				o.Plugin = f.plugin
+				o.Args = []string{"/dvc:pnpdr"}
+				c := servertest.StartClient(t, o)
+				select {
+				case s := <-f.sessions:
+					s.open(channels.PNPDR).echo([]byte(name))
+					s.release()
+				case <-c.Done():
+					t.Fatal("the client ended instead of connecting")
+				}
+				c.Wait()
+			})
 		}
 	})
 }

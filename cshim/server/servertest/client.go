@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -110,7 +111,9 @@ func StartClient(t testing.TB, o ClientOptions) *Client {
 	args = append(args, o.Args...)
 
 	home := t.TempDir() // xfreerdp keeps known hosts there
-	env := append(os.Environ(), "DISPLAY="+display, "HOME="+home, "XDG_CONFIG_HOME="+home)
+	// The levels of FreeRDP's log in this process are not meant for the client.
+	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "WLOG_") })
+	env = append(env, "DISPLAY="+display, "HOME="+home, "XDG_CONFIG_HOME="+home)
 	preload := append([]string{}, o.Preload...)
 	if o.Plugin != "" {
 		plugin, err := filepath.Abs(o.Plugin)
