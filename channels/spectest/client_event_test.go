@@ -266,6 +266,9 @@ func init() {
 		ch.expect(wire.DataReply{RequestID: 5, Result: pnp.ERROR_INSUFFICIENT_BUFFER})
 		other.close()
 		info.close()
+		ch.receive(wire.ReadRequest{RequestID: 6, CbBytesToRead: 1})
+		h.request(t).Complete(pnp.S_OK, 0)
+		ch.expect(wire.DataReply{RequestID: 6})
 		if h.isClosed() {
 			t.Error("the handle was closed, its channel not")
 		}
@@ -298,8 +301,13 @@ func init() {
 		}
 	})
 	add("C-17", "requests_that_wait_for_a_worker_end_too", func(t *testing.T) {
-		c := newClientSide(t)
 		dev := &blockingDevice{proceed: make(chan struct{}), began: make(chan *pnp.Request, 1000)}
+		t.Cleanup(func() { // runs when the session has ended and holds nothing
+			if n := 1 + len(dev.began); n == 100 {
+				t.Error("all requests reached the device, those too that waited when the channel closed")
+			}
+		})
+		c := newClientSide(t)
 		id := c.add(dev)
 		c.announced()
 		ch := c.open(id)
@@ -309,6 +317,5 @@ func init() {
 		await(t, dev.began, "the first request")
 		ch.close()
 		close(dev.proceed)
-		// That nothing is left over is checked at the end of every test.
 	})
 }

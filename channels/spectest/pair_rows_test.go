@@ -1,0 +1,281 @@
+package spectest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"sync"
+	"testing"
+
+	"freerdp-pnpdr/channels/server"
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/loopback"
+	"freerdp-pnpdr/pnp/wire"
+)
+
+// everything makes the two roles exchange every kind of message and returns
+// what went over the wire.
+func everything(t *testing.T) []sent {
+	t.Helper()
+	everyOnce.Do(func() {
+		caps, container := pnp.PNP_DEVCAPS_REMOVABLE, pnp.GUID{1}
+		p := newPair(t, loopback.New(loopback.DefaultDescription()), loopback.New(pnp.Description{
+			Name: "full", HardwareIDs: []string{"a", "b"}, CompatibleIDs: []string{"c"},
+			Interfaces: []pnp.GUID{{1}, {2}}, Container: &container, Caps: &caps, Optional: true,
+		}))
+		for id := uint32(1); id <= 2; id++ {
+			for _, opt := range []server.OpenOptions{{}, {DataOut: true}, {Version: 4}} {
+				exchange(t, p, p.open(id, opt), opt)
+			}
+		}
+		scripted := newScriptedDevice("third")
+		third, err := p.client.Add(scripted)
+		if err != nil {
+			t.Fatal(err)
+		}
+		gone := p.device(third)
+		cancelled(t, p.open(third, server.OpenOptions{}), scripted.handle(t))
+		p.client.Remove(third)
+		await(t, gone.Gone(), "the removal")
+		if _, err := gone.Open(p.context(), server.OpenOptions{}); err == nil {
+			t.Error("a removed device was opened")
+		}
+		if every, everyErr = decodeTape(p.tap.messages()); everyErr != nil {
+			t.Fatal(everyErr)
+		}
+	})
+	if everyErr != nil || len(every) == 0 {
+		t.Fatalf("the exchange went wrong: %v", everyErr)
+	}
+	return every
+}
+
+var (
+	everyOnce sync.Once
+	every     []sent
+	everyErr  error
+)
+
+// exchange does everything that a handle is for.
+func exchange(t *testing.T, p *pair, h *server.Handle, opt server.OpenOptions) {
+	t.Helper()
+	ctx := p.context()
+	for _, n := range []int{0, 1, 8, 5000} {
+		data := bytes.Repeat([]byte{byte(n)}, n)
+		if got, err := h.WriteAt(ctx, data, 3); err != nil || got != n {
+			t.Errorf("a write of %d: %d, %v", n, got, err)
+		}
+		back := make([]byte, n)
+		if got, err := h.ReadAt(ctx, back, 3); err != nil || got != n || !bytes.Equal(back, data) {
+			t.Errorf("a read of %d: %d, %v", n, got, err)
+		}
+		out := make([]byte, n)
+		if got, err := h.IOControl(ctx, loopback.IOCTL_ECHO, data, out); err != nil || got != n || !bytes.Equal(out, data) {
+			t.Errorf("an echo of %d: %d, %v", n, got, err)
+		}
+	}
+	if _, err := h.IOControl(ctx, 1, nil, nil); !errors.Is(err, pnp.ERROR_INVALID_FUNCTION) {
+		t.Errorf("an unknown control: %v", err)
+	}
+	if _, err := h.ReadAt(ctx, make([]byte, 8), 1<<64-1); err == nil {
+		t.Error("a read at the end of all offsets succeeds")
+	}
+	if opt.Version != 4 {
+		guid := pnp.MustGUID("{11111111-8080-425F-922A-DABF3DE3F69A}")
+		if _, err := h.IOControl(ctx, loopback.IOCTL_RAISE_EVENT, append(guid[:], "event"...), nil); err != nil {
+			t.Error(err)
+		}
+		if e := await(t, h.Events(), "an event"); e.GUID != guid || string(e.Data) != "event" {
+			t.Errorf("event %v %q", e.GUID, e.Data)
+		}
+	}
+	if err := h.Close(); err != nil {
+		t.Error(err)
+	}
+	await(t, h.Done(), "the end of the handle")
+}
+
+// cancelled lets the server cancel a request that has reached the device.
+func cancelled(t *testing.T, h *server.Handle, far *scriptedHandle) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	result := make(chan error, 1)
+	go func() {
+		_, err := h.ReadAt(ctx, make([]byte, 8), 0)
+		result <- err
+	}()
+	far.request(t)
+	cancel()
+	if err := await(t, result, "the reply"); !errors.Is(err, context.Canceled) || !errors.Is(err, pnp.ERROR_OPERATION_ABORTED) {
+		t.Errorf("a cancelled request: %v", err)
+	}
+}
+
+// sentAs adds a test of every message of some kind on the wire; there must be
+// at least one.
+func sentAs(id string, kind string, check func(t *testing.T, s sent)) {
+	add(id, "sent_as_"+kind, func(t *testing.T) {
+		n := 0
+		for _, s := range everything(t) {
+			if s.kind != kind {
+				continue
+			}
+			n++
+			if again := s.m.Append(nil); !bytes.Equal(again, s.msg) {
+				t.Errorf("%x is not the encoder's form, %x", s.msg, again)
+			}
+			if check != nil {
+				check(t, s)
+			}
+		}
+		if n == 0 {
+			t.Error("none was sent")
+		}
+	})
+}
+
+func init() {
+	version := func(t *testing.T, s sent) {
+		if v := s.m.(wire.Version); v.Capabilities&1 == 0 || v.MajorVersion != 1 || v.MinorVersion != 5 && v.MinorVersion != 6 {
+			t.Errorf("%+v", v)
+		}
+	}
+	for _, id := range []string{"W-04", "W-05", "W-08"} {
+		sentAs(id, "ServerVersion", version)
+	}
+	for _, id := range []string{"W-06", "W-07", "W-08"} {
+		sentAs(id, "ClientVersion", version)
+	}
+	sentAs("W-09", "AuthenticatedClient", nil)
+	sentAs("W-10", "DeviceAddition", nil)
+	sentAs("W-22", "DeviceRemoval", nil)
+	sentAs("W-27", "CapabilitiesRequest", func(t *testing.T, s sent) {
+		if v := s.m.(wire.CapabilitiesRequest).Version; v != 4 && v != 6 {
+			t.Errorf("version %d", v)
+		}
+	})
+	sentAs("W-28", "CapabilitiesReply", nil)
+	sentAs("W-29", "CreateFileRequest", nil)
+	sentAs("W-30", "CreateFileReply", nil)
+	sentAs("W-31", "ReadRequest", nil)
+	sentAs("W-32", "ReadReply", func(t *testing.T, s sent) {
+		if n, most := len(s.m.(wire.DataReply).Data), s.answers.(wire.ReadRequest).CbBytesToRead; n > int(most) {
+			t.Errorf("%d bytes for a read of %d", n, most)
+		}
+	})
+	sentAs("W-33", "WriteRequest", nil)
+	sentAs("W-34", "WriteReply", func(t *testing.T, s sent) {
+		if n, most := s.m.(wire.WriteReply).CbBytesWritten, len(s.answers.(wire.WriteRequest).Data); int(n) > most {
+			t.Errorf("%d bytes of a write of %d", n, most)
+		}
+	})
+	sentAs("W-35", "IOControlRequest", func(t *testing.T, s sent) {
+		if m := s.m.(wire.IOControlRequest); len(m.DataOut) != 0 && len(m.DataOut) != int(m.CbOut) {
+			t.Errorf("%d bytes of DataOut, cbOut %d", len(m.DataOut), m.CbOut)
+		}
+	})
+	for _, id := range []string{"W-36", "C-24"} {
+		sentAs(id, "IOControlReply", func(t *testing.T, s sent) {
+			if n, most := len(s.m.(wire.DataReply).Data), s.answers.(wire.IOControlRequest).CbOut; n > int(most) {
+				t.Errorf("%d bytes, cbOut %d", n, most)
+			}
+		})
+	}
+	sentAs("W-37", "SpecificIoCancelRequest", nil)
+	sentAs("W-38", "CustomEvent", nil)
+
+	add("W-11", "sent_ids_are_unique", func(t *testing.T) {
+		seen := make(map[uint32]bool)
+		for _, s := range everything(t) {
+			if m, ok := s.m.(wire.DeviceAddition); ok {
+				for d := range m.All() {
+					if seen[d.ClientDeviceID] {
+						t.Errorf("id %d was announced twice", d.ClientDeviceID)
+					}
+					seen[d.ClientDeviceID] = true
+				}
+			}
+		}
+		if len(seen) != 3 {
+			t.Errorf("%d devices were announced", len(seen))
+		}
+	})
+	add("W-24", "unused_bits_of_what_the_server_sends", func(t *testing.T) {
+		n := 0
+		for _, s := range everything(t) {
+			if s.from == wire.ServerToClient && s.name == "FileRedirectorChannel" {
+				n++
+				if s.msg[3] != 0 {
+					t.Errorf("%s %x", s.kind, s.msg)
+				}
+			}
+		}
+		if n == 0 {
+			t.Error("nothing was sent")
+		}
+	})
+	add("C-30", "every_request_is_answered_once", func(t *testing.T) {
+		// decodeTape pairs replies with requests and objects to any other.
+		requests, replies := 0, 0
+		for _, s := range everything(t) {
+			switch {
+			case s.answers != nil:
+				replies++
+			case s.name == "FileRedirectorChannel" && s.from == wire.ServerToClient && s.kind != "SpecificIoCancelRequest":
+				requests++
+			}
+		}
+		if requests == 0 || requests != replies {
+			t.Errorf("%d requests, %d replies", requests, replies)
+		}
+	})
+	add("C-31", "events_reach_every_handle_of_the_server", func(t *testing.T) {
+		p := newPair(t, loopback.New(loopback.DefaultDescription()))
+		first, second, old := p.open(1, server.OpenOptions{}), p.open(1, server.OpenOptions{}), p.open(1, server.OpenOptions{Version: 4})
+		guid := pnp.GUID{1, 2, 3}
+		if _, err := old.IOControl(p.context(), loopback.IOCTL_RAISE_EVENT, append(guid[:], "event"...), nil); err != nil {
+			t.Fatal(err)
+		}
+		for _, h := range []*server.Handle{first, second} {
+			if e := await(t, h.Events(), "an event"); e.GUID != guid || string(e.Data) != "event" {
+				t.Errorf("event %v %q", e.GUID, e.Data)
+			}
+		}
+		_ = old.Close()
+		if e, more := <-old.Events(); more {
+			t.Errorf("event %v on a channel of version 4", e.GUID)
+		}
+	})
+	add("C-32", "removal_reaches_the_application", func(t *testing.T) {
+		dev := newScriptedDevice("d")
+		dev.stubborn = true
+		p := newPair(t, dev)
+		h := p.open(1, server.OpenOptions{})
+		result := make(chan error, 1)
+		go func() {
+			_, err := h.ReadAt(context.Background(), make([]byte, 8), 0)
+			result <- err
+		}()
+		r := dev.handle(t).request(t)
+		p.client.Remove(1)
+		if err := await(t, result, "the reply"); !errors.Is(err, pnp.ERROR_DEVICE_NOT_CONNECTED) {
+			t.Errorf("a pending read: %v", err)
+		}
+		if _, err := h.WriteAt(p.context(), []byte("x"), 0); !errors.Is(err, pnp.ERROR_DEVICE_NOT_CONNECTED) {
+			t.Errorf("a later write: %v", err)
+		}
+		r.Complete(pnp.S_OK, 0)
+	})
+	add("C-17", "closing_the_handle_closes_that_of_the_device", func(t *testing.T) {
+		dev := newScriptedDevice("d")
+		p := newPair(t, dev)
+		h := p.open(1, server.OpenOptions{})
+		far := dev.handle(t)
+		if far.isClosed() {
+			t.Error("closed too early")
+		}
+		_ = h.Close()
+		await(t, far.closed, "Close")
+	})
+}
