@@ -148,14 +148,17 @@ func (s *Session) Remove(id uint32) {
 	}
 	delete(s.devices, id)
 	open := slices.Collect(maps.Keys(dev.channels))
-	if s.info != nil {
-		s.info.retract(id)
-	}
 	s.mu.Unlock()
 
 	for _, c := range open {
 		c.deviceGone()
 	}
+	// Last, so that nothing succeeds any more once the server knows.
+	s.mu.Lock()
+	if s.info != nil {
+		s.info.retract(id)
+	}
+	s.mu.Unlock()
 	s.retire(dev)
 }
 
