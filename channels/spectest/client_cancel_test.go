@@ -75,10 +75,10 @@ func init() {
 			ch.receive(wire.WriteRequest{RequestID: 10 + i, Data: []byte{byte(i)}})
 		}
 		await(t, dev.began, "the first request")
-		ch.receive(cancelOf(10 + n - 1))
-		ch.expect(wire.WriteReply{RequestID: 10 + n - 1, Result: pnp.ERROR_OPERATION_ABORTED})
+		ch.receive(cancelOf(10 + n/2))
+		ch.expect(wire.WriteReply{RequestID: 10 + n/2, Result: pnp.ERROR_OPERATION_ABORTED})
 		close(dev.proceed)
-		seen := make(map[wire.RequestID]bool)
+		seen := map[wire.RequestID]bool{10 + n/2: true}
 		for range n - 1 {
 			m, err := wire.DecodeWriteReply(ch.next())
 			if err != nil || m.Result.Failed() || seen[m.RequestID] {

@@ -1,0 +1,173 @@
+package spectest
+
+import (
+	"bytes"
+	"context"
+	"testing"
+
+	"freerdp-pnpdr/channels"
+	"freerdp-pnpdr/channels/client"
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/loopback"
+	"freerdp-pnpdr/pnp/wire"
+)
+
+// FuzzClientSession plays whole sessions: a script of messages of any content
+// on PNPDR and two FileRedirectorChannels, of closing and reopening them, and
+// of devices that come and go. Whatever happens, each message of the client is
+// well formed, each request has at most one reply, and nothing is left over at
+// the end.
+func FuzzClientSession(f *testing.F) {
+	hello := script(wire.OurVersion, wire.AuthenticatedClient{})
+	file := func(ms ...message) []byte {
+		ms = append([]message{wire.CapabilitiesRequest{RequestID: 1, Version: 6}, createFile(2, 1)}, ms...)
+		return scriptOn(1, ms...)
+	}
+	guid := pnp.GUID{1, 2, 3}
+	f.Add(hello)
+	f.Add(append(hello, file(wire.WriteRequest{RequestID: 3, Data: []byte("data")}, wire.ReadRequest{RequestID: 4, CbBytesToRead: 9})...))
+	f.Add(append(hello, file(
+		wire.IOControlRequest{RequestID: 3, IoCode: loopback.IOCTL_WAIT, DataIn: []byte{0xff, 0xff, 0xff, 0xff}},
+		cancelOf(3),
+		wire.IOControlRequest{RequestID: 3, IoCode: loopback.IOCTL_ECHO, CbOut: 4, DataIn: []byte("echo"), DataOut: []byte("four")},
+		wire.IOControlRequest{RequestID: 4, IoCode: loopback.IOCTL_RAISE_EVENT, DataIn: append(guid[:], "event"...)},
+	)...))
+	f.Add(append(append(hello, file(
+		wire.IOControlRequest{RequestID: 3, IoCode: loopback.IOCTL_WAIT, DataIn: []byte{0xff, 0xff, 0xff, 0xff}})...), 0x80, 0x84, 0x88, 0x81, 0x82))
+	f.Add(append(file(wire.WriteRequest{RequestID: 5}), hello...)) // before it was announced
+	f.Add(append(hello, file(createFile(3, 1), wire.ReadRequest{RequestID: 2, CbBytesToRead: 1<<32 - 1})...))
+	f.Add(append(script(wire.OurVersion, raw{1}, wire.OurVersion, wire.AuthenticatedClient{}), file()...))
+
+	f.Fuzz(func(t *testing.T, play []byte) {
+		limits := client.DefaultLimits()
+		limits.ReplyData, limits.HandleRequests, limits.HandleBytes = 4096, 8, 16<<10
+		s := client.NewSession(client.Config{Limits: limits})
+		names := [...]string{channels.PNPDR, channels.FileRedirectorChannel, channels.FileRedirectorChannel}
+		var ends [len(names)]*fuzzedChannel
+		var ids []uint32
+		add := func() {
+			if id, err := s.Add(loopback.New(loopback.DefaultDescription())); err == nil {
+				ids = append(ids, id)
+			}
+		}
+		add()
+		for len(play) > 0 {
+			code := play[0]
+			play = play[1:]
+			which := int(code&3) % len(names)
+			if code < 0x80 { // a message: its length, its bytes
+				if len(play) == 0 {
+					break
+				}
+				n := min(int(play[0]), len(play)-1)
+				msg := bytes.Clone(play[1 : 1+n])
+				play = play[1+n:]
+				if ends[which] == nil {
+					ends[which] = openFuzzed(t, s, names[which])
+				}
+				if ends[which].receive(msg) != nil {
+					ends[which].close()
+					ends[which] = nil
+				}
+				continue
+			}
+			switch code & 0x0c {
+			case 0x00:
+				if ends[which] != nil {
+					ends[which].close()
+					ends[which] = nil
+				}
+			case 0x04:
+				add()
+			case 0x08:
+				if len(ids) > 0 {
+					s.Remove(ids[0])
+					ids = ids[1:]
+				}
+			}
+		}
+		for _, end := range ends {
+			if end != nil {
+				end.close()
+			}
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), watchdog)
+		defer cancel()
+		if err := s.Close(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if n := s.Counts(); n != (client.Counts{}) {
+			t.Fatalf("the session has ended and holds %+v", n)
+		}
+	})
+}
+
+// fuzzedChannel is one channel of a fuzzed session.
+type fuzzedChannel struct {
+	t           *testing.T
+	name        string
+	conn        *recordingConn
+	r           channels.Receiver
+	outstanding map[wire.RequestID]int
+}
+
+func openFuzzed(t *testing.T, s *client.Session, name string) *fuzzedChannel {
+	c := &fuzzedChannel{t: t, name: name, conn: newRecordingConn(), outstanding: make(map[wire.RequestID]int)}
+	r, err := s.Accept(name, c.conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.r = r
+	return c
+}
+
+func (c *fuzzedChannel) receive(msg []byte) error {
+	if h, err := wire.DecodeServerHeader(msg); err == nil && h.FunctionID != wire.SPECIFIC_IOCANCEL_REQUEST {
+		c.outstanding[h.RequestID]++
+	}
+	err := c.r.Receive(msg)
+	clear(msg)
+	return err
+}
+
+// close ends the channel and checks all that was sent on it.
+func (c *fuzzedChannel) close() {
+	c.conn.close()
+	c.r.Closed()
+	c.conn.mu.Lock()
+	defer c.conn.mu.Unlock()
+	for _, msg := range c.conn.queue {
+		if c.name == channels.PNPDR {
+			if _, _, err := decodeInfo(taped{msg: msg, from: wire.ClientToServer}); err != nil {
+				c.t.Errorf("the client sent %x: %v", msg, err)
+			}
+			continue
+		}
+		h, err := wire.DecodeClientHeader(msg)
+		if err != nil {
+			c.t.Fatalf("the client sent %x: %v", msg, err)
+		}
+		if h.PacketType == wire.CUSTOM_EVENT_PACKET {
+			if _, err := wire.DecodeCustomEvent(msg); err != nil {
+				c.t.Errorf("the client sent %x: %v", msg, err)
+			}
+			continue
+		}
+		if c.outstanding[h.RequestID]--; c.outstanding[h.RequestID] < 0 {
+			c.t.Errorf("the client sent %x, which answers nothing", msg)
+		}
+	}
+}
+
+// script and scriptOn write messages down for FuzzClientSession.
+func script(ms ...message) []byte { return scriptOn(0, ms...) }
+
+func scriptOn(channel byte, ms ...message) []byte {
+	var b []byte
+	for _, m := range ms {
+		msg := m.Append(nil)
+		b = append(b, channel, byte(len(msg)))
+		b = append(b, msg...)
+	}
+	return b
+}
