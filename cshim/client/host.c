@@ -55,16 +55,14 @@ void host_find(pnpdr_host* host, const void* address, void* settings)
 		getVersion(&host->major, &host->minor, &host->revision);
 
 	wlogGet = (void* (*)(const char*))dlsym(lib, "WLog_Get");
-	host->isLevelActive = (int32_t (*)(void*, uint32_t))dlsym(lib, "WLog_IsLevelActive");
-	host->printMessage = (int32_t (*)(void*, uint32_t, uint32_t, size_t, const char*, const char*,
-	                                  ...))dlsym(lib, "WLog_PrintMessage");
+	host->isLevelActive = (int32_t(*)(void*, uint32_t))dlsym(lib, "WLog_IsLevelActive");
+	host->printMessage = (int32_t(*)(void*, uint32_t, uint32_t, size_t, const char*, const char*,
+	                                 ...))dlsym(lib, "WLog_PrintMessage");
 	if (wlogGet && host->isLevelActive && host->printMessage)
 		host->log = wlogGet(LOG_NAME);
 
-	getPointer =
-	    (const void* (*)(const void*, size_t))dlsym(lib, "freerdp_settings_get_pointer");
-	host->getTransportSent =
-	    (uint32_t(*)(void*, int32_t))dlsym(lib, "freerdp_get_transport_sent");
+	getPointer = (const void* (*)(const void*, size_t))dlsym(lib, "freerdp_settings_get_pointer");
+	host->getTransportSent = (uint32_t(*)(void*, int32_t))dlsym(lib, "freerdp_get_transport_sent");
 	if (getPointer && settings)
 		host->instance = (void**)getPointer(settings, FreeRDP_instance);
 

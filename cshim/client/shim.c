@@ -174,8 +174,7 @@ static UINT plugin_initialize(IWTSPlugin* iface, IWTSVirtualChannelManager* mana
 	for (i = 0; i < ARRAYSIZE(plugin->listeners); i++)
 	{
 		pnpdr_listener* listener = &plugin->listeners[i];
-		UINT status =
-		    manager->CreateListener(manager, listener->name, 0, &listener->iface, NULL);
+		UINT status = manager->CreateListener(manager, listener->name, 0, &listener->iface, NULL);
 
 		if (status != CHANNEL_RC_OK)
 			return status;
