@@ -202,7 +202,9 @@ func (h *Handle) reply(id wire.RequestID, msg []byte) error {
 	delete(h.calls, id)
 	h.mu.Unlock()
 	if !ok {
-		// 3.3.5.2.2: a reply to nothing is ignored, whatever it says.
+		// 3.3.5.2.2: a reply to nothing is ignored, whatever it says. So is
+		// all that comes before Capabilities Reply (3.3.5.2.1.2): "not
+		// processed", says the specification, not "terminate".
 		h.late.log(h.s.log, "a reply to no outstanding request is ignored", "device", h.device.id, "request", id)
 		return nil
 	}

@@ -196,6 +196,12 @@ func TestReceiveAfterClose(t *testing.T) {
 	ch.HoldClosed(func() {
 		h.Close()
 		wantError(t, servertest.Wait(t, "Read", r).Err, channels.ErrClosed)
+		// Sending is still possible.
+		r = servertest.Go(func() (int, error) { return h.ReadAt(bg, make([]byte, 1), 0) })
+		wantError(t, servertest.Wait(t, "Read", r).Err, channels.ErrClosed)
+		if len(ch.Unread()) > 0 {
+			t.Error("something was sent after Close")
+		}
 		for _, msg := range [][]byte{wire.DataReply{RequestID: m.RequestID}.Append(nil), event("x"), {0}} {
 			if err := ch.Late(msg); err != nil {
 				t.Error(err)

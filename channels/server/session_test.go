@@ -144,6 +144,29 @@ func TestCloseMeetsAnAcceptedChannel(t *testing.T) {
 	}
 }
 
+func TestCloseWaitsForTheTransport(t *testing.T) {
+	f := servertest.Started(t, server.Config{})
+	d := f.AddDevice(4)
+	h1, ch1 := f.Open(d, 6, server.OpenOptions{})
+	_, ch2 := f.Open(d, 6, server.OpenOptions{})
+	var held atomic.Bool
+	closed := make(chan bool, 1)
+	ch1.HoldClosed(func() {
+		held.Store(true)
+		go func() {
+			f.Close()
+			closed <- held.Load()
+		}()
+		servertest.Wait(t, "the handle", h1.Done())
+		ch2.WaitEnd()
+		f.Info.WaitEnd()
+		held.Store(false)
+	})
+	if servertest.Wait(t, "Close", closed) || !ch1.Told() {
+		t.Error("Close did not wait")
+	}
+}
+
 func TestAfterClose(t *testing.T) {
 	f := servertest.Started(t, server.Config{})
 	d := f.AddDevice(4)

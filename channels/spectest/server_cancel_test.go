@@ -38,9 +38,8 @@ func init() {
 		srvInject(t, ch, wire.DataReply{RequestID: m.RequestID}.Append(nil))
 		srvWant(t, servertest.Wait(t, "Read", r), 0, nil)
 		cancel()
-		if _, err := h.ReadAt(ctx, make([]byte, 1), 0); !errors.Is(err, context.Canceled) {
-			t.Error(err)
-		}
+		r = servertest.Go(func() (int, error) { return h.ReadAt(ctx, make([]byte, 1), 0) })
+		srvWant(t, servertest.Wait(t, "Read", r), 0, context.Canceled)
 		srvServes(t, h, ch)
 		srvSilent(t, ch)
 	})
@@ -146,6 +145,9 @@ func init() {
 		}
 		if n := len(h.Events()); n != 2 {
 			t.Errorf("%d events are kept, not 2", n)
+		}
+		if ev := <-h.Events(); string(ev.Data) != "data" {
+			t.Errorf("%d bytes of data are kept", len(ev.Data))
 		}
 		srvServes(t, h, ch)
 	})

@@ -282,9 +282,11 @@ func init() {
 
 	add("S-20", "all_outstanding_complete_when_the_channel_ends", func(t *testing.T) {
 		for name, end := range map[string]func(*servertest.Fixture, *server.Handle, *servertest.Channel){
-			"by the client":       func(_ *servertest.Fixture, _ *server.Handle, ch *servertest.Channel) { ch.End() },
-			"by the application":  func(_ *servertest.Fixture, h *server.Handle, _ *servertest.Channel) { h.Close() },
-			"with the session":    func(f *servertest.Fixture, _ *server.Handle, _ *servertest.Channel) { f.Close() },
+			"by the client":      func(_ *servertest.Fixture, _ *server.Handle, ch *servertest.Channel) { ch.End() },
+			"by the application": func(_ *servertest.Fixture, h *server.Handle, _ *servertest.Channel) { h.Close() },
+			"with the session": func(f *servertest.Fixture, _ *server.Handle, _ *servertest.Channel) {
+				servertest.Within(t, "Close", f.Close)
+			},
 			"by a protocol error": func(_ *servertest.Fixture, _ *server.Handle, ch *servertest.Channel) { ch.Inject([]byte{1}) },
 		} {
 			t.Run(name, func(t *testing.T) {

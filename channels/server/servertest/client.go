@@ -94,13 +94,14 @@ type Channel struct {
 	mu    sync.Mutex
 	sent  [][]byte
 	next  int
-	ended bool
+	ended bool // an end has begun
+	told  bool // the receiver is being told
 }
 
-// Send implements channels.Conn.
+// Send implements channels.Conn. It fails as late as the contract allows.
 func (ch *Channel) Send(msg []byte) error {
 	ch.mu.Lock()
-	if ch.ended {
+	if ch.told {
 		ch.mu.Unlock()
 		return channels.ErrClosed
 	}
@@ -145,6 +146,9 @@ func (ch *Channel) markEnded() bool {
 func (ch *Channel) tellClosed() {
 	ch.receiving.Lock()
 	defer ch.receiving.Unlock()
+	ch.mu.Lock()
+	ch.told = true
+	ch.mu.Unlock()
 	ch.receiver.Closed()
 	close(ch.closed)
 }
@@ -202,6 +206,16 @@ func (ch *Channel) Ended() bool {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	return ch.ended
+}
+
+// Told reports whether the server has been told of the end.
+func (ch *Channel) Told() bool {
+	select {
+	case <-ch.closed:
+		return true
+	default:
+		return false
+	}
 }
 
 // WaitEnd returns when the channel has ended and the server was told.
