@@ -90,21 +90,14 @@ func (a *app) take() bool {
 
 // converse is the session with one client, whose channels come from opener.
 func (a *app) converse(ctx context.Context, opener channels.Opener, who string) error {
-	prefix := ""
-	if !a.once() {
-		prefix = who + " "
-	}
 	a.out.note("%s connected", who)
-	s := server.New(opener, server.Config{
-		Log: a.log,
-		OnDevice: func(e server.DeviceEvent) {
-			sign := "+"
-			if e.Removed {
-				sign = "-"
-			}
-			a.out.note("%s%s device %s", prefix, sign, title(e.Device))
-		},
-	})
+	cfg := server.Config{Log: a.log}
+	if a.next == nil || a.out.typed {
+		// A script sees what it waits for; its transcript is to be the same
+		// each time.
+		cfg.OnDevice = func(e server.DeviceEvent) { a.announce(who, e) }
+	}
+	s := server.New(opener, cfg)
 	defer s.Close()
 	if err := a.start(ctx, s); err != nil {
 		if errors.Is(err, channels.ErrRefused) {
@@ -121,6 +114,21 @@ func (a *app) converse(ctx context.Context, opener channels.Opener, who string) 
 	<-ctx.Done()
 	a.out.note("%s has left", who)
 	return nil
+}
+
+// announce tells of a device that has come or gone.
+func (a *app) announce(who string, e server.DeviceEvent) {
+	if e.Removed {
+		a.out.note("%s - %s", who, title(e.Device))
+		return
+	}
+	for i, line := range describe(e.Device) {
+		sign := "+"
+		if i > 0 {
+			sign = " "
+		}
+		a.out.note("%s %s %s", who, sign, line)
+	}
 }
 
 // start bounds how long a client may take that has a PNPDR channel and says

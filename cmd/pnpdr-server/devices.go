@@ -130,7 +130,7 @@ func waitDevice(ctx context.Context, r *runner, st *statement) (result, error) {
 		return result{}, err
 	}
 	r.devices[ref] = d
-	return summary("here is %s", title(d)), nil
+	return summary("%s is here", title(d)), nil
 }
 
 // waitGone waits for the end of the very device that the script has named

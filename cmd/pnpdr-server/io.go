@@ -168,10 +168,10 @@ func ioctl(r *runner, st *statement) (operation, error) {
 	}, nil
 }
 
-// expectation returns what "expect DATA", if it is there, demands of the data.
+// expectation returns what "expect DATA" demands of the data; nil without.
 func expectation(words []word) (func([]byte) error, error) {
 	if len(words) == 0 {
-		return func([]byte) error { return nil }, nil
+		return nil, nil
 	}
 	want, err := words[1].data()
 	if err != nil {
@@ -196,10 +196,17 @@ func expectation(words []word) (func([]byte) error, error) {
 func brought(verb string, data []byte, err error, check func([]byte) error) (result, error) {
 	res := summary("%s %s", verb, plural(len(data), "byte"))
 	res.details = dump(data)
-	if err == nil {
-		err = check(data)
+	if err != nil || check == nil {
+		return res, err
 	}
-	return res, err
+	if err := check(data); err != nil {
+		return res, err
+	}
+	res.summary += ", as expected"
+	if len(data) > shown {
+		res.details = nil // the script has it
+	}
+	return res, nil
 }
 
 func plural(n int, what string) string {

@@ -37,7 +37,18 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	// A second signal ends the program at once.
 	context.AfterFunc(ctx, stop)
+	quietFreeRDP(os.Args[1:])
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// quietFreeRDP keeps FreeRDP's own log for --verbose, as it takes every client
+// that hangs up for an error. It does what WLOG_LEVEL says if that is set.
+func quietFreeRDP(args []string) {
+	o, err := parseFlags(args)
+	if _, set := os.LookupEnv("WLOG_LEVEL"); !set && err == nil && !o.verbose {
+		// FreeRDP reads it when it is first used. Failing costs only quiet.
+		_ = os.Setenv("WLOG_LEVEL", "OFF")
+	}
 }
 
 // options are the command line.

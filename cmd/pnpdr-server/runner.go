@@ -104,7 +104,9 @@ func (r *runner) execute(st *statement) error {
 	case err == errDisconnect:
 		return err
 	case err != nil:
-		if errors.Is(err, context.DeadlineExceeded) {
+		if r.ctx.Err() != nil {
+			err = errors.New("the session has ended")
+		} else if errors.Is(err, context.DeadlineExceeded) {
 			err = fmt.Errorf("gave up after %s: %w", short(time.Since(began)), err)
 		}
 		r.out.failed(res, err)

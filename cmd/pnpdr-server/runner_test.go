@@ -115,6 +115,7 @@ func TestScriptOfEverything(t *testing.T) {
 		read g 0x100 5
 		write h 1000 random:100K
 		read h 1000 100K expect random:100K
+		read h 1000 500
 		ioctl h 0x222440 "cut here" 3 expect "cut"
 		ioctl h 0x222448 u32:1 0
 		expect-error ERROR_HANDLE_EOF read h 1M 1
@@ -143,16 +144,16 @@ func TestScriptOfEverything(t *testing.T) {
 	require.NoError(t, err, out)
 	for _, want := range []string{
 		"\n\n== Everything\n",
-		"+ device #1 Ts Fake Device\n",
-		"> wait-device wudf\\lb 60\n  here is #1 Ts Fake Device  (",
+		"> wait-device wudf\\lb 60\n  #1 Ts Fake Device is here  (",
 		"  1 device  (",
 		"  #1 Ts Fake Device\n      hardware id     WUDF\\LB\n      interface       {2B4A9C46-658D-4AF2-A91D-1E691861706C}\n",
 		"  wrote 6 bytes  (",
-		"  read 5 bytes  (",
+		"  read 5 bytes, as expected  (",
 		"  \"hello\"\n",
 		"  00000000  68 65 6c 6c 6f 00                                 |hello.|\n",
-		"  ... and 102336 bytes more\n",
-		"  returned 3 bytes  (",
+		"  read 102400 bytes, as expected  (",
+		"  ... and 436 bytes more\n",
+		"  returned 3 bytes, as expected  (",
 		"  as expected: end of the device reached (ERROR_HANDLE_EOF 0x80070026)  (",
 		"  event {11111111-8080-425F-922A-DABF3DE3F69A} with 3 bytes  (",
 		"  1 event  (",
@@ -160,7 +161,7 @@ func TestScriptOfEverything(t *testing.T) {
 		"  as expected: cancelled (ERROR_OPERATION_ABORTED 0x800703E3)  (",
 		"  a line\n  another\n",
 		"  read HANDLE OFFSET LENGTH [expect DATA]\n      read once\n",
-		"\n\n31 commands, all as expected\n",
+		"\n\n32 commands, all as expected\n",
 	} {
 		require.Contains(t, out, want)
 	}
@@ -279,8 +280,8 @@ func TestDevicesComeAndGo(t *testing.T) {
 	steps <- `open x\y as h`
 	close(steps)
 	require.NoError(t, <-ended, out)
-	require.Contains(t, out.String(), "- device #1 Ts Fake Device\n")
-	require.Contains(t, out.String(), "+ device #2 Another\n")
+	require.Contains(t, out.String(), "  #1 Ts Fake Device has gone  (")
+	require.Contains(t, out.String(), "  #2 Another is here  (")
 }
 
 // TestSessionEnds ends the session while a script waits for a request, for a
@@ -352,7 +353,7 @@ func TestTyped(t *testing.T) {
 	require.NoError(t, a.converse(context.Background(), r.link, "client"))
 	require.Contains(t, out.String(), `line 1: there is no command "lst"`)
 	require.Contains(t, out.String(), `there is no device "1"`)
-	require.Contains(t, out.String(), "here is #1")
+	require.Contains(t, out.String(), "#1 Ts Fake Device is here")
 	require.NotContains(t, out.String(), "wait-device #1", "the terminal shows what is typed")
 }
 
