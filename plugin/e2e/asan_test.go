@@ -1,0 +1,82 @@
+package e2e
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"freerdp-pnpdr/channels"
+	"freerdp-pnpdr/cshim/server/servertest"
+	"freerdp-pnpdr/pnp/loopback"
+	"freerdp-pnpdr/pnp/wire"
+)
+
+// TestASan runs a session with the plugin built for AddressSanitizer: whatever
+// of FreeRDP's or its own memory the plugin's C side touches wrongly ends the
+// client with a report. Handles come and go while requests are pending and
+// transfers run, one channel is terminated for a bad message, and the
+// connection is lost at the end.
+func TestASan(t *testing.T) {
+	if testing.Short() {
+		t.Skip("real sessions are left out of -short")
+	}
+	library, err := exec.Command("cc", "-print-file-name=libasan.so").Output()
+	libasan := strings.TrimSpace(string(library))
+	if err != nil || !filepath.IsAbs(libasan) {
+		t.Skip("NOT TESTED with AddressSanitizer: the compiler has no libasan")
+	}
+	sanitized := os.Getenv("PNPDR_PLUGIN_ASAN")
+	if sanitized == "" {
+		sanitized = filepath.Join(t.TempDir(), "libpnpdr-client.so")
+		build := exec.Command("go", "build", "-asan", "-buildmode=c-shared", "-tags", buildTags, "-o", sanitized, "freerdp-pnpdr/plugin")
+		out, err := build.CombinedOutput()
+		require.NoError(t, err, string(out))
+	}
+	eachClient(t, func(t *testing.T, f *fixture) {
+		o := f.clientOptions("loopback", "-auto-reconnect")
+		o.Plugin = sanitized
+		o.Preload = []string{libasan}
+		// FreeRDP's own leaks are not ours, and Go handles SIGSEGV.
+		o.Env = []string{"ASAN_OPTIONS=detect_leaks=0:handle_segv=0"}
+		c := servertest.StartClient(t, o)
+		r := f.next(c)
+
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				for range 5 {
+					h := r.open(fakeDevice)
+					ended := pendingWait(h)
+					data, back := random(64<<10), make([]byte, 64<<10)
+					n, err := h.IOControl(r.ctx, loopback.IOCTL_ECHO, data, back)
+					assert.NoError(t, err)
+					assert.True(t, bytes.Equal(data, back[:n]))
+					assert.NoError(t, h.Close())
+					assert.ErrorIs(t, <-ended, channels.ErrClosed)
+				}
+			}()
+		}
+		wg.Wait()
+		bad := r.raw(channels.FileRedirectorChannel)
+		require.NoError(t, bad.conn.Send(wire.ReadRequest{}.Append(nil)))
+		bad.requireClosed()
+
+		ended := pendingWait(r.open(fakeDevice))
+		flowing, stopped := transfer(r.ctx, r.open(fakeDevice), 8)
+		<-flowing
+		r.peer.Kill()
+		stopped.Wait()
+		require.Error(t, <-ended)
+		_ = c.Wait()
+		requireClean(t, c)
+	})
+}
