@@ -252,7 +252,7 @@ need_freerdp() {
 		elif ! have apt-get; then
 			say "FreeRDP $major is not installed: going on without it"
 		elif ! is_root; then
-			say "FreeRDP $major is not installed: going on without it (sudo apt-get install $(freerdp_packages "$major"); on Debian 12 version 3 is in bookworm-backports)"
+			say "FreeRDP $major is not installed: going on without it (sudo apt-get install $(freerdp_packages "$major"); Debian 12 has FreeRDP 3 in its backports)"
 		elif ! install_freerdp "$major"; then
 			say "FreeRDP $major cannot be had from this suite: going on without it"
 		elif ! has_dev "$major"; then

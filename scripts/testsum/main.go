@@ -126,9 +126,22 @@ func (s *summary) verdict(k key, t *test, verdict string) {
 		if !t.blamed {
 			s.failed++
 		}
-		fmt.Fprintf(s.out, "\n--- %s %s\n%s", k.pkg, k.test, strings.Join(t.output, ""))
+		if !t.blamed || said(t.output) {
+			fmt.Fprintf(s.out, "\n--- %s %s\n%s", k.pkg, k.test, strings.Join(t.output, ""))
+		}
 	}
 	t.output = nil
+}
+
+// said tells whether there is more than the lines that "go test" itself writes.
+func said(output []string) bool {
+	for _, line := range output {
+		line = strings.TrimSpace(line)
+		if line != "" && !strings.HasPrefix(line, "---") && !strings.HasPrefix(line, "===") {
+			return true
+		}
+	}
+	return false
 }
 
 // reason finds what a test said when it skipped itself: the text behind
