@@ -1,0 +1,5 @@
+//go:build freerdp2
+
+package main
+
+const buildTags = "freerdp2"
