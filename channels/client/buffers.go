@@ -22,7 +22,7 @@ const (
 
 func (b *buffers) get(n int) *[]byte {
 	b.lent.Add(1)
-	class := max(bits.Len(uint(n-1)), minClass)
+	class := max(bits.Len(uint(max(n, 1)-1)), minClass)
 	if class > maxClass {
 		buf := make([]byte, n)
 		return &buf

@@ -182,7 +182,7 @@ func (o *outbox) send(conn channels.Conn, msg []byte, m message) error {
 // settle takes off the queue what the transport's counter proves.
 func (o *outbox) settle(conn channels.Conn) {
 	now := o.sent(conn)
-	credit := int64(now - o.last) // right across a wrap as well
+	credit := int64(int32(now - o.last)) // right across a wrap; a counter that began anew proves nothing
 	o.last = now
 	for o.head < len(o.queue) && credit > 0 {
 		m := &o.queue[o.head]

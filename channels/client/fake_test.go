@@ -1,0 +1,184 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"freerdp-pnpdr/channels"
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/wire"
+)
+
+// patience is a watchdog.
+const patience = 30 * time.Second
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// wireConn records what is sent; sent is its counter of bytes that have left.
+type wireConn struct {
+	mu       sync.Mutex
+	messages [][]byte
+	sent     uint32
+	closed   bool
+}
+
+func (c *wireConn) Send(msg []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return channels.ErrClosed
+	}
+	c.messages = append(c.messages, bytes.Clone(msg))
+	return nil
+}
+
+func (c *wireConn) Sent() (uint32, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sent, !c.closed
+}
+
+// drain says that everything was sent, and forgets it.
+func (c *wireConn) drain() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range c.messages {
+		chunks := (len(m) + chunkData - 1) / chunkData
+		c.sent += uint32(len(m) + chunks*chunkHeaders)
+	}
+	c.messages = nil
+}
+
+func (c *wireConn) take() [][]byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m := c.messages
+	c.messages = nil
+	return m
+}
+
+// last returns the data reply that was sent last.
+func (c *wireConn) last(t *testing.T) wire.DataReply {
+	t.Helper()
+	m := c.take()
+	require.NotEmpty(t, m, "no reply")
+	r, err := wire.DecodeReadReply(m[len(m)-1])
+	require.NoError(t, err)
+	return r
+}
+
+// testDevice performs requests by one function.
+type testDevice struct {
+	open   func(pnp.OpenRequest) (pnp.Handle, error)
+	handle testHandle
+	sink   func(pnp.Event)
+}
+
+func (d *testDevice) Description() *pnp.Description { return &pnp.Description{Name: "test"} }
+func (d *testDevice) Notify(sink func(pnp.Event))   { d.sink = sink }
+func (d *testDevice) Open(r pnp.OpenRequest) (pnp.Handle, error) {
+	if d.open != nil {
+		return d.open(r)
+	}
+	return &d.handle, nil
+}
+
+type testHandle struct {
+	try    func(*pnp.Request) bool
+	do     func(*pnp.Request)
+	cancel func(*pnp.Request)
+	close  func()
+}
+
+func (h *testHandle) Try(r *pnp.Request) bool { return h.try(r) }
+func (h *testHandle) Do(r *pnp.Request)       { h.do(r) }
+func (h *testHandle) Cancel(r *pnp.Request) {
+	if h.cancel != nil {
+		h.cancel(r)
+	}
+}
+func (h *testHandle) Close() {
+	if h.close != nil {
+		h.close()
+	}
+}
+
+// answer completes everything at once with as much as there is room for.
+func answer(r *pnp.Request) bool {
+	r.Complete(pnp.S_OK, len(r.Out))
+	return true
+}
+
+// newTestSession makes a session with d announced as device 1. It is closed at
+// the end of the test and must have kept nothing.
+func newTestSession(t *testing.T, limits Limits, d pnp.Device) (*Session, *bytes.Buffer) {
+	t.Helper()
+	var log bytes.Buffer
+	s := NewSession(Config{Limits: limits, Log: slog.New(slog.NewTextHandler(&syncWriter{w: &log}, nil))})
+	_, err := s.Add(d)
+	require.NoError(t, err)
+	conn := &wireConn{}
+	info, err := s.Accept(channels.PNPDR, conn)
+	require.NoError(t, err)
+	require.NoError(t, info.Receive(wire.OurVersion.Append(nil)))
+	require.NoError(t, info.Receive(wire.AuthenticatedClient{}.Append(nil)))
+	// All of that has left; each test's counter begins at 0.
+	conn.drain()
+	s.out.settle(conn)
+	s.out.last = 0
+	t.Cleanup(func() {
+		info.Closed()
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		require.NoError(t, s.Close(ctx))
+		require.Zero(t, s.Counts())
+		require.Zero(t, s.out.bytes-s.out.unproven(), "bytes reserved for ever")
+	})
+	return s, &log
+}
+
+// unproven is the data that was sent and not proven to have left.
+func (o *outbox) unproven() (n int64) {
+	for _, m := range o.queue[o.head:] {
+		n += m.data
+	}
+	return n
+}
+
+type syncWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (w *syncWriter) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.w.Write(b)
+}
+
+// openChannel opens a channel and a handle of device 1 on it.
+func openChannel(t *testing.T, s *Session) (channels.Receiver, *wireConn) {
+	t.Helper()
+	conn := &wireConn{}
+	r, err := s.Accept(channels.FileRedirectorChannel, conn)
+	require.NoError(t, err)
+	require.NoError(t, r.Receive(wire.CapabilitiesRequest{Version: 6}.Append(nil)))
+	require.NoError(t, r.Receive(create(1)))
+	return r, conn
+}
+
+func create(device uint32) []byte {
+	return wire.CreateFileRequest{DeviceID: device, DwDesiredAccess: 0xC0000000, DwShareMode: 3, DwCreationDisposition: pnp.OPEN_EXISTING}.Append(nil)
+}
+
+func read(id wire.RequestID, n uint32) []byte {
+	return wire.ReadRequest{RequestID: id, CbBytesToRead: n}.Append(nil)
+}

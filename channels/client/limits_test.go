@@ -1,0 +1,169 @@
+package client
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"freerdp-pnpdr/channels"
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/wire"
+)
+
+// small are limits that a test reaches quickly.
+func small() Limits {
+	return Limits{
+		ReplyData: 1000, HandleRequests: 10, HandleBytes: 5000, SessionBytes: 64 << 10,
+		Handles: 4, Devices: 2, EventData: 100,
+	}
+}
+
+func TestReplyData(t *testing.T) {
+	s, _ := newTestSession(t, small(), &testDevice{handle: testHandle{try: answer}})
+	c, conn := openChannel(t, s)
+	defer c.Closed()
+
+	require.NoError(t, c.Receive(read(1, 0xFFFFFFFF)))
+	r := conn.last(t)
+	require.Equal(t, pnp.S_OK, r.Result)
+	require.Len(t, r.Data, 1000, "a longer read comes back short")
+
+	require.NoError(t, c.Receive(wire.IOControlRequest{RequestID: 1, CbOut: 1001}.Append(nil)))
+	r = conn.last(t)
+	require.Equal(t, pnp.ERROR_NO_SYSTEM_RESOURCES, r.Result)
+	require.NoError(t, c.Receive(wire.IOControlRequest{RequestID: 1, CbOut: 1000}.Append(nil)))
+	require.Len(t, conn.last(t).Data, 1000)
+}
+
+// TestOutstandingRequests: replies that have not left count, whatever Send
+// said; once they have left, requests are accepted again.
+func TestOutstandingRequests(t *testing.T) {
+	s, _ := newTestSession(t, small(), &testDevice{handle: testHandle{try: answer}})
+	c, conn := openChannel(t, s)
+	defer c.Closed()
+	conn.drain()
+
+	accepted := 0
+	for id := range wire.RequestID(10) {
+		require.NoError(t, c.Receive(read(id, 1)))
+		if conn.last(t).Result == pnp.S_OK {
+			accepted++
+		} // take forgets the message but does not move the counter
+	}
+	require.Equal(t, 10, accepted)
+	require.NoError(t, c.Receive(read(20, 1)))
+	require.Equal(t, pnp.ERROR_NO_SYSTEM_RESOURCES, conn.last(t).Result)
+
+	conn.sent += 1 << 20
+	require.NoError(t, c.Receive(read(21, 1)))
+	require.Equal(t, pnp.S_OK, conn.last(t).Result)
+}
+
+// TestOutstandingBytes of a handle and of the session, data and memory of the
+// transport.
+func TestOutstandingBytes(t *testing.T) {
+	limits := small()
+	limits.SessionBytes = 14000
+	s, _ := newTestSession(t, limits, &testDevice{handle: testHandle{try: answer}})
+	a, connA := openChannel(t, s)
+	connA.drain()
+	accepted := func(c channels.Receiver, conn *wireConn, n int) (ok int) {
+		for id := range wire.RequestID(n) {
+			require.NoError(t, c.Receive(read(100+id, 1000)))
+			if conn.last(t).Result == pnp.S_OK {
+				ok++
+			}
+		}
+		return ok
+	}
+	require.Equal(t, 5, accepted(a, connA, 7), "HandleBytes")
+	// Seven replies and two of the opening take 9 chunks of 1600 bytes.
+	b, connB := openChannel(t, s)
+	require.Zero(t, accepted(b, connB, 1), "SessionBytes")
+	connB.sent = connA.sent + 1<<20
+	require.Equal(t, 1, accepted(b, connB, 1))
+	a.Closed()
+	b.Closed()
+}
+
+// TestFloodEndsTheChannel: refusals that are not taken off the wire are bounded
+// as well.
+func TestFloodEndsTheChannel(t *testing.T) {
+	s, _ := newTestSession(t, small(), &testDevice{handle: testHandle{try: answer}})
+	c, conn := openChannel(t, s)
+	var err error
+	n := 0
+	for ; err == nil && n < 1000; n++ {
+		err = c.Receive(read(wire.RequestID(n), 1))
+	}
+	require.ErrorIs(t, err, errFlood)
+	require.LessOrEqual(t, n, 2*small().HandleRequests)
+	require.Less(t, len(conn.take()), 2*small().HandleRequests+1)
+	c.Closed()
+}
+
+func TestHandles(t *testing.T) {
+	s, _ := newTestSession(t, small(), &testDevice{handle: testHandle{try: answer}})
+	for range 4 {
+		c, _ := openChannel(t, s)
+		defer c.Closed()
+	}
+	c, conn := openChannel(t, s)
+	m := conn.take()
+	r, err := wire.DecodeCreateFileReply(m[len(m)-1])
+	require.NoError(t, err)
+	require.Equal(t, pnp.ERROR_TOO_MANY_OPEN_FILES, r.Result)
+	c.Closed()
+
+	// Channels without a handle are bounded too.
+	for range 4 {
+		c, err := s.Accept(channels.FileRedirectorChannel, &wireConn{})
+		require.NoError(t, err)
+		defer c.Closed()
+	}
+	_, err = s.Accept(channels.FileRedirectorChannel, &wireConn{})
+	require.ErrorIs(t, err, ErrTooMany)
+}
+
+func TestDevices(t *testing.T) {
+	s, _ := newTestSession(t, small(), &testDevice{})
+	id, err := s.Add(&testDevice{})
+	require.NoError(t, err)
+	_, err = s.Add(&testDevice{})
+	require.ErrorIs(t, err, ErrTooMany)
+	s.Remove(id)
+	next, err := s.Add(&testDevice{})
+	require.NoError(t, err)
+	require.NotEqual(t, id, next)
+}
+
+// TestEvents: too large ones and those over budget are dropped whole, with one
+// line each time it begins.
+func TestEvents(t *testing.T) {
+	d := &testDevice{handle: testHandle{try: answer}}
+	s, log := newTestSession(t, small(), d)
+	c, conn := openChannel(t, s)
+	defer c.Closed()
+	conn.drain()
+
+	d.sink(pnp.Event{Data: make([]byte, 101)})
+	require.Empty(t, conn.take())
+	require.Contains(t, log.String(), "an event of 101 bytes, more than the limit of 100: dropped")
+
+	sent := 0
+	for range 100 {
+		d.sink(pnp.Event{Data: make([]byte, 100)})
+		for _, m := range conn.take() {
+			e, err := wire.DecodeCustomEvent(m)
+			require.NoError(t, err)
+			require.Len(t, e.Data, 100)
+			sent++
+		}
+	}
+	require.Equal(t, 5000/125, sent)
+	require.Equal(t, 1, strings.Count(log.String(), "events of test are dropped"))
+	conn.sent += 1 << 20
+	d.sink(pnp.Event{Data: make([]byte, 100)})
+	require.Len(t, conn.take(), 1)
+}

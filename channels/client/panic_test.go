@@ -1,0 +1,116 @@
+package client
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/wire"
+)
+
+// TestPanics: a device that panics costs its request, which is answered.
+func TestPanics(t *testing.T) {
+	d := &testDevice{}
+	s, log := newTestSession(t, Limits{}, d)
+	require.Empty(t, log.String())
+
+	d.open = func(pnp.OpenRequest) (pnp.Handle, error) { panic("open") }
+	c, conn := openChannel(t, s)
+	m := conn.take()
+	r, err := wire.DecodeCreateFileReply(m[len(m)-1])
+	require.NoError(t, err)
+	require.Equal(t, pnp.E_UNEXPECTED, r.Result)
+	c.Closed()
+	d.open = nil
+
+	d.handle.try = func(*pnp.Request) bool { panic("try") }
+	c, conn = openChannel(t, s)
+	require.NoError(t, c.Receive(read(1, 8)))
+	require.Equal(t, pnp.E_UNEXPECTED, conn.last(t).Result)
+
+	d.handle.try = func(*pnp.Request) bool { return false }
+	d.handle.do = func(*pnp.Request) { panic("do") }
+	require.NoError(t, c.Receive(read(2, 8)))
+	reply := awaitMessages(t, conn, 1)[0]
+	decoded, err := wire.DecodeReadReply(reply)
+	require.NoError(t, err)
+	require.Equal(t, wire.DataReply{RequestID: 2, Result: pnp.E_UNEXPECTED, Data: []byte{}}, decoded)
+
+	d.handle.try = func(*pnp.Request) bool { return true } // keeps it
+	d.handle.cancel = func(*pnp.Request) { panic("cancel") }
+	require.NoError(t, c.Receive(read(3, 8)))
+	require.NoError(t, c.Receive(wire.IoCancelRequest{RequestID: wire.CancelID, IDToCancel: 3}.Append(nil)))
+	require.Equal(t, pnp.E_UNEXPECTED, conn.last(t).Result)
+
+	d.handle.close = func() { panic("close") }
+	c.Closed()
+	for _, what := range []string{"open", "try", "do", "cancel", "close"} {
+		require.Contains(t, log.String(), "panic while")
+		require.Contains(t, log.String(), what)
+	}
+}
+
+// awaitMessages waits for n messages and takes them.
+func awaitMessages(t *testing.T, conn *wireConn, n int) [][]byte {
+	t.Helper()
+	var all [][]byte
+	for deadline := time.Now().Add(patience); len(all) < n; time.Sleep(time.Millisecond) {
+		require.True(t, time.Now().Before(deadline), "%d messages, not %d", len(all), n)
+		all = append(all, conn.take()...)
+	}
+	return all
+}
+
+// TestStubbornDevice: a device that neither cancels nor lets go keeps its
+// buffers until it does, and nothing else is held up.
+func TestStubbornDevice(t *testing.T) {
+	held := make(chan *pnp.Request, 1)
+	d := &testDevice{handle: testHandle{try: func(r *pnp.Request) bool { held <- r; return true }}}
+	s, _ := newTestSession(t, Limits{}, d)
+	c, conn := openChannel(t, s)
+	conn.take()
+	require.NoError(t, c.Receive(read(1, 8)))
+	r := <-held
+	s.Remove(1)
+	require.Equal(t, pnp.ERROR_DEVICE_NOT_CONNECTED, conn.last(t).Result, "answered at once")
+	require.Equal(t, 1, s.Counts().Buffers)
+	copy(r.Out, "12345678") // still the device's
+	require.True(t, r.Complete(pnp.S_OK, 8))
+	require.Empty(t, conn.take(), "answered twice")
+	require.Zero(t, s.Counts().Buffers)
+	require.False(t, r.Complete(pnp.S_OK, 8))
+	c.Closed()
+}
+
+// TestBlockingIsBounded: a handle whose device hangs takes its share of the
+// workers and no more, and requests that still wait can be cancelled.
+func TestBlockingIsBounded(t *testing.T) {
+	release := make(chan struct{})
+	running := make(chan struct{}, 1000)
+	d := &testDevice{handle: testHandle{
+		try: func(*pnp.Request) bool { return false },
+		do: func(r *pnp.Request) {
+			running <- struct{}{}
+			<-release
+			r.Complete(pnp.S_OK, 0)
+		},
+	}}
+	s, _ := newTestSession(t, Limits{}, d)
+	c, conn := openChannel(t, s)
+	conn.take()
+	for id := range wire.RequestID(100) {
+		require.NoError(t, c.Receive(read(id, 8)))
+	}
+	for range handleWorkers {
+		<-running
+	}
+	require.Equal(t, handleWorkers, s.Counts().Workers)
+	require.NoError(t, c.Receive(wire.IoCancelRequest{IDToCancel: 99}.Append(nil)))
+	require.Equal(t, pnp.ERROR_OPERATION_ABORTED, conn.last(t).Result)
+	close(release)
+	require.Len(t, awaitMessages(t, conn, 99), 99)
+	require.Len(t, running, 100-handleWorkers-1, "a cancelled request reached the device")
+	c.Closed()
+}
