@@ -100,6 +100,28 @@ func init() {
 		other.raise(t, e)
 		unconcerned["another device's"].expect(want)
 	})
+	add("C-31", "none_before_the_handle_is_open", func(t *testing.T) {
+		c := newClientSide(t)
+		dev := newScriptedDevice("d")
+		proceed := make(chan struct{})
+		dev.open = func(r pnp.OpenRequest) error {
+			if r.NoBlock {
+				return pnp.ErrWouldBlock
+			}
+			<-proceed
+			return nil
+		}
+		id := c.add(dev)
+		c.announced()
+		ch := c.greeted()
+		ch.receive(createFile(2, id))
+		dev.raise(t, pnp.Event{Data: []byte("early")})
+		ch.silent()
+		close(proceed)
+		ch.expect(wire.CreateFileReply{RequestID: 2})
+		dev.raise(t, pnp.Event{Data: []byte("now")})
+		ch.expect(wire.CustomEvent{Data: []byte("now")})
+	})
 	add("C-31", "a_device_without_handles_has_no_events", func(t *testing.T) {
 		c := newClientSide(t)
 		dev := newScriptedDevice("d")

@@ -3,6 +3,7 @@ package spectest
 import (
 	"bytes"
 	"context"
+	"log/slog"
 	"testing"
 
 	"freerdp-pnpdr/channels"
@@ -41,7 +42,7 @@ func FuzzClientSession(f *testing.F) {
 	f.Fuzz(func(t *testing.T, play []byte) {
 		limits := client.DefaultLimits()
 		limits.ReplyData, limits.HandleRequests, limits.HandleBytes = 4096, 8, 16<<10
-		s := client.NewSession(client.Config{Limits: limits})
+		s := client.NewSession(client.Config{Limits: limits, Log: slog.New(noErrors{t})})
 		names := [...]string{channels.PNPDR, channels.FileRedirectorChannel, channels.FileRedirectorChannel}
 		var ends [len(names)]*fuzzedChannel
 		var ids []uint32

@@ -254,6 +254,31 @@ func init() {
 		})
 	}
 
+	add("C-36", "a_refusal_has_the_full_shape", func(t *testing.T) {
+		c := newClientSide(t)
+		dev := newScriptedDevice("d")
+		id := c.add(dev)
+		c.announced()
+		unopened, mismatched, removed := c.greeted(), c.open(id), c.open(id)
+		mismatched.receive(wire.IOControlRequest{RequestID: 3, CbOut: 2, DataOut: []byte("x")})
+		mismatched.expect(raw(unhex(t, "030000 00 7a000780 00000000 00")))
+		c.s.Remove(id)
+		for _, ch := range []*clientChannel{unopened, removed} {
+			for name, m := range operations(3) {
+				if err := ch.deliver(m); err != nil {
+					break // C-18 allows it
+				}
+				msg := ch.next()
+				if hr := operationResult(t, name, 3, msg); !hr.Failed() {
+					t.Errorf("%s: %v", name, hr)
+				}
+				if count := le.Uint32(msg[8:]); count != 0 {
+					t.Errorf("%s: count %d", name, count)
+				}
+			}
+		}
+	})
+
 	add("C-38", "read_only_file", func(t *testing.T) {
 		ch := openFile(t, "content", file.Options{ReadOnly: true}) // asks for 0xC0000000
 		ch.receive(wire.WriteRequest{RequestID: 3, Data: []byte("x")})

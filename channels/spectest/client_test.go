@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -30,7 +31,7 @@ type clientSide struct {
 // newClientSide makes a session. When the test ends, so does the session; it
 // must then hold nothing any more.
 func newClientSide(t *testing.T, limits ...client.Limits) *clientSide {
-	var cfg client.Config
+	cfg := client.Config{Log: slog.New(noErrors{t})}
 	for _, l := range limits {
 		cfg.Limits = l
 	}
@@ -50,6 +51,25 @@ func newClientSide(t *testing.T, limits ...client.Limits) *clientSide {
 	})
 	return c
 }
+
+// noErrors is a log in which no error may stand: that is where a session reports
+// a panic, its own or a device's.
+type noErrors struct{ t *testing.T }
+
+// Enabled implements slog.Handler.
+func (noErrors) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelError }
+
+// Handle implements slog.Handler.
+func (h noErrors) Handle(_ context.Context, r slog.Record) error {
+	h.t.Errorf("the session logs: %s", r.Message)
+	return nil
+}
+
+// WithAttrs implements slog.Handler.
+func (h noErrors) WithAttrs([]slog.Attr) slog.Handler { return h }
+
+// WithGroup implements slog.Handler.
+func (h noErrors) WithGroup(string) slog.Handler { return h }
 
 // add puts a device into the session.
 func (c *clientSide) add(d pnp.Device) uint32 {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 
@@ -27,7 +28,7 @@ type pair struct {
 // newPair joins a client with the devices given to a server and logs on.
 func newPair(t *testing.T, devices ...pnp.Device) *pair {
 	t.Helper()
-	p := &pair{t: t, client: client.NewSession(client.Config{})}
+	p := &pair{t: t, client: client.NewSession(client.Config{Log: slog.New(noErrors{t})})}
 	p.tap = &tap{client: p.client}
 	link := memory.NewLink(p.tap)
 	p.server = server.New(link, server.Config{})
