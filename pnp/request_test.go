@@ -8,45 +8,48 @@ import (
 	"freerdp-pnpdr/pnp"
 )
 
+// TestCompleteExactlyOnce lets goroutines race through the same requests: who
+// comes second is faster, so they stay close together.
 func TestCompleteExactlyOnce(t *testing.T) {
-	for range 200 {
-		var calls, winners atomic.Int32
-		var result atomic.Uint32
-		r := &pnp.Request{Op: pnp.OpRead, Out: make([]byte, 64)}
+	const n, racers = 50_000, 4
+	var requests [n]pnp.Request
+	var calls, wins [n]atomic.Int32
+	var winner, result [n]atomic.Uint32
+	for i := range requests {
+		r := &requests[i]
+		r.Op, r.Out = pnp.OpRead, make([]byte, racers)
 		r.OnComplete(func(got *pnp.Request, hr pnp.HRESULT, n int) {
-			calls.Add(1)
+			calls[i].Add(1)
+			result[i].Store(uint32(hr))
 			if got != r || n != int(hr) {
-				t.Errorf("completed with %v, %d of %p, not %p", hr, n, got, r)
+				t.Errorf("completed with %v, %d", hr, n)
 			}
-			result.Store(uint32(hr))
 		})
 		if r.Completed() {
 			t.Fatal("a new request is complete")
 		}
-		var winner atomic.Uint32
-		var start, all sync.WaitGroup
-		start.Add(1)
-		for i := range 8 {
-			all.Add(1)
-			go func() {
-				defer all.Done()
-				start.Wait()
-				if r.Complete(pnp.HRESULT(i), i) {
-					winners.Add(1)
-					winner.Store(uint32(i))
+	}
+	var all sync.WaitGroup
+	for racer := range racers {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			for i := range requests {
+				if requests[i].Complete(pnp.HRESULT(racer), racer) {
+					wins[i].Add(1)
+					winner[i].Store(uint32(racer))
 				}
-				if !r.Completed() {
+				if !requests[i].Completed() {
 					t.Error("not complete after Complete")
 				}
-			}()
-		}
-		start.Done()
-		all.Wait()
-		if calls.Load() != 1 || winners.Load() != 1 || result.Load() != winner.Load() {
-			t.Fatalf("%d calls, %d winners, result %d of %d", calls.Load(), winners.Load(), result.Load(), winner.Load())
-		}
-		if r.Complete(pnp.S_OK, 0) {
-			t.Fatal("completed once more")
+			}
+		}()
+	}
+	all.Wait()
+	for i := range requests {
+		if calls[i].Load() != 1 || wins[i].Load() != 1 || result[i].Load() != winner[i].Load() {
+			t.Fatalf("request %d: %d calls, %d winners, result %d of %d",
+				i, calls[i].Load(), wins[i].Load(), result[i].Load(), winner[i].Load())
 		}
 	}
 }
