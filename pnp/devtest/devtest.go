@@ -28,6 +28,9 @@ type Fixture struct {
 	// AnyOpen is set for a device that does not look at access and share
 	// modes.
 	AnyOpen bool
+	// AnyOffset is set for a random access device to which an offset above
+	// 2^63-1 is just one past its end.
+	AnyOffset bool
 }
 
 // Instance is one device and the strings the suite can pull on it. What is left

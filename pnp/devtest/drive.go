@@ -90,6 +90,12 @@ func (d *driver) submit(c *call) {
 	}()
 }
 
+// cancel cancels the request as the channel does.
+func (d *driver) cancel(c *call) {
+	c.r.MarkCancelled()
+	d.h.Cancel(c.r)
+}
+
 func (d *driver) start(m Template) *call {
 	c := d.prepare(m)
 	d.submit(c)

@@ -143,7 +143,7 @@ func testZeroLength(t *testing.T, s *suite) {
 			// Nothing to wait for, whatever is before it.
 			d.read(0, 0).ends(pnp.S_OK, 0)
 		}
-		d.h.Cancel(c.r)
+		d.cancel(c)
 		c.aborted()
 	}
 }

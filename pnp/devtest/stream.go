@@ -85,7 +85,7 @@ func testStreamWrites(t *testing.T, s *suite) {
 	}
 	if reading != nil {
 		reading.pending()
-		d.h.Cancel(reading.r)
+		d.cancel(reading)
 		reading.aborted()
 	}
 }
@@ -120,7 +120,7 @@ func testStreamCancelLosesNothing(t *testing.T, s *suite) {
 			for range i % 5 {
 				runtime.Gosched()
 			}
-			d.h.Cancel(c.r)
+			d.cancel(c)
 		}
 		hr, n := c.wait()
 		if hr == pnp.ERROR_OPERATION_ABORTED {

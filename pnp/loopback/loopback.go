@@ -89,23 +89,23 @@ func (h *handle) Try(r *pnp.Request) bool {
 func (h *handle) Do(r *pnp.Request) { h.Try(r) }
 
 func (d *Device) read(r *pnp.Request) {
-	if r.Offset >= Size {
+	if r.Offset >= Size && len(r.Out) > 0 {
 		r.Complete(pnp.ERROR_HANDLE_EOF, 0)
 		return
 	}
 	d.mu.RLock()
-	n := copy(r.Out, d.store[r.Offset:])
+	n := copy(r.Out, d.store[min(r.Offset, Size):])
 	d.mu.RUnlock()
 	r.Complete(pnp.S_OK, n)
 }
 
 func (d *Device) write(r *pnp.Request) {
-	if r.Offset >= Size {
+	if r.Offset >= Size && len(r.In) > 0 {
 		r.Complete(pnp.ERROR_DISK_FULL, 0)
 		return
 	}
 	d.mu.Lock()
-	n := copy(d.store[r.Offset:], r.In)
+	n := copy(d.store[min(r.Offset, Size):], r.In)
 	d.mu.Unlock()
 	r.Complete(pnp.S_OK, n)
 }
