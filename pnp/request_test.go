@@ -1,6 +1,7 @@
 package pnp_test
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -8,12 +9,12 @@ import (
 	"freerdp-pnpdr/pnp"
 )
 
-// TestCompleteExactlyOnce lets goroutines race through the same requests: who
-// comes second is faster, so they stay close together.
+// TestCompleteExactlyOnce lets goroutines race for one request after the other;
+// they wait for each other before each, so that they come at the same moment.
 func TestCompleteExactlyOnce(t *testing.T) {
-	const n, racers = 50_000, 4
+	const n, racers = 20_000, 2
 	var requests [n]pnp.Request
-	var calls, wins [n]atomic.Int32
+	var arrived, calls, wins [n]atomic.Int32
 	var winner, result [n]atomic.Uint32
 	for i := range requests {
 		r := &requests[i]
@@ -35,6 +36,12 @@ func TestCompleteExactlyOnce(t *testing.T) {
 		go func() {
 			defer all.Done()
 			for i := range requests {
+				arrived[i].Add(1)
+				for spins := 0; arrived[i].Load() < racers; spins++ {
+					if spins > 1000 {
+						runtime.Gosched()
+					}
+				}
 				if requests[i].Complete(pnp.HRESULT(racer), racer) {
 					wins[i].Add(1)
 					winner[i].Store(uint32(racer))
