@@ -12,7 +12,7 @@ import (
 // TestCompleteExactlyOnce lets goroutines race for one request after the other;
 // they wait for each other before each, so that they come at the same moment.
 func TestCompleteExactlyOnce(t *testing.T) {
-	const n, racers = 8_000, 2
+	const n, racers = 20_000, 2
 	var requests [n]pnp.Request
 	var arrived, calls, wins [n]atomic.Int32
 	var winner, result [n]atomic.Uint32
