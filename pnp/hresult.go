@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"strconv"
 	"syscall"
 )
@@ -167,6 +168,9 @@ func HRESULTOf(err error) HRESULT {
 	}
 	var h HRESULT
 	if errors.As(err, &h) {
+		if !h.Failed() { // no error should say so
+			return E_UNEXPECTED
+		}
 		return h
 	}
 	var errno syscall.Errno
@@ -177,14 +181,18 @@ func HRESULTOf(err error) HRESULT {
 		return ERROR_GEN_FAILURE
 	}
 	switch {
-	case errors.Is(err, io.EOF):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return ERROR_HANDLE_EOF
 	case errors.Is(err, context.Canceled):
 		return ERROR_OPERATION_ABORTED
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return ERROR_SEM_TIMEOUT
 	case errors.Is(err, fs.ErrNotExist):
 		return ERROR_FILE_NOT_FOUND
+	case errors.Is(err, fs.ErrExist):
+		return ERROR_FILE_EXISTS
+	case errors.Is(err, fs.ErrClosed):
+		return ERROR_INVALID_HANDLE
 	case errors.Is(err, fs.ErrPermission):
 		return ERROR_ACCESS_DENIED
 	}

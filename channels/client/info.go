@@ -77,22 +77,24 @@ func (c *infoChannel) announce() {
 	}
 	c.initial = true
 	var m wire.DeviceAddition
+	var ids []uint32
 	flush := func() {
-		if m.DeviceCount > 0 {
-			c.send(m.Append(nil))
-			m = wire.DeviceAddition{}
+		if m.DeviceCount > 0 && c.send(m.Append(nil)) {
+			for _, id := range ids {
+				c.announced[id] = true
+				c.s.devices[id].announced = true
+			}
 		}
+		m, ids = wire.DeviceAddition{}, nil
 	}
 	// In the order of the ids: the server sees the devices as they were named.
 	for _, id := range slices.Sorted(maps.Keys(c.s.devices)) {
 		if c.announced[id] {
 			continue
 		}
-		dev := c.s.devices[id]
-		c.announced[id] = true
-		dev.announced = true
+		ids = append(ids, id)
 		m.DeviceCount++
-		m.DeviceDescriptions = wire.NewDeviceDescription(id, dev.Description()).Append(m.DeviceDescriptions)
+		m.DeviceDescriptions = wire.NewDeviceDescription(id, c.s.devices[id].Description()).Append(m.DeviceDescriptions)
 		if len(m.DeviceDescriptions) >= announceBytes {
 			flush()
 		}
@@ -109,8 +111,12 @@ func (c *infoChannel) retract(id uint32) {
 	}
 }
 
-func (c *infoChannel) send(msg []byte) {
-	if err := c.s.out.notice(c.conn, &c.quota, msg); err != nil {
+// send reports whether the message is on its way. What is not is tried again by
+// the next announcement.
+func (c *infoChannel) send(msg []byte) bool {
+	err := c.s.out.notice(c.conn, &c.quota, msg)
+	if err != nil {
 		c.s.log.Debug("PNPDR: " + err.Error())
 	}
+	return err == nil
 }

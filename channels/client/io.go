@@ -200,8 +200,11 @@ func (c *ioChannel) opened(h pnp.Handle, hr pnp.HRESULT) error {
 		hr = pnp.ERROR_DEVICE_NOT_CONNECTED
 	}
 	kept := !hr.Failed() && !ended
+	var err error
 	if kept {
 		c.state, c.handle = open, h
+		// Under the lock, so that no event goes before it.
+		err = c.notice(wire.CreateFileReply{RequestID: id, Result: hr}.Append(nil))
 	} else {
 		c.dev = nil
 		if !ended {
@@ -223,6 +226,7 @@ func (c *ioChannel) opened(h pnp.Handle, hr pnp.HRESULT) error {
 		return nil
 	case kept:
 		c.s.log.Info(fmt.Sprintf("the server opened %s", dev.name()))
+		return err
 	case dev != nil:
 		c.s.log.Warn(fmt.Sprintf("the server could not open %s: %v", dev.name(), hr))
 	default:

@@ -77,7 +77,7 @@ func (o *outbox) sent(conn channels.Conn) uint32 {
 		}
 		return o.last
 	}
-	return uint32(time.Since(o.start) * assumedRate / time.Second)
+	return uint32(uint64(time.Since(o.start).Seconds() * assumedRate))
 }
 
 // reserve accepts a request that will hold n bytes, or refuses it.

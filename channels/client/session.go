@@ -124,14 +124,22 @@ func (s *Session) Add(d pnp.Device) (id uint32, err error) {
 	s.devices[dev.id] = dev
 	s.mu.Unlock()
 
-	if src, ok := d.(pnp.EventSource); ok {
+	src, raises := d.(pnp.EventSource)
+	if raises {
 		src.Notify(func(e pnp.Event) { s.raise(dev, e) })
 	}
 
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.info != nil {
+	ended := s.closed
+	if !ended && s.info != nil {
 		s.info.announce()
+	}
+	s.mu.Unlock()
+	if ended {
+		if raises { // Close may have silenced it before it was set
+			src.Notify(nil)
+		}
+		return 0, ErrEnded
 	}
 	return dev.id, nil
 }
