@@ -5,6 +5,7 @@ go 1.23
 require (
 	github.com/fsnotify/fsnotify v1.9.0
 	github.com/mattn/go-pointer v0.0.1
+	github.com/pelletier/go-toml/v2 v2.4.3
 	github.com/stretchr/testify v1.11.1
 	go.uber.org/goleak v1.3.0
 	golang.org/x/sys v0.30.0

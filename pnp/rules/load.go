@@ -1,0 +1,126 @@
+package rules
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// AdminFile is the administrator's file.
+const AdminFile = "/etc/freerdp/pnpdr.toml"
+
+// maxFile bounds a file: a few thousand rules.
+const maxFile = 256 << 10
+
+// Files are where rules are read from. A name that is "" is not read.
+type Files struct {
+	Admin, User string
+	// UserMustExist is set if the user named the file.
+	UserMustExist bool
+}
+
+// DefaultFiles returns the administrator's file and the user's: the one that
+// option config: names, else the usual one.
+func DefaultFiles(o *Options) Files {
+	f := Files{Admin: AdminFile, User: o.Config, UserMustExist: o.Config != ""}
+	if f.User != "" {
+		return f
+	}
+	dir := os.Getenv("XDG_CONFIG_HOME")
+	if !filepath.IsAbs(dir) {
+		home := os.Getenv("HOME")
+		if !filepath.IsAbs(home) {
+			return f
+		}
+		dir = filepath.Join(home, ".config")
+	}
+	f.User = filepath.Join(dir, "freerdp", "pnpdr.toml")
+	return f
+}
+
+// Load reads the files and joins them with the options. There is always a
+// policy: a file with a problem denies every device that comes to it, since
+// nobody knows what it was to deny.
+func Load(f Files, o *Options) (*Policy, []Problem) {
+	p := &Policy{}
+	p.user.optionAuto = o.Auto
+	p.user.rules = append(p.user.rules, o.Rules...)
+	problems := p.admin.load(f.Admin, false)
+	problems = append(problems, p.user.load(f.User, f.UserMustExist)...)
+	return p, problems
+}
+
+// load adds what the file says to the side.
+func (s *side) load(path string, mustExist bool) []Problem {
+	if path == "" {
+		return nil
+	}
+	s.file = path
+	data, err := readFile(path)
+	missing := errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+	if missing && !mustExist {
+		return nil
+	}
+	var c *config
+	var problems []Problem
+	if err != nil {
+		problems = []Problem{{File: path, Text: err.Error()}}
+	} else {
+		c, problems = parse(path, data)
+	}
+	if len(problems) > 0 {
+		s.rules = append(s.rules, &Rule{Deny: true, Broken: true, Source: path, file: true})
+		return problems
+	}
+	s.rules = append(s.rules, c.rules...)
+	s.fallback, s.fileAuto = c.fallback, c.auto
+	return nil
+}
+
+// Check reads a file and returns its problems, and how many rules it has.
+func Check(path string) (rules int, problems []Problem) {
+	data, err := readFile(path)
+	if err != nil {
+		return 0, []Problem{{File: path, Text: err.Error()}}
+	}
+	c, problems := parse(path, data)
+	return len(c.rules), problems
+}
+
+// readFile reads a regular file of bounded size, or /dev/null.
+func readFile(path string) ([]byte, error) {
+	// Without O_NONBLOCK a pipe would keep the session from starting.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, reason(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, reason(err)
+	}
+	if !info.Mode().IsRegular() && filepath.Clean(path) != os.DevNull {
+		return nil, fmt.Errorf("it is no regular file")
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	switch {
+	case err != nil:
+		return nil, reason(err)
+	case len(data) > maxFile:
+		return nil, fmt.Errorf("it is longer than %d KiB", maxFile>>10)
+	}
+	return data, nil
+}
+
+// reason leaves out the path, which stands before a problem's text anyway.
+func reason(err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return fmt.Errorf("it cannot be read: %w", pe.Err)
+	}
+	return err
+}

@@ -1,0 +1,246 @@
+package rules
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"freerdp-pnpdr/pnp/discover"
+)
+
+// Usage describes the options that Take reads, for an option help.
+var Usage = []string{
+	"Devices that are found:",
+	"  auto                  every eligible device, present or plugged in later",
+	"  usb:VID:PID           USB devices, in hexadecimal; * is any",
+	"  serial:PATH           a serial port",
+	"  hid:PATH              a HID device, such as /dev/hidraw0",
+	"  rule:allow+KEY=VALUE  devices that match; also deny. First match wins",
+	"    match by bus, vid, pid, class, subclass, protocol, interface, serial, hardware-id, driver, manufacturer, product, node",
+	"    and set name, backend, handles, read-only, optional",
+	"  config:PATH           read rules from there instead of ~/.config/freerdp/pnpdr.toml",
+}
+
+// Options are what the user's command line says of discovered devices.
+type Options struct {
+	// Auto asks for every eligible device.
+	Auto bool
+	// Config is the user's file; "" for the usual one.
+	Config string
+	// Rules are the named devices and the rule: options, in order.
+	Rules []*Rule
+
+	current *Settings // of the device that qualifiers belong to
+}
+
+var (
+	unescape      = strings.NewReplacer("%2C", ",", "%2c", ",", "%25", "%")
+	unescapeValue = strings.NewReplacer("%2C", ",", "%2c", ",", "%2B", "+", "%2b", "+", "%25", "%")
+)
+
+// Unescape is how the value of an option is read: FreeRDP splits options at
+// commas, so that one in a value is written %2C.
+func Unescape(value string) string { return unescape.Replace(value) }
+
+// Begin makes s the settings that the qualifiers which follow (name:, ro and so
+// on) belong to; nil if they belong to nothing. It is for devices that are not
+// discovered.
+func (o *Options) Begin(s *Settings) { o.current = s }
+
+// Take reads one option. known is false if it is none of this package's. An
+// error says what the option does instead, for a line that begins with its text.
+func (o *Options) Take(word string) (known bool, err error) {
+	key, value, hasValue := strings.Cut(word, ":")
+	switch key {
+	case "auto":
+		o.Begin(nil)
+		if hasValue {
+			// Less is redirected, not more.
+			return true, ignored(fmt.Errorf("it takes no value"))
+		}
+		o.Auto = true
+		return true, nil
+	case "config":
+		value, err := filepath.Abs(Unescape(value))
+		if !hasValue || word == "config:" {
+			err = fmt.Errorf("the path is missing, as in config:/home/me/pnpdr.toml")
+		}
+		if err != nil {
+			o.add(&Rule{Deny: true, Broken: true, Source: word})
+			return true, denies(err)
+		}
+		o.Config = value
+		return true, nil
+	case "usb", "serial", "hid", "rule":
+		o.Begin(nil)
+		r := &Rule{Source: word}
+		if err := optionRules[key](r, value); err != nil {
+			o.add(&Rule{Deny: true, Broken: true, Source: word})
+			return true, denies(err)
+		}
+		o.add(r)
+		if !r.Deny {
+			o.Begin(&r.Settings)
+		}
+		return true, nil
+	}
+	if part, _, ok := strings.Cut(word, "="); ok && isRuleKey(part) {
+		o.breakLast()
+		return true, denies(fmt.Errorf("it looks like the end of a rule that a comma cut off; + joins the parts, as in rule:deny+vid=046d+pid=*"))
+	}
+	set := qualifiers[key]
+	switch {
+	case set == nil:
+		return false, nil
+	case o.current == nil:
+		return true, ignored(fmt.Errorf("there is no device before it that it could belong to"))
+	}
+	if err := set(o.current, Unescape(value)); err != nil {
+		return true, ignored(err)
+	}
+	return true, nil
+}
+
+func (o *Options) add(r *Rule) { o.Rules = append(o.Rules, r) }
+
+// breakLast makes the last rule one that cannot be understood.
+func (o *Options) breakLast() {
+	o.Begin(nil)
+	if n := len(o.Rules); n > 0 {
+		o.Rules[n-1] = &Rule{Deny: true, Broken: true, Source: o.Rules[n-1].Source}
+	}
+}
+
+func ignored(err error) error { return fmt.Errorf("it is ignored: %w", err) }
+
+func denies(err error) error {
+	return fmt.Errorf("%w; until it is corrected it denies every device that no option before it has decided", err)
+}
+
+// optionRules make a rule of an option's value.
+var optionRules = map[string]func(r *Rule, value string) error{
+	"usb": func(r *Rule, value string) error {
+		vid, pid, ok := strings.Cut(value, ":")
+		if !ok {
+			return fmt.Errorf("vendor and product are missing, as in usb:0403:6001 or usb:0403:*")
+		}
+		return r.require("bus", "usb", "vid", vid, "pid", pid)
+	},
+	"serial": func(r *Rule, value string) error { return r.named(discover.BackendSerial, value) },
+	"hid":    func(r *Rule, value string) error { return r.named(discover.BackendHID, value) },
+	"rule":   (*Rule).parse,
+}
+
+// named makes r a rule for the device with that node.
+func (r *Rule) named(b discover.Backend, path string) error {
+	path = Unescape(path)
+	if path == "" {
+		return fmt.Errorf("the path is missing, as in %s:/dev/NAME", b)
+	}
+	if strings.ContainsAny(path, "*?") {
+		return fmt.Errorf("%q names no single device; a pattern is written rule:allow+node=%s", path, path)
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	r.Settings.Backend = b
+	return r.require("node", path)
+}
+
+// require adds conditions, given as keys and patterns in turn.
+func (r *Rule) require(pairs ...string) error {
+	for i := 0; i < len(pairs); i += 2 {
+		c, _, err := parseCondition(pairs[i], pairs[i+1])
+		if err != nil {
+			return fmt.Errorf("%s: %w", pairs[i], err)
+		}
+		r.conditions = append(r.conditions, c)
+	}
+	return nil
+}
+
+// parse reads the value of a rule: option: allow or deny, then key=value and
+// flags, separated by plus signs.
+func (r *Rule) parse(value string) error {
+	words := strings.Split(value, "+")
+	if err := r.setAction(words[0]); err != nil {
+		return err
+	}
+	seen := make(map[string]bool)
+	for _, word := range words[1:] {
+		key, value, hasValue := strings.Cut(word, "=")
+		if key == "ro" {
+			key = "read-only"
+		}
+		if seen[key] {
+			return fmt.Errorf("%q is given twice", key)
+		}
+		seen[key] = true
+		if !hasValue && (key == "read-only" || key == "optional") {
+			value, hasValue = flag, true
+		}
+		if !hasValue && isRuleKey(key) {
+			return fmt.Errorf("%q needs a value, as in %s=VALUE", key, key)
+		}
+		if err := r.set(key, unescapeValue.Replace(value)); err != nil {
+			return err
+		}
+	}
+	return r.check()
+}
+
+func (r *Rule) setAction(word string) error {
+	switch word {
+	case "allow", "deny":
+		r.Deny = word == "deny"
+		return nil
+	}
+	return fmt.Errorf("%q is neither allow nor deny%s", word, didYouMean(word, []string{"allow", "deny"}))
+}
+
+// set takes one condition or setting.
+func (r *Rule) set(key, value string) error {
+	if c, known, err := parseCondition(key, value); known {
+		if err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+		r.conditions = append(r.conditions, c)
+		return nil
+	}
+	if put := ruleSettings[key]; put != nil {
+		if err := put(&r.Settings, value); err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+		return nil
+	}
+	return fmt.Errorf("there is no %q%s", key, didYouMean(key, ruleKeys()))
+}
+
+// check refuses what only an allowing rule can say.
+func (r *Rule) check() error {
+	if !r.Deny {
+		return nil
+	}
+	s := &r.Settings
+	for _, setting := range []struct {
+		key string
+		set bool
+	}{
+		{"backend", s.Backend != ""},
+		{"name", s.Description.Name != ""},
+		{"read-only", s.ReadOnly},
+		{"optional", s.Description.Optional},
+		{"handles", s.Handles != 0},
+	} {
+		if setting.set {
+			return fmt.Errorf("a rule that denies has no use for %q", setting.key)
+		}
+	}
+	return nil
+}
+
+func isRuleKey(key string) bool { return conditionKeys[key] != nil || ruleSettings[key] != nil }
+
+// ruleKeys are all words of a rule: option behind allow or deny.
+func ruleKeys() []string { return append(keys(conditionKeys), keys(ruleSettings)...) }

@@ -1,0 +1,223 @@
+package rules
+
+import (
+	"fmt"
+
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/discover"
+)
+
+// Verdict is the kind of a decision.
+type Verdict string
+
+// The verdicts.
+const (
+	Redirected  Verdict = "redirected"
+	Denied      Verdict = "denied"       // by the administrator or the user
+	NoBackend   Verdict = "no-backend"   // it is known, but nothing serves it
+	NotEligible Verdict = "not-eligible" // it has to be named exactly
+	NotAsked    Verdict = "not-asked"    // nothing asks for it
+)
+
+// Decision is what becomes of a device.
+type Decision struct {
+	Redirect bool
+	Verdict  Verdict
+	// Reason is why, for people: it names the rule or the option.
+	Reason string
+	// Rule is the one that decided; nil if none did.
+	Rule *Rule
+	// Admin is set if it was the administrator who decided.
+	Admin bool
+
+	// The rest is how the device is redirected, or would be.
+	Backend     discover.Backend
+	Description pnp.Description
+	ReadOnly    bool
+	// Handles is how many handles may be open at a time; 0 leaves it to the
+	// session's limit.
+	Handles int
+}
+
+// Policy is what the administrator and the user say together. It does not
+// change, and may be used by several goroutines.
+type Policy struct {
+	admin, user side
+}
+
+// side is what one of the two says.
+type side struct {
+	rules []*Rule
+	// optionAuto and fileAuto ask for every eligible device.
+	optionAuto, fileAuto bool
+	// fallback is the file's default: "allow", "deny" or "".
+	fallback string
+	file     string
+}
+
+// opinion is what a side says of one device.
+type opinion struct {
+	allow, deny bool
+	rule        *Rule  // nil if no rule matches
+	reason      string // "" without an opinion
+}
+
+func (s *side) of(d *discover.Device) opinion {
+	for _, r := range s.rules {
+		if r.Matches(d) {
+			return opinion{allow: !r.Deny, deny: r.Deny, rule: r, reason: r.reason()}
+		}
+	}
+	switch {
+	case s.optionAuto:
+		return opinion{allow: true, reason: "option auto"}
+	case s.fallback == "deny":
+		return opinion{deny: true, reason: fmt.Sprintf(`no rule of %s allows it, and its default is "deny"`, s.file)}
+	case s.fallback == "allow":
+		return opinion{allow: true, reason: fmt.Sprintf(`no rule of %s denies it, and its default is "allow"`, s.file)}
+	}
+	return opinion{}
+}
+
+// reason names the rule, for a decision.
+func (r *Rule) reason() string {
+	var text string
+	switch {
+	case r.Broken && r.file:
+		text = r.Source + " has errors, so it denies every device"
+	case r.Broken:
+		text = "option " + r.Source + " cannot be understood, so it denies every device"
+	case r.file:
+		text = fmt.Sprintf("rule %d of %s (line %d): %s", r.Number, r.Source, r.Line, r.Text())
+	default:
+		text = "option " + r.Source
+	}
+	if r.Comment != "" {
+		text += " (" + r.Comment + ")"
+	}
+	return text
+}
+
+// exact reports whether the opinion rests on a rule that names the device.
+func (o opinion) exact() bool { return o.rule != nil && o.rule.Exact() }
+
+// Decide says what becomes of the device.
+func (p *Policy) Decide(d *discover.Device) Decision {
+	admin, user := p.admin.of(d), p.user.of(d)
+	if !user.allow && !user.deny && p.user.fileAuto {
+		user = opinion{allow: true, reason: "auto in " + p.user.file}
+	}
+	out := describe(d, admin, user)
+	end := func(v Verdict, r *Rule, reason string) Decision {
+		out.Verdict, out.Redirect, out.Rule, out.Reason = v, v == Redirected, r, reason
+		return out
+	}
+	switch {
+	case admin.deny:
+		out.Admin = true
+		return end(Denied, admin.rule, admin.reason)
+	case user.deny:
+		return end(Denied, user.rule, user.reason)
+	case out.Backend == discover.BackendNone:
+		return end(NoBackend, nil, "no backend yet")
+	case d.Node == "":
+		return end(NoBackend, nil, "it has no device node")
+	}
+	exact := user.exact() || p.admin.fileAuto && admin.exact()
+	switch {
+	case d.Excluded != "" && !exact:
+		return end(NotEligible, nil, "not eligible: "+d.Excluded)
+	case user.allow:
+		return end(Redirected, user.rule, user.reason)
+	case p.admin.fileAuto:
+		reason := "auto in " + p.admin.file
+		if admin.rule != nil {
+			reason = admin.reason
+		}
+		out.Admin = true
+		return end(Redirected, admin.rule, reason)
+	}
+	return end(NotAsked, nil, "nothing asks for it")
+}
+
+// Advice says what the user can do about a device that is not redirected; "" if
+// nothing.
+func (o Decision) Advice(d *discover.Device) string {
+	name := ""
+	switch {
+	case o.Backend == discover.BackendSerial && d.Node != "":
+		name = "serial:" + d.Node
+	case o.Backend == discover.BackendHID && d.Node != "":
+		name = "hid:" + d.Node
+	case d.Node != "":
+		name = "rule:allow+node=" + d.Node
+	}
+	if d.Bus == "usb" {
+		name = fmt.Sprintf("usb:%04x:%04x", d.VendorID, d.ProductID)
+	}
+	broken := o.Rule != nil && o.Rule.Broken
+	switch o.Verdict {
+	case Denied:
+		switch {
+		case o.Admin && broken:
+			return "whoever administers this machine has to correct the file; pnpdr check tells what is wrong"
+		case o.Admin:
+			return "only whoever administers this machine can change that"
+		case broken:
+			return "correct it; pnpdr check tells what is wrong with a file"
+		}
+		return "change the rule, or put one that allows the device before it"
+	case NotEligible:
+		return "name it exactly to redirect it nevertheless: " + name
+	case NotAsked:
+		return "name it, or everything that is eligible: " + name + " or auto"
+	case NoBackend:
+		if d.Node != "" {
+			return "to pass its bytes as they are: rule:allow+node=" + d.Node + "+backend=char"
+		}
+	}
+	return ""
+}
+
+// describe applies the settings of both sides: the administrator's stand, and
+// what restricts holds whoever says it.
+func describe(d *discover.Device, admin, user opinion) Decision {
+	out := Decision{Backend: d.Backend, Description: d.Description}
+	for _, o := range []opinion{user, admin} {
+		if o.rule == nil || !o.allow {
+			continue
+		}
+		s := &o.rule.Settings
+		s.Apply(&out.Description)
+		if s.Backend != "" {
+			out.Backend = s.Backend
+		}
+		out.ReadOnly = out.ReadOnly || s.ReadOnly
+		if s.Handles != 0 && (out.Handles == 0 || s.Handles < out.Handles) {
+			out.Handles = s.Handles
+		}
+	}
+	return out
+}
+
+// Denied reports whether the administrator denies the device, and why. It is
+// for devices that the user names by other options than this package's: those
+// are redirected unless it is so.
+func (p *Policy) Denied(d *discover.Device) (reason string, denied bool) {
+	o := p.admin.of(d)
+	return o.reason, o.deny
+}
+
+// Idle reports whether nothing can come to be redirected, so that there is no
+// need to look for devices.
+func (p *Policy) Idle() bool {
+	if p.user.optionAuto || p.user.fileAuto || p.admin.fileAuto || p.user.fallback == "allow" {
+		return false
+	}
+	for _, r := range p.user.rules {
+		if !r.Deny {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,112 @@
+// Package rules decides which of the devices that discovery finds are
+// redirected, and how.
+//
+// The administrator permits, the user chooses. Each speaks in ordered rules, of
+// which the first that matches a device counts. What the administrator denies
+// stays denied; what the user neither allows nor names is not redirected unless
+// something says "auto". docs/rules.md has the whole of it.
+package rules
+
+import (
+	"strings"
+
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/discover"
+)
+
+// Settings are what a rule or an option says of the devices that it allows.
+// What is zero leaves the device as it was found.
+type Settings struct {
+	Backend discover.Backend
+	// Description holds the fields that replace those found.
+	Description pnp.Description
+	ReadOnly    bool
+	// Handles is how many handles of the device may be open at a time.
+	Handles int
+}
+
+// Rule allows or denies the devices that match all of its conditions.
+type Rule struct {
+	Deny     bool
+	Settings Settings
+	// Comment is the rule's own explanation, for whoever it stops.
+	Comment string
+
+	// Source is the file, or the option as it was given.
+	Source string
+	// Number counts the rules of a file from 1, Line is where it begins;
+	// both are 0 for an option.
+	Number, Line int
+	// Broken is set on the rule that stands for a file or an option which
+	// cannot be understood: it denies everything that comes to it.
+	Broken bool
+
+	file       bool // it comes from a file
+	conditions []condition
+}
+
+// condition is one thing that a rule asks of a device.
+type condition struct {
+	key, pattern string
+	match        func(d *discover.Device) bool
+}
+
+// Matches reports whether d meets all conditions of the rule.
+func (r *Rule) Matches(d *discover.Device) bool {
+	for _, c := range r.conditions {
+		if !c.match(d) {
+			return false
+		}
+	}
+	return true
+}
+
+// Exact reports whether the rule names a device rather than a kind of them: it
+// gives vendor and product, or the node, without a wildcard. Only such a rule
+// redirects a device that is otherwise not eligible.
+func (r *Rule) Exact() bool {
+	exact := make(map[string]bool)
+	for _, c := range r.conditions {
+		if !strings.ContainsAny(c.pattern, "*?") {
+			exact[c.key] = true
+		}
+	}
+	return exact["node"] || exact["vid"] && exact["pid"]
+}
+
+// Node is the path that the rule names a device by, "" if it names it otherwise.
+// A path that discovery does not know of may still be a device.
+func (r *Rule) Node() string {
+	for _, c := range r.conditions {
+		if c.key == "node" && !strings.ContainsAny(c.pattern, "*?") {
+			return c.pattern
+		}
+	}
+	return ""
+}
+
+// Text is the rule in the words of the rule: option, settings left out.
+func (r *Rule) Text() string {
+	words := []string{"allow"}
+	if r.Deny {
+		words[0] = "deny"
+	}
+	for _, c := range r.conditions {
+		words = append(words, c.key+"="+c.pattern)
+	}
+	if len(r.conditions) == 0 {
+		words = append(words, "everything")
+	}
+	return strings.Join(words, " ")
+}
+
+// parseCondition makes the condition "key is pattern". known is false if there
+// is no such key.
+func parseCondition(key, pattern string) (c condition, known bool, err error) {
+	parse := conditionKeys[key]
+	if parse == nil {
+		return condition{}, false, nil
+	}
+	match, err := parse(pattern)
+	return condition{key, pattern, match}, true, err
+}

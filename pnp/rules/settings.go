@@ -1,0 +1,160 @@
+package rules
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/discover"
+)
+
+// maxHandles bounds the handles setting.
+const maxHandles = 1 << 20
+
+// flag is the value of a setting that is given without one.
+const flag = "true"
+
+// ruleSettings are the settings of a rule, in a file and in a rule: option.
+var ruleSettings = map[string]func(s *Settings, value string) error{
+	"backend": func(s *Settings, value string) error {
+		for _, b := range backends {
+			if value == b {
+				s.Backend = discover.Backend(b)
+				return nil
+			}
+		}
+		return fmt.Errorf("%q is none of %s%s", value, strings.Join(backends, ", "), didYouMean(value, backends))
+	},
+	"name": func(s *Settings, value string) error {
+		s.Description.Name = value
+		return checkText(value)
+	},
+	"read-only": func(s *Settings, value string) (err error) {
+		s.ReadOnly, err = boolean(value)
+		return err
+	},
+	"optional": func(s *Settings, value string) (err error) {
+		s.Description.Optional, err = boolean(value)
+		return err
+	},
+	"handles": func(s *Settings, value string) error {
+		n, err := strconv.ParseUint(value, 10, 32)
+		if err != nil || n < 1 || n > maxHandles {
+			return fmt.Errorf("%q is no number from 1 to %d", value, maxHandles)
+		}
+		s.Handles = int(n)
+		return nil
+	},
+}
+
+var backends = []string{string(discover.BackendSerial), string(discover.BackendHID), string(discover.BackendChar)}
+
+func boolean(value string) (bool, error) {
+	if value != "true" && value != "false" {
+		return false, fmt.Errorf("%q is neither true nor false", value)
+	}
+	return value == "true", nil
+}
+
+// qualifiers are the options that describe the device named before them.
+var qualifiers = map[string]func(s *Settings, value string) error{
+	"name":    ruleSettings["name"],
+	"handles": ruleSettings["handles"],
+	"hwid": func(s *Settings, value string) (err error) {
+		s.Description.HardwareIDs, err = ids(value)
+		return err
+	},
+	"compat": func(s *Settings, value string) (err error) {
+		s.Description.CompatibleIDs, err = ids(value)
+		return err
+	},
+	"guid": func(s *Settings, value string) error {
+		var guids []pnp.GUID
+		for _, text := range strings.Split(value, "+") {
+			g, err := pnp.ParseGUID(text)
+			if err != nil {
+				return err
+			}
+			guids = append(guids, g)
+		}
+		s.Description.Interfaces = guids
+		return nil
+	},
+	"container": func(s *Settings, value string) error {
+		g, err := pnp.ParseGUID(value)
+		if err != nil {
+			return err
+		}
+		s.Description.Container = &g
+		return nil
+	},
+	"caps": func(s *Settings, value string) error {
+		var caps pnp.DeviceCaps
+		for _, word := range strings.Split(value, "+") {
+			bit, ok := capNames[word]
+			if !ok {
+				return fmt.Errorf("%q is none of removable, surprise, lock, eject%s", word, didYouMean(word, keys(capNames)))
+			}
+			caps |= bit
+		}
+		s.Description.Caps = &caps
+		return nil
+	},
+	"optional": func(s *Settings, value string) error {
+		s.Description.Optional = true
+		return noValue(value)
+	},
+	"ro": func(s *Settings, value string) error {
+		s.ReadOnly = true
+		return noValue(value)
+	},
+}
+
+var capNames = map[string]pnp.DeviceCaps{
+	"removable": pnp.PNP_DEVCAPS_REMOVABLE,
+	"surprise":  pnp.PNP_DEVCAPS_SURPRISEREMOVALOK,
+	"lock":      pnp.PNP_DEVCAPS_LOCKSUPPORTED,
+	"eject":     pnp.PNP_DEVCAPS_EJECTSUPPORTED,
+}
+
+func noValue(value string) error {
+	if value != "" {
+		return fmt.Errorf("it takes no value")
+	}
+	return nil
+}
+
+func ids(value string) ([]string, error) {
+	list := strings.Split(value, "+")
+	for _, id := range list {
+		if id == "" {
+			return nil, fmt.Errorf("an id is empty")
+		}
+	}
+	return list, nil
+}
+
+// Apply replaces in d what the settings say otherwise.
+func (s *Settings) Apply(d *pnp.Description) {
+	over := &s.Description
+	if over.Name != "" {
+		d.Name = over.Name
+	}
+	if over.HardwareIDs != nil {
+		d.HardwareIDs = over.HardwareIDs
+	}
+	if over.CompatibleIDs != nil {
+		d.CompatibleIDs = over.CompatibleIDs
+	}
+	if over.Interfaces != nil {
+		d.Interfaces = over.Interfaces
+	}
+	if over.Container != nil {
+		d.Container = over.Container
+	}
+	if over.Caps != nil {
+		d.Caps = over.Caps
+	}
+	d.Optional = d.Optional || over.Optional
+}
