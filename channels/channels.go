@@ -32,12 +32,11 @@ type Conn interface {
 	Send(msg []byte) error
 }
 
-// SentCounter is implemented by a Conn whose transport can tell what it has
-// sent: the bytes of all its channels, a counter that wraps at 32 bits. ok is
-// false if that cannot be told, for instance because the channel has ended.
-// Without it the client role assumes a rate.
+// SentCounter is implemented by a Conn whose transport counts the bytes that it
+// has sent on all its channels. ok is false only once the channel has ended. For
+// a Conn without it the client role assumes a rate.
 type SentCounter interface {
-	Sent() (n uint32, ok bool)
+	Sent() (n uint64, ok bool)
 }
 
 // ServerConn is a Conn whose owner may end the channel.

@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"sync"
@@ -26,9 +27,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type wireConn struct {
 	mu       sync.Mutex
 	messages [][]byte
-	sent     uint32
+	sent     uint64
 	closed   bool
+	fail     bool // Send fails
 }
+
+var errWrite = errors.New("write failed")
 
 func (c *wireConn) Send(msg []byte) error {
 	c.mu.Lock()
@@ -36,11 +40,14 @@ func (c *wireConn) Send(msg []byte) error {
 	if c.closed {
 		return channels.ErrClosed
 	}
+	if c.fail {
+		return errWrite
+	}
 	c.messages = append(c.messages, bytes.Clone(msg))
 	return nil
 }
 
-func (c *wireConn) Sent() (uint32, bool) {
+func (c *wireConn) Sent() (uint64, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.sent, !c.closed
@@ -52,7 +59,7 @@ func (c *wireConn) drain() {
 	defer c.mu.Unlock()
 	for _, m := range c.messages {
 		chunks := (len(m) + chunkData - 1) / chunkData
-		c.sent += uint32(len(m) + chunks*chunkHeaders)
+		c.sent += uint64(len(m) + chunks*chunkHeaders)
 	}
 	c.messages = nil
 }

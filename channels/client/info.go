@@ -22,6 +22,7 @@ type infoChannel struct {
 	initial       bool // the devices present at logon were announced
 	announced     map[uint32]bool
 	closed        bool
+	broken        error // a message could not be sent: the next Receive ends the channel
 }
 
 var errNotVersion = errors.New("3.2.5.1.1.1: the first message on PNPDR was not a Server Version")
@@ -36,6 +37,9 @@ func (c *infoChannel) Receive(msg []byte) error {
 	defer c.s.mu.Unlock()
 	if c.closed {
 		return channels.ErrClosed
+	}
+	if c.broken != nil {
+		return c.broken
 	}
 	if !c.versioned && id != wire.IRPDR_ID_VERSION {
 		return errNotVersion
@@ -56,7 +60,7 @@ func (c *infoChannel) Receive(msg []byte) error {
 		c.authenticated = true
 		c.announce()
 	}
-	return nil
+	return c.broken
 }
 
 // Closed implements channels.Receiver. C-37: the next PNPDR starts over.
@@ -77,24 +81,22 @@ func (c *infoChannel) announce() {
 	}
 	c.initial = true
 	var m wire.DeviceAddition
-	var ids []uint32
 	flush := func() {
-		if m.DeviceCount > 0 && c.send(m.Append(nil)) {
-			for _, id := range ids {
-				c.announced[id] = true
-				c.s.devices[id].announced = true
-			}
+		if m.DeviceCount > 0 {
+			c.send(m.Append(nil))
+			m = wire.DeviceAddition{}
 		}
-		m, ids = wire.DeviceAddition{}, nil
 	}
 	// In the order of the ids: the server sees the devices as they were named.
 	for _, id := range slices.Sorted(maps.Keys(c.s.devices)) {
 		if c.announced[id] {
 			continue
 		}
-		ids = append(ids, id)
+		dev := c.s.devices[id]
+		c.announced[id] = true
+		dev.announced = true
 		m.DeviceCount++
-		m.DeviceDescriptions = wire.NewDeviceDescription(id, c.s.devices[id].Description()).Append(m.DeviceDescriptions)
+		m.DeviceDescriptions = wire.NewDeviceDescription(id, dev.description).Append(m.DeviceDescriptions)
 		if len(m.DeviceDescriptions) >= announceBytes {
 			flush()
 		}
@@ -111,12 +113,10 @@ func (c *infoChannel) retract(id uint32) {
 	}
 }
 
-// send reports whether the message is on its way. What is not is tried again by
-// the next announcement.
-func (c *infoChannel) send(msg []byte) bool {
-	err := c.s.out.notice(c.conn, &c.quota, msg)
-	if err != nil {
-		c.s.log.Debug("PNPDR: " + err.Error())
+// send queues a message unprompted. If it cannot, the server's list is wrong from
+// then on; the channel ends with the next message, and another starts over.
+func (c *infoChannel) send(msg []byte) {
+	if err := c.s.out.notice(c.conn, &c.quota, msg); err != nil && c.broken == nil {
+		c.broken = err
 	}
-	return err == nil
 }

@@ -37,13 +37,15 @@ type ioChannel struct {
 	state         ioState
 	serverVersion uint16
 	openID        requestID // of the CreateFile, while opening
-	dev           *device
-	gone          bool // the device was removed
+	dev           *device   // from the CreateFile on; the channel is attached to it
+	inOpen        bool      // the device is in Open: attached until it returns
+	gone          bool      // the device was removed
 	handle        pnp.Handle
-	pending       map[requestID]*request
-	blocking      []*request // wait for a worker
-	workers       int
-	dropping      bool // the last event was dropped
+	pending       map[requestID]*request // not answered yet
+	blocking      []*request             // wait for a worker
+	workers       int                    // that run or wait on behalf of the channel
+	dropping      bool                   // the last event was dropped
+	broken        error                  // a reply could not be sent: the next Receive ends the channel
 }
 
 // Errors that terminate a channel.
@@ -64,6 +66,8 @@ func (c *ioChannel) Receive(msg []byte) error {
 	switch {
 	case state == closed:
 		err = channels.ErrClosed
+	case c.broken != nil:
+		err = c.broken
 	case state == awaitingCapabilities && h.FunctionID != wire.CAPABILITIES_REQUEST:
 		err = errNotCapabilities
 	case h.FunctionID != wire.SPECIFIC_IOCANCEL_REQUEST && c.outstanding(h.RequestID): // C-28, C-35
@@ -116,6 +120,9 @@ func (c *ioChannel) createFile(msg []byte) error {
 	}
 	c.mu.Lock()
 	switch c.state {
+	case closed:
+		c.mu.Unlock()
+		return channels.ErrClosed
 	case opening, open:
 		c.mu.Unlock()
 		return errSecondOpen
@@ -140,11 +147,9 @@ func (c *ioChannel) createFile(msg []byte) error {
 	h, err := c.s.openDevice(dev, r)
 	if errors.Is(err, pnp.ErrWouldBlock) {
 		r.NoBlock = false
-		c.s.workers.run(func() {
+		c.s.openers.run(c, func() {
 			h, err := c.s.openDevice(dev, r)
-			if err := c.opened(h, pnp.HRESULTOf(err)); err != nil {
-				c.s.log.Debug("CreateFile: " + err.Error())
-			}
+			c.sent(c.opened(h, pnp.HRESULTOf(err)))
 		})
 		return nil
 	}
@@ -163,13 +168,13 @@ func (s *Session) attach(c *ioChannel, id uint32) (*device, pnp.HRESULT) {
 	case dev == nil || !dev.announced:
 		return nil, pnp.ERROR_FILE_NOT_FOUND
 	case s.handles.Load() >= int64(s.limits.Handles):
-		s.log.Warn(fmt.Sprintf("%s not opened: the limit of %d open handles is reached", dev.name(), s.limits.Handles))
+		s.log.Warn(fmt.Sprintf("%s not opened: the limit of %d open handles is reached", dev.name, s.limits.Handles))
 		return nil, pnp.ERROR_TOO_MANY_OPEN_FILES
 	}
 	s.handles.Add(1)
 	dev.channels[c] = struct{}{}
 	c.mu.Lock()
-	c.dev = dev
+	c.dev, c.inOpen = dev, true
 	c.mu.Unlock()
 	return dev, pnp.S_OK
 }
@@ -184,32 +189,33 @@ func (s *Session) detach(c *ioChannel, dev *device) {
 
 // openDevice calls the device; a panic of its is an error like any other.
 func (s *Session) openDevice(dev *device, r pnp.OpenRequest) (h pnp.Handle, err error) {
-	defer s.guard("opening "+dev.name(), func() { h, err = nil, pnp.E_UNEXPECTED })
+	defer s.guard("opening "+dev.name, func() { h, err = nil, pnp.E_UNEXPECTED })
 	return dev.Open(r)
 }
 
-// opened ends the CreateFile: h is the handle or hr says why there is none.
+// opened ends the CreateFile: h is the handle or hr says why there is none. If
+// the channel has ended or the device was removed meanwhile, that was answered
+// already.
 func (c *ioChannel) opened(h pnp.Handle, hr pnp.HRESULT) error {
 	if h == nil && !hr.Failed() {
 		hr = pnp.E_UNEXPECTED
 	}
 	c.mu.Lock()
-	dev, id := c.dev, c.openID
-	ended := c.state == closed
-	if !hr.Failed() && c.gone {
-		hr = pnp.ERROR_DEVICE_NOT_CONNECTED
-	}
-	kept := !hr.Failed() && !ended
+	dev := c.dev
+	c.inOpen = false
+	answer := c.state == opening
+	kept := answer && !hr.Failed()
 	var err error
-	if kept {
+	switch {
+	case kept:
 		c.state, c.handle = open, h
 		// Under the lock, so that no event goes before it.
-		err = c.notice(wire.CreateFileReply{RequestID: id, Result: hr}.Append(nil))
-	} else {
+		err = c.notice(wire.CreateFileReply{RequestID: c.openID, Result: hr}.Append(nil))
+	case answer:
+		err = c.openFails(hr)
+	}
+	if !kept {
 		c.dev = nil
-		if !ended {
-			c.state = openFailed
-		}
 	}
 	c.mu.Unlock()
 
@@ -222,17 +228,20 @@ func (c *ioChannel) opened(h pnp.Handle, hr pnp.HRESULT) error {
 		}
 	}
 	switch {
-	case ended:
-		return nil
 	case kept:
-		c.s.log.Info(fmt.Sprintf("the server opened %s", dev.name()))
-		return err
-	case dev != nil:
-		c.s.log.Warn(fmt.Sprintf("the server could not open %s: %v", dev.name(), hr))
-	default:
+		c.s.log.Info(fmt.Sprintf("the server opened %s", dev.name))
+	case answer && dev != nil:
+		c.s.log.Warn(fmt.Sprintf("the server could not open %s: %v", dev.name, hr))
+	case answer:
 		c.s.log.Debug(fmt.Sprintf("CreateFile refused: %v", hr))
 	}
-	return c.notice(wire.CreateFileReply{RequestID: id, Result: hr}.Append(nil))
+	return err
+}
+
+// openFails answers the CreateFile with a failure. c.mu is held.
+func (c *ioChannel) openFails(hr pnp.HRESULT) error {
+	c.state = openFailed
+	return c.notice(wire.CreateFileReply{RequestID: c.openID, Result: hr}.Append(nil))
 }
 
 func (s *Session) closeHandle(h pnp.Handle) {
@@ -249,28 +258,44 @@ func (c *ioChannel) deviceGone() {
 		return
 	}
 	c.gone = true
+	var err error
+	if c.state == opening { // C-16: also if the device never returns from Open
+		err = c.openFails(pnp.ERROR_DEVICE_NOT_CONNECTED)
+	}
 	h := c.handle
 	c.handle = nil
-	answer := c.takePending(answered)
+	pending, unstarted := c.takePending(answered)
 	c.mu.Unlock()
 
-	for _, r := range answer {
+	c.sent(err)
+	for _, r := range pending {
 		r.fail(pnp.ERROR_DEVICE_NOT_CONNECTED)
 	}
+	abort(unstarted)
 	if h != nil {
 		c.s.closeHandle(h)
 	}
 }
 
 // takePending empties the list of pending requests: the caller answers them, or
-// nobody does. c.mu is held.
-func (c *ioChannel) takePending(state replyState) []*request {
-	list := slices.Collect(maps.Values(c.pending))
-	for _, r := range list {
+// nobody does. Those that no device has seen are the caller's to complete as
+// well. c.mu is held.
+func (c *ioChannel) takePending(state replyState) (pending, unstarted []*request) {
+	pending = slices.Collect(maps.Values(c.pending))
+	for _, r := range pending {
 		r.state = state
 	}
 	clear(c.pending)
-	return list
+	unstarted = c.blocking
+	c.blocking = nil
+	return pending, unstarted
+}
+
+// abort completes requests that no device has seen.
+func abort(list []*request) {
+	for _, r := range list {
+		r.Complete(pnp.ERROR_OPERATION_ABORTED, 0)
+	}
 }
 
 // Closed implements channels.Receiver (C-17).
@@ -280,19 +305,23 @@ func (c *ioChannel) Closed() {
 		c.mu.Unlock()
 		return
 	}
-	stillOpening := c.state == opening
+	wasOpen := c.state == open
 	c.state = closed
-	h, dev := c.handle, c.dev
+	h, dev, inOpen := c.handle, c.dev, c.inOpen
 	c.handle = nil
-	c.takePending(abandoned)
+	_, unstarted := c.takePending(abandoned)
 	c.mu.Unlock()
 
+	abort(unstarted)
+	c.s.workers.forget(c)
 	if h != nil {
 		c.s.closeHandle(h)
 	}
-	if dev != nil && !stillOpening { // else opened detaches it
+	if dev != nil && !inOpen { // else opened detaches it
 		c.s.detach(c, dev)
-		c.s.log.Info(fmt.Sprintf("the server closed %s", dev.name()))
+	}
+	if wasOpen {
+		c.s.log.Info(fmt.Sprintf("the server closed %s", dev.name))
 	}
 	c.s.mu.Lock()
 	delete(c.s.channels, c)
@@ -301,16 +330,15 @@ func (c *ioChannel) Closed() {
 
 // event sends a custom event if there is an open handle and the server's
 // version has events (C-13, C-31).
-func (c *ioChannel) event(e pnp.Event) {
+func (c *ioChannel) event(msg []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state != open || c.gone || c.serverVersion < wire.VersionWithCustomEvents {
 		return
 	}
-	msg := wire.CustomEvent{CustomEventGUID: e.GUID, Data: e.Data}.Append(nil)
 	sent := c.s.out.event(c.conn, &c.quota, msg)
 	if !sent && !c.dropping {
-		c.s.log.Warn(fmt.Sprintf("events of %s are dropped: the server does not take them fast enough", c.dev.name()))
+		c.s.log.Warn(fmt.Sprintf("events of %s are dropped: the server does not take them fast enough", c.dev.name))
 	}
 	c.dropping = !sent
 }
@@ -321,4 +349,16 @@ func (c *ioChannel) notice(msg []byte) error {
 		return nil // Closed is on its way
 	}
 	return err
+}
+
+// sent takes the outcome of sending outside Receive. A channel on which a reply
+// could not be sent ends with the next message: there is no other way to end it
+// that works with every version of FreeRDP.
+func (c *ioChannel) sent(err error) {
+	if err == nil || errors.Is(err, channels.ErrClosed) {
+		return
+	}
+	c.mu.Lock()
+	c.broken = err
+	c.mu.Unlock()
 }

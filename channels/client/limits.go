@@ -26,11 +26,12 @@ func DefaultLimits() Limits {
 }
 
 const (
-	// handleWorkers and sessionWorkers bound the goroutines, and with them
-	// the threads, that device calls can block: Go ends the process at
-	// 10000 threads.
+	// These bound the goroutines, and with them the threads, that device
+	// calls can block: Go ends the process at 10000 threads. Devices that
+	// hang when they are opened do not keep others from being used.
 	handleWorkers  = 32
 	sessionWorkers = 256
+	sessionOpeners = 64
 
 	// announceBytes is how much description one Client Device Addition
 	// carries at most before another is begun.

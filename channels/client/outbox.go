@@ -16,7 +16,8 @@ const (
 	// What a transport spends on a message, measured on FreeRDP: each chunk
 	// of at most chunkData bytes takes chunkMemory bytes in its queue, and
 	// on the wire at least chunkHeaders bytes (TPKT, X.224, MCS, channel
-	// and DVC header) beside its data.
+	// and DVC header) beside its data. It can be a few more: counting too
+	// many would leave a session waiting for proof that never comes.
 	chunkData    = 1594
 	chunkMemory  = 1600
 	chunkHeaders = 24
@@ -36,17 +37,21 @@ const (
 // sent and is not yet proven to have left. Proof is the transport's counter of
 // bytes sent on all channels: messages leave in order, so whatever it advances
 // by covers the oldest messages first. Bytes of other channels make it run
-// ahead by as much as they carry, no further.
+// ahead by as much as they carry.
 type outbox struct {
 	limits *Limits
 	start  time.Time
 
 	mu     sync.Mutex
-	last   uint32 // the counter when it was last read
+	last   uint64 // the counter when it was last read
 	queue  []message
 	head   int   // queue[:head] is proven
 	bytes  int64 // outstanding data of the session
 	memory int64 // transport memory of queue[head:]
+	// held is the transport memory that the replies of requests with their
+	// devices will take. It bounds those requests, too, whatever their size
+	// and whether or not they were answered meanwhile.
+	held int64
 }
 
 // message is one that was sent and not yet proven to have left.
@@ -70,14 +75,14 @@ func newOutbox(limits *Limits) *outbox {
 
 // sent reads the counter through a channel that is still open, or returns its
 // last value.
-func (o *outbox) sent(conn channels.Conn) uint32 {
+func (o *outbox) sent(conn channels.Conn) uint64 {
 	if p, ok := conn.(channels.SentCounter); ok {
 		if n, ok := p.Sent(); ok {
 			return n
 		}
 		return o.last
 	}
-	return uint32(uint64(time.Since(o.start).Seconds() * assumedRate))
+	return uint64(time.Since(o.start).Seconds() * assumedRate)
 }
 
 // reserve accepts a request that will hold n bytes, or refuses it.
@@ -88,17 +93,25 @@ func (o *outbox) reserve(conn channels.Conn, q *quota, n int64) bool {
 		return q.requests < o.limits.HandleRequests &&
 			q.bytes+n <= o.limits.HandleBytes &&
 			o.bytes+n <= o.limits.SessionBytes &&
-			o.memory <= o.limits.SessionBytes
+			o.memory <= o.limits.SessionBytes &&
+			o.memory+o.held+replyMemory(n) <= 2*o.limits.SessionBytes
 	}
 	if !fits() {
 		if o.settle(conn); !fits() {
 			return false
 		}
 	}
+	o.held += replyMemory(n)
 	q.requests++
 	q.bytes += n
 	o.bytes += n
 	return true
+}
+
+// replyMemory is what the reply of a request of n bytes takes in the transport
+// at most.
+func replyMemory(n int64) int64 {
+	return (n + replyFrame + chunkData - 1) / chunkData * chunkMemory
 }
 
 // release gives n reserved bytes back; with request also the request itself,
@@ -111,6 +124,13 @@ func (o *outbox) release(q *quota, n int64, request bool) {
 	if request {
 		q.requests--
 	}
+}
+
+// letGo ends the hold of a request of n bytes that its device has completed.
+func (o *outbox) letGo(n int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.held -= replyMemory(n)
 }
 
 // reply sends the reply of a request. Of its reserved bytes n stay outstanding
@@ -182,7 +202,7 @@ func (o *outbox) send(conn channels.Conn, msg []byte, m message) error {
 // settle takes off the queue what the transport's counter proves.
 func (o *outbox) settle(conn channels.Conn) {
 	now := o.sent(conn)
-	credit := int64(int32(now - o.last)) // right across a wrap; a counter that began anew proves nothing
+	credit := int64(now - o.last) // negative if the counter began anew: proves nothing
 	o.last = now
 	for o.head < len(o.queue) && credit > 0 {
 		m := &o.queue[o.head]

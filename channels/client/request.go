@@ -3,6 +3,7 @@ package client
 import (
 	"fmt"
 	"runtime/debug"
+	"slices"
 
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/wire"
@@ -20,7 +21,6 @@ type request struct {
 
 	// Guarded by c.mu.
 	state     replyState
-	started   bool // given to the device
 	cancelled bool
 }
 
@@ -108,50 +108,47 @@ func (c *ioChannel) begin(id requestID, op pnp.Op, n, size int, lay fill) error 
 	r.OnComplete(r.completed)
 	c.s.requests.Add(1)
 	c.pending[id] = r
-	r.started = true
 	c.mu.Unlock()
 
-	if r.try(h) {
-		return nil
-	}
-	c.mu.Lock()
-	r.started = false
-	start := c.workers < handleWorkers
-	if start {
-		c.workers++
-	} else {
-		c.blocking = append(c.blocking, r)
-	}
-	c.mu.Unlock()
-	if start {
-		c.s.workers.run(func() { c.work(h, r) })
+	if !r.try(h) {
+		c.block(h, r)
 	}
 	return nil
 }
 
-// work lets the device perform r and what waits behind it.
-func (c *ioChannel) work(h pnp.Handle, r *request) {
-	for r != nil {
-		c.mu.Lock()
-		skip := r.state != waiting
-		r.started = true
+// block leaves r to a worker.
+func (c *ioChannel) block(h pnp.Handle, r *request) {
+	c.mu.Lock()
+	if r.state != waiting { // removed or closed meanwhile
 		c.mu.Unlock()
-		if skip {
-			r.Complete(pnp.ERROR_OPERATION_ABORTED, 0)
-		} else {
-			r.do(h)
-		}
+		r.Complete(pnp.ERROR_OPERATION_ABORTED, 0)
+		return
+	}
+	c.blocking = append(c.blocking, r)
+	start := c.workers < handleWorkers
+	if start {
+		c.workers++
+	}
+	c.mu.Unlock()
+	if start {
+		c.s.workers.run(c, func() { c.work(h) })
+	}
+}
 
+// work lets the device perform what waits, one request after the other.
+func (c *ioChannel) work(h pnp.Handle) {
+	for {
 		c.mu.Lock()
-		r = nil
-		if len(c.blocking) > 0 {
-			r = c.blocking[0]
-			c.blocking[0] = nil
-			c.blocking = c.blocking[1:]
-		} else {
+		if len(c.blocking) == 0 {
 			c.workers--
+			c.mu.Unlock()
+			return
 		}
+		r := c.blocking[0]
+		c.blocking[0] = nil
+		c.blocking = c.blocking[1:]
 		c.mu.Unlock()
+		r.do(h)
 	}
 }
 
@@ -168,16 +165,15 @@ func (c *ioChannel) cancel(msg []byte) error {
 		return nil
 	}
 	r.cancelled = true
-	if r.started {
+	if i := slices.Index(c.blocking, r); i >= 0 {
+		c.blocking = slices.Delete(c.blocking, i, i+1)
 		c.mu.Unlock()
-		r.MarkCancelled()
-		c.s.cancelRequest(h, r)
+		r.Complete(pnp.ERROR_OPERATION_ABORTED, 0)
 		return nil
 	}
-	r.state = answered
-	delete(c.pending, r.id)
 	c.mu.Unlock()
-	r.fail(pnp.ERROR_OPERATION_ABORTED)
+	r.MarkCancelled()
+	c.s.cancelRequest(h, r)
 	return nil
 }
 
@@ -219,12 +215,13 @@ func (r *request) completed(_ *pnp.Request, hr pnp.HRESULT, n int) {
 		} else {
 			msg, data = wire.FinishDataReply(*r.buf, r.id, hr, n), n
 		}
-		c.replied(s.out.reply(c.conn, &c.quota, msg, r.reserved, int64(data)))
+		c.sent(s.out.reply(c.conn, &c.quota, msg, r.reserved, int64(data)))
 	} else {
 		s.out.release(&c.quota, r.reserved, state == abandoned)
 	}
+	s.out.letGo(r.reserved)
 	s.buffers.put(r.buf)
-	r.buf, r.In, r.Out = nil, nil, nil
+	r.buf = nil // In and Out stay: a device may still look at their lengths
 	s.requests.Add(-1)
 }
 
@@ -232,15 +229,7 @@ func (r *request) completed(_ *pnp.Request, hr pnp.HRESULT, n int) {
 // stay with the device.
 func (r *request) fail(hr pnp.HRESULT) {
 	c := r.c
-	c.replied(c.s.out.reply(c.conn, &c.quota, errorReply(r.id, r.Op, hr), 0, 0))
-}
-
-// replied takes the outcome of sending a reply outside Receive: the channel has
-// ended, which Closed tells.
-func (c *ioChannel) replied(err error) {
-	if err != nil {
-		c.s.log.Debug("reply: " + err.Error())
-	}
+	c.sent(c.s.out.reply(c.conn, &c.quota, errorReply(r.id, r.Op, hr), 0, 0))
 }
 
 // refuse answers a request that was not accepted.

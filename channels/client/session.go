@@ -31,6 +31,7 @@ import (
 
 	"freerdp-pnpdr/channels"
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/wire"
 )
 
 // Config is what a Session is made from. The zero value of each field is a
@@ -53,7 +54,8 @@ type Session struct {
 	log     *slog.Logger
 	out     *outbox
 	buffers buffers
-	workers workers
+	workers workers // for requests
+	openers workers // for CreateFile
 
 	requests atomic.Int64 // accepted and not yet completed by their device
 	handles  atomic.Int64 // open or being opened
@@ -69,19 +71,23 @@ type Session struct {
 // device is a pnp.Device while it is redirected.
 type device struct {
 	pnp.Device
-	id uint32
+	id          uint32
+	description *pnp.Description
+	name        string // for the log
 	// announced on any PNPDR channel so far: only then has the server the
 	// id from us.
 	announced bool
 	// channels that open or have opened it; Session.mu guards it.
 	channels map[*ioChannel]struct{}
+	tooLarge sync.Once
 }
 
-func (d *device) name() string {
-	if n := d.Description().Name; n != "" {
-		return n
+func newDevice(d pnp.Device) *device {
+	dev := &device{Device: d, description: d.Description(), channels: make(map[*ioChannel]struct{})}
+	if dev.name = dev.description.Name; dev.name == "" {
+		dev.name = "a device without a name"
 	}
-	return fmt.Sprintf("device %d", d.id)
+	return dev
 }
 
 // NewSession makes a session without devices or channels.
@@ -96,6 +102,7 @@ func NewSession(cfg Config) *Session {
 		limits:   cfg.Limits,
 		log:      cfg.Log,
 		workers:  workers{max: sessionWorkers},
+		openers:  workers{max: sessionOpeners},
 		devices:  make(map[uint32]*device),
 		channels: make(map[*ioChannel]struct{}),
 	}
@@ -108,6 +115,7 @@ func NewSession(cfg Config) *Session {
 // (C-07). The session owns d from then on: a d that is an io.Closer is closed
 // when it is removed or the session ends.
 func (s *Session) Add(d pnp.Device) (id uint32, err error) {
+	dev := newDevice(d)
 	s.mu.Lock()
 	switch {
 	case s.closed:
@@ -120,7 +128,7 @@ func (s *Session) Add(d pnp.Device) (id uint32, err error) {
 		return 0, err
 	}
 	s.lastID++
-	dev := &device{Device: d, id: s.lastID, channels: make(map[*ioChannel]struct{})}
+	dev.id = s.lastID
 	s.devices[dev.id] = dev
 	s.mu.Unlock()
 
@@ -211,27 +219,38 @@ func (s *Session) Accept(name string, conn channels.Conn) (channels.Receiver, er
 // raise sends a custom event on every open handle of dev (C-31).
 func (s *Session) raise(dev *device, e pnp.Event) {
 	if len(e.Data) > s.limits.EventData {
-		s.log.Warn(fmt.Sprintf("%s raised an event of %d bytes, more than the limit of %d: dropped", dev.name(), len(e.Data), s.limits.EventData))
+		dev.tooLarge.Do(func() { // once: a server can have a say in how many there are
+			s.log.Warn(fmt.Sprintf("%s raised an event of %d bytes, more than the limit of %d: dropped", dev.name, len(e.Data), s.limits.EventData))
+		})
 		return
 	}
 	s.mu.Lock()
 	open := slices.Collect(maps.Keys(dev.channels))
 	s.mu.Unlock()
+	if len(open) == 0 {
+		return
+	}
+	msg := wire.CustomEvent{CustomEventGUID: e.GUID, Data: e.Data}.Append(nil)
 	for _, c := range open {
-		c.event(e)
+		c.event(msg)
 	}
 }
 
 // Close ends the session and everything in it, and waits until every worker has
-// left or ctx is done; a worker can be stuck in a device that hangs.
+// left or ctx is done; a worker can be stuck in a device that hangs. The
+// transport delivers nothing any more.
 func (s *Session) Close(ctx context.Context) error {
 	s.mu.Lock()
 	s.closed = true
 	open := slices.Collect(maps.Keys(s.channels))
 	devices := slices.Collect(maps.Values(s.devices))
 	clear(s.devices)
+	info := s.info
 	s.mu.Unlock()
 
+	if info != nil {
+		info.Closed()
+	}
 	for _, c := range open {
 		c.Closed()
 	}
@@ -241,6 +260,7 @@ func (s *Session) Close(ctx context.Context) error {
 
 	done := make(chan struct{})
 	go func() {
+		s.openers.idle.Wait()
 		s.workers.idle.Wait()
 		close(done)
 	}()
@@ -270,6 +290,6 @@ func (s *Session) Counts() Counts {
 		Handles:  int(s.handles.Load()),
 		Requests: int(s.requests.Load()),
 		Buffers:  int(s.buffers.lent.Load()),
-		Workers:  s.workers.live(),
+		Workers:  s.workers.live() + s.openers.live(),
 	}
 }

@@ -1,23 +1,32 @@
 package client
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // workers runs device calls that may block, at most max at a time; further ones
-// wait in order. What waits is bounded by the limits on requests and handles.
+// wait in order.
 type workers struct {
 	max int
 
 	mu      sync.Mutex
 	running int
-	waiting []func()
+	waiting []task
 	idle    sync.WaitGroup
 }
 
-func (w *workers) run(f func()) {
+// task is a call on behalf of a channel.
+type task struct {
+	owner *ioChannel
+	f     func()
+}
+
+func (w *workers) run(owner *ioChannel, f func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.running == w.max {
-		w.waiting = append(w.waiting, f)
+		w.waiting = append(w.waiting, task{owner, f})
 		return
 	}
 	w.running++
@@ -32,14 +41,21 @@ func (w *workers) work(f func()) {
 		w.mu.Lock()
 		f = nil
 		if len(w.waiting) > 0 {
-			f = w.waiting[0]
-			w.waiting[0] = nil
+			f = w.waiting[0].f
+			w.waiting[0] = task{}
 			w.waiting = w.waiting[1:]
 		} else {
 			w.running--
 		}
 		w.mu.Unlock()
 	}
+}
+
+// forget drops the tasks of a channel that still wait.
+func (w *workers) forget(owner *ioChannel) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.waiting = slices.DeleteFunc(w.waiting, func(t task) bool { return t.owner == owner })
 }
 
 func (w *workers) live() int {

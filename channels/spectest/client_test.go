@@ -281,7 +281,7 @@ type recordingConn struct {
 	mu     sync.Mutex
 	queue  [][]byte
 	n      int
-	wire   uint32
+	wire   uint64
 	closed bool
 	more   chan struct{} // has a token while queue may be non-empty
 }
@@ -298,7 +298,7 @@ func (c *recordingConn) Send(msg []byte) error {
 		return channels.ErrClosed
 	}
 	c.n++
-	c.wire += 2*uint32(len(msg)) + 100
+	c.wire += 2*uint64(len(msg)) + 100
 	c.queue = append(c.queue, bytes.Clone(msg))
 	select {
 	case c.more <- struct{}{}:
@@ -308,7 +308,7 @@ func (c *recordingConn) Send(msg []byte) error {
 }
 
 // Sent implements channels.SentCounter: all is sent at once.
-func (c *recordingConn) Sent() (uint32, bool) {
+func (c *recordingConn) Sent() (uint64, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.wire, !c.closed

@@ -1,0 +1,182 @@
+package client
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"freerdp-pnpdr/channels"
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/loopback"
+	"freerdp-pnpdr/pnp/wire"
+)
+
+// hanging is a device of which every request waits on a worker until release.
+func hanging() (d *testDevice, release chan struct{}) {
+	release = make(chan struct{})
+	return &testDevice{handle: testHandle{
+		try: func(*pnp.Request) bool { return false },
+		do: func(r *pnp.Request) {
+			<-release
+			r.Complete(pnp.S_OK, 0)
+		},
+	}}, release
+}
+
+// TestPendingReplies: a server that stops reading cancels everything that it
+// has pending on many handles. Each reply is small and takes a chunk.
+func TestPendingReplies(t *testing.T) {
+	limits := DefaultLimits()
+	limits.SessionBytes = 4 << 20
+	s, _ := newTestSession(t, limits, loopback.New(loopback.DefaultDescription()))
+	wait := wire.IOControlRequest{IoCode: loopback.IOCTL_WAIT, DataIn: []byte{255, 255, 255, 255}}
+	var handles []channels.Receiver
+	var sent uint64
+	for range 100 {
+		c, conn := openChannel(t, s)
+		sent += 1 << 20 // until here the server reads
+		conn.sent = sent
+		for id := range wire.RequestID(100) {
+			wait.RequestID = id
+			require.NoError(t, c.Receive(wait.Append(nil)))
+		}
+		handles = append(handles, c)
+	}
+	require.LessOrEqual(t, s.Counts().Requests, int(2*limits.SessionBytes/chunkMemory))
+	for _, c := range handles {
+		for id := range wire.RequestID(100) {
+			require.NoError(t, c.Receive(wire.IoCancelRequest{IDToCancel: id}.Append(nil)))
+		}
+	}
+	require.Zero(t, s.Counts().Requests)
+	// What is pending may go out on top of what was refused before.
+	require.LessOrEqual(t, s.out.memory, 4*limits.SessionBytes)
+	require.Zero(t, s.out.held)
+	for _, c := range handles {
+		c.Closed()
+	}
+}
+
+// TestCancelledRequestsAreLetGo: cancelled requests do not pile up behind a
+// device that hangs.
+func TestCancelledRequestsAreLetGo(t *testing.T) {
+	d, release := hanging()
+	s, _ := newTestSession(t, Limits{}, d)
+	c, conn := openChannel(t, s)
+	conn.drain()
+	for id := range wire.RequestID(10000) {
+		require.NoError(t, c.Receive(read(id, 0)))
+		if id >= handleWorkers {
+			require.NoError(t, c.Receive(wire.IoCancelRequest{IDToCancel: id}.Append(nil)))
+			conn.drain()
+		}
+	}
+	require.Equal(t, handleWorkers, s.Counts().Requests)
+	close(release)
+	awaitMessages(t, conn, handleWorkers)
+	c.Closed()
+}
+
+// TestClosedChannelsAreLetGo: neither do those of channels that have ended.
+func TestClosedChannelsAreLetGo(t *testing.T) {
+	d, release := hanging()
+	s, _ := newTestSession(t, Limits{}, d)
+	for range 50 {
+		c, conn := openChannel(t, s)
+		for id := range wire.RequestID(1000) {
+			require.NoError(t, c.Receive(read(id, 0)))
+		}
+		conn.drain()
+		c.Closed()
+	}
+	require.LessOrEqual(t, s.Counts().Requests, sessionWorkers)
+	require.Empty(t, s.workers.waiting)
+	close(release)
+	s.workers.idle.Wait()
+}
+
+// TestOpenHangs: the removal of a device answers a CreateFile that hangs in it,
+// and devices that hang in Open keep no other from being used.
+func TestOpenHangs(t *testing.T) {
+	release := make(chan struct{})
+	d := &testDevice{handle: testHandle{try: answer}}
+	d.open = func(r pnp.OpenRequest) (pnp.Handle, error) {
+		if r.NoBlock {
+			return nil, pnp.ErrWouldBlock
+		}
+		<-release
+		return &d.handle, nil
+	}
+	s, _ := newTestSession(t, Limits{}, d)
+	other, err := s.Add(loopback.New(loopback.DefaultDescription()))
+	require.NoError(t, err)
+	var hung []channels.Receiver
+	for range sessionWorkers + 1 {
+		c, conn := openChannel(t, s)
+		hung = append(hung, c)
+		conn.take()
+	}
+	conn := &wireConn{}
+	c, err := s.Accept(channels.FileRedirectorChannel, conn)
+	require.NoError(t, err)
+	require.NoError(t, c.Receive(wire.CapabilitiesRequest{Version: 6}.Append(nil)))
+	require.NoError(t, c.Receive(create(other)))
+	conn.take()
+	require.NoError(t, c.Receive(read(1, 8)))
+	require.Equal(t, pnp.S_OK, conn.last(t).Result)
+	c.Closed()
+
+	last, lastConn := openChannel(t, s)
+	lastConn.take()
+	s.Remove(1)
+	m := lastConn.take()
+	require.Len(t, m, 1)
+	r, err := wire.DecodeCreateFileReply(m[0])
+	require.NoError(t, err)
+	require.Equal(t, pnp.ERROR_DEVICE_NOT_CONNECTED, r.Result)
+	close(release)
+	s.openers.idle.Wait()
+	require.Empty(t, lastConn.take(), "answered twice")
+	for _, c := range append(hung, last) {
+		c.Closed()
+	}
+}
+
+// TestUnsentReplyEndsTheChannel: FreeRDP may have queued a part of it.
+func TestUnsentReplyEndsTheChannel(t *testing.T) {
+	held := make(chan *pnp.Request, 1)
+	d := &testDevice{handle: testHandle{try: func(r *pnp.Request) bool { held <- r; return true }}}
+	s, _ := newTestSession(t, Limits{}, d)
+	c, conn := openChannel(t, s)
+	require.NoError(t, c.Receive(read(1, 8)))
+	conn.fail = true
+	(<-held).Complete(pnp.S_OK, 8)
+	require.ErrorIs(t, c.Receive(read(2, 8)), errWrite)
+	c.Closed()
+}
+
+// TestNothingAfterClosed: the transport's last word and a message can meet when
+// the session itself ends.
+func TestNothingAfterClosed(t *testing.T) {
+	s, _ := newTestSession(t, Limits{}, &testDevice{})
+	r, err := s.Accept(channels.FileRedirectorChannel, &wireConn{})
+	require.NoError(t, err)
+	require.NoError(t, r.Receive(wire.CapabilitiesRequest{Version: 6}.Append(nil)))
+	r.Closed()
+	require.ErrorIs(t, r.(*ioChannel).createFile(create(1)), channels.ErrClosed)
+}
+
+// TestLargeEventsAreMentionedOnce: their pace is the server's.
+func TestLargeEventsAreMentionedOnce(t *testing.T) {
+	s, log := newTestSession(t, Limits{}, loopback.New(loopback.DefaultDescription()))
+	c, conn := openChannel(t, s)
+	raise := wire.IOControlRequest{IoCode: loopback.IOCTL_RAISE_EVENT, DataIn: make([]byte, 16+65537)}
+	for id := range wire.RequestID(100) {
+		raise.RequestID = id
+		require.NoError(t, c.Receive(raise.Append(nil)))
+		conn.drain()
+	}
+	require.Equal(t, 1, strings.Count(log.String(), "dropped"))
+	c.Closed()
+}
