@@ -65,6 +65,7 @@ AT(wStream, pointer, 1 * PTR);
 AT(wStream, length, 2 * PTR);
 
 AT(struct rdp_freerdp, context, 0);
+AT(struct rdp_context, rdp, 32 * sizeof(UINT64));
 
 _Static_assert(sizeof(UINT) == 4 && sizeof(ULONG) == 4 && sizeof(BOOL) == 4 && sizeof(DWORD) == 4,
                "an integer type has another size");

@@ -134,7 +134,11 @@ func pnpdrAccept(self unsafe.Pointer, name *C.char, channel *C.pnpdr_channel) (r
 		}
 	}()
 	c := &conn{name: C.GoString(name), host: s.host, channel: channel}
-	r, err := s.Accept(c.name, c)
+	var given channels.Conn = c
+	if C.pnpdr_host_counts(&s.host.c) != 0 {
+		given = countingConn{c}
+	}
+	r, err := s.Accept(c.name, given)
 	if err != nil {
 		s.host.log(C.PNPDR_LOG_WARN, fmt.Sprintf("%s refused: %v", c.name, err))
 		return nil
@@ -187,7 +191,7 @@ func pnpdrClosed(receiver unsafe.Pointer) {
 	c.receiver.Closed()
 }
 
-// conn implements channels.Conn and channels.SentCounter on a DVC.
+// conn implements channels.Conn on a DVC.
 type conn struct {
 	name     string
 	host     *Host
@@ -210,16 +214,17 @@ func (c *conn) Send(msg []byte) error {
 	return nil
 }
 
+// countingConn is a conn of a FreeRDP that counts what it sends.
+type countingConn struct{ *conn }
+
 // Sent implements channels.SentCounter.
-func (c *conn) Sent() (uint32, bool) {
+func (c countingConn) Sent() (uint64, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.channel == nil {
 		return 0, false
 	}
-	var known C.int
-	n := C.pnpdr_channel_sent(c.channel, &known)
-	return uint32(n), known != 0
+	return uint64(C.pnpdr_channel_sent(c.channel)), true
 }
 
 // LiveObjects returns the number of C objects of the shim in this process.

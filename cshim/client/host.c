@@ -35,9 +35,9 @@ void host_find(pnpdr_host* host, const void* address, void* settings)
 {
 	Dl_info info;
 	void* lib;
-	void* (*wlogGet)(const char*);
-	void (*getVersion)(int*, int*, int*);
-	const void* (*getPointer)(const void*, size_t);
+	WLog_Get_fn getLog;
+	freerdp_get_version_fn getVersion;
+	freerdp_settings_get_pointer_fn getPointer;
 
 	/* A host may have loaded libfreerdp-client RTLD_LOCAL, so that RTLD_DEFAULT
 	 * does not see it. The library in which an entry point lies leads to it and
@@ -50,19 +50,18 @@ void host_find(pnpdr_host* host, const void* address, void* settings)
 	if (!lib)
 		return;
 
-	getVersion = (void (*)(int*, int*, int*))dlsym(lib, "freerdp_get_version");
+	getVersion = (freerdp_get_version_fn)dlsym(lib, "freerdp_get_version");
 	if (getVersion)
 		getVersion(&host->major, &host->minor, &host->revision);
 
-	wlogGet = (void* (*)(const char*))dlsym(lib, "WLog_Get");
-	host->isLevelActive = (int32_t(*)(void*, uint32_t))dlsym(lib, "WLog_IsLevelActive");
-	host->printMessage = (int32_t(*)(void*, uint32_t, uint32_t, size_t, const char*, const char*,
-	                                 ...))dlsym(lib, "WLog_PrintMessage");
-	if (wlogGet && host->isLevelActive && host->printMessage)
-		host->log = wlogGet(LOG_NAME);
+	getLog = (WLog_Get_fn)dlsym(lib, "WLog_Get");
+	host->isLevelActive = (WLog_IsLevelActive_fn)dlsym(lib, "WLog_IsLevelActive");
+	host->printMessage = (WLog_PrintMessage_fn)dlsym(lib, "WLog_PrintMessage");
+	if (getLog && host->isLevelActive && host->printMessage)
+		host->log = getLog(LOG_NAME);
 
-	getPointer = (const void* (*)(const void*, size_t))dlsym(lib, "freerdp_settings_get_pointer");
-	host->getTransportSent = (uint32_t(*)(void*, int32_t))dlsym(lib, "freerdp_get_transport_sent");
+	getPointer = (freerdp_settings_get_pointer_fn)dlsym(lib, "freerdp_settings_get_pointer");
+	host->getStats = (freerdp_get_stats_fn)dlsym(lib, "freerdp_get_stats");
 	if (getPointer && settings)
 		host->instance = (void**)getPointer(settings, FreeRDP_instance);
 

@@ -10,13 +10,49 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"unsafe"
+
+	"golang.org/x/time/rate"
 )
 
 // Host is the FreeRDP that loaded the plugin. It may be used from any
 // goroutine, while the process uses FreeRDP.
 type Host struct {
-	c C.pnpdr_host
+	c     C.pnpdr_host
+	lines limiter
+}
+
+// limiter bounds the lines of one session, for their pace can be the server's:
+// logBurst at once and logRate a second, for each level by itself. Debug lines
+// are exempt: whoever asks for them wants them all.
+type limiter struct {
+	mu      sync.Mutex
+	levels  [C.PNPDR_LOG_ERROR + 1]*rate.Limiter
+	dropped [C.PNPDR_LOG_ERROR + 1]int
+}
+
+const (
+	logBurst = 200
+	logRate  = 5
+)
+
+// allow reports whether a line may be written, and how many were not before it.
+func (l *limiter) allow(level C.uint32_t) (ok bool, dropped int) {
+	if level <= C.PNPDR_LOG_DEBUG {
+		return true, 0
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.levels[level] == nil {
+		l.levels[level] = rate.NewLimiter(logRate, logBurst)
+	}
+	if !l.levels[level].Allow() {
+		l.dropped[level]++
+		return false, 0
+	}
+	dropped, l.dropped[level] = l.dropped[level], 0
+	return true, dropped
 }
 
 // Version returns FreeRDP's version, zeros if it is unknown.
@@ -42,6 +78,17 @@ func (h *Host) log(level C.uint32_t, text string) {
 	if !h.active(level) {
 		return
 	}
+	ok, dropped := h.lines.allow(level)
+	if !ok {
+		return
+	}
+	if dropped > 0 {
+		h.print(level, fmt.Sprintf("(%d more lines were left out)", dropped))
+	}
+	h.print(level, text)
+}
+
+func (h *Host) print(level C.uint32_t, text string) {
 	if h.c.log == nil {
 		fmt.Fprintf(os.Stderr, "pnpdr: %s\n", text)
 		return

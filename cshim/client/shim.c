@@ -17,10 +17,12 @@
  */
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 #include <freerdp/dvc.h>
 #include <freerdp/channels/wtsvc.h>
+#include <freerdp/freerdp.h>
 #include <winpr/error.h>
 #include <winpr/stream.h>
 
@@ -100,12 +102,28 @@ uint32_t pnpdr_channel_write(pnpdr_channel* channel, const void* data, uint32_t 
 	return channel->channel->Write(channel->channel, len, data, NULL);
 }
 
-uint32_t pnpdr_channel_sent(pnpdr_channel* channel, int* known)
+/* The counter lies in the rdpRdp, which outlives the channels. The one of
+ * freerdp_get_transport_sent does not: at the end of a connection FreeRDP frees
+ * the transport before it closes the channels. */
+static void* rdp_of(const pnpdr_host* host)
+{
+	const char* context = host->instance ? *host->instance : NULL;
+
+	return context ? *(void* const*)(context + offsetof(struct rdp_context, rdp)) : NULL;
+}
+
+int pnpdr_host_counts(const pnpdr_host* host)
+{
+	return host->getStats && rdp_of(host);
+}
+
+uint64_t pnpdr_channel_sent(pnpdr_channel* channel)
 {
 	const pnpdr_host* host = &channel->plugin->host;
+	uint64_t sent = 0;
 
-	*known = host->getTransportSent && host->instance && *host->instance;
-	return *known ? host->getTransportSent(*host->instance, FALSE) : 0;
+	(void)host->getStats(rdp_of(host), NULL, &sent, NULL, NULL);
+	return sent;
 }
 
 /* A failing return closes the channel in every version, which Close does not:

@@ -26,6 +26,17 @@
  * OnClose; Go may use it until pnpdrClosed returns and no longer. */
 typedef struct pnpdr_channel pnpdr_channel;
 
+/* Functions of FreeRDP with the types that suit all versions. */
+typedef void (*freerdp_get_version_fn)(int* major, int* minor, int* revision);
+typedef const void* (*freerdp_settings_get_pointer_fn)(const void* settings, size_t id);
+typedef int32_t (*freerdp_get_stats_fn)(void* rdp, uint64_t* inBytes, uint64_t* outBytes,
+                                        uint64_t* inPackets, uint64_t* outPackets);
+typedef void* (*WLog_Get_fn)(const char* name);
+typedef int32_t (*WLog_IsLevelActive_fn)(void* log, uint32_t level);
+/* line is size_t in 3.x and DWORD in 2.x: a size_t argument suits both */
+typedef int32_t (*WLog_PrintMessage_fn)(void* log, uint32_t type, uint32_t level, size_t line,
+                                        const char* file, const char* function, ...);
+
 /* What the loading FreeRDP offers beyond the DVC interface, found at run time:
  * the library is linked to neither libfreerdp nor libwinpr, so that one binary
  * serves every version. A member that was not found is NULL. */
@@ -34,12 +45,10 @@ typedef struct
 	int major; /* of FreeRDP; 0 if unknown */
 	int minor;
 	int revision;
-	void* log; /* wLog* */
-	int32_t (*isLevelActive)(void* log, uint32_t level);
-	/* line is size_t in 3.x and DWORD in 2.x: a size_t argument suits both */
-	int32_t (*printMessage)(void* log, uint32_t type, uint32_t level, size_t line, const char* file,
-	                        const char* function, ...);
-	uint32_t (*getTransportSent)(void* context, int32_t resetCount);
+	void* log; /* wLog*; with it the two functions are there */
+	WLog_IsLevelActive_fn isLevelActive;
+	WLog_PrintMessage_fn printMessage;
+	freerdp_get_stats_fn getStats;
 	void** instance; /* freerdp*, of which the first member is the rdpContext* */
 } pnpdr_host;
 
@@ -56,10 +65,12 @@ enum
  * would take that for a close. Returns 0 or FreeRDP's error. */
 uint32_t pnpdr_channel_write(pnpdr_channel* channel, const void* data, uint32_t len);
 
-/* Bytes that the transport of this channel's session has sent, on all channels;
- * *known is set to 0 if that cannot be told. Only while the channel is open:
- * the transport outlives its channels, not longer. */
-uint32_t pnpdr_channel_sent(pnpdr_channel* channel, int* known);
+/* Can pnpdr_channel_sent count? The same for the whole of a session. */
+int pnpdr_host_counts(const pnpdr_host* host);
+
+/* Bytes that this channel's session has sent, on all channels. Only while the
+ * channel is open, and only if the host counts. */
+uint64_t pnpdr_channel_sent(pnpdr_channel* channel);
 
 int pnpdr_log_active(const pnpdr_host* host, uint32_t level);
 void pnpdr_log(const pnpdr_host* host, uint32_t level, const char* text);
