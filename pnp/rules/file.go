@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"sort"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -14,6 +14,7 @@ import (
 const (
 	maxRules    = 1000
 	maxProblems = 20
+	maxText     = 300 // of a problem, in characters
 )
 
 // Problem is something in a file that cannot be understood.
@@ -88,7 +89,7 @@ func parse(name string, data []byte) (*config, []Problem) {
 	} else {
 		f.endRule()
 	}
-	sort.SliceStable(f.problems, func(i, j int) bool { return f.problems[i].Line < f.problems[j].Line })
+	slices.SortStableFunc(f.problems, func(a, b Problem) int { return a.Line - b.Line })
 	if f.dropped > 0 {
 		f.problems = append(f.problems, Problem{File: name, Text: fmt.Sprintf("and %d more problems", f.dropped)})
 	}
@@ -115,7 +116,15 @@ func (f *fileParser) problem(at position, format string, args ...any) {
 	before := f.data[:min(int(at), len(f.data))]
 	line := 1 + bytes.Count(before, []byte("\n"))
 	column := 1 + utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:])
-	f.problems = append(f.problems, Problem{f.name, line, column, fmt.Sprintf(format, args...)})
+	f.problems = append(f.problems, Problem{f.name, line, column, clip(fmt.Sprintf(format, args...))})
+}
+
+// clip shortens what repeats something endless.
+func clip(s string) string {
+	if utf8.RuneCountInString(s) <= maxText {
+		return s
+	}
+	return string([]rune(s)[:maxText]) + "…"
 }
 
 // syntax records the error that ended the parser.
@@ -205,7 +214,7 @@ func (f *fileParser) keyValue(e *unstable.Node) {
 	if f.rule != nil {
 		known = fileKeys
 	}
-	if !contains(known, key) {
+	if !slices.Contains(known, key) {
 		f.problem(at, "there is no %q here%s", key, f.hint(key, known))
 		// One slip is one problem.
 		f.seen[nearest(key, known)] = true
@@ -227,9 +236,9 @@ func (f *fileParser) keyValue(e *unstable.Node) {
 // hint says what was probably meant by a key that is not known here.
 func (f *fileParser) hint(key string, known []string) string {
 	switch {
-	case f.rule == nil && contains(fileKeys, key):
+	case f.rule == nil && slices.Contains(fileKeys, key):
 		return ": it belongs into a rule, below a line [[rule]]"
-	case f.rule != nil && contains(topKeys, key):
+	case f.rule != nil && slices.Contains(topKeys, key):
 		return ": it belongs before the first [[rule]]"
 	}
 	return didYouMean(key, known)
@@ -253,9 +262,9 @@ var (
 func valueOf(key string, value *unstable.Node) (string, error) {
 	want, example := unstable.String, `"..."`
 	switch {
-	case contains(booleans, key):
+	case slices.Contains(booleans, key):
 		want, example = unstable.Bool, "true"
-	case contains(numbers, key):
+	case slices.Contains(numbers, key):
 		want, example = unstable.Integer, "8"
 	case conditionKeys[key] != nil && value.Kind == unstable.Integer:
 		example = `"` + strings.TrimPrefix(string(value.Data), "0x") + `"`
@@ -281,18 +290,11 @@ func (f *fileParser) assign(key, value string) error {
 		return f.rule.setAction(value)
 	case key == "comment":
 		f.rule.Comment = value
-		return checkText(value)
+		if err := checkText(value); err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
 	default:
 		return f.rule.set(key, value)
 	}
 	return nil
-}
-
-func contains(list []string, s string) bool {
-	for _, have := range list {
-		if have == s {
-			return true
-		}
-	}
-	return false
 }

@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -17,7 +18,7 @@ type matcher = func(d *discover.Device) bool
 
 // conditionKeys makes the matcher of each key from its pattern.
 var conditionKeys = map[string]func(pattern string) (matcher, error){
-	"bus": oneOf(buses, func(d *discover.Device) string { return d.Bus }),
+	"bus": bus,
 	"vid": hexadecimal(4, func(d *discover.Device) (uint16, bool) {
 		return d.VendorID, hasIDs(d)
 	}),
@@ -44,20 +45,22 @@ var conditionKeys = map[string]func(pattern string) (matcher, error){
 	"node":         node,
 }
 
-var buses = []string{"usb", "bluetooth", "i2c", "pnp", "platform", "virtual"}
+// buses are those that devices are usually found on; the kernel has more.
+var buses = []string{"usb", "bluetooth", "i2c", "i3c", "pnp", "platform", "virtual", "pci", "spi", "acpi", "serial-base"}
 
 // hasIDs reports whether the device's bus gives it a vendor and a product.
 func hasIDs(d *discover.Device) bool { return d.VendorID != 0 || d.ProductID != 0 }
 
-func oneOf(words []string, field func(d *discover.Device) string) func(string) (matcher, error) {
-	return func(pattern string) (matcher, error) {
-		for _, w := range words {
-			if pattern == w || pattern == "*" {
-				return func(d *discover.Device) bool { return pattern == "*" || field(d) == pattern }, nil
-			}
+// bus matches any name, but refuses one that differs from a usual one by a
+// letter: a rule that is meant to deny must not go astray.
+func bus(pattern string) (matcher, error) {
+	match, err := text(func(d *discover.Device) []string { return []string{d.Bus} })(pattern)
+	for _, b := range buses {
+		if err == nil && distance(strings.ToLower(pattern), b) == 1 && !slices.Contains(buses, strings.ToLower(pattern)) {
+			return nil, fmt.Errorf("%q is no bus%s", pattern, didYouMean(pattern, []string{b}))
 		}
-		return nil, fmt.Errorf("%q is none of %s%s", pattern, strings.Join(words, ", "), didYouMean(pattern, words))
 	}
+	return match, err
 }
 
 // hexadecimal matches a number of so many digits; "*" matches devices that have
@@ -126,7 +129,11 @@ func node(pattern string) (matcher, error) {
 		}
 		// Links come and go with their devices, so they are followed anew.
 		target, err := filepath.EvalSymlinks(path)
-		return err == nil && target == d.Node
+		if err != nil {
+			return false
+		}
+		device, err := filepath.EvalSymlinks(d.Node)
+		return err == nil && target == device
 	}, nil
 }
 

@@ -2,7 +2,8 @@ package rules
 
 import (
 	"fmt"
-	"sort"
+	"maps"
+	"slices"
 )
 
 // didYouMean suggests the word that was probably meant, as ` (did you mean
@@ -20,10 +21,8 @@ func nearest(word string, words []string) string {
 	if len(word) > 64 {
 		return ""
 	}
-	sorted := append([]string(nil), words...)
-	sort.Strings(sorted)
 	best, least := "", -1
-	for _, w := range sorted {
+	for _, w := range slices.Sorted(slices.Values(words)) {
 		d := distance(word, w)
 		if d <= max(2, len(w)/3) && d < len(w) && (least < 0 || d < least) {
 			best, least = w, d
@@ -60,11 +59,4 @@ func distance(a, b string) int {
 }
 
 // keys returns the keys of m in order.
-func keys[V any](m map[string]V) []string {
-	list := make([]string, 0, len(m))
-	for k := range m {
-		list = append(list, k)
-	}
-	sort.Strings(list)
-	return list
-}
+func keys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

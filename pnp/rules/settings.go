@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,11 +19,9 @@ const flag = "true"
 // ruleSettings are the settings of a rule, in a file and in a rule: option.
 var ruleSettings = map[string]func(s *Settings, value string) error{
 	"backend": func(s *Settings, value string) error {
-		for _, b := range backends {
-			if value == b {
-				s.Backend = discover.Backend(b)
-				return nil
-			}
+		s.Backend = discover.Backend(value)
+		if slices.Contains(backends, value) {
+			return nil
 		}
 		return fmt.Errorf("%q is none of %s%s", value, strings.Join(backends, ", "), didYouMean(value, backends))
 	},
