@@ -19,9 +19,12 @@ import (
 	"freerdp-pnpdr/pnp/watch"
 )
 
-// endWait bounds how long the end of a session waits for goroutines: FreeRDP's
-// main thread is waiting.
-const endWait = time.Second
+// FreeRDP's main thread waits while a session starts and ends, and a path can lie
+// on a file system that hangs: so both are waited for no longer than this.
+const (
+	startWait = 2 * time.Second
+	endWait   = time.Second
+)
 
 // session is one connection's redirection.
 //
@@ -32,8 +35,10 @@ const endWait = time.Second
 type session struct {
 	log        *slog.Logger
 	core       *client.Session
-	watcher    *watch.Watcher
-	goroutines int // before the session began; 0 beside another session
+	goroutines int // before the session began
+
+	watching chan struct{} // closed when watcher is set, if there is any
+	watcher  *watch.Watcher
 
 	mu     sync.Mutex
 	byPath map[string][]*node
@@ -48,10 +53,9 @@ type node struct {
 // newSession does what the options say. What cannot be done is logged and left
 // out: the user's session goes on.
 func newSession(args []string, host *cshim.Host) *session {
-	s := &session{log: host.Logger(), byPath: make(map[string][]*node)}
-	if cshim.LiveObjects() == 1 {
-		s.goroutines = runtime.NumGoroutine()
-	}
+	s := &session{log: host.Logger(), watching: make(chan struct{}), byPath: make(map[string][]*node)}
+	// At the very first call the runtime's main goroutine may not be counted.
+	s.goroutines = max(runtime.NumGoroutine(), 2)
 	if len(args) > 0 {
 		args = args[1:]
 	}
@@ -98,8 +102,20 @@ func (s *session) start(devices []*deviceOption) {
 		s.byPath[d.path] = append(s.byPath[d.path], &node{option: d})
 	}
 	if len(paths) == 0 {
+		close(s.watching)
 		return
 	}
+	go s.watch(paths)
+	select {
+	case <-s.watching:
+	case <-time.After(startWait):
+		s.log.Warn("a path does not answer; its devices are redirected when it does")
+	}
+}
+
+func (s *session) watch(paths []string) {
+	defer close(s.watching)
+	defer pnp.Guard(s.log, "starting to watch", nil)
 	w, err := watch.New(paths, s.changed, s.log)
 	if err != nil {
 		s.log.Error(fmt.Sprintf("devices with a path are not redirected: %v", err))
@@ -163,12 +179,23 @@ func (s *session) Accept(name string, conn channels.Conn) (channels.Receiver, er
 
 // Ended implements the shim's Session.
 func (s *session) Ended() {
-	if s.watcher != nil {
-		s.watcher.Close()
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), endWait)
 	defer cancel()
-	if err := s.core.Close(ctx); err != nil {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer pnp.Guard(s.log, "ending the session", nil)
+		<-s.watching
+		if s.watcher != nil {
+			s.watcher.Close()
+		}
+		_ = s.core.Close(ctx) // its error is that of ctx
+	}()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+	}
+	if ctx.Err() != nil {
 		s.log.Warn("a device does not let go of its last requests")
 	}
 	s.report(ctx)
@@ -180,7 +207,7 @@ func (s *session) report(ctx context.Context) {
 		return
 	}
 	objects := cshim.LiveObjects()
-	if s.goroutines == 0 || objects > 0 {
+	if objects > 0 {
 		s.log.Debug(fmt.Sprintf("session ended beside another: %+v, %d C objects", s.core.Counts(), objects))
 		return
 	}
@@ -188,7 +215,7 @@ func (s *session) report(ctx context.Context) {
 	for runtime.NumGoroutine() > s.goroutines && ctx.Err() == nil {
 		time.Sleep(time.Millisecond)
 	}
-	// The runtime's own goroutines may have ended meanwhile.
+	// Another session's may have been counted at the start.
 	left := max(runtime.NumGoroutine()-s.goroutines, 0)
 	s.log.Debug(fmt.Sprintf("session ended: %+v, %d goroutines, %d C objects", s.core.Counts(), left, objects))
 }

@@ -189,7 +189,7 @@ func (s *Session) detach(c *ioChannel, dev *device) {
 
 // openDevice calls the device; a panic of its is an error like any other.
 func (s *Session) openDevice(dev *device, r pnp.OpenRequest) (h pnp.Handle, err error) {
-	defer s.guard("opening "+dev.name, func() { h, err = nil, pnp.E_UNEXPECTED })
+	defer pnp.Guard(s.log, "opening "+dev.name, func() { h, err = nil, pnp.E_UNEXPECTED })
 	return dev.Open(r)
 }
 
@@ -245,7 +245,7 @@ func (c *ioChannel) openFails(hr pnp.HRESULT) error {
 }
 
 func (s *Session) closeHandle(h pnp.Handle) {
-	defer s.guard("closing a handle", nil)
+	defer pnp.Guard(s.log, "closing a handle", nil)
 	h.Close()
 }
 

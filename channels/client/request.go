@@ -1,8 +1,6 @@
 package client
 
 import (
-	"fmt"
-	"runtime/debug"
 	"slices"
 
 	"freerdp-pnpdr/pnp"
@@ -178,12 +176,12 @@ func (c *ioChannel) cancel(msg []byte) error {
 }
 
 func (s *Session) cancelRequest(h pnp.Handle, r *request) {
-	defer s.guard("cancelling a request", func() { r.Complete(pnp.E_UNEXPECTED, 0) })
+	defer pnp.Guard(s.log, "cancelling a request", func() { r.Complete(pnp.E_UNEXPECTED, 0) })
 	h.Cancel(&r.Request)
 }
 
 func (r *request) try(h pnp.Handle) (accepted bool) {
-	defer r.c.s.guard(r.Op.String(), func() {
+	defer pnp.Guard(r.c.s.log, r.Op.String(), func() {
 		r.Complete(pnp.E_UNEXPECTED, 0)
 		accepted = true
 	})
@@ -191,7 +189,7 @@ func (r *request) try(h pnp.Handle) (accepted bool) {
 }
 
 func (r *request) do(h pnp.Handle) {
-	defer r.c.s.guard(r.Op.String(), func() { r.Complete(pnp.E_UNEXPECTED, 0) })
+	defer pnp.Guard(r.c.s.log, r.Op.String(), func() { r.Complete(pnp.E_UNEXPECTED, 0) })
 	h.Do(&r.Request)
 }
 
@@ -243,14 +241,4 @@ func errorReply(id requestID, op pnp.Op, hr pnp.HRESULT) []byte {
 		return wire.WriteReply{RequestID: id, Result: hr}.Append(nil)
 	}
 	return wire.DataReply{RequestID: id, Result: hr}.Append(nil)
-}
-
-// guard, deferred, keeps a panic of a device from ending the process.
-func (s *Session) guard(what string, after func()) {
-	if p := recover(); p != nil {
-		s.log.Error(fmt.Sprintf("panic while %s: %v\n%s", what, p, debug.Stack()))
-		if after != nil {
-			after()
-		}
-	}
 }

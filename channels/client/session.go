@@ -180,7 +180,7 @@ func (s *Session) Remove(id uint32) {
 
 // retire silences and closes a device that is in no list any more.
 func (s *Session) retire(dev *device) {
-	defer s.guard("closing a device", nil)
+	defer pnp.Guard(s.log, "closing a device", nil)
 	if src, ok := dev.Device.(pnp.EventSource); ok {
 		src.Notify(nil)
 	}

@@ -147,6 +147,7 @@ func (h *handle) leave() {
 		return
 	}
 	go func() {
+		defer pnp.Guard(h.dev.log, "closing "+h.dev.path, nil)
 		h.dev.raw.leave(h.fd, h.tty)
 		if err := h.file.Close(); err != nil {
 			h.dev.log.Warn("closing failed", "err", err)

@@ -142,6 +142,7 @@ func (l *lane) close() []*item {
 
 // work does what is queued until there is nothing left.
 func (l *lane) work() {
+	defer pnp.Guard(l.h.dev.log, "serving "+l.h.dev.path, nil)
 	l.mu.Lock()
 	for len(l.queue) > 0 {
 		if l.h.class != pollable {

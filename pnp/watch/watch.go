@@ -22,6 +22,8 @@ import (
 	"sync"
 
 	"github.com/fsnotify/fsnotify"
+
+	"freerdp-pnpdr/pnp"
 )
 
 // Watcher watches a set of paths until it is closed.
@@ -135,6 +137,7 @@ func (w *Watcher) run(started chan<- error) {
 
 func (w *Watcher) tell(path string, present bool) {
 	w.log.Debug("watched path", "path", path, "present", present)
+	defer pnp.Guard(w.log, "telling of "+path, nil)
 	w.notify(path, present)
 }
 
