@@ -30,6 +30,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"time"
 	"unsafe"
 
 	"github.com/mattn/go-pointer"
@@ -77,7 +78,7 @@ type session struct {
 //
 //export pnpdrEntry
 func pnpdrEntry(argc C.int, argv **C.char, cHost *C.pnpdr_host) (self unsafe.Pointer) {
-	host := &Host{c: *cHost}
+	host := &Host{c: *cHost, turn: turn{began: time.Now()}}
 	defer func() {
 		if p := recover(); p != nil {
 			host.panicked("starting", p)
@@ -167,6 +168,7 @@ func pnpdrReceive(receiver unsafe.Pointer, data *C.uint8_t, size C.size_t) (stat
 		c.host.log(C.PNPDR_LOG_WARN, fmt.Sprintf("%s closed: %v", c.name, err))
 		return errorInternalError
 	}
+	c.host.turn.over()
 	return channelRCOK
 }
 

@@ -21,6 +21,7 @@ import (
 type Host struct {
 	c     C.pnpdr_host
 	lines limiter
+	turn  turn
 }
 
 // limiter bounds the lines of one session, for their pace can be the server's:
