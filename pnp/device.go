@@ -205,13 +205,18 @@ func (r *Request) Complete(hr HRESULT, n int) bool {
 	if r.completed.Swap(true) {
 		return false
 	}
-	limit := len(r.Out)
-	if r.Op == OpWrite {
-		limit = len(r.In)
-	}
 	// C-24: a device that claims more than there is room for is cut.
-	r.done(r, hr, min(max(n, 0), limit))
+	r.done(r, hr, min(max(n, 0), len(r.Buffer())))
 	return true
+}
+
+// Buffer returns the buffer that the operation moves data through: In of a
+// Write, Out of any other.
+func (r *Request) Buffer() []byte {
+	if r.Op == OpWrite {
+		return r.In
+	}
+	return r.Out
 }
 
 // MarkCancelled is called by the channel before it calls the handle's Cancel.

@@ -4,10 +4,12 @@
 file(STRINGS "${PROJECT_SOURCE_DIR}/go.mod" _go_wanted REGEX "^go [0-9.]+" LIMIT_COUNT 1)
 string(REGEX REPLACE "^go " "" _go_wanted "${_go_wanted}")
 
-file(GLOB _go_hints /usr/lib/go-*/bin)
+# PATH first, as need_go of scripts/lib.sh leaves it; the newest of the others.
+file(GLOB _go_paths /usr/lib/go-*/bin)
+list(SORT _go_paths COMPARE NATURAL ORDER DESCENDING)
 find_program(
     GO_EXECUTABLE go
-    HINTS /usr/local/go/bin ${_go_hints}
+    PATHS /usr/local/go/bin ${_go_paths}
     DOC "the go command")
 
 if(GO_EXECUTABLE)

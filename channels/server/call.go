@@ -136,9 +136,11 @@ func (h *Handle) send(c *call) error {
 	}
 	err = fmt.Errorf("sending %v: %w", c.op, err)
 	if !h.withdraw(c) {
-		// The channel has ended, and end has the call.
+		// Completed meanwhile: by end, or by a reply to what was never sent.
 		<-c.done
-		err = c.err
+		if c.err != nil {
+			err = c.err
+		}
 	}
 	h.s.putCall(c)
 	return err

@@ -108,7 +108,7 @@ func (h *handle) Do(r *pnp.Request) {
 	switch {
 	case !granted:
 		r.Complete(pnp.ERROR_ACCESS_DENIED, 0)
-	case len(buffer(r)) == 0:
+	case len(r.Buffer()) == 0:
 		r.Complete(pnp.S_OK, 0)
 	default:
 		l.submit(r)
@@ -202,11 +202,4 @@ func (h *handle) result(op pnp.Op, err error) pnp.HRESULT {
 		return pnp.ERROR_IO_DEVICE
 	}
 	return pnp.ERROR_HANDLE_EOF
-}
-
-func buffer(r *pnp.Request) []byte {
-	if r.Op == pnp.OpWrite {
-		return r.In
-	}
-	return r.Out
 }

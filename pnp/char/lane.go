@@ -22,10 +22,6 @@ type lane struct {
 
 	mu    sync.Mutex
 	queue []*item
-	// settling are requests that left the queue with their result and are
-	// about to be completed with it: too late to cancel, and cancelling a
-	// read here would lose its data.
-	settling []*pnp.Request
 	// late is data that was read for a request that was cancelled
 	// meanwhile. It goes to the next ones.
 	late    []byte
@@ -44,7 +40,7 @@ type item struct {
 // submit does r, if that cannot wait, or queues it.
 func (l *lane) submit(r *pnp.Request) {
 	l.mu.Lock()
-	if l.closed || r.Completed() { // cancelled before it came here
+	if l.closed || r.Cancelled() {
 		l.mu.Unlock()
 		r.Complete(pnp.ERROR_OPERATION_ABORTED, 0)
 		return
@@ -74,7 +70,7 @@ func (l *lane) inline(i *item) (hr pnp.HRESULT, done bool) {
 		l.takeLate(i)
 		return pnp.S_OK, true
 	}
-	b := buffer(i.r)
+	b := i.r.Buffer()
 	if !l.h.inline(l.op, len(b)) {
 		return 0, false
 	}
@@ -100,12 +96,9 @@ func (l *lane) takeLate(i *item) {
 // settle completes i, which is not in the queue, with hr. The caller holds mu,
 // which settle gives up meanwhile.
 func (l *lane) settle(i *item, hr pnp.HRESULT) {
-	l.settling = append(l.settling, i.r)
 	l.mu.Unlock()
 	i.r.Complete(hr, i.n)
 	l.mu.Lock()
-	at := slices.Index(l.settling, i.r)
-	l.settling = slices.Delete(l.settling, at, at+1)
 }
 
 // pop takes the first item out of the queue and settles it.
@@ -117,17 +110,14 @@ func (l *lane) pop(hr pnp.HRESULT) {
 
 func (l *lane) cancel(r *pnp.Request) {
 	l.mu.Lock()
-	if slices.Contains(l.settling, r) {
+	at := slices.IndexFunc(l.queue, func(i *item) bool { return i.r == r })
+	if at < 0 { // done, or still to come here, where it is seen
 		l.mu.Unlock()
 		return
 	}
-	n := 0
-	if at := slices.IndexFunc(l.queue, func(i *item) bool { return i.r == r }); at >= 0 {
-		n = l.queue[at].n
-		l.queue = slices.Delete(l.queue, at, at+1)
-	}
+	n := l.queue[at].n
+	l.queue = slices.Delete(l.queue, at, at+1)
 	l.mu.Unlock()
-	// Also a request that is still to come here.
 	r.Complete(pnp.ERROR_OPERATION_ABORTED, n)
 }
 
@@ -142,7 +132,7 @@ func (l *lane) close() []*item {
 
 // work does what is queued until there is nothing left.
 func (l *lane) work() {
-	defer pnp.Guard(l.h.dev.log, "serving "+l.h.dev.path, nil)
+	defer pnp.Guard(l.h.dev.log, "serving "+l.h.dev.path, l.abandon)
 	l.mu.Lock()
 	for len(l.queue) > 0 {
 		if l.h.class != pollable {
@@ -168,6 +158,18 @@ func (l *lane) work() {
 	}
 	l.running = false
 	l.mu.Unlock()
+	l.h.leave()
+}
+
+// abandon ends the lane after a panic of its worker, which may have held mu.
+func (l *lane) abandon() {
+	l.mu.TryLock()
+	pending := l.queue
+	l.queue, l.late, l.closed, l.running = nil, nil, true, false
+	l.mu.Unlock()
+	for _, i := range pending {
+		i.r.Complete(pnp.E_UNEXPECTED, i.n)
+	}
 	l.h.leave()
 }
 

@@ -22,6 +22,8 @@ type tty struct {
 
 // enter makes fd raw and returns what leave needs; nil if fd is no terminal.
 func (m *rawMode) enter(fd int) (*tty, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	now, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 	if err != nil {
 		if err == unix.EIO {
@@ -29,8 +31,6 @@ func (m *rawMode) enter(fd int) (*tty, error) {
 		}
 		return nil, nil
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	want := makeRaw(*now)
 	t := m.current
 	if t == nil || *now != want {

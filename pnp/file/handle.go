@@ -71,7 +71,7 @@ func (h *handle) check(r *pnp.Request) (hr pnp.HRESULT, done bool) {
 	default:
 		return pnp.ERROR_INVALID_FUNCTION, true
 	}
-	if r.Offset > math.MaxInt64-uint64(length) {
+	if r.Offset > math.MaxInt64 { // C-19
 		return pnp.ERROR_INVALID_PARAMETER, true
 	}
 	return pnp.S_OK, length == 0
@@ -111,17 +111,16 @@ func (h *handle) Do(r *pnp.Request) {
 // kernel is at goes on there, and a write may still take effect.
 func (h *handle) Cancel(r *pnp.Request) {
 	h.mu.Lock()
-	if j := h.jobs[r]; j != nil {
-		if j.held {
-			j.cancelled = true
-			h.mu.Unlock()
-			return
-		}
+	j := h.jobs[r]
+	switch {
+	case j == nil: // done, or still to be given to Do, which sees it
+	case j.held:
+		j.cancelled = true
+	default:
 		h.drop(j)
+		defer r.Complete(pnp.ERROR_OPERATION_ABORTED, 0)
 	}
 	h.mu.Unlock()
-	// Also a request that is still to be given to Do.
-	r.Complete(pnp.ERROR_OPERATION_ABORTED, 0)
 }
 
 // Close implements pnp.Handle.
@@ -155,7 +154,7 @@ func (h *handle) Close() {
 // cancelled before it came here.
 func (h *handle) begin(r *pnp.Request, held bool) (*job, bool) {
 	h.mu.Lock()
-	if h.closed || r.Completed() {
+	if h.closed || r.Cancelled() {
 		h.mu.Unlock()
 		r.Complete(pnp.ERROR_OPERATION_ABORTED, 0)
 		return nil, false

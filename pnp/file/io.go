@@ -2,6 +2,7 @@ package file
 
 import (
 	"errors"
+	"math"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -13,7 +14,7 @@ import (
 // something in r.Out, whose contents are undefined until r is complete.
 func (h *handle) quick(r *pnp.Request) (hr pnp.HRESULT, n int, done bool) {
 	if h.memory {
-		hr, n = transfer(h.fd, r.Op, buffer(r), r.Offset)
+		hr, n = transfer(h.fd, r.Op, r.Buffer(), r.Offset)
 		return hr, n, true
 	}
 	h.mu.Lock()
@@ -22,8 +23,9 @@ func (h *handle) quick(r *pnp.Request) (hr pnp.HRESULT, n int, done bool) {
 	if r.Op != pnp.OpRead || !noWait {
 		return 0, 0, false
 	}
-	for n < len(r.Out) {
-		k, err := unix.Preadv2(h.fd, [][]byte{r.Out[n:]}, int64(r.Offset)+int64(n), unix.RWF_NOWAIT)
+	out := within(r.Out, r.Offset)
+	for n < len(out) {
+		k, err := unix.Preadv2(h.fd, [][]byte{out[n:]}, int64(r.Offset)+int64(n), unix.RWF_NOWAIT)
 		switch {
 		case err == unix.EINTR:
 		case err == unix.EOPNOTSUPP || err == unix.ENOSYS || err == unix.EINVAL:
@@ -42,7 +44,8 @@ func (h *handle) quick(r *pnp.Request) (hr pnp.HRESULT, n int, done bool) {
 			n += k
 		}
 	}
-	return pnp.S_OK, n, true
+	hr, n = readResult(n, nil)
+	return hr, n, true
 }
 
 // work does queued jobs until there are none.
@@ -65,7 +68,7 @@ func (h *handle) work() {
 // unless Cancel or Close did that meanwhile.
 func (h *handle) run(j *job) {
 	r := j.r
-	size := len(buffer(r))
+	size := len(r.Buffer())
 	b := getBuffer(size)
 	defer putBuffer(b)
 	own := (*b)[:size]
@@ -112,11 +115,9 @@ func (h *handle) hold(j *job, f func()) bool {
 	return !cancelled
 }
 
-func buffer(r *pnp.Request) []byte {
-	if r.Op == pnp.OpWrite {
-		return r.In
-	}
-	return r.Out
+// within cuts b to what lies below the largest offset that a file can have.
+func within(b []byte, offset uint64) []byte {
+	return b[:min(uint64(len(b)), math.MaxInt64-offset)]
 }
 
 // transfer reads or writes all of b at offset, or up to an error or the end. It
@@ -125,6 +126,10 @@ func transfer(fd int, op pnp.Op, b []byte, offset uint64) (pnp.HRESULT, int) {
 	move, result := unix.Pread, readResult
 	if op == pnp.OpWrite {
 		move, result = unix.Pwrite, writeResult
+	}
+	b = within(b, offset)
+	if len(b) == 0 {
+		return result(0, nil)
 	}
 	n := 0
 	for n < len(b) {

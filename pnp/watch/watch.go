@@ -181,7 +181,7 @@ func (w *Watcher) takeIn(e fsnotify.Event) bool {
 		return false
 	}
 	if e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename) {
-		w.removed[e.Name] = true
+		w.removed[filepath.Clean(e.Name)] = true
 	}
 	return true
 }
