@@ -1,0 +1,212 @@
+package hid
+
+import (
+	"encoding/binary"
+	"unicode/utf16"
+
+	"freerdp-pnpdr/pnp"
+)
+
+// The IoCodes of hidclass.h.
+const (
+	IOCTL_HID_GET_DRIVER_CONFIG          = 0xB0190
+	IOCTL_HID_SET_DRIVER_CONFIG          = 0xB0194
+	IOCTL_HID_GET_POLL_FREQUENCY_MSEC    = 0xB0198
+	IOCTL_HID_SET_POLL_FREQUENCY_MSEC    = 0xB019C
+	IOCTL_GET_NUM_DEVICE_INPUT_BUFFERS   = 0xB01A0
+	IOCTL_SET_NUM_DEVICE_INPUT_BUFFERS   = 0xB01A4
+	IOCTL_HID_GET_COLLECTION_INFORMATION = 0xB01A8
+	IOCTL_HID_ENABLE_WAKE_ON_SX          = 0xB01AC
+	IOCTL_HID_SET_S0_IDLE_TIMEOUT        = 0xB01B0
+
+	IOCTL_HID_GET_COLLECTION_DESCRIPTOR = 0xB0193
+	IOCTL_HID_FLUSH_QUEUE               = 0xB0197
+
+	IOCTL_HID_SET_FEATURE       = 0xB0191
+	IOCTL_HID_SET_OUTPUT_REPORT = 0xB0195
+
+	IOCTL_HID_GET_FEATURE             = 0xB0192
+	IOCTL_GET_PHYSICAL_DESCRIPTOR     = 0xB019A
+	IOCTL_HID_GET_HARDWARE_ID         = 0xB019E
+	IOCTL_HID_GET_INPUT_REPORT        = 0xB01A2
+	IOCTL_HID_GET_OUTPUT_REPORT       = 0xB01A6
+	IOCTL_HID_GET_MANUFACTURER_STRING = 0xB01BA
+	IOCTL_HID_GET_PRODUCT_STRING      = 0xB01BE
+	IOCTL_HID_GET_SERIALNUMBER_STRING = 0xB01C2
+	IOCTL_HID_GET_INDEXED_STRING      = 0xB01E2
+	IOCTL_HID_GET_MS_GENRE_DESCRIPTOR = 0xB01E6
+
+	IOCTL_HID_ENABLE_SECURE_READ       = 0xB020B
+	IOCTL_HID_DISABLE_SECURE_READ      = 0xB020F
+	IOCTL_HID_DEVICERESET_NOTIFICATION = 0xB0233
+)
+
+// doControl does or queues an IOControl. None of them asks for read or write
+// access (FILE_ANY_ACCESS in hidclass.h).
+func (h *handle) doControl(r *pnp.Request) {
+	switch r.Code {
+	case IOCTL_HID_SET_FEATURE:
+		h.setReport(Feature, r)
+	case IOCTL_HID_SET_OUTPUT_REPORT:
+		h.setReport(Output, r)
+	case IOCTL_HID_GET_FEATURE:
+		h.getReport(Feature, r)
+	case IOCTL_HID_GET_INPUT_REPORT:
+		h.getReport(Input, r)
+	case IOCTL_HID_GET_OUTPUT_REPORT:
+		h.getReport(Output, r)
+	default:
+		// The device is not asked for anything, but it has to be there.
+		if h.node.gone() {
+			r.Complete(pnp.ERROR_DEVICE_NOT_CONNECTED, 0)
+			return
+		}
+		r.Complete(h.answer(r))
+	}
+}
+
+// answer does an IOControl that does not go to the device.
+func (h *handle) answer(r *pnp.Request) (pnp.HRESULT, int) {
+	switch r.Code {
+	case IOCTL_HID_GET_COLLECTION_INFORMATION:
+		return h.collectionInformation(r.Out)
+	case IOCTL_HID_GET_MANUFACTURER_STRING:
+		return stringReply(r.Out, h.facts.manufacturer)
+	case IOCTL_HID_GET_PRODUCT_STRING:
+		return stringReply(r.Out, h.facts.productName)
+	case IOCTL_HID_GET_SERIALNUMBER_STRING:
+		return stringReply(r.Out, h.facts.serial)
+	case IOCTL_GET_NUM_DEVICE_INPUT_BUFFERS:
+		if len(r.Out) < 4 {
+			return ERROR_INVALID_USER_BUFFER, 0
+		}
+		binary.LittleEndian.PutUint32(r.Out, uint32(h.input.buffers()))
+		return pnp.S_OK, 4
+	case IOCTL_SET_NUM_DEVICE_INPUT_BUFFERS:
+		if len(r.In) != 4 {
+			return ERROR_INVALID_USER_BUFFER, 0
+		}
+		return h.input.setBuffers(binary.LittleEndian.Uint32(r.In)), 0
+	case IOCTL_HID_FLUSH_QUEUE:
+		h.input.flush()
+		return pnp.S_OK, 0
+	case IOCTL_HID_GET_COLLECTION_DESCRIPTOR,
+		IOCTL_GET_PHYSICAL_DESCRIPTOR,
+		IOCTL_HID_GET_INDEXED_STRING,
+		IOCTL_HID_GET_MS_GENRE_DESCRIPTOR,
+		IOCTL_HID_GET_HARDWARE_ID,
+		IOCTL_HID_GET_DRIVER_CONFIG, IOCTL_HID_SET_DRIVER_CONFIG,
+		IOCTL_HID_GET_POLL_FREQUENCY_MSEC, IOCTL_HID_SET_POLL_FREQUENCY_MSEC,
+		IOCTL_HID_ENABLE_WAKE_ON_SX, IOCTL_HID_SET_S0_IDLE_TIMEOUT,
+		IOCTL_HID_ENABLE_SECURE_READ, IOCTL_HID_DISABLE_SECURE_READ,
+		IOCTL_HID_DEVICERESET_NOTIFICATION:
+		return pnp.ERROR_NOT_SUPPORTED, 0
+	}
+	return pnp.ERROR_INVALID_FUNCTION, 0
+}
+
+// collectionInformation writes a HID_COLLECTION_INFORMATION (hidclass.h): ULONG
+// DescriptorSize, BOOLEAN Polled, UCHAR Reserved1[1], USHORT VendorID, ProductID
+// and VersionNumber. DescriptorSize is 0: there is no preparsed data to be had.
+func (h *handle) collectionInformation(out []byte) (pnp.HRESULT, int) {
+	const size = 12
+	if len(out) < size {
+		return ERROR_INVALID_USER_BUFFER, 0
+	}
+	clear(out[:size])
+	binary.LittleEndian.PutUint16(out[6:], h.facts.vendor)
+	binary.LittleEndian.PutUint16(out[8:], h.facts.product)
+	binary.LittleEndian.PutUint16(out[10:], h.facts.version)
+	return pnp.S_OK, size
+}
+
+// stringReply writes s as UTF-16 with a zero behind it. A device without such a
+// string fails with ERROR_INVALID_PARAMETER.
+func stringReply(out []byte, s string) (pnp.HRESULT, int) {
+	if s == "" {
+		return pnp.ERROR_INVALID_PARAMETER, 0
+	}
+	units := append(utf16.Encode([]rune(s)), 0)
+	n := 2 * len(units)
+	if len(out) < n {
+		return ERROR_INVALID_USER_BUFFER, 0
+	}
+	for i, u := range units {
+		binary.LittleEndian.PutUint16(out[2*i:], u)
+	}
+	return pnp.S_OK, n
+}
+
+// setReport sends the report in In.
+func (h *handle) setReport(k Kind, r *pnp.Request) {
+	if h.dev.opts.ReadOnly {
+		r.Complete(pnp.ERROR_ACCESS_DENIED, 0)
+		return
+	}
+	report, hr := h.outgoing(k, r.In)
+	if hr.Failed() {
+		r.Complete(hr, 0)
+		return
+	}
+	h.controls.submit(r, func() (pnp.HRESULT, int, []byte) {
+		_, err := h.node.set(k, report)
+		return result(h.node, err), 0, nil
+	})
+}
+
+// getReport asks the device for a report.
+//
+// Windows takes the report id from the first byte of the output buffer, since
+// the code is METHOD_OUT_DIRECT. What a server sends of that buffer a device is
+// not given; but HidD_GetFeature and its like pass the same buffer as input,
+// and there the id is taken from. Without any input it is 0, or that of the only
+// report of the kind.
+func (h *handle) getReport(k Kind, r *pnp.Request) {
+	switch {
+	case h.desc.ByteLength(k) == 0:
+		r.Complete(pnp.ERROR_INVALID_FUNCTION, 0)
+		return
+	case len(r.Out) == 0:
+		r.Complete(ERROR_INVALID_USER_BUFFER, 0)
+		return
+	}
+	var first byte
+	if len(r.In) > 0 {
+		first = r.In[0]
+	} else if only, ok := h.desc.only(k); ok {
+		first = only
+	}
+	id := first
+	if !h.desc.UsesIDs(k) {
+		id = 0
+	}
+	n, ok := h.desc.ReportLength(k, id)
+	if !ok || len(r.Out) < n {
+		r.Complete(pnp.ERROR_INVALID_PARAMETER, 0)
+		return
+	}
+	h.controls.submit(r, func() (pnp.HRESULT, int, []byte) {
+		report := make([]byte, n)
+		report[0] = id
+		got, err := h.node.get(k, report)
+		if err != nil {
+			return result(h.node, err), 0, nil
+		}
+		if !h.desc.UsesIDs(k) {
+			report, got = withID(report, got)
+			report[0] = first // Windows leaves it as it was
+		}
+		return pnp.S_OK, got, report[:got]
+	})
+}
+
+// withID has a report of a device without ids begin with one. What drivers
+// return to hidraw differs: usbhid and i2c-hid put the 0 first, Bluetooth and
+// uhid do not. So n bytes of report that are one short of it lack the id.
+func withID(report []byte, n int) ([]byte, int) {
+	if n == 0 || n == len(report)-1 {
+		copy(report[1:], report[:n])
+		return report, n + 1
+	}
+	return report, n
+}

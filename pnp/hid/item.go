@@ -1,0 +1,74 @@
+package hid
+
+import (
+	"encoding/binary"
+	"errors"
+)
+
+// item is one item of a report descriptor (HID 1.11, 6.2.2.2).
+type item struct {
+	kind  uint8 // bType
+	tag   uint8 // bTag
+	size  uint8 // of the data: 0, 1, 2 or 4 bytes
+	value uint32
+}
+
+// The types of short items.
+const (
+	mainItem   = 0
+	globalItem = 1
+	localItem  = 2
+	// reservedItem is also what a long item is taken for: none is defined.
+	reservedItem = 3
+)
+
+// The tags of main items (6.2.2.4).
+const (
+	tagInput         = 0x8
+	tagOutput        = 0x9
+	tagCollection    = 0xA
+	tagFeature       = 0xB
+	tagEndCollection = 0xC
+)
+
+// The tags of global items (6.2.2.7) that matter here.
+const (
+	tagUsagePage   = 0x0
+	tagReportSize  = 0x7
+	tagReportID    = 0x8
+	tagReportCount = 0x9
+	tagPush        = 0xA
+	tagPop         = 0xB
+)
+
+// The tags of local items (6.2.2.8) that matter here.
+const (
+	tagUsage        = 0x0
+	tagUsageMinimum = 0x1
+)
+
+var errTruncatedItem = errors.New("an item goes over the end")
+
+// decodeItem decodes the first item of b, which is not empty, and returns its
+// length in bytes.
+func decodeItem(b []byte) (i item, n int, err error) {
+	const longItem = 0xFE
+	if b[0] == longItem { // 6.2.2.3: prefix, bDataSize, bLongItemTag, data
+		if len(b) < 3 || len(b) < 3+int(b[1]) {
+			return item{}, 0, errTruncatedItem
+		}
+		return item{kind: reservedItem}, 3 + int(b[1]), nil
+	}
+	i = item{kind: b[0] >> 2 & 3, tag: b[0] >> 4, size: b[0] & 3}
+	if i.size == 3 {
+		i.size = 4
+	}
+	n = 1 + int(i.size)
+	if len(b) < n {
+		return item{}, 0, errTruncatedItem
+	}
+	var data [4]byte
+	copy(data[:], b[1:n])
+	i.value = binary.LittleEndian.Uint32(data[:])
+	return i, n, nil
+}

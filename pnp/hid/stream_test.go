@@ -1,0 +1,100 @@
+package hid
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"freerdp-pnpdr/pnp"
+)
+
+// byteStream shows a device whose input reports are one byte each as the stream
+// of bytes that the acceptance suite feeds, so that what the suite asks of order
+// and of cancelled reads is asked of reports. Its reads give one byte.
+type byteStream struct {
+	*Device
+	report func(b byte) // has the device send an input report
+
+	mu     sync.Mutex
+	open   *handle      // the last handle
+	fed    int          // to it
+	served atomic.Int64 // by it
+}
+
+func (s *byteStream) Open(r pnp.OpenRequest) (pnp.Handle, error) {
+	h, err := s.Device.Open(r)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open, s.fed = h.(*handle), 0
+	s.served.Store(0)
+	s.open.input.setBuffers(maxInputBuffers)
+	return &byteHandle{Handle: h, s: s, inner: map[*pnp.Request]*pnp.Request{}}, nil
+}
+
+// feed sends data as reports, no faster than they are taken off the kernel's
+// queue: it drops what it has no room for, and no suite could tell that from a
+// loss.
+func (s *byteStream) feed(data []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range data {
+		for s.fed-int(s.served.Load())-s.queued() >= kernelQueue/2 || s.queued() >= maxInputBuffers/2 {
+			time.Sleep(10 * time.Microsecond)
+		}
+		s.report(b)
+		s.fed++
+	}
+}
+
+func (s *byteStream) queued() int {
+	s.open.input.mu.Lock()
+	defer s.open.input.mu.Unlock()
+	return len(s.open.input.reports)
+}
+
+// byteHandle translates the reads of one handle.
+type byteHandle struct {
+	pnp.Handle
+	s     *byteStream
+	mu    sync.Mutex
+	inner map[*pnp.Request]*pnp.Request
+}
+
+func (h *byteHandle) Try(r *pnp.Request) bool {
+	if r.Op != pnp.OpRead || len(r.Out) == 0 {
+		return h.Handle.Try(r)
+	}
+	inner := &pnp.Request{Op: pnp.OpRead, Out: make([]byte, 2)}
+	inner.OnComplete(func(_ *pnp.Request, hr pnp.HRESULT, n int) {
+		h.mu.Lock()
+		delete(h.inner, r)
+		h.mu.Unlock()
+		if n == 2 {
+			r.Out[0] = inner.Out[1]
+			n = 1
+			h.s.served.Add(1)
+		}
+		r.Complete(hr, n)
+	})
+	h.mu.Lock()
+	h.inner[r] = inner
+	if r.Cancelled() {
+		inner.MarkCancelled()
+	}
+	h.mu.Unlock()
+	return h.Handle.Try(inner)
+}
+
+func (h *byteHandle) Cancel(r *pnp.Request) {
+	h.mu.Lock()
+	inner := h.inner[r]
+	h.mu.Unlock()
+	if inner != nil {
+		inner.MarkCancelled()
+		r = inner
+	}
+	h.Handle.Cancel(r)
+}
