@@ -1,5 +1,19 @@
 package discover
 
+import (
+	"errors"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
 // EventKind is what happened to a device.
 type EventKind uint8
 
@@ -33,7 +47,44 @@ type Event struct {
 }
 
 // Monitor follows what is plugged in until it is closed.
-type Monitor struct{}
+//
+// A message is only a reason to look at everything again, so what is told does
+// not depend on the number or the order of messages. But a message also tells
+// two things that a look cannot: that a device went, although there is one
+// again, and that udev is done with one.
+//
+// Not noticed are permissions that change without a message: a change of the
+// node's mode by hand, or logind's when another user's session comes to the
+// front.
+type Monitor struct {
+	cfg     Config
+	notify  func(Event)
+	source  Source
+	closing atomic.Bool
+	running sync.WaitGroup
+
+	// The rest belongs to run.
+
+	known map[string]*found
+	// pending are devices of which the kernel has told and udev has not, with
+	// the number of the kernel's message. They wait until expires; then udev
+	// is taken to be silent, until it says something.
+	pending map[string]uint64
+	expires time.Time
+	silent  bool
+	// dirty is set if something may have changed since the last look.
+	dirty bool
+	// gone are the paths that were removed since the last look began.
+	gone []string
+}
+
+// patience is how long a device waits for udev. Rules that take longer than
+// that only make it come twice, as Changed.
+var patience = 10 * time.Second
+
+// maxRounds is how often Receive is called before a look, so that a storm of
+// messages does not prevent it.
+const maxRounds = 16
 
 // Start tells the devices that are there, sorted by Key, before it returns, and
 // every change after that. notify is called from one goroutine at a time and
@@ -42,10 +93,223 @@ type Monitor struct{}
 // A device that was unplugged and plugged in again is told as Removed and
 // Added, even if nobody saw it go.
 func Start(cfg Config, notify func(Event)) (*Monitor, error) {
-	_, _ = cfg.withDefaults(), notify
-	return &Monitor{}, nil
+	m := &Monitor{cfg: cfg.withDefaults(), notify: notify, pending: make(map[string]uint64)}
+	var err error
+	// Before the first look: what happens after it is told by the source.
+	if m.source, err = m.cfg.Listen(); err != nil {
+		return nil, err
+	}
+	if err = m.look(true); err != nil {
+		m.source.Close()
+		return nil, err
+	}
+	m.running.Add(1)
+	go func() {
+		defer m.running.Done()
+		m.run()
+	}()
+	return m, nil
 }
 
 // Close ends the monitor. After it returned, no call of notify is under way.
 // Further calls do nothing.
-func (m *Monitor) Close() {}
+func (m *Monitor) Close() {
+	if !m.closing.Swap(true) {
+		if err := m.source.Close(); err != nil {
+			m.cfg.Log.Warn("closing the source of device events failed", "err", err)
+		}
+	}
+	m.running.Wait()
+}
+
+func (m *Monitor) run() {
+	for !m.closing.Load() {
+		if err := m.await(); err != nil {
+			if !m.closing.Load() {
+				m.cfg.Log.Error("devices are no longer followed", "err", err)
+			}
+			return
+		}
+		if err := m.look(false); err != nil {
+			m.cfg.Log.Error("looking for devices failed", "err", err)
+		}
+	}
+}
+
+// await waits for something that can matter and takes in all that has been
+// reported by then.
+func (m *Monitor) await() error {
+	for rounds := 0; ; {
+		wait := time.Duration(-1)
+		switch {
+		case m.dirty:
+			wait = 0
+		case len(m.pending) > 0:
+			wait = max(time.Until(m.expires), 1)
+		}
+		n, lost, err := m.receive(wait)
+		if err != nil {
+			return err
+		}
+		if rounds++; lost {
+			rounds = 0 // the kernel keeps nothing until all is received
+		}
+		if len(m.pending) > 0 && !time.Now().Before(m.expires) {
+			m.cfg.Log.Warn("udev is there but does not tell of devices", "devices", len(m.pending))
+			clear(m.pending)
+			m.silent, m.dirty = true, true
+		}
+		if m.dirty && (n == 0 && !lost || rounds > maxRounds) {
+			return nil
+		}
+	}
+}
+
+// receive takes in messages and returns their number.
+func (m *Monitor) receive(wait time.Duration) (n int, lost bool, err error) {
+	messages, err := m.source.Receive(wait)
+	for _, e := range messages {
+		m.take(e)
+	}
+	if errors.Is(err, ErrLost) {
+		m.cfg.Log.Debug("device events were lost")
+		clear(m.pending) // udev's messages may be among them
+		m.dirty = true
+		return len(messages), true, nil
+	}
+	return len(messages), false, err
+}
+
+// subsystems are those whose devices matter.
+var subsystems = map[string]bool{
+	"usb": true, "tty": true, "hidraw": true, "hid": true, "usbmisc": true, "usb-serial": true,
+}
+
+// udevTells reports whether udev will send a message after the kernel's.
+func (m *Monitor) udevTells() bool {
+	if m.silent {
+		return false
+	}
+	_, err := os.Lstat(filepath.Join(m.cfg.UdevRoot, "control"))
+	return err == nil
+}
+
+func (m *Monitor) take(e Uevent) {
+	if !subsystems[e.Subsystem] {
+		return
+	}
+	m.cfg.Log.Debug("device event", "action", e.Action, "path", e.Path, "udev", e.Udev)
+	switch {
+	case e.Udev:
+		m.silent = false
+		if e.Action != "remove" && e.Seq >= m.pending[e.Path] {
+			delete(m.pending, e.Path)
+		}
+		m.dirty = true
+	case e.Action == "remove":
+		m.forget(e.Path)
+	case e.Action == "move":
+		m.forget(e.OldPath)
+		fallthrough
+	case e.Action == "add":
+		if m.udevTells() {
+			m.waitFor(e.Path, e.Seq)
+		} else {
+			m.dirty = true
+		}
+	default:
+		m.dirty = m.dirty || !m.udevTells()
+	}
+}
+
+// waitFor keeps a device back until udev has told of it.
+func (m *Monitor) waitFor(path string, seq uint64) {
+	if len(m.pending) == 0 {
+		m.expires = time.Now().Add(patience)
+	}
+	m.pending[path] = max(seq, m.pending[path])
+}
+
+// forget tells at once that a device and what hangs on it is gone.
+func (m *Monitor) forget(gone string) {
+	if gone == "" {
+		return
+	}
+	m.dirty = true
+	m.gone = append(m.gone, gone)
+	maps.DeleteFunc(m.pending, func(p string, _ uint64) bool { return isBelow(p, gone) })
+	for _, key := range slices.Sorted(maps.Keys(m.known)) {
+		if isBelow(key, gone) {
+			m.tell(Removed, m.known[key].Device)
+			delete(m.known, key)
+		}
+	}
+}
+
+func isBelow(p, dir string) bool {
+	return p == dir || strings.HasPrefix(p, dir) && p[len(dir)] == '/'
+}
+
+// look looks at everything and tells what is different.
+func (m *Monitor) look(first bool) error {
+	m.dirty, m.gone = false, nil
+	now, err := look(m.cfg)
+	if err != nil {
+		return err
+	}
+	// What was told meanwhile is about devices that were seen, too.
+	if _, _, err := m.receive(0); err != nil && first {
+		return err
+	}
+	for _, gone := range m.gone {
+		maps.DeleteFunc(now, func(key string, _ *found) bool { return isBelow(key, gone) })
+	}
+	if m.udevTells() {
+		maps.DeleteFunc(now, func(_ string, f *found) bool { return m.early(f, first) })
+	}
+	for _, key := range slices.Sorted(maps.Keys(m.known)) {
+		before, after := m.known[key], now[key]
+		if after == nil || after.instance != before.instance {
+			m.tell(Removed, before.Device)
+			delete(m.known, key)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(now)) {
+		before, after := m.known[key], now[key]
+		switch {
+		case before == nil:
+			m.tell(Added, after.Device)
+		case before.access != after.access || !reflect.DeepEqual(before.Device, after.Device):
+			m.tell(Changed, after.Device)
+		}
+	}
+	m.known = now
+	return nil
+}
+
+// early reports whether a device is new and udev is not done with it.
+func (m *Monitor) early(f *found, first bool) bool {
+	if before := m.known[f.Key]; before != nil && before.instance == f.instance {
+		return false
+	}
+	for p := f.Key; p != "."; p = path.Dir(p) {
+		if _, pending := m.pending[p]; pending {
+			return true
+		}
+	}
+	// It may have come so recently that the kernel has not told of it yet. At
+	// first however it may be older than udev, which then never tells.
+	if f.initialized || f.Node == "" || first {
+		return false
+	}
+	m.waitFor(f.Key, 0)
+	return true
+}
+
+func (m *Monitor) tell(kind EventKind, d *Device) {
+	if m.closing.Load() {
+		return
+	}
+	m.cfg.Log.Debug("device "+kind.String(), "key", d.Key, "node", d.Node, "excluded", d.Excluded)
+	m.notify(Event{kind, d})
+}

@@ -1,6 +1,9 @@
 package discover
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // Uevent is a message of the kernel or of udev about a device.
 type Uevent struct {
@@ -16,6 +19,8 @@ type Uevent struct {
 	Subsystem string
 	// OldPath is where a device was before it moved.
 	OldPath string
+	// Seq is the number of the kernel's message. udev passes it on.
+	Seq uint64
 }
 
 // ErrLost is what a Source returns when it could not keep all messages.
@@ -23,15 +28,11 @@ var ErrLost = errors.New("discover: messages were lost")
 
 // Source delivers messages in the order in which they were sent.
 type Source interface {
-	// Receive returns at least one message. If there is none it waits for
-	// one, or returns none if wait is false. The error is ErrLost when
-	// messages are missing after those that are returned; the source goes on.
-	// Any other error ends it.
-	Receive(wait bool) ([]Uevent, error)
+	// Receive returns the messages that have come. If there is none it waits
+	// for one, but no longer than wait; a negative wait is for ever. The
+	// error is ErrLost when messages are missing after those that are
+	// returned; the source goes on. Any other error ends it.
+	Receive(wait time.Duration) ([]Uevent, error)
 	// Close makes Receive return an error, also one that is waiting.
 	Close() error
 }
-
-// Listen subscribes to the messages of the kernel and of udev in this network
-// namespace.
-func Listen() (Source, error) { return nil, errors.ErrUnsupported }

@@ -1,41 +1,262 @@
 // Package discovertest builds trees like /sys, /dev and /run/udev that hold
 // typical devices, plugs and unplugs them, and sends the messages that the
 // kernel and udev would send.
+//
+// The trees are fakes: they have what package discover reads, laid out as the
+// kernel does, in plain files. What the devices say of themselves is as real
+// ones do, except that it is shorter.
 package discovertest
 
 import (
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 
 	"freerdp-pnpdr/pnp/discover"
 )
 
-// Tree is a machine without devices at first.
+// Tree is a machine without devices at first. Its methods may be called from
+// any goroutine of the test.
 type Tree struct {
 	Sys, Dev, Udev string
+
+	t  testing.TB
+	mu sync.Mutex
+	// next are the numbers of nodes, ports and HID devices.
+	next    map[string]int
+	taken   map[string]bool // ports
+	udev    bool
+	seq     uint64
+	unheard []discover.Uevent // of the kernel's, which udev has not processed
+	records map[string]record // by path in sysfs
+	sources map[*Source]bool
+	// coming is the device that is being plugged in, which is made at stage.
+	coming, stage string
 }
+
+// record is what udev will write of a node.
+type record struct {
+	number     string
+	properties map[string]string
+}
+
+// controller is where the ports are.
+const controller = "devices/pci0000:00/0000:00:14.0/usb1"
 
 // New makes a machine in a temporary directory, without udev.
-func New(t testing.TB) *Tree { return &Tree{} }
+func New(t testing.TB) *Tree {
+	t.Helper()
+	root := t.TempDir()
+	m := &Tree{
+		stage: filepath.Join(root, "stage"),
+		Sys:   filepath.Join(root, "sys"), Dev: filepath.Join(root, "dev"), Udev: filepath.Join(root, "run/udev"),
+		t: t, next: make(map[string]int), taken: make(map[string]bool),
+		records: make(map[string]record), sources: make(map[*Source]bool),
+	}
+	for _, dir := range []string{
+		m.Dev, m.Udev, m.sys("class/tty"), m.sys("class/hidraw"), m.sys("class/usbmisc"),
+		m.sys("bus/usb/devices"), m.sys("bus/hid"), m.sys(controller),
+	} {
+		m.mkdir(dir)
+	}
+	m.rootHub()
+	return m
+}
 
-// Config is where to look for the tree's devices.
+// Config is where to look for the tree's devices, and how to hear of them.
 func (m *Tree) Config() discover.Config {
-	return discover.Config{SysRoot: m.Sys, DevRoot: m.Dev, UdevRoot: m.Udev}
+	return discover.Config{SysRoot: m.Sys, DevRoot: m.Dev, UdevRoot: m.Udev, Listen: m.Listen}
 }
 
-// RunUdev makes the machine run udev: devices plugged in from now on get a
-// message from the kernel and, by Settle, one from udev.
-func (m *Tree) RunUdev() {}
-
-// Plug plugs a device in and sends the messages. Its node is a plain file
-// unless the device says otherwise.
-func (m *Tree) Plug(d USB) *Plugged { return &Plugged{} }
-
-// Plugged is a device that was plugged in.
-type Plugged struct {
-	// Nodes are the paths of its device nodes, in the order of its
-	// interfaces.
-	Nodes []string
+// RunUdev makes the machine run udev. It is done with the devices that are
+// there; of those plugged in from now on it tells at Settle.
+func (m *Tree) RunUdev() {
+	m.t.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.udev = true
+	m.mkdir(filepath.Join(m.Udev, "data"))
+	m.file(filepath.Join(m.Udev, "control"), "")
+	for _, r := range m.records {
+		m.writeRecord(r)
+	}
+	m.unheard = nil
 }
 
-// Unplug takes the device away and sends the messages.
-func (p *Plugged) Unplug() {}
+// Settle makes udev process what the kernel told, if it runs.
+func (m *Tree) Settle() {
+	m.t.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	unheard := m.unheard
+	m.unheard = nil
+	for _, e := range unheard {
+		if r, ok := m.records[e.Path]; ok && e.Action != "remove" {
+			m.writeRecord(r)
+		}
+		e.Udev = true
+		m.send(e)
+	}
+}
+
+// Trigger sends a message of the kernel about a device, and notes it for udev.
+func (m *Tree) Trigger(action, key, subsystem string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.event(action, key, subsystem)
+}
+
+// event sends a message of the kernel.
+func (m *Tree) event(action, key, subsystem string) {
+	m.seq++
+	e := discover.Uevent{Action: action, Path: key, Subsystem: subsystem, Seq: m.seq}
+	if m.udev {
+		m.unheard = append(m.unheard, e)
+	}
+	m.send(e)
+}
+
+func (m *Tree) send(e discover.Uevent) {
+	for s := range m.sources {
+		s.Send(e)
+	}
+}
+
+func (m *Tree) writeRecord(r record) {
+	text := "I:12345678\nG:seat\n"
+	for k, v := range r.properties {
+		text += "E:" + k + "=" + v + "\n"
+	}
+	m.file(filepath.Join(m.Udev, "data", "c"+r.number), text)
+}
+
+// sys returns where a path of sysfs is; one of the device that is being plugged
+// in is elsewhere until appear.
+func (m *Tree) sys(name string) string {
+	if rest, ok := strings.CutPrefix(name, m.coming); ok && m.coming != "" {
+		return filepath.Join(m.stage, rest)
+	}
+	return filepath.Join(m.Sys, name)
+}
+
+// appear shows the device that is being plugged in as a whole, so that no look
+// meets half of it.
+func (m *Tree) appear() {
+	m.t.Helper()
+	dir := m.coming
+	m.coming = ""
+	m.mkdir(path.Dir(m.sys(dir)))
+	require.NoError(m.t, os.Rename(m.stage, m.sys(dir)))
+}
+
+func (m *Tree) mkdir(dir string) {
+	m.t.Helper()
+	require.NoError(m.t, os.MkdirAll(dir, 0o755))
+}
+
+func (m *Tree) file(name, content string) {
+	m.t.Helper()
+	require.NoError(m.t, os.WriteFile(name, []byte(content), 0o644))
+}
+
+// symlink makes a relative link in sysfs, as the kernel does.
+func (m *Tree) symlink(target, link string) {
+	m.t.Helper()
+	rel, err := filepath.Rel(path.Dir(link), target)
+	require.NoError(m.t, err)
+	require.NoError(m.t, os.Symlink(rel, m.sys(link)))
+}
+
+// device makes a directory of sysfs with attributes.
+func (m *Tree) device(dir, subsystem string, attributes map[string]string) {
+	m.t.Helper()
+	m.mkdir(m.sys(dir))
+	if subsystem != "" {
+		kind := "class"
+		if subsystem == "usb" || subsystem == "hid" || subsystem == "pnp" || subsystem == "platform" || subsystem == "bluetooth" {
+			kind = "bus"
+		}
+		m.mkdir(m.sys(path.Join(kind, subsystem)))
+		m.symlink(path.Join(kind, subsystem), path.Join(dir, "subsystem"))
+	}
+	for name, value := range attributes {
+		if value != "" {
+			m.file(m.sys(path.Join(dir, name)), value)
+		}
+	}
+}
+
+// driver binds a device to a driver.
+func (m *Tree) driver(dir, bus, name string) {
+	m.t.Helper()
+	if name != "" {
+		driver := path.Join("bus", bus, "drivers", name)
+		m.mkdir(m.sys(driver))
+		m.symlink(driver, path.Join(dir, "driver"))
+	}
+}
+
+// number returns name with the next free number for each #.
+func (m *Tree) number(name string) string {
+	if !strings.Contains(name, "#") {
+		return name
+	}
+	n := m.next[name]
+	m.next[name]++
+	return strings.ReplaceAll(name, "#", fmt.Sprint(n))
+}
+
+// majors are the numbers of the kinds of nodes. They are the kernel's, as far as
+// it has fixed ones.
+var majors = map[string]int{"tty": 188, "hidraw": 240, "usbmisc": 180, "usb": 189}
+
+// node makes a member of a class with its device node, which it returns.
+func (m *Tree) node(dir, class, name, target string, properties map[string]string) string {
+	m.t.Helper()
+	minor := m.next["minor of "+class]
+	m.next["minor of "+class]++
+	number := fmt.Sprintf("%d:%d", majors[class], minor)
+	devname := name
+	if class == "usbmisc" {
+		devname = "usb/" + name
+	}
+	if class == "usb" {
+		devname = name
+		m.file(m.sys(path.Join(dir, "dev")), number+"\n")
+		m.file(m.sys(path.Join(dir, "uevent")), "DEVTYPE=usb_device\nDEVNAME="+devname+"\n")
+	} else {
+		m.device(dir, class, map[string]string{"dev": number + "\n", "uevent": "DEVNAME=" + devname + "\n"})
+		m.symlink(dir, path.Join("class", class, name))
+	}
+	m.records[dir] = record{number, maps.Clone(properties)}
+	if m.udev {
+		_ = os.Remove(filepath.Join(m.Udev, "data", "c"+number))
+	}
+	node := filepath.Join(m.Dev, devname)
+	m.mkdir(filepath.Dir(node))
+	if target != "" {
+		require.NoError(m.t, os.Symlink(target, node))
+	} else {
+		m.file(node, "")
+	}
+	return node
+}
+
+// rootHub makes the hub that the ports belong to.
+func (m *Tree) rootHub() {
+	m.device(controller, "usb", map[string]string{
+		"idVendor": "1d6b\n", "idProduct": "0002\n", "bcdDevice": "0601\n", "bDeviceClass": "09\n",
+		"product": "xHCI Host Controller\n", "serial": "0000:00:14.0\n",
+	})
+	m.symlink(controller, "bus/usb/devices/usb1")
+	hub := controller + "/1-0:1.0"
+	m.device(hub, "usb", map[string]string{"bInterfaceNumber": "00\n", "bInterfaceClass": "09\n"})
+	m.symlink(hub, "bus/usb/devices/1-0:1.0")
+}

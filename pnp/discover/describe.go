@@ -1,0 +1,232 @@
+package discover
+
+import (
+	"cmp"
+	"crypto/sha1"
+	"fmt"
+	"slices"
+
+	"freerdp-pnpdr/pnp"
+)
+
+// Device interface classes of Windows.
+var (
+	interfaceWPD      = pnp.MustGUID("{6AC27878-A6FA-4155-BA85-F98F491D4F33}")
+	interfaceImage    = pnp.MustGUID("{6BDD1FC6-810F-11D0-BEC7-08002BE2092F}")
+	interfaceHID      = pnp.MustGUID("{4D1E55B2-F16F-11CF-88CB-001111000030}")
+	interfaceCOM      = pnp.MustGUID("{86E0D1E0-8089-11D0-9CE4-08003E301F73}")
+	interfaceUSB      = pnp.MustGUID("{A5DCBF10-6530-11D2-901F-00C04FB951ED}")
+	interfaceUSBPrint = pnp.MustGUID("{28D78FAD-5A12-11D1-AE5B-0000F803A8C2}")
+)
+
+// containers is the name space of the container ids.
+var containers = pnp.MustGUID("{5D5F3C6E-7A0B-4F0C-9B1D-3E6A4C8F2B17}")
+
+// describe makes the description of a device whose other fields are set. u and
+// i are nil if it is not on USB.
+func describe(d *Device, u *usbDevice, i *usbInterface) {
+	desc := &d.Description
+	desc.Name = d.name(u)
+	switch {
+	case d.Subsystem == "hidraw":
+		desc.HardwareIDs = d.hidIDs()
+	case u != nil:
+		desc.HardwareIDs = d.usbIDs()
+		desc.CompatibleIDs = classIDs(i.usbClass)
+		if d.MTP {
+			desc.CompatibleIDs = append([]string{`USB\MS_COMP_MTP`}, desc.CompatibleIDs...)
+		}
+	default:
+		desc.HardwareIDs = []string{`*PNP0501`} // a 16550 serial port
+	}
+	desc.Interfaces = d.interfaces()
+	desc.Container = d.container(u)
+	caps := pnp.PNP_DEVCAPS_REMOVABLE | pnp.PNP_DEVCAPS_SURPRISEREMOVALOK
+	if d.Fixed || d.Subsystem == "tty" && u == nil {
+		caps = 0
+	}
+	desc.Caps = &caps
+}
+
+// usbIDs are those that Windows' hub driver makes, or its driver of composite
+// devices.
+func (d *Device) usbIDs() []string {
+	id := fmt.Sprintf(`USB\VID_%04X&PID_%04X`, d.VendorID, d.ProductID)
+	function := ""
+	if d.Composite {
+		function = fmt.Sprintf("&MI_%02X", d.Interface)
+	}
+	return []string{fmt.Sprintf("%s&REV_%04X%s", id, d.Revision, function), id + function}
+}
+
+func classIDs(c usbClass) []string {
+	return []string{
+		fmt.Sprintf(`USB\Class_%02X&SubClass_%02X&Prot_%02X`, c.class, c.sub, c.protocol),
+		fmt.Sprintf(`USB\Class_%02X&SubClass_%02X`, c.class, c.sub),
+		fmt.Sprintf(`USB\Class_%02X`, c.class),
+	}
+}
+
+// maxCollections is how many collections get ids of their own: they have to
+// fit in one message.
+const maxCollections = 16
+
+// hidIDs are those that hidclass makes of the top-level collections. Windows has
+// a device per collection; here they share a node, so the ids of all of them
+// follow each other.
+func (d *Device) hidIDs() []string {
+	id := fmt.Sprintf(`HID\VID_%04X&PID_%04X`, d.VendorID, d.ProductID)
+	revision := fmt.Sprintf("&REV_%04X", d.Revision)
+	switch d.Bus {
+	case "usb":
+	case "bluetooth":
+		// The vendor's number may be the USB forum's (0002) or the Bluetooth
+		// one's (0001): the kernel does not tell. The first is usual.
+		id = fmt.Sprintf(`HID\{00001124-0000-1000-8000-00805F9B34FB}_VID&0002%04X_PID&%04X`, d.VendorID, d.ProductID)
+		revision = ""
+	default:
+		revision = ""
+	}
+	function := ""
+	if d.Composite {
+		function = fmt.Sprintf("&MI_%02X", d.Interface)
+	}
+	usages := d.Usages[:min(len(d.Usages), maxCollections)]
+	var ids []string
+	add := func(id string) {
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	for n := range max(len(usages), 1) {
+		collection := ""
+		if len(d.Usages) > 1 {
+			collection = fmt.Sprintf("&Col%02X", n+1)
+		}
+		add(id + revision + function + collection)
+		add(id + function + collection)
+	}
+	for _, u := range usages {
+		if system := systemIDs[u]; system != "" {
+			add(system)
+		}
+	}
+	for _, u := range usages {
+		add(fmt.Sprintf("HID_DEVICE_UP:%04X_U:%04X", u.Page, u.ID))
+	}
+	add("HID_DEVICE")
+	return ids
+}
+
+// systemIDs are the ids of the collections that Windows uses itself.
+var systemIDs = map[Usage]string{
+	{pageDesktop, 1}:    "HID_DEVICE_SYSTEM_MOUSE",
+	{pageDesktop, 2}:    "HID_DEVICE_SYSTEM_MOUSE",
+	{pageDesktop, 4}:    "HID_DEVICE_SYSTEM_GAME",
+	{pageDesktop, 5}:    "HID_DEVICE_SYSTEM_GAME",
+	{pageDesktop, 6}:    "HID_DEVICE_SYSTEM_KEYBOARD",
+	{pageDesktop, 7}:    "HID_DEVICE_SYSTEM_KEYBOARD",
+	{pageDesktop, 0x80}: "HID_DEVICE_SYSTEM_CONTROL",
+	{pageConsumer, 1}:   "HID_DEVICE_SYSTEM_CONSUMER",
+}
+
+func (d *Device) interfaces() []pnp.GUID {
+	var list []pnp.GUID
+	switch {
+	case d.Subsystem == "tty":
+		return []pnp.GUID{interfaceCOM}
+	case d.Subsystem == "hidraw":
+		return []pnp.GUID{interfaceHID}
+	case d.Class == classPrinter:
+		return []pnp.GUID{interfaceUSBPrint}
+	case d.Class == classStillImage:
+		list = []pnp.GUID{interfaceWPD, interfaceImage}
+	case d.MTP:
+		list = []pnp.GUID{interfaceWPD}
+	}
+	if !d.Composite {
+		// Windows gives it to the device as a whole.
+		list = append(list, interfaceUSB)
+	}
+	return list
+}
+
+// container is shared by the functions of a device, and stays the same when it
+// is plugged in again: elsewhere too if it has a serial number. Devices that
+// claim the same number share one, as on Windows.
+func (d *Device) container(u *usbDevice) *pnp.GUID {
+	var name string
+	switch {
+	case u != nil && d.Serial != "":
+		name = fmt.Sprintf("usb:%04x:%04x:%s", d.VendorID, d.ProductID, d.Serial)
+	case u != nil:
+		name = fmt.Sprintf("usb:%04x:%04x@%s", d.VendorID, d.ProductID, u.path)
+	case d.Bus == "bluetooth" && d.Serial != "":
+		name = "bluetooth:" + d.Serial
+	default:
+		return nil // a part of this machine, or nothing to go by
+	}
+	g := uuid5(containers, name)
+	return &g
+}
+
+// uuid5 is RFC 9562's name-based UUID, version 5.
+func uuid5(space pnp.GUID, name string) pnp.GUID {
+	h := sha1.New()
+	b := networkOrder(space)
+	h.Write(b[:])
+	h.Write([]byte(name))
+	id := pnp.GUID(h.Sum(nil)[:16])
+	id[6] = id[6]&0x0f | 0x50
+	id[8] = id[8]&0x3f | 0x80
+	return networkOrder(id)
+}
+
+// networkOrder turns the order of a GUID's bytes into that of RFC 9562 and back.
+func networkOrder(g pnp.GUID) pnp.GUID {
+	slices.Reverse(g[:4])
+	slices.Reverse(g[4:6])
+	slices.Reverse(g[6:8])
+	return g
+}
+
+// name is for people: what the device says, else what udev's database says, else
+// what it is.
+func (d *Device) name(u *usbDevice) string {
+	if d.Product != "" {
+		return d.Product
+	}
+	kind := d.kind()
+	maker := d.Manufacturer
+	if u != nil {
+		if model := u.properties["ID_MODEL_FROM_DATABASE"]; model != "" {
+			return model
+		}
+		maker = cmp.Or(maker, u.properties["ID_VENDOR_FROM_DATABASE"])
+	}
+	if maker != "" {
+		return clean(maker + " " + kind)
+	}
+	if d.VendorID != 0 || d.ProductID != 0 {
+		return fmt.Sprintf("%s (%04X:%04X)", kind, d.VendorID, d.ProductID)
+	}
+	return kind
+}
+
+func (d *Device) kind() string {
+	switch {
+	case d.Subsystem == "tty" && d.Bus == "usb":
+		return "USB serial port"
+	case d.Subsystem == "tty":
+		return "Serial port"
+	case d.Subsystem == "hidraw":
+		return "HID device"
+	case d.Class == classPrinter:
+		return "USB printer"
+	case d.MTP:
+		return "MTP device"
+	case d.Class == classStillImage:
+		return "Digital camera"
+	}
+	return "USB device"
+}

@@ -1,0 +1,266 @@
+package discover
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// found is a device and what else the monitor has to know of it.
+type found struct {
+	*Device
+	// instance tells the device from one that has taken its place.
+	instance uint64
+	// access are the bits of unix.R_OK and W_OK that the user has.
+	access uint32
+	// initialized is set if udev has a record of the device.
+	initialized bool
+}
+
+// scan is one look at sysfs.
+type scan struct {
+	cfg   Config
+	fs    sysfs
+	usb   map[string]*usbDevice
+	taken map[string]bool // the USB interfaces that have a node
+	found map[string]*found
+}
+
+// look looks at everything once.
+func look(cfg Config) (map[string]*found, error) {
+	root, err := filepath.EvalSymlinks(cfg.SysRoot)
+	if err == nil {
+		_, err = os.Stat(filepath.Join(root, "devices"))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("discover: %w", err)
+	}
+	s := &scan{
+		cfg: cfg, fs: sysfs{root}, usb: make(map[string]*usbDevice),
+		taken: make(map[string]bool), found: make(map[string]*found),
+	}
+	for _, class := range []struct {
+		name string
+		add  func(dir string, d *Device, u *usbDevice, i *usbInterface) bool
+	}{{"tty", s.tty}, {"hidraw", s.hidraw}, {"usbmisc", s.usbmisc}} {
+		for _, name := range s.fs.list("class", class.name) {
+			s.nodeDevice(class.name, name, class.add)
+		}
+	}
+	for _, name := range s.fs.list("bus/usb/devices") {
+		if strings.Contains(name, ":") {
+			s.bareInterface(path.Join("bus/usb/devices", name))
+		}
+	}
+	return s.found, nil
+}
+
+// nodeDevice lists a member of a class if add wants it.
+func (s *scan) nodeDevice(class, name string, add func(string, *Device, *usbDevice, *usbInterface) bool) {
+	entry := path.Join("class", class, name)
+	// Most terminals are virtual: a look at the link saves the rest.
+	if target, err := os.Readlink(filepath.Join(s.fs.root, entry)); err != nil ||
+		strings.Contains(target, "/devices/virtual/tty/") {
+		return
+	}
+	dir, ok := s.fs.resolve(entry)
+	if !ok {
+		return
+	}
+	d := &Device{Key: dir, Subsystem: class, Interface: -1, Node: s.node(s.fs.uevent(dir))}
+	if d.Node == "" {
+		return // not yet, or no more
+	}
+	u, i := s.parents(dir, d)
+	if d.Bus == "usb" && u == nil {
+		return // half gone
+	}
+	if !add(dir, d, u, i) {
+		return
+	}
+	if i != nil {
+		s.taken[i.path] = true
+	}
+	_, initialized := udevData(s.cfg.UdevRoot, s.fs.text(dir, "dev"))
+	s.add(d, u, i, initialized)
+}
+
+func (s *scan) add(d *Device, u *usbDevice, i *usbInterface, initialized bool) {
+	instance, ok := s.fs.inode(d.Key)
+	if !ok {
+		return // it vanished
+	}
+	describe(d, u, i)
+	s.found[d.Key] = &found{Device: d, instance: instance, access: d.access(), initialized: initialized}
+}
+
+// parents fills in what the devices that d hangs on tell of it, and returns the
+// USB interface if it is one of those.
+func (s *scan) parents(dir string, d *Device) (*usbDevice, *usbInterface) {
+	for p := path.Dir(dir); strings.Contains(p, "/"); p = path.Dir(p) {
+		subsystem := s.fs.link(p, "subsystem")
+		if d.Driver == "" {
+			d.Driver = s.fs.link(p, "driver")
+		}
+		switch subsystem {
+		case "", "tty", "hid", "hidraw", "usbmisc", "usb-serial", "serial", "serial-base", "misc":
+			continue // not a bus, but a stage of a driver
+		}
+		d.Bus = subsystem
+		if subsystem != "usb" {
+			return nil, nil
+		}
+		u := s.readUSB(path.Dir(p))
+		for i := range u.interfaces {
+			if u.interfaces[i].path == p {
+				s.fill(d, u, &u.interfaces[i])
+				return u, &u.interfaces[i]
+			}
+		}
+		return nil, nil
+	}
+	d.Bus = "virtual"
+	return nil, nil
+}
+
+// fill copies what is known of a USB interface.
+func (s *scan) fill(d *Device, u *usbDevice, i *usbInterface) {
+	d.Bus, d.Port, d.Interface, d.Composite = "usb", u.port, i.number, u.composite
+	d.VendorID, d.ProductID, d.Revision = u.vendor, u.product, u.revision
+	d.Class, d.SubClass, d.Protocol = i.class, i.sub, i.protocol
+	d.Manufacturer, d.Product, d.Serial = u.manufacturer, u.name, u.serial
+	d.Driver, d.Fixed = i.driver, u.fixed
+	d.MTP = u.mtp >= 0 && &u.interfaces[u.mtp] == i
+}
+
+// node returns the path of the node that a uevent file names, if there is one.
+func (s *scan) node(uevent map[string]string) string {
+	name := uevent["DEVNAME"]
+	if !filepath.IsLocal(name) {
+		return ""
+	}
+	node := filepath.Join(s.cfg.DevRoot, name)
+	if st, err := os.Stat(node); err != nil || st.IsDir() {
+		return ""
+	}
+	return node
+}
+
+func (s *scan) tty(dir string, d *Device, u *usbDevice, _ *usbInterface) bool {
+	d.Backend = BackendSerial
+	if u != nil {
+		return true
+	}
+	// The 8250 driver reserves ports that do not exist: their type is 0.
+	if d.Bus == "virtual" || s.fs.text(dir, "type") == "0" {
+		return false
+	}
+	d.Excluded = becauseFixedTTY
+	return true
+}
+
+func (s *scan) usbmisc(_ string, d *Device, u *usbDevice, i *usbInterface) bool {
+	if u == nil || i.class != classPrinter {
+		return false // its interface is listed
+	}
+	d.Backend = BackendChar
+	return true
+}
+
+func (s *scan) hidraw(dir string, d *Device, u *usbDevice, i *usbInterface) bool {
+	hid := path.Dir(path.Dir(dir)) // …/0003:046D:C31C.0001/hidraw/hidraw0
+	d.Backend = BackendHID
+	var class usbClass
+	if u != nil {
+		class = i.usbClass
+	} else {
+		s.otherHID(hid, d)
+	}
+	// One byte more than the kernel has: then it is no report descriptor.
+	report := s.fs.read(maxReport+1, hid, "report_descriptor")
+	usages, err := topLevel(report)
+	if len(report) > maxReport {
+		usages, err = nil, errReport
+	}
+	d.Usages, d.Excluded = usages, whyNotHID(class, usages, err)
+	return true
+}
+
+// hidBuses are the buses of a HID device by their number in linux/input.h. A
+// device that says it is on USB but is not is made by a program.
+var hidBuses = map[string]string{"0005": "bluetooth", "0018": "i2c", "0003": "virtual", "0006": "virtual"}
+
+// otherHID describes a HID device that is not on USB.
+func (s *scan) otherHID(hid string, d *Device) {
+	p := s.fs.uevent(hid)
+	id := strings.Split(p["HID_ID"], ":")
+	if len(id) == 3 {
+		if bus := hidBuses[strings.ToLower(id[0])]; bus != "" {
+			d.Bus = bus
+		}
+		vendor, _ := strconv.ParseUint(id[1], 16, 32)
+		product, _ := strconv.ParseUint(id[2], 16, 32)
+		d.VendorID, d.ProductID = uint16(vendor), uint16(product)
+	}
+	d.Product, d.Serial = clean(p["HID_NAME"]), clean(p["HID_UNIQ"])
+	d.Driver = s.fs.link(hid, "driver")
+	d.Fixed = d.Bus == "i2c"
+}
+
+// bareInterface lists a USB interface that has no node of its own.
+func (s *scan) bareInterface(entry string) {
+	dir, ok := s.fs.resolve(entry)
+	if !ok || s.taken[dir] {
+		return
+	}
+	u := s.readUSB(path.Dir(dir))
+	at := slices.IndexFunc(u.interfaces, func(i usbInterface) bool { return i.path == dir })
+	if at < 0 {
+		return
+	}
+	i := &u.interfaces[at]
+	d := &Device{Key: dir, Node: u.node, Subsystem: "usb"}
+	s.fill(d, u, i)
+	var hidden bool
+	if d.Excluded, hidden = i.whyNot(); hidden {
+		return
+	}
+	if d.MTP {
+		d.Excluded = ""
+	}
+	s.add(d, u, i, u.initialized)
+}
+
+// Scan looks once and returns what there is, sorted by Key. A device that
+// vanishes meanwhile is left out. The error says that sysfs cannot be read.
+func Scan(cfg Config) ([]*Device, error) {
+	all, err := look(cfg.withDefaults())
+	if err != nil {
+		return nil, err
+	}
+	var devices []*Device
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		devices = append(devices, all[key].Device)
+	}
+	return devices, nil
+}
+
+func (d *Device) access() uint32 {
+	var granted uint32
+	if d.Node == "" {
+		return 0
+	}
+	for _, mode := range []uint32{unix.R_OK, unix.W_OK} {
+		if unix.Faccessat(unix.AT_FDCWD, d.Node, mode, unix.AT_EACCESS) == nil {
+			granted |= mode
+		}
+	}
+	return granted
+}

@@ -1,0 +1,181 @@
+package discover
+
+import (
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"golang.org/x/sys/unix"
+)
+
+// sysfs reads a tree that changes meanwhile and that may hold anything. What
+// cannot be read is as if it was empty. Paths are relative to root.
+type sysfs struct{ root string }
+
+// Limits on what is read; more than the kernel ever has there.
+const (
+	maxAttribute = 4096 // sysfs gives a page at most
+	maxDatabase  = 1 << 16
+	maxEntries   = 10000 // of a directory
+)
+
+// resolve follows symbolic links and returns the path of a directory below
+// devices, where sysfs keeps all that is real.
+func (s sysfs) resolve(name string) (string, bool) {
+	abs, err := filepath.EvalSymlinks(filepath.Join(s.root, name))
+	if err != nil {
+		return "", false
+	}
+	rel, err := filepath.Rel(s.root, abs)
+	if err != nil || !strings.HasPrefix(rel, "devices/") {
+		return "", false
+	}
+	return rel, true
+}
+
+// read returns at most limit bytes of a plain file.
+func (s sysfs) read(limit int, name ...string) []byte {
+	b, _ := readFile(filepath.Join(s.root, path.Join(name...)), limit)
+	return b
+}
+
+// readFile returns the beginning of a plain file. It neither follows a symbolic
+// link at the end of the path nor waits for anything.
+func readFile(name string, limit int) ([]byte, error) {
+	fd, err := ignoringEINTR(func() (int, error) {
+		return unix.Open(name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	var b []byte
+	for len(b) < limit {
+		b = slices.Grow(b, min(limit-len(b), maxAttribute))
+		n, err := ignoringEINTR(func() (int, error) {
+			return unix.Read(fd, b[len(b):min(cap(b), limit)])
+		})
+		if err != nil {
+			return nil, err
+		}
+		if n == 0 {
+			break
+		}
+		b = b[:len(b)+n]
+	}
+	return b, nil
+}
+
+func ignoringEINTR(call func() (int, error)) (int, error) {
+	for {
+		n, err := call()
+		if err != unix.EINTR {
+			return n, err
+		}
+	}
+}
+
+// text returns the first line of an attribute.
+func (s sysfs) text(name ...string) string {
+	line, _, _ := strings.Cut(string(s.read(maxAttribute, name...)), "\n")
+	return clean(line)
+}
+
+// hex returns an attribute that is a hexadecimal number, or 0.
+func (s sysfs) hex(bits int, name ...string) uint64 {
+	n, err := strconv.ParseUint(strings.TrimPrefix(s.text(name...), "0x"), 16, bits)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// link returns the last name in the target of a symbolic link.
+func (s sysfs) link(name ...string) string {
+	target, err := os.Readlink(filepath.Join(s.root, path.Join(name...)))
+	if err != nil {
+		return ""
+	}
+	return clean(path.Base(target))
+}
+
+// list returns the names in a directory, sorted.
+func (s sysfs) list(name ...string) []string {
+	d, err := os.Open(filepath.Join(s.root, path.Join(name...)))
+	if err != nil {
+		return nil
+	}
+	defer d.Close()
+	names, _ := d.Readdirnames(maxEntries) // as far as they can be read
+	slices.Sort(names)
+	return names
+}
+
+// uevent returns the properties in a device's uevent file.
+func (s sysfs) uevent(dir string) map[string]string {
+	return properties(string(s.read(maxAttribute, dir, "uevent")), "\n")
+}
+
+// inode tells a directory from its successor of the same name: sysfs does not
+// use a number twice.
+func (s sysfs) inode(dir string) (uint64, bool) {
+	var st unix.Stat_t
+	err := unix.Lstat(filepath.Join(s.root, dir), &st)
+	return st.Ino, err == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR
+}
+
+// properties splits KEY=value lines.
+func properties(text, separator string) map[string]string {
+	p := make(map[string]string)
+	for _, line := range strings.Split(text, separator) {
+		if key, value, ok := strings.Cut(line, "="); ok {
+			p[key] = value
+		}
+	}
+	return p
+}
+
+// maxText is the length of the longest USB string in UTF-8: 126 characters of
+// up to 3 bytes.
+const maxText = 378
+
+// clean makes a string of a device fit for logs, terminals and the wire:
+// printable, without spaces around it and of bounded length.
+func clean(s string) string {
+	if len(s) > maxText {
+		s = s[:maxText]
+	}
+	s = strings.Map(func(r rune) rune {
+		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, s)
+	return strings.Join(strings.Fields(s), " ")
+}
+
+// udevData reads udev's record of a device, which is named by the number of its
+// node. ok is false if udev has none: it has not seen the device yet.
+func udevData(root, number string) (p map[string]string, ok bool) {
+	major, minor, _ := strings.Cut(number, ":")
+	for _, n := range []string{major, minor} {
+		if _, err := strconv.ParseUint(n, 10, 32); err != nil {
+			return nil, false
+		}
+	}
+	b, err := readFile(filepath.Join(root, "data", "c"+number), maxDatabase)
+	if err != nil {
+		return nil, false
+	}
+	p = make(map[string]string)
+	for key, value := range properties(string(b), "\n") {
+		if key, ok := strings.CutPrefix(key, "E:"); ok {
+			p[key] = clean(value)
+		}
+	}
+	return p, true
+}

@@ -1,0 +1,89 @@
+package discover
+
+import (
+	"bytes"
+	"encoding/binary"
+	"path"
+	"strconv"
+	"strings"
+)
+
+// Header of the messages that udev sends (libudev-monitor.c): a prefix, a magic
+// number in network order, then in the machine's order the length of the
+// header and where the properties are.
+const (
+	udevPrefix     = "libudev\x00"
+	udevMagic      = 0xfeedcafe
+	udevHeaderSize = 40
+)
+
+// parseUevent reads a message of the kernel or of udev. ok is false if it is
+// neither, or about something that is no device.
+func parseUevent(msg []byte) (e Uevent, ok bool) {
+	var text []byte
+	if bytes.HasPrefix(msg, []byte(udevPrefix)) {
+		if len(msg) < udevHeaderSize || binary.BigEndian.Uint32(msg[8:]) != udevMagic {
+			return Uevent{}, false
+		}
+		offset := uint64(binary.NativeEndian.Uint32(msg[16:]))
+		length := uint64(binary.NativeEndian.Uint32(msg[20:]))
+		if offset < udevHeaderSize || offset+length > uint64(len(msg)) {
+			return Uevent{}, false
+		}
+		e.Udev, text = true, msg[offset:offset+length]
+	} else {
+		// The first line repeats two of the properties: add@/devices/…
+		line, rest, found := bytes.Cut(msg, []byte{0})
+		if !found || !bytes.Contains(line, []byte("@/")) {
+			return Uevent{}, false
+		}
+		text = rest
+	}
+	p := properties(string(text), "\x00")
+	e.Action, e.Subsystem = p["ACTION"], p["SUBSYSTEM"]
+	if e.Path, ok = devicePath(p["DEVPATH"]); !ok || e.Action == "" {
+		return Uevent{}, false
+	}
+	e.OldPath, _ = devicePath(p["DEVPATH_OLD"])
+	e.Seq, _ = strconv.ParseUint(p["SEQNUM"], 10, 64)
+	return e, true
+}
+
+// devicePath returns the path of a device below the root of sysfs.
+func devicePath(devpath string) (string, bool) {
+	if !strings.HasPrefix(devpath, "/devices/") || path.Clean(devpath) != devpath {
+		return "", false
+	}
+	return devpath[1:], true
+}
+
+// AppendKernel appends the message that the kernel sends.
+func (e Uevent) AppendKernel(b []byte) []byte {
+	b = append(b, e.Action+"@/"+e.Path+"\x00"...)
+	return e.appendProperties(b)
+}
+
+// AppendUdev appends the message that udev sends.
+func (e Uevent) AppendUdev(b []byte) []byte {
+	text := e.appendProperties(nil)
+	header := make([]byte, udevHeaderSize)
+	copy(header, udevPrefix)
+	binary.BigEndian.PutUint32(header[8:], udevMagic)
+	binary.NativeEndian.PutUint32(header[12:], udevHeaderSize)
+	binary.NativeEndian.PutUint32(header[16:], udevHeaderSize)
+	binary.NativeEndian.PutUint32(header[20:], uint32(len(text)))
+	return append(append(b, header...), text...)
+}
+
+func (e Uevent) appendProperties(b []byte) []byte {
+	for _, p := range [][2]string{
+		{"ACTION", e.Action}, {"DEVPATH", "/" + e.Path}, {"SUBSYSTEM", e.Subsystem},
+		{"SEQNUM", strconv.FormatUint(e.Seq, 10)},
+	} {
+		b = append(b, p[0]+"="+p[1]+"\x00"...)
+	}
+	if e.OldPath != "" {
+		b = append(b, "DEVPATH_OLD=/"+e.OldPath+"\x00"...)
+	}
+	return b
+}

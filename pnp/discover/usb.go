@@ -1,0 +1,212 @@
+package discover
+
+import (
+	"path"
+	"slices"
+	"strings"
+)
+
+// usbDevice is what sysfs and udev know of a USB device.
+type usbDevice struct {
+	path                       string
+	port                       string
+	vendor, product, revision  uint16
+	manufacturer, name, serial string
+	fixed, composite           bool
+	node                       string // "" if there is none
+	properties                 map[string]string
+	class                      usbClass
+	interfaces                 []usbInterface
+	mtp                        int // index into interfaces, or -1
+	initialized                bool
+}
+
+// usbInterface is an interface of the active configuration.
+type usbInterface struct {
+	path   string
+	number int
+	usbClass
+	name   string
+	driver string
+	// follows is set if another interface leads the function that it is a
+	// part of.
+	follows bool
+	// children are the names in its directory.
+	children []string
+}
+
+// usbClass is the class code of a USB device or interface.
+type usbClass struct{ class, sub, protocol uint8 }
+
+// readUSB reads the USB device at dir. It avoids the attributes that wait for
+// the device's lock, such as bNumInterfaces: a device that is just being reset
+// would hold up everything.
+func (s *scan) readUSB(dir string) *usbDevice {
+	if d, ok := s.usb[dir]; ok {
+		return d
+	}
+	fs := s.fs
+	d := &usbDevice{
+		path: dir, port: clean(path.Base(dir)),
+		vendor:       uint16(fs.hex(16, dir, "idVendor")),
+		product:      uint16(fs.hex(16, dir, "idProduct")),
+		revision:     uint16(fs.hex(16, dir, "bcdDevice")),
+		manufacturer: fs.text(dir, "manufacturer"),
+		name:         fs.text(dir, "product"),
+		serial:       fs.text(dir, "serial"),
+		fixed:        fs.text(dir, "removable") == "fixed",
+		class:        s.readClass(dir, "bDevice"),
+		mtp:          -1,
+	}
+	s.usb[dir] = d
+	d.node = s.node(fs.uevent(dir))
+	d.properties, d.initialized = udevData(s.cfg.UdevRoot, fs.text(dir, "dev"))
+	for _, name := range fs.list(dir) {
+		if strings.HasPrefix(name, path.Base(dir)+":") {
+			d.interfaces = append(d.interfaces, s.readInterface(path.Join(dir, name)))
+		}
+	}
+	// As usbccgp is chosen: several interfaces, and either no class or the
+	// one that says that the interfaces are associated.
+	ownClass := d.class != usbClass{} && d.class != usbClass{0xef, 2, 1}
+	d.composite = len(d.interfaces) > 1 && !ownClass
+	d.mtp = d.findMTP()
+	return d
+}
+
+func (s *scan) readClass(dir, prefix string) usbClass {
+	return usbClass{
+		class:    uint8(s.fs.hex(8, dir, prefix+"Class")),
+		sub:      uint8(s.fs.hex(8, dir, prefix+"SubClass")),
+		protocol: uint8(s.fs.hex(8, dir, prefix+"Protocol")),
+	}
+}
+
+func (s *scan) readInterface(dir string) usbInterface {
+	i := usbInterface{
+		path: dir, number: int(s.fs.hex(8, dir, "bInterfaceNumber")),
+		usbClass: s.readClass(dir, "bInterface"),
+		name:     s.fs.text(dir, "interface"),
+		driver:   s.fs.link(dir, "driver"),
+		children: s.fs.list(dir),
+	}
+	if slices.Contains(i.children, "iad_bFirstInterface") {
+		i.follows = int(s.fs.hex(8, dir, "iad_bFirstInterface")) != i.number
+	}
+	return i
+}
+
+// findMTP returns which interface speaks MTP. Few devices say so themselves:
+// Microsoft's descriptor for it can only be had from the device, which udev
+// asks (mtp-probe), and Android names its interface.
+func (d *usbDevice) findMTP() int {
+	candidate := -1
+	for i, f := range d.interfaces {
+		switch {
+		case f.class == 0xff && strings.Contains(f.name, "MTP"):
+			return i
+		case d.properties["ID_MTP_DEVICE"] != "1":
+		case f.class == classStillImage:
+			return i
+		case f.class == 0xff && candidate < 0 && f.driver == "":
+			candidate = i
+		}
+	}
+	return candidate
+}
+
+// USB classes.
+const (
+	classAudio      = 0x01
+	classComm       = 0x02
+	classHID        = 0x03
+	classStillImage = 0x06
+	classPrinter    = 0x07
+	classStorage    = 0x08
+	classHub        = 0x09
+	classCommData   = 0x0a
+	classSmartCard  = 0x0b
+	classVideo      = 0x0e
+	classAudioVideo = 0x10
+	classWireless   = 0xe0
+	classMisc       = 0xef
+	classVendor     = 0xff
+)
+
+// Why devices are not eligible.
+const (
+	becauseAudio     = "an audio device: RDP has sound channels of its own"
+	becauseNetwork   = "a network device: it connects this machine"
+	becauseBluetooth = "a Bluetooth adapter: this machine's own devices hang on it"
+	becauseStorage   = "mass storage: RDP redirects drives by a channel of its own"
+	becauseCard      = "a smart card reader: RDP has a channel of its own for it"
+	becauseVideo     = "a video device: RDP has a camera channel of its own"
+	becauseKeyboard  = "a keyboard: it drives the local desktop"
+	becausePointer   = "a pointing device: it drives the local desktop"
+	becauseControls  = "media or system keys: they drive the local desktop"
+	becauseFixedTTY  = "it is not plugged in: name it with serial:PATH"
+	becauseNoHIDRaw  = "it has no hidraw node: another driver has taken it"
+	becauseNoPrinter = "it has no printer port: usblp does not drive it"
+	becauseNoModem   = "it has no serial port: no driver for one has taken it"
+	becauseVendor    = "no backend for vendor-specific devices yet"
+	becauseClass     = "no backend for devices of its class yet"
+	becauseReport    = "its report descriptor cannot be understood"
+)
+
+// kernelUses are the names that drivers add to the directory of an interface
+// and that tell what this machine uses it for, whatever its class says.
+var kernelUses = map[string]string{
+	"net": becauseNetwork, "ieee80211": becauseNetwork, "wwan": becauseNetwork,
+	"bluetooth": becauseBluetooth, "sound": becauseAudio,
+	"video4linux": becauseVideo, "dvb": becauseVideo,
+}
+
+// whyNot says why an interface without a node of its own is not eligible. It is
+// not listed at all if hidden is true.
+func (i *usbInterface) whyNot() (reason string, hidden bool) {
+	if i.class == classHub || i.class == classCommData || i.follows ||
+		i.class == classAudio && i.sub != 1 && i.sub != 3 {
+		return "", true // hubs, and parts of functions
+	}
+	for _, name := range i.children {
+		if use := kernelUses[name]; use != "" {
+			return use, false
+		}
+		if strings.HasPrefix(name, "host") {
+			return becauseStorage, false // a SCSI host
+		}
+	}
+	switch i.class {
+	case classAudio:
+		return becauseAudio, false
+	case classComm:
+		if i.sub == 1 || i.sub == 2 {
+			return becauseNoModem, false
+		}
+		return becauseNetwork, false // ECM, EEM, NCM, MBIM and older ones
+	case classHID:
+		return becauseNoHIDRaw, false
+	case classStillImage:
+		return "", false
+	case classPrinter:
+		return becauseNoPrinter, false
+	case classStorage:
+		return becauseStorage, false
+	case classSmartCard:
+		return becauseCard, false
+	case classVideo, classAudioVideo:
+		return becauseVideo, false
+	case classWireless:
+		if i.sub == 1 && i.protocol == 1 {
+			return becauseBluetooth, false
+		}
+		return becauseNetwork, false
+	case classMisc:
+		if i.sub == 4 {
+			return becauseNetwork, false // RNDIS
+		}
+	case classVendor:
+		return becauseVendor, false
+	}
+	return becauseClass, false
+}
