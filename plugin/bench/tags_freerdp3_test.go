@@ -1,0 +1,5 @@
+//go:build !freerdp2
+
+package bench
+
+const buildTags = ""
