@@ -6,15 +6,17 @@ import (
 	"io/fs"
 	"os"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"syscall"
 
+	"freerdp-pnpdr/pnp/discover"
 	"freerdp-pnpdr/pnp/watch"
 )
 
 // obstacle says why a device that has a path cannot be redirected now, and what
 // to do; nil if it can.
-func (d *deviceOption) obstacle() error {
+func (d *namedDevice) obstacle() error {
 	info, err := os.Stat(d.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -24,13 +26,13 @@ func (d *deviceOption) obstacle() error {
 	case info.IsDir():
 		return errors.New("it is a directory; name a file or a device node")
 	case !watch.Present(d.path):
-		return fmt.Errorf("permission denied (%s); %s", info.Mode(), d.permissionAdvice(info))
+		return fmt.Errorf("permission denied (%s); %s", info.Mode(), permissionAdvice(info))
 	}
 	isChar := info.Mode()&fs.ModeCharDevice != 0
 	switch {
 	case isChar && d.backend == backendFile:
 		return fmt.Errorf("it is a character device; name it as char:%s", d.path)
-	case !isChar && d.backend == backendChar:
+	case !isChar && d.backend != backendFile:
 		return fmt.Errorf("it is no character device; if it is a file or block device, name it as file:%s", d.path)
 	case d.backend == backendFile && !info.Mode().IsRegular() && info.Mode()&fs.ModeDevice == 0:
 		return errors.New("it is neither a regular file nor a block device")
@@ -38,7 +40,7 @@ func (d *deviceOption) obstacle() error {
 	return nil
 }
 
-func (d *deviceOption) permissionAdvice(info fs.FileInfo) string {
+func permissionAdvice(info fs.FileInfo) string {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || info.Mode()&0o060 == 0 {
 		return "give your user access to it; it will be redirected then"
@@ -48,4 +50,33 @@ func (d *deviceOption) permissionAdvice(info fs.FileInfo) string {
 		group = g.Name
 	}
 	return fmt.Sprintf("make your user a member of the group %s and log in again", group)
+}
+
+// realPath is the path without symbolic links, as far as it exists.
+func realPath(path string) string {
+	if p, err := filepath.EvalSymlinks(path); err == nil {
+		return p
+	}
+	return path
+}
+
+// find returns what discovery knows of the node behind a path; nil if nothing.
+func find(cfg discover.Config, path string) *discover.Device {
+	list, err := discover.Scan(cfg)
+	if err != nil {
+		return nil
+	}
+	path = realPath(path)
+	for _, d := range list {
+		if d.Node == path {
+			return d
+		}
+	}
+	return nil
+}
+
+// isNode reports whether there is a device node at path.
+func isNode(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode()&fs.ModeDevice != 0
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -9,220 +10,169 @@ import (
 
 	"freerdp-pnpdr/channels/client"
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/discover"
 	"freerdp-pnpdr/pnp/loopback"
+	"freerdp-pnpdr/pnp/rules"
 )
 
-// usage is what the option help prints.
-var usage = []string{
-	"/dvc:pnpdr,OPTION[,OPTION]... redirects Plug and Play devices. A comma in a value is written %2C, a percent sign before 2C or 25 is written %25.",
-	"Devices:",
-	"  loopback              a device made of memory, to check a set-up without hardware",
-	"  file:PATH             a regular file or block image, random access",
-	"  char:PATH             a character device node, a stream",
-	"Of the device before it:",
-	"  name:TEXT             friendly name",
-	"  hwid:ID[+ID...]       hardware ids, by which a Windows server finds the driver",
-	"  compat:ID[+ID...]     compatible ids",
-	"  guid:GUID[+GUID...]   device interface classes",
-	"  container:GUID        shared by the functions of one physical device",
-	"  caps:CAP[+CAP...]     removable, surprise, lock, eject",
-	"  optional              the server may decline the device",
-	"  ro                    read-only",
-	"Limits, numbers with an optional K or M behind them:",
-	"  max-reply:BYTES (1M)           data in one reply",
-	"  max-requests:N (1024)          outstanding requests of a handle",
-	"  max-handle-bytes:BYTES (16M)   outstanding bytes of a handle",
-	"  max-session-bytes:BYTES (64M)  outstanding bytes of the session",
-	"  max-handles:N (4096)           open handles",
-	"  max-devices:N (256)            devices",
-	"  max-event:BYTES (64K)          data of a custom event",
+// usage returns what the option help prints.
+func usage() []string {
+	lines := []string{
+		"/dvc:pnpdr,OPTION[,OPTION]... redirects Plug and Play devices. A comma in a value is written %2C, a percent sign before 2C or 25 is written %25.",
+		"Devices by name:",
+		"  loopback              a device made of memory, to check a set-up without hardware",
+		"  file:PATH             a regular file or block image, random access",
+		"  char:PATH             a character device node, a stream",
+	}
+	lines = append(lines, rules.Usage...)
+	return append(lines,
+		"Of the device before it:",
+		"  name:TEXT             friendly name",
+		"  hwid:ID[+ID...]       hardware ids, by which a Windows server finds the driver",
+		"  compat:ID[+ID...]     compatible ids",
+		"  guid:GUID[+GUID...]   device interface classes",
+		"  container:GUID        shared by the functions of one physical device",
+		"  caps:CAP[+CAP...]     removable, surprise, lock, eject",
+		"  handles:N             how many handles may be open at a time",
+		"  optional              the server may decline the device",
+		"  ro                    read-only",
+		"Limits, numbers with an optional K or M behind them:",
+		"  max-reply:BYTES (1M)           data in one reply",
+		"  max-requests:N (1024)          outstanding requests of a handle",
+		"  max-handle-bytes:BYTES (16M)   outstanding bytes of a handle",
+		"  max-session-bytes:BYTES (64M)  outstanding bytes of the session",
+		"  max-handles:N (4096)           open handles",
+		"  max-devices:N (256)            devices",
+		"  max-event:BYTES (64K)          data of a custom event",
+	)
 }
 
-// backend is the kind of device that an option names.
+// backend is the kind of a device that an option names.
 type backend string
 
 const (
 	backendLoopback backend = "loopback"
 	backendFile     backend = "file"
 	backendChar     backend = "char"
+	backendSerial   backend = backend(discover.BackendSerial)
+	backendHID      backend = backend(discover.BackendHID)
 )
 
-// deviceOption is one device that the user named.
-type deviceOption struct {
-	backend     backend
-	path        string
-	readOnly    bool
-	description pnp.Description
+// namedDevice is a device that an option names, by its path if it has one.
+type namedDevice struct {
+	option   string
+	backend  backend
+	path     string
+	settings *rules.Settings
 }
 
-// String is the device as the user named it.
-func (d *deviceOption) String() string {
-	if d.path == "" {
-		return string(d.backend)
+func (d *namedDevice) String() string { return d.option }
+
+// describe returns the description of the device: the settings applied to what
+// discovery says of it, or to what can be said of any device of its kind.
+// char: and file: pass bytes, whatever the device is otherwise.
+func (d *namedDevice) describe(found *discover.Device) pnp.Description {
+	var p pnp.Description
+	switch {
+	case found != nil && interfaces[d.backend] != (pnp.GUID{}):
+		p = found.Description
+	case d.backend == backendLoopback:
+		p = loopback.DefaultDescription()
+	default:
+		p.Name = filepath.Base(d.path)
+		p.HardwareIDs = []string{`PNPDR\` + strings.ToUpper(string(d.backend))}
+		if g, ok := interfaces[d.backend]; ok {
+			p.Interfaces = []pnp.GUID{g}
+		}
 	}
-	return string(d.backend) + ":" + d.path
+	d.settings.Apply(&p)
+	return p
+}
+
+// interfaces are the device interface classes of the kinds that have one.
+var interfaces = map[backend]pnp.GUID{
+	backendSerial: pnp.MustGUID("{86E0D1E0-8089-11D0-9CE4-08003E301F73}"), // GUID_DEVINTERFACE_COMPORT
+	backendHID:    pnp.MustGUID("{4D1E55B2-F16F-11CF-88CB-001111000030}"), // GUID_DEVINTERFACE_HID
 }
 
 // options are what the user asked for.
 type options struct {
 	help    bool
-	devices []*deviceOption
+	devices []*namedDevice
+	rules   rules.Options
 	limits  client.Limits
 }
 
-var unescape = strings.NewReplacer("%2C", ",", "%2c", ",", "%25", "%")
-
 // parseOptions reads the words of FreeRDP's argument behind the plugin's name.
-// A word that cannot be understood is left out, with a problem that says which,
-// why and what to do.
+// For a word that cannot be understood there is a problem that says which, why
+// and what becomes of it.
 func parseOptions(words []string) (o options, problems []string) {
 	o.limits = client.DefaultLimits()
-	var device *deviceOption
 	for _, word := range words {
-		key, value, hasValue := strings.Cut(word, ":")
-		value = unescape.Replace(value)
-		err := func() error {
-			if d, err := newDevice(key, value, hasValue); d != nil || err != nil {
-				// What follows a device that is left out must not be
-				// taken for the device before it.
-				device = d
-				if d != nil {
-					o.devices = append(o.devices, d)
-				}
-				return err
-			}
-			if known, err := o.limit(key, value); known {
-				return err
-			}
-			switch {
-			case key == "":
-				return nil // FreeRDP 2 passes empty words on
-			case key == "help":
-				o.help = true
-				return nil
-			case qualifiers[key] == nil:
-				return fmt.Errorf("there is no such option")
-			case device == nil:
-				return fmt.Errorf("there is no device before it that it could belong to")
-			}
-			return qualifiers[key](device, value)
-		}()
-		if err != nil {
-			problems = append(problems, fmt.Sprintf("option %q is ignored: %v; /dvc:pnpdr,help lists the options", word, err))
+		if err := o.take(word); err != nil {
+			problems = append(problems, fmt.Sprintf("option %q: %v; /dvc:pnpdr,help lists the options", word, err))
 		}
 	}
 	return o, problems
 }
 
-// newDevice returns nil if key names no kind of device.
-func newDevice(key, value string, hasValue bool) (*deviceOption, error) {
-	d := &deviceOption{backend: backend(key), path: value}
-	switch d.backend {
-	case backendLoopback:
-		if hasValue {
-			return nil, fmt.Errorf("it takes no value")
+func (o *options) take(word string) error {
+	key, value, hasValue := strings.Cut(word, ":")
+	value = rules.Unescape(value)
+	switch {
+	case word == "": // FreeRDP 2 passes empty words on
+		return nil
+	case key == "help":
+		o.help = true
+		return nil
+	case key == string(backendLoopback), key == string(backendFile), key == string(backendChar):
+		// What follows a device that is left out must not be taken for the
+		// device before it.
+		o.rules.Begin(nil)
+		d := &namedDevice{option: word, backend: backend(key), path: value, settings: new(rules.Settings)}
+		if err := d.check(hasValue); err != nil {
+			return ignored(err)
 		}
-		d.description = loopback.DefaultDescription()
-		return d, nil
-	case backendFile, backendChar:
-		if value == "" {
-			return nil, fmt.Errorf("the path is missing, as in %s:/dev/NAME", key)
-		}
-		path, err := filepath.Abs(value)
-		if err != nil {
-			return nil, err
-		}
-		d.path = path
-		d.description = pnp.Description{
-			Name:        filepath.Base(path),
-			HardwareIDs: []string{`PNPDR\` + strings.ToUpper(key)},
-		}
-		return d, nil
+		o.devices = append(o.devices, d)
+		o.rules.Begin(d.settings)
+		return nil
 	}
-	return nil, nil
+	if known, err := o.limit(key, value); known {
+		return ignored(err)
+	}
+	before := len(o.rules.Rules)
+	known, err := o.rules.Take(word)
+	if !known {
+		return ignored(errors.New("there is no such option"))
+	}
+	// A serial port or HID device that is named need not be one that discovery
+	// knows of: it is watched by its path.
+	if err == nil && (key == string(backendSerial) || key == string(backendHID)) {
+		r := o.rules.Rules[before]
+		o.devices = append(o.devices, &namedDevice{option: word, backend: backend(key), path: r.Node(), settings: &r.Settings})
+	}
+	return err
 }
 
-// qualifiers change the description of the device before them.
-var qualifiers = map[string]func(d *deviceOption, value string) error{
-	"name": func(d *deviceOption, value string) error {
-		d.description.Name = value
+func ignored(err error) error {
+	if err == nil {
 		return nil
-	},
-	"hwid": func(d *deviceOption, value string) (err error) {
-		d.description.HardwareIDs, err = ids(value)
-		return err
-	},
-	"compat": func(d *deviceOption, value string) (err error) {
-		d.description.CompatibleIDs, err = ids(value)
-		return err
-	},
-	"guid": func(d *deviceOption, value string) error {
-		var guids []pnp.GUID
-		for _, s := range strings.Split(value, "+") {
-			g, err := pnp.ParseGUID(s)
-			if err != nil {
-				return err
-			}
-			guids = append(guids, g)
-		}
-		d.description.Interfaces = guids
-		return nil
-	},
-	"container": func(d *deviceOption, value string) error {
-		g, err := pnp.ParseGUID(value)
-		if err != nil {
-			return err
-		}
-		d.description.Container = &g
-		return nil
-	},
-	"caps": func(d *deviceOption, value string) error {
-		var caps pnp.DeviceCaps
-		for _, s := range strings.Split(value, "+") {
-			bit, ok := capNames[s]
-			if !ok {
-				return fmt.Errorf("%q is none of removable, surprise, lock, eject", s)
-			}
-			caps |= bit
-		}
-		d.description.Caps = &caps
-		return nil
-	},
-	"optional": func(d *deviceOption, value string) error {
-		d.description.Optional = true
-		return noValue(value)
-	},
-	"ro": func(d *deviceOption, value string) error {
-		if d.backend == backendLoopback {
-			return fmt.Errorf("loopback cannot be read-only")
-		}
-		d.readOnly = true
-		return noValue(value)
-	},
+	}
+	return fmt.Errorf("it is ignored: %w", err)
 }
 
-var capNames = map[string]pnp.DeviceCaps{
-	"removable": pnp.PNP_DEVCAPS_REMOVABLE,
-	"surprise":  pnp.PNP_DEVCAPS_SURPRISEREMOVALOK,
-	"lock":      pnp.PNP_DEVCAPS_LOCKSUPPORTED,
-	"eject":     pnp.PNP_DEVCAPS_EJECTSUPPORTED,
-}
-
-func noValue(value string) error {
-	if value != "" {
+// check completes a device's path.
+func (d *namedDevice) check(hasValue bool) (err error) {
+	switch {
+	case d.backend == backendLoopback && hasValue:
 		return fmt.Errorf("it takes no value")
+	case d.backend == backendLoopback:
+		return nil
+	case d.path == "":
+		return fmt.Errorf("the path is missing, as in %s:/dev/NAME", d.backend)
 	}
-	return nil
-}
-
-func ids(value string) ([]string, error) {
-	list := strings.Split(value, "+")
-	for _, id := range list {
-		if id == "" {
-			return nil, fmt.Errorf("an id is empty")
-		}
-	}
-	return list, nil
+	d.path, err = filepath.Abs(d.path)
+	return err
 }
 
 // limit sets the limit that key names; known is false if key names none.
@@ -238,15 +188,16 @@ func (o *options) limit(key, value string) (known bool, err error) {
 		}
 		return true, err
 	}
+	// The least values leave room for what every session needs.
 	switch key {
 	case "max-reply":
 		return set(1, func(n int64) { l.ReplyData = int(n) })
 	case "max-requests":
-		return set(1, func(n int64) { l.HandleRequests = int(n) })
+		return set(4, func(n int64) { l.HandleRequests = int(n) })
 	case "max-handle-bytes":
 		return set(1, func(n int64) { l.HandleBytes = n })
 	case "max-session-bytes":
-		return set(1, func(n int64) { l.SessionBytes = n })
+		return set(64<<10, func(n int64) { l.SessionBytes = n })
 	case "max-handles":
 		return set(1, func(n int64) { l.Handles = int(n) })
 	case "max-devices":

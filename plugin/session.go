@@ -13,9 +13,8 @@ import (
 	"freerdp-pnpdr/channels/client"
 	cshim "freerdp-pnpdr/cshim/client"
 	"freerdp-pnpdr/pnp"
-	"freerdp-pnpdr/pnp/char"
-	"freerdp-pnpdr/pnp/file"
-	"freerdp-pnpdr/pnp/loopback"
+	"freerdp-pnpdr/pnp/discover"
+	"freerdp-pnpdr/pnp/rules"
 	"freerdp-pnpdr/pnp/watch"
 )
 
@@ -29,45 +28,59 @@ const (
 // session is one connection's redirection.
 //
 // It shuts down in this order: FreeRDP closes the channels, each of which closes
-// its handle; when the last reference is gone, Ended stops the watcher, so that
-// no device comes or goes any more, and then ends the client role, which closes
-// the devices and waits for its workers.
+// its handle; when the last reference is gone, Ended stops the watcher and the
+// monitor, so that no device comes or goes any more, and then ends the client
+// role, which closes the devices and waits for its workers.
 type session struct {
 	log        *slog.Logger
 	core       *client.Session
+	policy     *rules.Policy
+	discovery  discover.Config
 	goroutines int // before the session began
 
-	watching chan struct{} // closed when watcher is set, if there is any
-	watcher  *watch.Watcher
+	started chan struct{} // closed when watcher and monitor are set, if there are any
+	watcher *watch.Watcher
+	monitor *discover.Monitor
 
 	mu     sync.Mutex
 	byPath map[string][]*node
+	found  map[string]discovered // by discover.Device.Key
 }
 
-// node is a device with a path, which comes and goes.
+// node is a named device with a path, which comes and goes.
 type node struct {
-	option *deviceOption
-	id     uint32 // while it is present
+	*namedDevice
+	id uint32 // while it is present
 }
 
 // newSession does what the options say. What cannot be done is logged and left
 // out: the user's session goes on.
 func newSession(args []string, host *cshim.Host) *session {
-	s := &session{log: host.Logger(), watching: make(chan struct{}), byPath: make(map[string][]*node)}
+	s := &session{
+		log:     host.Logger(),
+		started: make(chan struct{}),
+		byPath:  make(map[string][]*node),
+		found:   make(map[string]discovered),
+	}
 	// At the very first call the runtime's main goroutine may not be counted.
 	s.goroutines = max(runtime.NumGoroutine(), 2)
 	if len(args) > 0 {
 		args = args[1:]
 	}
 	o, problems := parseOptions(args)
+	policy, inFiles := rules.Load(rules.DefaultFiles(&o.rules), &o.rules)
+	s.policy = policy
 	s.core = client.NewSession(client.Config{Limits: o.limits, Log: s.log})
 
-	s.log.Info(greeting(o, host))
+	s.log.Info(s.greeting(o, host))
 	for _, p := range problems {
 		s.log.Warn(p)
 	}
+	for _, p := range inFiles {
+		s.log.Warn(p.String())
+	}
 	if o.help {
-		for _, line := range usage {
+		for _, line := range usage() {
 			s.log.Info(line)
 		}
 	}
@@ -76,20 +89,23 @@ func newSession(args []string, host *cshim.Host) *session {
 }
 
 // greeting is the one line that says what runs and what it redirects.
-func greeting(o options, host *cshim.Host) string {
+func (s *session) greeting(o options, host *cshim.Host) string {
 	major, minor, revision := host.Version()
 	line := fmt.Sprintf("freerdp-pnpdr %s on FreeRDP %d (%d.%d.%d): ", version, major, major, minor, revision)
-	if len(o.devices) == 0 {
+	var what []string
+	for _, d := range o.devices {
+		what = append(what, d.String())
+	}
+	if !s.policy.Idle() {
+		what = append(what, "what is found and allowed (pnpdr list shows it)")
+	}
+	if len(what) == 0 {
 		return line + "nothing is redirected; name devices as in /dvc:pnpdr,loopback,char:/dev/ttyUSB0 (/dvc:pnpdr,help lists the options)"
 	}
-	names := make([]string, len(o.devices))
-	for i, d := range o.devices {
-		names[i] = d.String()
-	}
-	return line + "redirecting " + strings.Join(names, ", ")
+	return line + "redirecting " + strings.Join(what, ", ")
 }
 
-func (s *session) start(devices []*deviceOption) {
+func (s *session) start(devices []*namedDevice) {
 	var paths []string
 	for _, d := range devices {
 		if d.path == "" {
@@ -99,23 +115,24 @@ func (s *session) start(devices []*deviceOption) {
 		if s.byPath[d.path] == nil {
 			paths = append(paths, d.path)
 		}
-		s.byPath[d.path] = append(s.byPath[d.path], &node{option: d})
+		s.byPath[d.path] = append(s.byPath[d.path], &node{namedDevice: d})
 	}
-	if len(paths) == 0 {
-		close(s.watching)
-		return
-	}
-	go s.watch(paths)
+	go func() {
+		defer close(s.started)
+		defer pnp.Guard(s.log, "starting", nil)
+		if len(paths) > 0 {
+			s.watch(paths)
+		}
+		s.discover()
+	}()
 	select {
-	case <-s.watching:
+	case <-s.started:
 	case <-time.After(startWait):
 		s.log.Warn("a path does not answer; its devices are redirected when it does")
 	}
 }
 
 func (s *session) watch(paths []string) {
-	defer close(s.watching)
-	defer pnp.Guard(s.log, "starting to watch", nil)
 	w, err := watch.New(paths, s.changed, s.log)
 	if err != nil {
 		s.log.Error(fmt.Sprintf("devices with a path are not redirected: %v", err))
@@ -132,25 +149,24 @@ func (s *session) changed(path string, present bool) {
 	for _, n := range s.byPath[path] {
 		switch {
 		case n.id != 0 && !present:
-			s.log.Info(fmt.Sprintf("%v has gone", n.option))
+			s.log.Info(fmt.Sprintf("%v has gone", n))
 			s.core.Remove(n.id)
 			n.id = 0
 		case n.id == 0:
-			if err := n.option.obstacle(); err != nil {
-				s.log.Warn(fmt.Sprintf("%v is not redirected: %v", n.option, err))
+			if err := n.obstacle(); err != nil {
+				s.log.Warn(fmt.Sprintf("%v is not redirected: %v", n, err))
 				continue
 			}
 			if present {
-				n.id = s.add(n.option)
+				n.id = s.add(n.namedDevice)
 			}
 		}
 	}
 }
 
 // add makes the device and returns its id, 0 if it cannot be redirected.
-func (s *session) add(d *deviceOption) uint32 {
-	dev, err := newBackend(d, s.log)
-	var id uint32
+func (s *session) add(d *namedDevice) (id uint32) {
+	dev, err := s.device(d)
 	if err == nil {
 		id, err = s.core.Add(dev)
 	}
@@ -162,14 +178,29 @@ func (s *session) add(d *deviceOption) uint32 {
 	return id
 }
 
-func newBackend(d *deviceOption, log *slog.Logger) (pnp.Device, error) {
-	switch d.backend {
-	case backendFile:
-		return file.New(d.path, file.Options{Description: d.description, ReadOnly: d.readOnly, Log: log})
-	case backendChar:
-		return char.New(d.path, char.Options{Description: d.description, ReadOnly: d.readOnly, Log: log})
+// device makes a named device, unless the administrator denies it.
+func (s *session) device(d *namedDevice) (pnp.Device, error) {
+	var found *discover.Device
+	readOnly, handles := d.settings.ReadOnly, d.settings.Handles
+	if d.path != "" && isNode(d.path) {
+		if found = find(s.discovery, d.path); found == nil {
+			found = &discover.Device{Node: realPath(d.path), Interface: -1, Description: d.describe(nil)}
+		}
+		if reason, denied := s.policy.Denied(found); denied {
+			return nil, fmt.Errorf("the administrator denies it: %s", reason)
+		}
+		// What the administrator restricts holds.
+		decision := s.policy.Decide(found)
+		readOnly = readOnly || decision.ReadOnly
+		if handles == 0 || decision.Handles != 0 && decision.Handles < handles {
+			handles = decision.Handles
+		}
 	}
-	return loopback.New(d.description), nil
+	dev, err := newBackend(d.backend, d.path, d.describe(found), readOnly, s.log)
+	if err != nil {
+		return nil, err
+	}
+	return limit(dev, handles), nil
 }
 
 // Accept implements the shim's Session.
@@ -185,9 +216,12 @@ func (s *session) Ended() {
 	go func() {
 		defer close(ended)
 		defer pnp.Guard(s.log, "ending the session", nil)
-		<-s.watching
+		<-s.started
 		if s.watcher != nil {
 			s.watcher.Close()
+		}
+		if s.monitor != nil {
+			s.monitor.Close()
 		}
 		_ = s.core.Close(ctx) // its error is that of ctx
 	}()

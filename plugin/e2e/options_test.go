@@ -20,9 +20,9 @@ func TestOptionProblems(t *testing.T) {
 		require.Len(t, r.waitCount(1), 1)
 		r.finish(c) // xfreerdp 2 prints its log when it ends
 		for _, line := range []string{
-			`option "nonsense" is ignored: there is no such option; /dvc:pnpdr,help lists the options`,
-			`option "name:early" is ignored: there is no device before it`,
-			`option "guid:xyz" is ignored: "xyz" is no GUID`,
+			`option "nonsense": it is ignored: there is no such option; /dvc:pnpdr,help lists the options`,
+			`option "name:early": it is ignored: there is no device before it`,
+			`option "guid:xyz": it is ignored: "xyz" is no GUID`,
 			"char:" + missing + " is not redirected: it is not there",
 			"file:/etc is not redirected: it is a directory",
 		} {
