@@ -68,10 +68,15 @@ type Monitor struct {
 	known map[string]*found
 	// pending are devices of which the kernel has told and udev has not, with
 	// the number of the kernel's message. They wait until expires; then udev
-	// is taken to be silent, until it says something.
+	// is taken to be silent, until it says something. early is set if some
+	// device waits that udev has no record of.
 	pending map[string]uint64
+	early   bool
 	expires time.Time
 	silent  bool
+	// bare are USB interfaces that nobody has taken, and until when a driver
+	// may.
+	bare map[string]time.Time
 	// dirty is set if something may have changed since the last look.
 	dirty bool
 	// gone are the paths that were removed since the last look began.
@@ -81,6 +86,11 @@ type Monitor struct {
 // patience is how long a device waits for udev. Rules that take longer than
 // that only make it come twice, as Changed.
 var patience = 10 * time.Second
+
+// driverTime is how long a driver has to take a USB interface, or a device to
+// go after its driver has let it go, before the interface is told of as one that
+// cannot be redirected.
+const driverTime = 250 * time.Millisecond
 
 // maxRounds is how often Receive is called before a look, so that a storm of
 // messages does not prevent it.
@@ -140,28 +150,49 @@ func (m *Monitor) run() {
 // reported by then.
 func (m *Monitor) await() error {
 	for rounds := 0; ; {
-		wait := time.Duration(-1)
-		switch {
-		case m.dirty:
-			wait = 0
-		case len(m.pending) > 0:
-			wait = max(time.Until(m.expires), 1)
-		}
-		n, lost, err := m.receive(wait)
+		n, lost, err := m.receive(m.wait())
 		if err != nil {
 			return err
 		}
 		if rounds++; lost {
 			rounds = 0 // the kernel keeps nothing until all is received
 		}
-		if len(m.pending) > 0 && !time.Now().Before(m.expires) {
-			m.cfg.Log.Warn("udev is there but does not tell of devices", "devices", len(m.pending))
-			clear(m.pending)
-			m.silent, m.dirty = true, true
-		}
+		m.timeOut(time.Now())
 		if m.dirty && (n == 0 && !lost || rounds > maxRounds) {
 			return nil
 		}
+	}
+}
+
+// wait returns how long nothing has to be done unless there is a message.
+func (m *Monitor) wait() time.Duration {
+	if m.dirty {
+		return 0
+	}
+	var next time.Time
+	if m.waiting() {
+		next = m.expires
+	}
+	for _, t := range m.bare {
+		if next.IsZero() || t.Before(next) {
+			next = t
+		}
+	}
+	if next.IsZero() {
+		return -1
+	}
+	return max(time.Until(next), 1)
+}
+
+// timeOut ends the waiting for what did not come.
+func (m *Monitor) timeOut(now time.Time) {
+	if m.waiting() && !now.Before(m.expires) {
+		m.cfg.Log.Warn("udev is there but does not tell of devices")
+		clear(m.pending)
+		m.silent, m.early, m.dirty = true, false, true
+	}
+	for _, t := range m.bare {
+		m.dirty = m.dirty || !now.Before(t)
 	}
 }
 
@@ -224,11 +255,14 @@ func (m *Monitor) take(e Uevent) {
 
 // waitFor keeps a device back until udev has told of it.
 func (m *Monitor) waitFor(path string, seq uint64) {
-	if len(m.pending) == 0 {
+	if !m.waiting() {
 		m.expires = time.Now().Add(patience)
 	}
 	m.pending[path] = max(seq, m.pending[path])
 }
+
+// waiting reports whether some device waits for udev.
+func (m *Monitor) waiting() bool { return m.early || len(m.pending) > 0 }
 
 // forget tells at once that a device and what hangs on it is gone.
 func (m *Monitor) forget(gone string) {
@@ -264,9 +298,10 @@ func (m *Monitor) look(first bool) error {
 	for _, gone := range m.gone {
 		maps.DeleteFunc(now, func(key string, _ *found) bool { return isBelow(key, gone) })
 	}
-	if m.udevTells() {
-		maps.DeleteFunc(now, func(_ string, f *found) bool { return m.early(f, first) })
+	if !first {
+		m.keepBare(now, time.Now())
 	}
+	m.keepEarly(now, first)
 	for _, key := range slices.Sorted(maps.Keys(m.known)) {
 		before, after := m.known[key], now[key]
 		if after == nil || after.instance != before.instance {
@@ -287,23 +322,58 @@ func (m *Monitor) look(first bool) error {
 	return nil
 }
 
-// early reports whether a device is new and udev is not done with it.
-func (m *Monitor) early(f *found, first bool) bool {
-	if before := m.known[f.Key]; before != nil && before.instance == f.instance {
-		return false
+// keepBare leaves out the new USB interfaces that a driver may still take.
+func (m *Monitor) keepBare(all map[string]*found, now time.Time) {
+	bare := make(map[string]time.Time)
+	for key, f := range all {
+		if f.Subsystem != "usb" || f.Excluded == "" || m.known[key] != nil {
+			continue
+		}
+		until, ok := m.bare[key]
+		if !ok {
+			until = now.Add(driverTime)
+		}
+		if now.Before(until) {
+			bare[key] = until
+			delete(all, key)
+		}
 	}
-	for p := f.Key; p != "."; p = path.Dir(p) {
+	m.bare = bare
+}
+
+// keepEarly leaves out the new devices that udev is not done with.
+func (m *Monitor) keepEarly(all map[string]*found, first bool) {
+	early := false
+	if m.udevTells() {
+		for key, f := range all {
+			if before := m.known[key]; before != nil && before.instance == f.instance {
+				continue
+			}
+			// Without a record it may have come so recently that the kernel
+			// has not told of it yet. At first however it may be older than
+			// udev, which then never tells.
+			unseen := !f.initialized && f.Node != "" && !first
+			early = early || unseen
+			if unseen || m.isPending(key) {
+				delete(all, key)
+			}
+		}
+	}
+	if early && !m.waiting() {
+		m.expires = time.Now().Add(patience)
+	}
+	m.early = early
+}
+
+// isPending reports whether udev has yet to tell of a device or one that it
+// hangs on.
+func (m *Monitor) isPending(key string) bool {
+	for p := key; p != "."; p = path.Dir(p) {
 		if _, pending := m.pending[p]; pending {
 			return true
 		}
 	}
-	// It may have come so recently that the kernel has not told of it yet. At
-	// first however it may be older than udev, which then never tells.
-	if f.initialized || f.Node == "" || first {
-		return false
-	}
-	m.waitFor(f.Key, 0)
-	return true
+	return false
 }
 
 func (m *Monitor) tell(kind EventKind, d *Device) {

@@ -74,6 +74,7 @@ func (s *scan) nodeDevice(class, name string, add func(string, *Device, *usbDevi
 	if !ok {
 		return
 	}
+	instance, _ := s.fs.inode(dir)
 	d := &Device{Key: dir, Subsystem: class, Interface: -1, Node: s.node(s.fs.uevent(dir))}
 	if d.Node == "" {
 		return // not yet, or no more
@@ -89,16 +90,25 @@ func (s *scan) nodeDevice(class, name string, add func(string, *Device, *usbDevi
 		s.taken[i.path] = true
 	}
 	_, initialized := udevData(s.cfg.UdevRoot, s.fs.text(dir, "dev"))
-	s.add(d, u, i, initialized)
+	s.add(d, u, i, instance, initialized)
 }
 
-func (s *scan) add(d *Device, u *usbDevice, i *usbInterface, initialized bool) {
-	instance, ok := s.fs.inode(d.Key)
-	if !ok {
-		return // it vanished
-	}
+// add lists a device if it is still the one whose directory was instance, and as
+// whole as it was when its description was read. The kernel takes a device apart
+// in an order: what hangs on it, its node, its attributes, its directory.
+func (s *scan) add(d *Device, u *usbDevice, i *usbInterface, instance uint64, initialized bool) {
 	describe(d, u, i)
-	s.found[d.Key] = &found{Device: d, instance: instance, access: d.access(), initialized: initialized}
+	f := &found{Device: d, instance: instance, access: d.access(), initialized: initialized}
+	if d.Subsystem == "usb" {
+		if s.fs.text(d.Key, "bInterfaceNumber") == "" {
+			return
+		}
+	} else if !isNode(d.Node) {
+		return
+	}
+	if now, ok := s.fs.inode(d.Key); ok && now == instance {
+		s.found[d.Key] = f
+	}
 }
 
 // parents fills in what the devices that d hangs on tell of it, and returns the
@@ -147,10 +157,15 @@ func (s *scan) node(uevent map[string]string) string {
 		return ""
 	}
 	node := filepath.Join(s.cfg.DevRoot, name)
-	if st, err := os.Stat(node); err != nil || st.IsDir() {
+	if !isNode(node) {
 		return ""
 	}
 	return node
+}
+
+func isNode(name string) bool {
+	st, err := os.Stat(name)
+	return err == nil && !st.IsDir()
 }
 
 func (s *scan) tty(dir string, d *Device, u *usbDevice, _ *usbInterface) bool {
@@ -220,6 +235,7 @@ func (s *scan) bareInterface(entry string) {
 	if !ok || s.taken[dir] {
 		return
 	}
+	instance, _ := s.fs.inode(dir)
 	u := s.readUSB(path.Dir(dir))
 	at := slices.IndexFunc(u.interfaces, func(i usbInterface) bool { return i.path == dir })
 	if at < 0 {
@@ -235,7 +251,24 @@ func (s *scan) bareInterface(entry string) {
 	if d.MTP {
 		d.Excluded = ""
 	}
-	s.add(d, u, i, u.initialized)
+	if s.hasNode(i) {
+		return // it is listed when its node is there
+	}
+	s.add(d, u, i, instance, u.initialized)
+}
+
+// hasNode reports whether the driver of an interface makes nodes that are listed
+// themselves.
+func (s *scan) hasNode(i *usbInterface) bool {
+	for _, name := range i.children {
+		switch {
+		case strings.HasPrefix(name, "tty"), name == "usbmisc" && i.class == classPrinter:
+			return true
+		case i.class == classHID && strings.Contains(name, ":") && len(s.fs.list(i.path, name, "hidraw")) > 0:
+			return true
+		}
+	}
+	return false
 }
 
 // Scan looks once and returns what there is, sorted by Key. A device that

@@ -22,7 +22,7 @@ type Plugged struct {
 	tree    *Tree
 	port    string
 	made    []made
-	allNode []string
+	usbNode string // of the device as a whole
 }
 
 // made is a directory in sysfs that the kernel tells of.
@@ -74,7 +74,7 @@ func (m *Tree) plug(d USB) *Plugged {
 	p.made = append(p.made, made{p.Key, "usb"})
 	n := m.next["usb device"]
 	m.next["usb device"]++
-	p.allNode = append(p.allNode, m.node(p.Key, "usb", fmt.Sprintf("bus/usb/001/%03d", n+2), "", d.Udev))
+	p.usbNode = m.node(p.Key, "usb", fmt.Sprintf("bus/usb/001/%03d", n+2), "", d.Udev)
 	for n, i := range d.Interfaces {
 		p.addInterface(d, n, i)
 	}
@@ -198,7 +198,6 @@ func (p *Plugged) addNode(dir, class string, i Interface) {
 	p.tree.t.Helper()
 	node := p.tree.node(dir, class, path.Base(dir), i.Target, nil)
 	p.Keys, p.Nodes = append(p.Keys, dir), append(p.Nodes, node)
-	p.allNode = append(p.allNode, node)
 	p.made = append(p.made, made{dir, class})
 }
 
@@ -224,7 +223,7 @@ func (p *Plugged) UnplugUnseen() {
 func (p *Plugged) unplug() {
 	m := p.tree
 	m.t.Helper()
-	for _, node := range p.allNode {
+	for _, node := range p.Nodes {
 		require.NoError(m.t, os.Remove(node))
 	}
 	for _, made := range p.made {
@@ -240,5 +239,8 @@ func (p *Plugged) unplug() {
 	// At once, as the kernel does: nobody sees half of it.
 	away := filepath.Join(m.t.TempDir(), "gone")
 	require.NoError(m.t, os.Rename(m.sys(p.Key), away))
+	if p.usbNode != "" {
+		require.NoError(m.t, os.Remove(p.usbNode))
+	}
 	delete(m.taken, p.port)
 }

@@ -93,11 +93,20 @@ func (m *Tree) RunUdev() {
 // Settle makes udev process what the kernel told, if it runs.
 func (m *Tree) Settle() {
 	m.t.Helper()
+	m.SettleSome(-1)
+}
+
+// SettleSome makes udev process the oldest n messages, or all if n is negative.
+func (m *Tree) SettleSome(n int) {
+	m.t.Helper()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	unheard := m.unheard
-	m.unheard = nil
-	for _, e := range unheard {
+	if n < 0 || n > len(m.unheard) {
+		n = len(m.unheard)
+	}
+	settled := m.unheard[:n]
+	m.unheard = m.unheard[n:]
+	for _, e := range settled {
 		if r, ok := m.records[e.Path]; ok && e.Action != "remove" {
 			m.writeRecord(r)
 		}

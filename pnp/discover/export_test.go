@@ -1,0 +1,13 @@
+package discover
+
+import (
+	"testing"
+	"time"
+)
+
+// SetPatience sets how long a device waits for udev.
+func SetPatience(t *testing.T, d time.Duration) {
+	before := patience
+	patience = d
+	t.Cleanup(func() { patience = before })
+}
