@@ -1,0 +1,468 @@
+package serial
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+
+	"freerdp-pnpdr/pnp"
+)
+
+// The IOControls that a port carries out. They run one at a time and without a
+// lock, with input and output of the size that the table says.
+
+func (h *handle) setBaudRate(in, _ []byte) pnp.HRESULT {
+	rate := get[uint32](in)
+	if rate == 0 { // to termios a hangup
+		return pnp.ERROR_INVALID_PARAMETER
+	}
+	return h.apply(withRate(h.set.termios, rate), func(t unix.Termios) bool { return isRate(t, rate) },
+		pnp.ERROR_INVALID_PARAMETER)
+}
+
+// getBaudRate tells the rate that the driver has made of the one that was set.
+func (h *handle) getBaudRate(_, out []byte) pnp.HRESULT {
+	put(out, h.set.termios.Ospeed)
+	return pnp.S_OK
+}
+
+func (h *handle) setLineControl(in, _ []byte) pnp.HRESULT {
+	l := get[lineControl](in)
+	t, ok := withLine(h.set.termios, l)
+	if !ok {
+		return pnp.ERROR_INVALID_PARAMETER
+	}
+	hr := h.apply(t, func(got unix.Termios) bool {
+		// A pseudo terminal has no frames; whatever is asked for, its bytes
+		// arrive.
+		return h.port.pseudo || got.Cflag&frameMask == t.Cflag&frameMask
+	}, pnp.ERROR_INVALID_PARAMETER)
+	if !hr.Failed() {
+		h.mu.Lock()
+		h.set.line = l
+		h.mu.Unlock()
+	}
+	return hr
+}
+
+func (h *handle) getLineControl(_, out []byte) pnp.HRESULT {
+	put(out, h.set.line)
+	return pnp.S_OK
+}
+
+func (h *handle) setTimeouts(in, _ []byte) pnp.HRESULT {
+	t := get[timeouts](in)
+	if !t.valid() {
+		return pnp.ERROR_INVALID_PARAMETER
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.set.timeouts = t
+	return pnp.S_OK
+}
+
+func (h *handle) getTimeouts(_, out []byte) pnp.HRESULT {
+	put(out, h.set.timeouts)
+	return pnp.S_OK
+}
+
+func (h *handle) setChars(in, _ []byte) pnp.HRESULT {
+	c := get[chars](in)
+	t := withFlow(h.set.termios, h.set.handflow, c)
+	hr := h.apply(t, func(unix.Termios) bool { return true }, pnp.S_OK)
+	if !hr.Failed() {
+		h.mu.Lock()
+		h.set.chars = c
+		h.mu.Unlock()
+	}
+	return hr
+}
+
+func (h *handle) getChars(_, out []byte) pnp.HRESULT {
+	put(out, h.set.chars)
+	return pnp.S_OK
+}
+
+func (h *handle) setHandflow(in, _ []byte) pnp.HRESULT {
+	f := get[handflow](in)
+	switch {
+	case !f.valid(h.set.queue):
+		return pnp.ERROR_INVALID_PARAMETER
+	case !f.supported():
+		h.dev.log.Warn("unsupported flow control",
+			"ControlHandShake", f.ControlHandShake, "FlowReplace", f.FlowReplace)
+		return pnp.ERROR_NOT_SUPPORTED
+	}
+	if hr := h.setFlow(f); hr.Failed() {
+		return hr
+	}
+	lines := []error{h.setLine(unix.TIOCM_DTR, f.ControlHandShake&SERIAL_DTR_CONTROL != 0)}
+	if !f.autoRTS() {
+		lines = append(lines, h.setLine(unix.TIOCM_RTS, f.FlowReplace&SERIAL_RTS_CONTROL != 0))
+	}
+	if err := errors.Join(lines...); err != nil {
+		return h.failure(err)
+	}
+	return pnp.S_OK
+}
+
+// setFlow changes the flow control. Where that begins or ends the kernel's marks
+// in the data, what came before is read first, as it was meant.
+func (h *handle) setFlow(f handflow) pnp.HRESULT {
+	changes := f.marks() != h.set.marks
+	if changes {
+		h.rx.device.Lock()
+		defer h.rx.device.Unlock()
+		if err := h.readAhead(); err != nil {
+			return h.failure(err)
+		}
+	}
+	t := withFlow(h.set.termios, f, h.set.chars)
+	hr := h.apply(t, func(got unix.Termios) bool {
+		return got.Cflag&unix.CRTSCTS == t.Cflag&unix.CRTSCTS
+	}, pnp.ERROR_NOT_SUPPORTED)
+	if hr.Failed() {
+		return hr
+	}
+	h.mu.Lock()
+	defer h.unlock()
+	h.set.handflow, h.set.marks = f, f.marks()
+	if changes {
+		h.rx.marker = marker{}
+	}
+	return hr
+}
+
+// readAhead reads what the kernel has, be it more than the buffer shall take.
+// The caller holds rx.device.
+func (h *handle) readAhead() error {
+	for {
+		n, err := h.port.read(h.rx.scratch[:])
+		if err == unix.EAGAIN {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return unix.EIO
+		}
+		h.mu.Lock()
+		h.arrived(h.rx.scratch[:n])
+		h.serve(0)
+		h.unlock()
+	}
+}
+
+func (h *handle) getHandflow(_, out []byte) pnp.HRESULT {
+	put(out, h.set.handflow)
+	return pnp.S_OK
+}
+
+func (h *handle) setQueueSize(in, _ []byte) pnp.HRESULT {
+	q := get[queueSize](in)
+	if q.InSize > maxQueue {
+		return pnp.ERROR_NO_SYSTEM_RESOURCES
+	}
+	h.mu.Lock()
+	defer h.unlock()
+	h.set.queue = max(h.set.queue, int(q.InSize)) // it never shrinks, as in serial.sys
+	return pnp.S_OK
+}
+
+// setLine raises or lowers DTR or RTS.
+func (h *handle) setLine(line int, on bool) error {
+	if h.port.hasLines {
+		return h.port.setLines(line, on)
+	}
+	if line == unix.TIOCM_DTR {
+		h.set.dtr = on
+	} else {
+		h.set.rts = on
+	}
+	return nil
+}
+
+func (h *handle) setDTR(_, _ []byte) pnp.HRESULT { return h.failureOf(h.setLine(unix.TIOCM_DTR, true)) }
+func (h *handle) clrDTR(_, _ []byte) pnp.HRESULT {
+	return h.failureOf(h.setLine(unix.TIOCM_DTR, false))
+}
+func (h *handle) setRTS(_, _ []byte) pnp.HRESULT { return h.changeRTS(true) }
+func (h *handle) clrRTS(_, _ []byte) pnp.HRESULT { return h.changeRTS(false) }
+
+func (h *handle) changeRTS(on bool) pnp.HRESULT {
+	if h.set.handflow.autoRTS() {
+		return pnp.ERROR_INVALID_PARAMETER
+	}
+	return h.failureOf(h.setLine(unix.TIOCM_RTS, on))
+}
+
+// failureOf is failure for an error that may be nil.
+func (h *handle) failureOf(err error) pnp.HRESULT {
+	if err == nil {
+		return pnp.S_OK
+	}
+	return h.failure(err)
+}
+
+func (h *handle) getDTRRTS(_, out []byte) pnp.HRESULT {
+	dtr, rts := h.set.dtr, h.set.rts
+	if h.port.hasLines {
+		lines, err := h.port.lines()
+		if err != nil {
+			return h.failure(err)
+		}
+		dtr, rts = lines&unix.TIOCM_DTR != 0, lines&unix.TIOCM_RTS != 0
+	}
+	bits := uint32(0)
+	if dtr {
+		bits |= SERIAL_DTR_STATE
+	}
+	if rts {
+		bits |= SERIAL_RTS_STATE
+	}
+	put(out, bits)
+	return pnp.S_OK
+}
+
+// getModemStatus: see the package's documentation for a port without lines.
+func (h *handle) getModemStatus(_, out []byte) pnp.HRESULT {
+	lines := unix.TIOCM_CTS | unix.TIOCM_DSR | unix.TIOCM_CAR
+	if h.port.hasLines {
+		var err error
+		if lines, err = h.port.lines(); err != nil {
+			return h.failure(err)
+		}
+	}
+	put(out, modemStatus(lines))
+	return pnp.S_OK
+}
+
+// modemStatus makes SERIAL_MSR bits of TIOCM bits.
+func modemStatus(lines int) uint32 {
+	bits := uint32(0)
+	for _, l := range []struct {
+		line int
+		bit  uint32
+	}{
+		{unix.TIOCM_CTS, SERIAL_MSR_CTS},
+		{unix.TIOCM_DSR, SERIAL_MSR_DSR},
+		{unix.TIOCM_RNG, SERIAL_MSR_RI},
+		{unix.TIOCM_CAR, SERIAL_MSR_DCD},
+	} {
+		if lines&l.line != 0 {
+			bits |= l.bit
+		}
+	}
+	return bits
+}
+
+func (h *handle) setBreakOn(_, _ []byte) pnp.HRESULT {
+	if h.dev.opts.ReadOnly {
+		return pnp.ERROR_ACCESS_DENIED
+	}
+	return h.changeBreak(true)
+}
+
+func (h *handle) setBreakOff(_, _ []byte) pnp.HRESULT { return h.changeBreak(false) }
+
+func (h *handle) changeBreak(on bool) pnp.HRESULT {
+	err := h.port.sendBreak(on)
+	if errors.Is(err, unix.ENOTTY) || errors.Is(err, unix.EINVAL) {
+		return pnp.ERROR_NOT_SUPPORTED // there is no line to break
+	}
+	if err != nil {
+		return h.failure(err)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.set.breaking = on
+	return pnp.S_OK
+}
+
+// setXoff stops sending, as if XOFF had been received.
+func (h *handle) setXoff(_, _ []byte) pnp.HRESULT { return h.changeFlow(false) }
+
+// setXon ends what setXoff began.
+func (h *handle) setXon(_, _ []byte) pnp.HRESULT { return h.changeFlow(true) }
+
+func (h *handle) changeFlow(on bool) pnp.HRESULT {
+	if err := h.port.flow(on); err != nil {
+		return h.failure(err)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.set.stopped = !on
+	return pnp.S_OK
+}
+
+func (h *handle) getWaitMask(_, out []byte) pnp.HRESULT {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	put(out, h.events.mask)
+	return pnp.S_OK
+}
+
+const purgeAll = SERIAL_PURGE_TXABORT | SERIAL_PURGE_RXABORT | SERIAL_PURGE_TXCLEAR | SERIAL_PURGE_RXCLEAR
+
+func validPurge(mask uint32) bool { return mask != 0 && mask&^purgeAll == 0 }
+
+// abortPurged aborts what came before the IOCTL_SERIAL_PURGE, and nothing that
+// comes behind it. The caller holds mu.
+func (h *handle) abortPurged(in []byte) {
+	mask := get[uint32](in)
+	if !validPurge(mask) {
+		return
+	}
+	if mask&SERIAL_PURGE_RXABORT != 0 {
+		h.abortReads(pnp.ERROR_OPERATION_ABORTED)
+	}
+	if mask&SERIAL_PURGE_TXABORT != 0 {
+		h.abortWrites(pnp.ERROR_OPERATION_ABORTED)
+	}
+}
+
+func (h *handle) purge(in, _ []byte) pnp.HRESULT {
+	mask := get[uint32](in)
+	if !validPurge(mask) {
+		return pnp.ERROR_INVALID_PARAMETER
+	}
+	var err error
+	if mask&SERIAL_PURGE_TXCLEAR != 0 {
+		err = h.port.flush(unix.TCOFLUSH)
+	}
+	if mask&SERIAL_PURGE_RXCLEAR != 0 {
+		err = errors.Join(err, h.clearInput())
+	}
+	return h.failureOf(err)
+}
+
+// getCommStatus tells the errors since it was last asked for, and forgets them.
+// What the kernel has taken counts as waiting to be sent, as long as it is not;
+// what came for a read that waits does not count as waiting to be read.
+func (h *handle) getCommStatus(_, out []byte) pnp.HRESULT {
+	now, counted := counters{}, false
+	if h.port.hasCounters {
+		c, err := h.port.counters()
+		now, counted = c, err == nil
+	}
+	unread := h.port.unread()
+	held, err := h.held()
+	if err != nil {
+		return h.failure(err)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if counted {
+		h.countErrors(now)
+	}
+	s := status{
+		Errors:           h.events.errors,
+		HoldReasons:      held,
+		AmountInOutQueue: uint32(h.tx.pending() + h.port.unsent()),
+	}
+	if len(h.rx.queue) == 0 {
+		s.AmountInInQueue = uint32(len(h.rx.buffer) + unread)
+	}
+	if h.tx.immediate != nil {
+		s.WaitForImmediate = 1
+	}
+	h.events.errors = 0
+	put(out, s)
+	return pnp.S_OK
+}
+
+// held are the reasons why sending is held up. Whether XOFF was received is
+// known to the kernel alone.
+func (h *handle) held() (uint32, error) {
+	reasons := uint32(0)
+	if h.set.stopped {
+		reasons |= SERIAL_TX_WAITING_FOR_XON
+	}
+	if h.set.breaking {
+		reasons |= SERIAL_TX_WAITING_ON_BREAK
+	}
+	if !noHold(h) {
+		lines, err := h.port.lines()
+		if err != nil {
+			return 0, err
+		}
+		if lines&unix.TIOCM_CTS == 0 {
+			reasons |= SERIAL_TX_WAITING_FOR_CTS
+		}
+	}
+	return reasons, nil
+}
+
+func (h *handle) getProperties(_, out []byte) pnp.HRESULT {
+	p := commProp{
+		PacketLength:  sizeCommProp,
+		PacketVersion: 2,
+		ServiceMask:   SERIAL_SP_SERIALCOMM,
+		MaxRxQueue:    maxQueue,
+		MaxBaud:       SERIAL_BAUD_USER,
+		ProvSubType:   SERIAL_SP_RS232,
+		ProvCapabilities: SERIAL_PCF_PARITY_CHECK | SERIAL_PCF_XONXOFF | SERIAL_PCF_SETXCHAR |
+			SERIAL_PCF_TOTALTIMEOUTS | SERIAL_PCF_INTTIMEOUTS,
+		SettableParams:     serialSPAll,
+		SettableBaud:       serialBaudAll | SERIAL_BAUD_USER,
+		SettableData:       serialDataBits,
+		SettableStopParity: serialStopParity,
+		CurrentRxQueue:     uint32(h.set.queue),
+	}
+	if h.port.hasLines {
+		p.ProvCapabilities |= SERIAL_PCF_DTRDSR | SERIAL_PCF_RTSCTS | SERIAL_PCF_CD
+	}
+	if h.port.pseudo {
+		p.ProvSubType = SERIAL_SP_UNSPECIFIED
+	}
+	put(out, p)
+	return pnp.S_OK
+}
+
+// resetDevice does nothing, as in serial.sys.
+func (h *handle) resetDevice(_, _ []byte) pnp.HRESULT { return pnp.S_OK }
+
+// configSize is the size of a configuration that only the driver knows: there
+// is none.
+func (h *handle) configSize(_, out []byte) pnp.HRESULT {
+	put(out, uint32(0))
+	return pnp.S_OK
+}
+
+func (h *handle) getStats(_, out []byte) pnp.HRESULT {
+	now := counters{}
+	if h.port.hasCounters {
+		if c, err := h.port.counters(); err == nil {
+			now = c
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	zero := h.events.zero
+	put(out, perfStats{
+		ReceivedCount:           h.rx.count,
+		TransmittedCount:        h.tx.count,
+		FrameErrorCount:         uint32(now.Frame - zero.Frame),
+		SerialOverrunErrorCount: uint32(now.Overrun - zero.Overrun),
+		BufferOverrunErrorCount: uint32(now.Buffers - zero.Buffers),
+		ParityErrorCount:        uint32(now.Parity - zero.Parity),
+	})
+	return pnp.S_OK
+}
+
+func (h *handle) clearStats(_, _ []byte) pnp.HRESULT {
+	now := counters{}
+	if h.port.hasCounters {
+		if c, err := h.port.counters(); err == nil {
+			now = c
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.rx.count, h.tx.count, h.events.zero = 0, 0, now
+	return pnp.S_OK
+}
+
+// notSupported is for what Linux has nothing like.
+func (h *handle) notSupported(_, _ []byte) pnp.HRESULT { return pnp.ERROR_NOT_SUPPORTED }

@@ -1,0 +1,194 @@
+package serial
+
+import (
+	"golang.org/x/sys/unix"
+
+	"freerdp-pnpdr/pnp"
+)
+
+// What serial.sys begins with.
+const (
+	defaultXon   = 0x11
+	defaultXoff  = 0x13
+	defaultQueue = 4096
+	// maxQueue is the largest queue that IOCTL_SERIAL_SET_QUEUE_SIZE makes.
+	maxQueue = 1 << 20
+)
+
+// settings are what an application has set. The fields that only IOControls
+// look at belong to whichever of them is being carried out, one at a time; those
+// below the line are guarded by the handle's mu as well, which whoever is no
+// IOControl holds to read them and whoever writes them holds to write them.
+type settings struct {
+	termios unix.Termios
+	line    lineControl
+	// dtr and rts are what a port without lines shall have them set to.
+	dtr, rts bool
+
+	timeouts timeouts
+	chars    chars
+	handflow handflow
+	queue    int  // room for what came and was not asked for yet
+	marks    bool // the kernel marks errors and breaks in the data (PARMRK)
+	breaking bool // a break is being sent
+	stopped  bool // IOCTL_SERIAL_SET_XOFF stopped sending
+}
+
+func defaultSettings(t unix.Termios) settings {
+	return settings{
+		termios: t,
+		line:    lineControl{StopBits: STOP_BIT_1, Parity: NO_PARITY, WordLength: 8},
+		dtr:     true,
+		rts:     true,
+		chars:   chars{XonChar: defaultXon, XoffChar: defaultXoff},
+		handflow: handflow{
+			ControlHandShake: SERIAL_DTR_CONTROL,
+			FlowReplace:      SERIAL_RTS_CONTROL,
+			XonLimit:         defaultQueue / 2,
+			XoffLimit:        defaultQueue / 8,
+		},
+		queue: defaultQueue,
+	}
+}
+
+// standardRates are those that termios has a constant for. Old drivers know no
+// others.
+var standardRates = map[uint32]uint32{
+	50: unix.B50, 75: unix.B75, 110: unix.B110, 134: unix.B134, 150: unix.B150, 200: unix.B200,
+	300: unix.B300, 600: unix.B600, 1200: unix.B1200, 1800: unix.B1800, 2400: unix.B2400,
+	4800: unix.B4800, 9600: unix.B9600, 19200: unix.B19200, 38400: unix.B38400,
+	57600: unix.B57600, 115200: unix.B115200, 230400: unix.B230400, 460800: unix.B460800,
+	500000: unix.B500000, 576000: unix.B576000, 921600: unix.B921600, 1000000: unix.B1000000,
+}
+
+// withRate is t with the same rate in bits per second in both directions.
+func withRate(t unix.Termios, rate uint32) unix.Termios {
+	code, ok := standardRates[rate]
+	if !ok {
+		code = unix.BOTHER
+	}
+	t.Cflag &^= unix.CBAUD | unix.CBAUD<<unix.IBSHIFT
+	// No input rate of its own: that is the output rate.
+	t.Cflag |= code
+	t.Ispeed, t.Ospeed = rate, rate
+	return t
+}
+
+// isRate reports whether t has that rate, as nearly as a receiver needs it: over
+// a frame of ten bits 3 % are a third of a bit.
+func isRate(t unix.Termios, rate uint32) bool {
+	const percent = 3
+	off := int64(t.Ospeed) - int64(rate)
+	return max(off, -off)*100 <= int64(rate)*percent
+}
+
+const frameMask = unix.CSIZE | unix.PARENB | unix.PARODD | unix.CMSPAR | unix.CSTOPB
+
+// withLine is t with the frames of l; false if there are no such frames
+// (serial.sys judges so too: one and a half stop bits go with 5 bits alone,
+// where two do not exist).
+func withLine(t unix.Termios, l lineControl) (unix.Termios, bool) {
+	t.Cflag &^= frameMask
+	switch l.WordLength {
+	case 5:
+		t.Cflag |= unix.CS5
+	case 6:
+		t.Cflag |= unix.CS6
+	case 7:
+		t.Cflag |= unix.CS7
+	case 8:
+		t.Cflag |= unix.CS8
+	default:
+		return t, false
+	}
+	switch l.Parity {
+	case NO_PARITY:
+	case ODD_PARITY:
+		t.Cflag |= unix.PARENB | unix.PARODD
+	case EVEN_PARITY:
+		t.Cflag |= unix.PARENB
+	case MARK_PARITY:
+		t.Cflag |= unix.PARENB | unix.CMSPAR | unix.PARODD
+	case SPACE_PARITY:
+		t.Cflag |= unix.PARENB | unix.CMSPAR
+	default:
+		return t, false
+	}
+	switch {
+	case l.StopBits == STOP_BIT_1:
+	case l.StopBits == STOP_BITS_1_5 && l.WordLength == 5,
+		l.StopBits == STOP_BITS_2 && l.WordLength != 5:
+		t.Cflag |= unix.CSTOPB
+	default:
+		return t, false
+	}
+	return t, true
+}
+
+// valid reports whether serial.sys takes f on a port with that queue.
+func (f handflow) valid(queue int) bool {
+	limit := func(n int32) bool { return n >= 0 && int(n) <= queue }
+	return f.ControlHandShake&SERIAL_CONTROL_INVALID == 0 && f.FlowReplace&SERIAL_FLOW_INVALID == 0 &&
+		f.ControlHandShake&SERIAL_DTR_MASK != SERIAL_DTR_MASK && limit(f.XonLimit) && limit(f.XoffLimit)
+}
+
+// supported reports whether Linux can do f. What it cannot is refused rather
+// than ignored, because data would be lost: handshakes by DTR, DSR or DCD,
+// ignoring input by DSR, RTS that follows the transmitter, and RTS for input
+// without CTS for output, which are one flag here. The limits and
+// SERIAL_XOFF_CONTINUE are taken and have no effect: the kernel decides when to
+// send XOFF, and goes on sending after it.
+func (f handflow) supported() bool {
+	const no = SERIAL_DTR_HANDSHAKE | SERIAL_DSR_HANDSHAKE | SERIAL_DCD_HANDSHAKE | SERIAL_DSR_SENSITIVITY
+	switch {
+	case f.ControlHandShake&no != 0:
+		return false
+	case f.FlowReplace&SERIAL_RTS_MASK == SERIAL_TRANSMIT_TOGGLE:
+		return false
+	}
+	return f.FlowReplace&SERIAL_RTS_MASK != SERIAL_RTS_HANDSHAKE || f.ctsHandshake()
+}
+
+func (f handflow) ctsHandshake() bool { return f.ControlHandShake&SERIAL_CTS_HANDSHAKE != 0 }
+
+// autoRTS reports whether RTS is not the application's to set.
+func (f handflow) autoRTS() bool { return f.FlowReplace&SERIAL_RTS_MASK == SERIAL_RTS_HANDSHAKE }
+
+// marks reports whether f needs to know where in the data an error or a break
+// was.
+func (f handflow) marks() bool {
+	return f.FlowReplace&(SERIAL_ERROR_CHAR|SERIAL_BREAK_CHAR) != 0 || f.ControlHandShake&SERIAL_ERROR_ABORT != 0
+}
+
+// withFlow is t with the flow control of f and the characters of c.
+func withFlow(t unix.Termios, f handflow, c chars) unix.Termios {
+	set := func(flags *uint32, bits uint32, on bool) {
+		*flags &^= bits
+		if on {
+			*flags |= bits
+		}
+	}
+	set(&t.Cflag, unix.CRTSCTS, f.ctsHandshake())
+	set(&t.Iflag, unix.IXON, f.FlowReplace&SERIAL_AUTO_TRANSMIT != 0)
+	set(&t.Iflag, unix.IXOFF, f.FlowReplace&SERIAL_AUTO_RECEIVE != 0)
+	set(&t.Iflag, unix.PARMRK|unix.INPCK, f.marks())
+	t.Cc[unix.VSTART], t.Cc[unix.VSTOP] = c.XonChar, c.XoffChar
+	return t
+}
+
+// apply sets t. If the driver does not make of it what accept wants, the
+// settings stay as they were and the result is refused.
+func (h *handle) apply(t unix.Termios, accept func(unix.Termios) bool, refused pnp.HRESULT) pnp.HRESULT {
+	got, err := h.port.setTermios(t)
+	if err != nil {
+		return h.failure(err)
+	}
+	if !accept(got) {
+		if got, err = h.port.setTermios(h.set.termios); err == nil {
+			h.set.termios = got
+		}
+		return refused
+	}
+	h.set.termios = got
+	return pnp.S_OK
+}

@@ -1,0 +1,11 @@
+//go:build !ppc && !ppc64 && !ppc64le
+
+package serial
+
+import "golang.org/x/sys/unix"
+
+// The requests for settings with speeds as numbers (struct termios2).
+const (
+	getTermiosRequest = unix.TCGETS2
+	setTermiosRequest = unix.TCSETS2
+)

@@ -1,0 +1,182 @@
+package serial
+
+import (
+	"errors"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// port is what a terminal can be asked for. Its methods are single calls to the
+// driver, some of which talk to hardware and take as long as that does: no lock
+// is held around those.
+type port struct {
+	fd int
+	// pseudo is set for a pseudo terminal, which has no line.
+	pseudo bool
+	// hasLines and hasCounters tell whether the driver knows modem lines and
+	// counts errors and changes of the lines.
+	hasLines, hasCounters bool
+}
+
+// newPort finds out what fd can do. It fails if fd is no terminal.
+func newPort(fd int, rdev uint64) (port, unix.Termios, error) {
+	p := port{fd: fd}
+	t, err := p.termios()
+	if err != nil {
+		return p, unix.Termios{}, err
+	}
+	// Major numbers of pseudo terminals: Linux' devices.txt.
+	major := unix.Major(rdev)
+	p.pseudo = major >= 136 && major <= 143 || major == 3
+	_, err = p.lines()
+	p.hasLines = err == nil
+	_, err = p.counters()
+	p.hasCounters = err == nil
+	return p, t, nil
+}
+
+func (p port) termios() (unix.Termios, error) {
+	t, err := unix.IoctlGetTermios(p.fd, getTermiosRequest)
+	if err != nil {
+		return unix.Termios{}, err
+	}
+	return *t, nil
+}
+
+// setTermios sets t and returns what the driver made of it.
+func (p port) setTermios(t unix.Termios) (unix.Termios, error) {
+	if err := unix.IoctlSetTermios(p.fd, setTermiosRequest, &t); err != nil {
+		return unix.Termios{}, err
+	}
+	return p.termios()
+}
+
+// lines returns the TIOCM bits.
+func (p port) lines() (int, error) { return unix.IoctlGetInt(p.fd, unix.TIOCMGET) }
+
+// setLines raises or lowers the lines of the TIOCM bits.
+func (p port) setLines(bits int, on bool) error {
+	if on {
+		return unix.IoctlSetPointerInt(p.fd, unix.TIOCMBIS, bits)
+	}
+	return unix.IoctlSetPointerInt(p.fd, unix.TIOCMBIC, bits)
+}
+
+// counters is struct serial_icounter_struct (linux/serial.h).
+type counters struct {
+	CTS, DSR, RNG, DCD                   int32
+	RX, TX                               int32
+	Frame, Overrun, Parity, Brk, Buffers int32
+	_                                    [9]int32
+}
+
+func (p port) counters() (counters, error) {
+	var c counters
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(p.fd), unix.TIOCGICOUNT, uintptr(unsafe.Pointer(&c)))
+	if errno != 0 {
+		return counters{}, errno
+	}
+	return c, nil
+}
+
+// unread is how many bytes the kernel has received and not handed out.
+func (p port) unread() int { return p.count(unix.TIOCINQ) }
+
+// unsent is how many bytes the kernel has still to send.
+func (p port) unsent() int { return p.count(unix.TIOCOUTQ) }
+
+// count is 0 where the driver does not tell.
+func (p port) count(request uint) int {
+	n, err := unix.IoctlGetInt(p.fd, request)
+	if err != nil {
+		return 0
+	}
+	return max(n, 0)
+}
+
+// flush discards a queue: unix.TCIFLUSH or unix.TCOFLUSH.
+func (p port) flush(queue int) error { return unix.IoctlSetInt(p.fd, unix.TCFLSH, queue) }
+
+// flow stops or resumes sending.
+func (p port) flow(on bool) error {
+	if on {
+		return unix.IoctlSetInt(p.fd, unix.TCXONC, unix.TCOON)
+	}
+	return unix.IoctlSetInt(p.fd, unix.TCXONC, unix.TCOOFF)
+}
+
+// sendBreak begins or ends a break.
+func (p port) sendBreak(on bool) error {
+	if on {
+		return unix.IoctlSetInt(p.fd, unix.TIOCSBRK, 0)
+	}
+	return unix.IoctlSetInt(p.fd, unix.TIOCCBRK, 0)
+}
+
+// exclusive sets or clears TIOCEXCL. See the package's documentation for why a
+// pseudo terminal goes without.
+func (p port) exclusive(on bool) error {
+	switch {
+	case p.pseudo:
+		return nil
+	case on:
+		return unix.IoctlSetInt(p.fd, unix.TIOCEXCL, 0)
+	}
+	return unix.IoctlSetInt(p.fd, unix.TIOCNXCL, 0)
+}
+
+// hungUp reports whether the device has gone. A terminal that has reads end of
+// file, as one in canonical mode also does.
+func (p port) hungUp() bool {
+	fds := []unix.PollFd{{Fd: int32(p.fd)}}
+	_, err := unix.Poll(fds, 0)
+	return err == nil && fds[0].Revents&(unix.POLLHUP|unix.POLLERR|unix.POLLNVAL) != 0
+}
+
+// read and write do not wait: they return EAGAIN instead.
+func (p port) read(b []byte) (int, error)  { return retry(unix.Read, p.fd, b) }
+func (p port) write(b []byte) (int, error) { return retry(unix.Write, p.fd, b) }
+
+func retry(call func(int, []byte) (int, error), fd int, b []byte) (int, error) {
+	for {
+		n, err := call(fd, b)
+		if err != unix.EINTR {
+			return max(n, 0), err
+		}
+	}
+}
+
+// drain waits until everything is sent, but not longer than drainLimit; it
+// discards the rest.
+func (p port) drain() {
+	const interval = 5 * time.Millisecond
+	for end := time.Now().Add(drainLimit); p.unsent() > 0; time.Sleep(interval) {
+		if time.Now().After(end) {
+			_ = p.flush(unix.TCOFLUSH)
+			return
+		}
+	}
+}
+
+// restore gives the port the settings t and lets others open it.
+func (p port) restore(t unix.Termios) error {
+	p.drain()
+	_, err := p.setTermios(t)
+	return errors.Join(err, p.exclusive(false))
+}
+
+// raw is t for a port as the package's documentation describes it. CLOCAL makes
+// a carrier that drops an event rather than a hangup.
+func raw(t unix.Termios) unix.Termios {
+	t.Iflag &^= unix.IGNBRK | unix.BRKINT | unix.IGNPAR | unix.PARMRK | unix.INPCK | unix.ISTRIP |
+		unix.INLCR | unix.IGNCR | unix.ICRNL | unix.IXON | unix.IXOFF | unix.IXANY
+	t.Oflag &^= unix.OPOST
+	t.Lflag &^= unix.ECHO | unix.ECHONL | unix.ICANON | unix.ISIG | unix.IEXTEN
+	t.Cflag &^= unix.CSIZE | unix.PARENB | unix.PARODD | unix.CMSPAR | unix.CSTOPB | unix.CRTSCTS
+	t.Cflag |= unix.CS8 | unix.CREAD | unix.CLOCAL
+	t.Cc[unix.VMIN], t.Cc[unix.VTIME] = 1, 0
+	t.Cc[unix.VSTART], t.Cc[unix.VSTOP] = defaultXon, defaultXoff
+	return t
+}
