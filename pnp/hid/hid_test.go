@@ -11,7 +11,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
-	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/devtest"
@@ -50,9 +49,18 @@ func TestSuite(t *testing.T) {
 
 // transact does one request and waits for it.
 func transact(h pnp.Handle, r *pnp.Request) (hr pnp.HRESULT, n int) {
-	done := start(h, r)
-	got := <-done
+	got := within(start(h, r))
 	return got.hr, got.n
+}
+
+// within waits for a result; it ends a test that hangs.
+func within(done <-chan ending) ending {
+	select {
+	case e := <-done:
+		return e
+	case <-time.After(30 * time.Second):
+		panic("a request never completed")
+	}
 }
 
 type ending struct {
@@ -107,265 +115,6 @@ func arrived(t testing.TB, h pnp.Handle, n int) {
 }
 
 var invalidUserBuffer = ERROR_INVALID_USER_BUFFER.Name()
-
-func TestReadsOfADeviceWithoutIDs(t *testing.T) {
-	f := newFake(t, withoutIDs)
-	h := open(t, f.device(false))
-	for _, c := range []struct {
-		report, want []byte
-	}{
-		{[]byte{1, 2, 3, 4, 5, 6, 7, 8}, []byte{0, 1, 2, 3, 4, 5, 6, 7, 8}},
-		{[]byte{1, 2}, []byte{0, 1, 2, 0, 0, 0, 0, 0, 0}},
-		{bytes.Repeat([]byte{7}, 20), []byte{0, 7, 7, 7, 7, 7, 7, 7, 7}},
-		{[]byte{0, 0xFF}, []byte{0, 0, 0xFF, 0, 0, 0, 0, 0, 0}},
-	} {
-		f.feed(c.report...)
-		hr, b := read(h, 9)
-		require.Equal(t, "S_OK", hr)
-		require.Equal(t, c.want, b)
-	}
-	f.feed(9)
-	hr, b := read(h, 100) // more room changes nothing
-	require.Equal(t, "S_OK", hr)
-	require.Equal(t, []byte{0, 9, 0, 0, 0, 0, 0, 0, 0}, b)
-
-	f.feed(5)
-	for _, n := range []int{1, 8} {
-		hr, b := read(h, n)
-		require.Equal(t, invalidUserBuffer, hr)
-		require.Empty(t, b)
-	}
-	_, b = read(h, 9) // they took nothing
-	require.Equal(t, []byte{0, 5, 0, 0, 0, 0, 0, 0, 0}, b)
-}
-
-func TestReadsOfADeviceWithIDs(t *testing.T) {
-	f := newFake(t, withIDs)
-	h := open(t, f.device(false))
-	f.feed(1, 10, 11, 12)
-	f.feed(3, 1, 2, 3) // not declared
-	f.feed(200, 1)     // a feature's
-	f.feed(0, 1)
-	f.feed(2, 20, 21, 22, 23, 24, 25, 26)
-	for _, want := range [][]byte{
-		{1, 10, 11, 12, 0, 0, 0, 0},
-		{2, 20, 21, 22, 23, 24, 25, 26},
-	} {
-		hr, b := read(h, 8)
-		require.Equal(t, "S_OK", hr)
-		require.Equal(t, want, b)
-	}
-	hr, _ := read(h, 7) // enough for report 1 only
-	require.Equal(t, invalidUserBuffer, hr)
-}
-
-// TestInputQueue has each handle with a queue of its own, which drops the
-// oldest.
-func TestInputQueue(t *testing.T) {
-	f := newFake(t, bytewise)
-	d := f.device(false)
-	a, b := open(t, d), open(t, d)
-	for code, c := range map[uint32]struct {
-		in   []byte
-		out  int
-		want string
-	}{
-		IOCTL_GET_NUM_DEVICE_INPUT_BUFFERS: {out: 3, want: invalidUserBuffer},
-		IOCTL_SET_NUM_DEVICE_INPUT_BUFFERS: {in: []byte{1, 0, 0}, want: invalidUserBuffer},
-	} {
-		hr, _ := control(a, code, c.in, c.out)
-		require.Equal(t, c.want, hr)
-	}
-	for _, c := range []struct {
-		n    uint32
-		want string
-	}{{0, "ERROR_INVALID_PARAMETER"}, {1, "ERROR_INVALID_PARAMETER"}, {513, "ERROR_INVALID_PARAMETER"},
-		{1 << 31, "ERROR_INVALID_PARAMETER"}, {512, "S_OK"}, {2, "S_OK"}, {5, "S_OK"}} {
-		hr, _ := control(a, IOCTL_SET_NUM_DEVICE_INPUT_BUFFERS, binary.LittleEndian.AppendUint32(nil, c.n), 0)
-		require.Equal(t, c.want, hr, "%d", c.n)
-	}
-	_, n := control(a, IOCTL_GET_NUM_DEVICE_INPUT_BUFFERS, nil, 4)
-	require.Equal(t, []byte{5, 0, 0, 0}, n)
-	_, n = control(b, IOCTL_GET_NUM_DEVICE_INPUT_BUFFERS, nil, 9)
-	require.Equal(t, []byte{32, 0, 0, 0}, n)
-
-	for i := range byte(40) {
-		f.feed(i)
-	}
-	last := func(h pnp.Handle) byte {
-		in := &h.(*handle).input
-		in.mu.Lock()
-		defer in.mu.Unlock()
-		if len(in.reports) == 0 {
-			return 0
-		}
-		return in.reports[len(in.reports)-1][1]
-	}
-	require.Eventually(t, func() bool { return last(a) == 39 && last(b) == 39 }, 20*time.Second, time.Millisecond)
-	for h, first := range map[pnp.Handle]byte{a: 35, b: 8} {
-		for i := first; i < 40; i++ {
-			_, got := read(h, 2)
-			require.Equal(t, []byte{0, i}, got)
-		}
-	}
-
-	// A smaller queue drops what is too much at once.
-	for i := range byte(10) {
-		f.feed(i)
-	}
-	arrived(t, b, 10)
-	hr, _ := control(b, IOCTL_SET_NUM_DEVICE_INPUT_BUFFERS, []byte{3, 0, 0, 0}, 0)
-	require.Equal(t, "S_OK", hr)
-	_, got := read(b, 2)
-	require.Equal(t, []byte{0, 7}, got)
-}
-
-// TestFlushQueue drops what came before, on the way or in the queue, and leaves
-// what comes after and the reads that wait.
-func TestFlushQueue(t *testing.T) {
-	f := newFake(t, bytewise)
-	h := open(t, f.device(false))
-	for i := range 50 {
-		f.feed(1)
-		f.feed(2)
-		if i%2 == 0 {
-			arrived(t, h, 2)
-		}
-		hr, _ := control(h, IOCTL_HID_FLUSH_QUEUE, nil, 0)
-		require.Equal(t, "S_OK", hr)
-		f.feed(3)
-		_, b := read(h, 2)
-		require.Equal(t, []byte{0, 3}, b)
-	}
-	r := &pnp.Request{Op: pnp.OpRead, Out: make([]byte, 2)}
-	done := start(h, r)
-	control(h, IOCTL_HID_FLUSH_QUEUE, nil, 0)
-	f.feed(4)
-	require.Equal(t, ending{pnp.S_OK, 2}, <-done)
-	require.Equal(t, []byte{0, 4}, r.Out)
-}
-
-func TestWrites(t *testing.T) {
-	for name, c := range map[string]struct {
-		descriptor, data []byte
-		want             string
-		n                int
-		sent             string // to the device
-	}{
-		"exactly":                    {withoutIDs, []byte{0, 1, 2, 3, 4, 5, 6}, "S_OK", 7, "\x00\x01\x02\x03\x04\x05\x06"},
-		"more":                       {withoutIDs, []byte{0, 1, 2, 3, 4, 5, 6, 7, 8}, "S_OK", 7, "\x00\x01\x02\x03\x04\x05\x06"},
-		"less":                       {withoutIDs, []byte{0, 1, 2, 3, 4, 5}, "ERROR_INVALID_PARAMETER", 0, ""},
-		"an id for a device without": {withoutIDs, []byte{9, 1, 2, 3, 4, 5, 6}, "S_OK", 7, "\x00\x01\x02\x03\x04\x05\x06"},
-		"the longest":                {withIDs, []byte{2, 1, 2, 3, 4}, "S_OK", 5, "\x02\x01\x02\x03\x04"},
-		"a shorter one padded":       {withIDs, []byte{1, 1, 2, 3, 4}, "S_OK", 3, "\x01\x01\x02"},
-		"a shorter one":              {withIDs, []byte{1, 1, 2}, "ERROR_INVALID_PARAMETER", 0, ""},
-		"not declared":               {withIDs, []byte{3, 1, 2, 3, 4}, "ERROR_INVALID_PARAMETER", 0, ""},
-		"no id":                      {withIDs, []byte{0, 1, 2, 3, 4}, "ERROR_INVALID_PARAMETER", 0, ""},
-		"no output reports":          {featureOnly, []byte{7, 1}, "ERROR_INVALID_FUNCTION", 0, ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			f := newFake(t, c.descriptor)
-			h := open(t, f.device(false))
-			hr, n := write(h, c.data...)
-			require.Equal(t, c.want, hr)
-			require.Equal(t, c.n, n)
-			hr, _ = control(h, IOCTL_HID_SET_OUTPUT_REPORT, c.data, 0)
-			require.Equal(t, c.want, hr)
-			if c.sent == "" {
-				require.Empty(t, f.received())
-			} else {
-				require.Equal(t, []sent{{"write", Output, c.sent}, {"set", Output, c.sent}}, f.received())
-			}
-		})
-	}
-}
-
-func TestSetFeature(t *testing.T) {
-	f := newFake(t, withIDs)
-	h := open(t, f.device(false))
-	for _, c := range []struct {
-		in   []byte
-		want string
-	}{
-		{nil, invalidUserBuffer},
-		{[]byte{1}, "ERROR_INVALID_PARAMETER"},
-		{make([]byte, 10), "ERROR_INVALID_PARAMETER"}, // id 0
-		{append([]byte{2, 22}, make([]byte, 7)...), "ERROR_INVALID_PARAMETER"},
-		{append([]byte{2, 22}, make([]byte, 8)...), "S_OK"},
-		{append([]byte{200, 1}, make([]byte, 30)...), "S_OK"},
-	} {
-		hr, out := control(h, IOCTL_HID_SET_FEATURE, c.in, 5)
-		require.Equal(t, c.want, hr, "% x", c.in)
-		require.Empty(t, out)
-	}
-	require.Equal(t, []sent{{"set", Feature, "\x02\x16"}, {"set", Feature, "\xc8\x01\x00\x00\x00\x00\x00\x00\x00\x00"}}, f.received())
-}
-
-func TestGetReports(t *testing.T) {
-	type answer struct {
-		data string
-		err  error
-	}
-	for name, c := range map[string]struct {
-		descriptor []byte
-		code       uint32
-		in         []byte
-		out        int
-		asked      []byte // nil if the device is not
-		answer     answer
-		want       string
-		reply      []byte
-	}{
-		"feature with id": {withIDs, IOCTL_HID_GET_FEATURE, []byte{2, 9, 9}, 2, []byte{2, 0},
-			answer{"\x02\x55", nil}, "S_OK", []byte{2, 0x55}},
-		"short answer": {withIDs, IOCTL_HID_GET_FEATURE, []byte{1}, 100, []byte{1, 0, 0, 0, 0, 0},
-			answer{"\x01\x07", nil}, "S_OK", []byte{1, 7}},
-		"input with id": {withIDs, IOCTL_HID_GET_INPUT_REPORT, []byte{1}, 4, []byte{1, 0, 0, 0},
-			answer{"\x01\x02\x03\x04", nil}, "S_OK", []byte{1, 2, 3, 4}},
-		"output with id": {withIDs, IOCTL_HID_GET_OUTPUT_REPORT, []byte{1}, 3, []byte{1, 0, 0},
-			answer{"\x01\x02\x03", nil}, "S_OK", []byte{1, 2, 3}},
-		"no room": {withIDs, IOCTL_HID_GET_FEATURE, []byte{2}, 0, nil,
-			answer{}, invalidUserBuffer, []byte{}},
-		"not enough room": {withIDs, IOCTL_HID_GET_FEATURE, []byte{1}, 5, nil,
-			answer{}, "ERROR_INVALID_PARAMETER", []byte{}},
-		"not declared": {withIDs, IOCTL_HID_GET_FEATURE, []byte{3}, 100, nil,
-			answer{}, "ERROR_INVALID_PARAMETER", []byte{}},
-		"which of several": {withIDs, IOCTL_HID_GET_FEATURE, nil, 100, nil,
-			answer{}, "ERROR_INVALID_PARAMETER", []byte{}},
-		"the only one": {featureOnly, IOCTL_HID_GET_FEATURE, nil, 17, append([]byte{7}, make([]byte, 16)...),
-			answer{"\x07\x01", nil}, "S_OK", []byte{7, 1}},
-		"no such kind": {featureOnly, IOCTL_HID_GET_INPUT_REPORT, nil, 0, nil,
-			answer{}, "ERROR_INVALID_FUNCTION", []byte{}},
-		"without ids, as USB answers": {withoutIDs, IOCTL_HID_GET_FEATURE, []byte{0}, 5, []byte{0, 0, 0, 0, 0},
-			answer{"\x00abcd", nil}, "S_OK", []byte("\x00abcd")},
-		"without ids, as Bluetooth answers": {withoutIDs, IOCTL_HID_GET_FEATURE, []byte{0}, 5, []byte{0, 0, 0, 0, 0},
-			answer{"abcd", nil}, "S_OK", []byte("\x00abcd")},
-		"without ids, the first byte stays": {withoutIDs, IOCTL_HID_GET_FEATURE, []byte{0x5A}, 9, []byte{0, 0, 0, 0, 0},
-			answer{"\x00abcd", nil}, "S_OK", []byte("\x5Aabcd")},
-		"without ids, an empty answer": {withoutIDs, IOCTL_HID_GET_FEATURE, nil, 5, []byte{0, 0, 0, 0, 0},
-			answer{"", nil}, "S_OK", []byte{0}},
-		"stall": {withIDs, IOCTL_HID_GET_FEATURE, []byte{2}, 2, []byte{2, 0},
-			answer{"", unix.EPIPE}, "ERROR_GEN_FAILURE", []byte{}},
-		"timeout": {withIDs, IOCTL_HID_GET_FEATURE, []byte{2}, 2, []byte{2, 0},
-			answer{"", unix.ETIMEDOUT}, "ERROR_SEM_TIMEOUT", []byte{}},
-		"an old kernel": {withIDs, IOCTL_HID_GET_INPUT_REPORT, []byte{1}, 4, []byte{1, 0, 0, 0},
-			answer{"", pnp.ERROR_NOT_SUPPORTED}, "ERROR_NOT_SUPPORTED", []byte{}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			f := newFake(t, c.descriptor)
-			var asked []byte
-			f.get = func(_ Kind, b []byte) (int, error) {
-				asked = bytes.Clone(b)
-				return copy(b, c.answer.data), c.answer.err
-			}
-			h := open(t, f.device(false))
-			hr, out := control(h, c.code, c.in, c.out)
-			require.Equal(t, c.want, hr)
-			require.Equal(t, c.reply, out)
-			require.Equal(t, c.asked, asked)
-		})
-	}
-}
 
 func TestInformation(t *testing.T) {
 	f := newFake(t, withIDs)
@@ -483,15 +232,15 @@ func TestStuckCalls(t *testing.T) {
 		if i/3 != 20 {
 			p.r.MarkCancelled()
 			h.Cancel(p.r)
-			require.Equal(t, ending{pnp.ERROR_OPERATION_ABORTED, 0}, <-p.done)
+			require.Equal(t, ending{pnp.ERROR_OPERATION_ABORTED, 0}, within(p.done))
 			clear(p.r.In) // it is not the device's any more
 		}
 	}
 	require.Empty(t, f.received())
 	f.release()
-	require.Equal(t, ending{pnp.S_OK, 7}, <-all[60].done)
-	require.Equal(t, ending{pnp.S_OK, 5}, <-all[61].done)
-	require.Equal(t, ending{pnp.S_OK, 0}, <-all[62].done)
+	require.Equal(t, ending{pnp.S_OK, 7}, within(all[60].done))
+	require.Equal(t, ending{pnp.S_OK, 5}, within(all[61].done))
+	require.Equal(t, ending{pnp.S_OK, 0}, within(all[62].done))
 	// The call that was stuck when it was cancelled reached the device.
 	var written, set []string
 	for _, s := range f.received() {
@@ -516,8 +265,8 @@ func TestCloseWhileStuck(t *testing.T) {
 	reading := start(h, &pnp.Request{Op: pnp.OpRead, Out: make([]byte, 9)})
 	f.stuck(1)
 	h.Close()
-	require.Equal(t, pnp.ERROR_OPERATION_ABORTED, (<-done).hr)
-	require.Equal(t, pnp.ERROR_OPERATION_ABORTED, (<-reading).hr)
+	require.Equal(t, pnp.ERROR_OPERATION_ABORTED, within(done).hr)
+	require.Equal(t, pnp.ERROR_OPERATION_ABORTED, within(reading).hr)
 	node := h.(*handle).node.(*fakeNode)
 	_, err = node.file.Stat()
 	require.NoError(t, err, "the node is closed while somebody uses it")
@@ -560,19 +309,6 @@ func TestUnplugged(t *testing.T) {
 	require.Equal(t, gone, hr)
 	_, err := h.(*handle).dev.Open(devtest.ReadWrite)
 	require.Equal(t, gone, pnp.HRESULTOf(err).Name())
-}
-
-// TestFlushFindsTheEnd has the flush be first to see that the device has gone;
-// the reads that wait end all the same.
-func TestFlushFindsTheEnd(t *testing.T) {
-	for range 50 {
-		f := newFake(t, bytewise)
-		h := open(t, f.device(false))
-		done := start(h, &pnp.Request{Op: pnp.OpRead, Out: make([]byte, 2)})
-		go f.unplug()
-		h.(*handle).input.flush()
-		require.Equal(t, pnp.ERROR_DEVICE_NOT_CONNECTED, (<-done).hr)
-	}
 }
 
 func TestOpenRefuses(t *testing.T) {

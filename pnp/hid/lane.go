@@ -76,7 +76,7 @@ func (l *lane) work() {
 	for len(l.queue) > 0 {
 		j := l.queue[0]
 		l.mu.Unlock()
-		hr, n, out := l.perform(j)
+		hr, n, out := j.do()
 		l.mu.Lock()
 		if len(l.queue) == 0 || l.queue[0] != j {
 			continue // cancelled meanwhile
@@ -88,13 +88,4 @@ func (l *lane) work() {
 		l.mu.Lock()
 	}
 	l.running = false
-}
-
-// perform does j, unless the device has gone: its number may be another one's
-// by now.
-func (l *lane) perform(j *job) (pnp.HRESULT, int, []byte) {
-	if l.h.node.gone() {
-		return pnp.ERROR_DEVICE_NOT_CONNECTED, 0, nil
-	}
-	return j.do()
 }

@@ -183,9 +183,8 @@ func (n *rawNode) reportIoctl(nr uintptr, b []byte) (int, error) {
 	}
 }
 
-// gone asks poll, which says so before anything else of an unplugged device
-// does: a read fails with EIO, as it may for other reasons, and a write or an
-// ioctl may reach another device that got the number of this one.
+// gone asks poll, since EIO is what a read of an unplugged device fails with,
+// but also what a request ends with that the device refused.
 func (n *rawNode) gone() bool {
 	p := []unix.PollFd{{Fd: int32(n.fd)}}
 	_, err := unix.Poll(p, 0)

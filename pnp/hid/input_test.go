@@ -1,0 +1,162 @@
+package hid
+
+import (
+	"bytes"
+	"encoding/binary"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"freerdp-pnpdr/pnp"
+)
+
+func TestReadsOfADeviceWithoutIDs(t *testing.T) {
+	f := newFake(t, withoutIDs)
+	h := open(t, f.device(false))
+	for _, c := range []struct {
+		report, want []byte
+	}{
+		{[]byte{1, 2, 3, 4, 5, 6, 7, 8}, []byte{0, 1, 2, 3, 4, 5, 6, 7, 8}},
+		{[]byte{1, 2}, []byte{0, 1, 2, 0, 0, 0, 0, 0, 0}},
+		{bytes.Repeat([]byte{7}, 20), []byte{0, 7, 7, 7, 7, 7, 7, 7, 7}},
+		{[]byte{0, 0xFF}, []byte{0, 0, 0xFF, 0, 0, 0, 0, 0, 0}},
+	} {
+		f.feed(c.report...)
+		hr, b := read(h, 9)
+		require.Equal(t, "S_OK", hr)
+		require.Equal(t, c.want, b)
+	}
+	f.feed(9)
+	hr, b := read(h, 100) // more room changes nothing
+	require.Equal(t, "S_OK", hr)
+	require.Equal(t, []byte{0, 9, 0, 0, 0, 0, 0, 0, 0}, b)
+
+	f.feed(5)
+	for _, n := range []int{1, 8} {
+		hr, b := read(h, n)
+		require.Equal(t, invalidUserBuffer, hr)
+		require.Empty(t, b)
+	}
+	_, b = read(h, 9) // they took nothing
+	require.Equal(t, []byte{0, 5, 0, 0, 0, 0, 0, 0, 0}, b)
+}
+
+func TestReadsOfADeviceWithIDs(t *testing.T) {
+	f := newFake(t, withIDs)
+	h := open(t, f.device(false))
+	f.feed(1, 10, 11, 12)
+	f.feed(3, 1, 2, 3) // not declared
+	f.feed(200, 1)     // a feature's
+	f.feed(0, 1)
+	f.feed(2, 20, 21, 22, 23, 24, 25, 26)
+	for _, want := range [][]byte{
+		{1, 10, 11, 12, 0, 0, 0, 0},
+		{2, 20, 21, 22, 23, 24, 25, 26},
+	} {
+		hr, b := read(h, 8)
+		require.Equal(t, "S_OK", hr)
+		require.Equal(t, want, b)
+	}
+	hr, _ := read(h, 7) // enough for report 1 only
+	require.Equal(t, invalidUserBuffer, hr)
+}
+
+// TestInputQueue has each handle with a queue of its own, which drops the
+// oldest.
+func TestInputQueue(t *testing.T) {
+	f := newFake(t, bytewise)
+	d := f.device(false)
+	a, b := open(t, d), open(t, d)
+	for code, c := range map[uint32]struct {
+		in   []byte
+		out  int
+		want string
+	}{
+		IOCTL_GET_NUM_DEVICE_INPUT_BUFFERS: {out: 3, want: invalidUserBuffer},
+		IOCTL_SET_NUM_DEVICE_INPUT_BUFFERS: {in: []byte{1, 0, 0}, want: invalidUserBuffer},
+	} {
+		hr, _ := control(a, code, c.in, c.out)
+		require.Equal(t, c.want, hr)
+	}
+	for _, c := range []struct {
+		n    uint32
+		want string
+	}{{0, "ERROR_INVALID_PARAMETER"}, {1, "ERROR_INVALID_PARAMETER"}, {513, "ERROR_INVALID_PARAMETER"},
+		{1 << 31, "ERROR_INVALID_PARAMETER"}, {512, "S_OK"}, {2, "S_OK"}, {5, "S_OK"}} {
+		hr, _ := control(a, IOCTL_SET_NUM_DEVICE_INPUT_BUFFERS, binary.LittleEndian.AppendUint32(nil, c.n), 0)
+		require.Equal(t, c.want, hr, "%d", c.n)
+	}
+	_, n := control(a, IOCTL_GET_NUM_DEVICE_INPUT_BUFFERS, nil, 4)
+	require.Equal(t, []byte{5, 0, 0, 0}, n)
+	_, n = control(b, IOCTL_GET_NUM_DEVICE_INPUT_BUFFERS, nil, 9)
+	require.Equal(t, []byte{32, 0, 0, 0}, n)
+
+	for i := range byte(40) {
+		f.feed(i)
+	}
+	last := func(h pnp.Handle) byte {
+		in := &h.(*handle).input
+		in.mu.Lock()
+		defer in.mu.Unlock()
+		if len(in.reports) == 0 {
+			return 0
+		}
+		return in.reports[len(in.reports)-1][1]
+	}
+	require.Eventually(t, func() bool { return last(a) == 39 && last(b) == 39 }, 20*time.Second, time.Millisecond)
+	for h, first := range map[pnp.Handle]byte{a: 35, b: 8} {
+		for i := first; i < 40; i++ {
+			_, got := read(h, 2)
+			require.Equal(t, []byte{0, i}, got)
+		}
+	}
+
+	// A smaller queue drops what is too much at once.
+	for i := range byte(10) {
+		f.feed(i)
+	}
+	arrived(t, b, 10)
+	hr, _ := control(b, IOCTL_SET_NUM_DEVICE_INPUT_BUFFERS, []byte{3, 0, 0, 0}, 0)
+	require.Equal(t, "S_OK", hr)
+	_, got := read(b, 2)
+	require.Equal(t, []byte{0, 7}, got)
+}
+
+// TestFlushQueue drops what came before, on the way or in the queue, and leaves
+// what comes after and the reads that wait.
+func TestFlushQueue(t *testing.T) {
+	f := newFake(t, bytewise)
+	h := open(t, f.device(false))
+	for i := range 50 {
+		f.feed(1)
+		f.feed(2)
+		if i%2 == 0 {
+			arrived(t, h, 2)
+		}
+		hr, _ := control(h, IOCTL_HID_FLUSH_QUEUE, nil, 0)
+		require.Equal(t, "S_OK", hr)
+		f.feed(3)
+		_, b := read(h, 2)
+		require.Equal(t, []byte{0, 3}, b)
+	}
+	r := &pnp.Request{Op: pnp.OpRead, Out: make([]byte, 2)}
+	done := start(h, r)
+	control(h, IOCTL_HID_FLUSH_QUEUE, nil, 0)
+	f.feed(4)
+	require.Equal(t, ending{pnp.S_OK, 2}, within(done))
+	require.Equal(t, []byte{0, 4}, r.Out)
+}
+
+// TestFlushFindsTheEnd has the flush be first to see that the device has gone;
+// the reads that wait end all the same.
+func TestFlushFindsTheEnd(t *testing.T) {
+	for range 50 {
+		f := newFake(t, bytewise)
+		h := open(t, f.device(false))
+		done := start(h, &pnp.Request{Op: pnp.OpRead, Out: make([]byte, 2)})
+		go f.unplug()
+		h.(*handle).input.flush()
+		require.Equal(t, pnp.ERROR_DEVICE_NOT_CONNECTED, within(done).hr)
+	}
+}

@@ -1,0 +1,133 @@
+package hid
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"freerdp-pnpdr/pnp"
+)
+
+func TestWrites(t *testing.T) {
+	for name, c := range map[string]struct {
+		descriptor, data []byte
+		want             string
+		n                int
+		sent             string // to the device
+	}{
+		"exactly":                    {withoutIDs, []byte{0, 1, 2, 3, 4, 5, 6}, "S_OK", 7, "\x00\x01\x02\x03\x04\x05\x06"},
+		"more":                       {withoutIDs, []byte{0, 1, 2, 3, 4, 5, 6, 7, 8}, "S_OK", 7, "\x00\x01\x02\x03\x04\x05\x06"},
+		"less":                       {withoutIDs, []byte{0, 1, 2, 3, 4, 5}, "ERROR_INVALID_PARAMETER", 0, ""},
+		"an id for a device without": {withoutIDs, []byte{9, 1, 2, 3, 4, 5, 6}, "S_OK", 7, "\x00\x01\x02\x03\x04\x05\x06"},
+		"the longest":                {withIDs, []byte{2, 1, 2, 3, 4}, "S_OK", 5, "\x02\x01\x02\x03\x04"},
+		"a shorter one padded":       {withIDs, []byte{1, 1, 2, 3, 4}, "S_OK", 3, "\x01\x01\x02"},
+		"a shorter one":              {withIDs, []byte{1, 1, 2}, "ERROR_INVALID_PARAMETER", 0, ""},
+		"not declared":               {withIDs, []byte{3, 1, 2, 3, 4}, "ERROR_INVALID_PARAMETER", 0, ""},
+		"no id":                      {withIDs, []byte{0, 1, 2, 3, 4}, "ERROR_INVALID_PARAMETER", 0, ""},
+		"no output reports":          {featureOnly, []byte{7, 1}, "ERROR_INVALID_FUNCTION", 0, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, c.descriptor)
+			h := open(t, f.device(false))
+			hr, n := write(h, c.data...)
+			require.Equal(t, c.want, hr)
+			require.Equal(t, c.n, n)
+			hr, _ = control(h, IOCTL_HID_SET_OUTPUT_REPORT, c.data, 0)
+			require.Equal(t, c.want, hr)
+			if c.sent == "" {
+				require.Empty(t, f.received())
+			} else {
+				require.Equal(t, []sent{{"write", Output, c.sent}, {"set", Output, c.sent}}, f.received())
+			}
+		})
+	}
+}
+
+func TestSetFeature(t *testing.T) {
+	f := newFake(t, withIDs)
+	h := open(t, f.device(false))
+	for _, c := range []struct {
+		in   []byte
+		want string
+	}{
+		{nil, invalidUserBuffer},
+		{[]byte{1}, "ERROR_INVALID_PARAMETER"},
+		{make([]byte, 10), "ERROR_INVALID_PARAMETER"}, // id 0
+		{append([]byte{2, 22}, make([]byte, 7)...), "ERROR_INVALID_PARAMETER"},
+		{append([]byte{2, 22}, make([]byte, 8)...), "S_OK"},
+		{append([]byte{200, 1}, make([]byte, 30)...), "S_OK"},
+	} {
+		hr, out := control(h, IOCTL_HID_SET_FEATURE, c.in, 5)
+		require.Equal(t, c.want, hr, "% x", c.in)
+		require.Empty(t, out)
+	}
+	require.Equal(t, []sent{{"set", Feature, "\x02\x16"}, {"set", Feature, "\xc8\x01\x00\x00\x00\x00\x00\x00\x00\x00"}}, f.received())
+}
+
+func TestGetReports(t *testing.T) {
+	type answer struct {
+		data string
+		err  error
+	}
+	for name, c := range map[string]struct {
+		descriptor []byte
+		code       uint32
+		in         []byte
+		out        int
+		asked      []byte // nil if the device is not
+		answer     answer
+		want       string
+		reply      []byte
+	}{
+		"feature with id": {withIDs, IOCTL_HID_GET_FEATURE, []byte{2, 9, 9}, 2, []byte{2, 0},
+			answer{"\x02\x55", nil}, "S_OK", []byte{2, 0x55}},
+		"short answer": {withIDs, IOCTL_HID_GET_FEATURE, []byte{1}, 100, []byte{1, 0, 0, 0, 0, 0},
+			answer{"\x01\x07", nil}, "S_OK", []byte{1, 7}},
+		"input with id": {withIDs, IOCTL_HID_GET_INPUT_REPORT, []byte{1}, 4, []byte{1, 0, 0, 0},
+			answer{"\x01\x02\x03\x04", nil}, "S_OK", []byte{1, 2, 3, 4}},
+		"output with id": {withIDs, IOCTL_HID_GET_OUTPUT_REPORT, []byte{1}, 3, []byte{1, 0, 0},
+			answer{"\x01\x02\x03", nil}, "S_OK", []byte{1, 2, 3}},
+		"no room": {withIDs, IOCTL_HID_GET_FEATURE, []byte{2}, 0, nil,
+			answer{}, invalidUserBuffer, []byte{}},
+		"not enough room": {withIDs, IOCTL_HID_GET_FEATURE, []byte{1}, 5, nil,
+			answer{}, "ERROR_INVALID_PARAMETER", []byte{}},
+		"not declared": {withIDs, IOCTL_HID_GET_FEATURE, []byte{3}, 100, nil,
+			answer{}, "ERROR_INVALID_PARAMETER", []byte{}},
+		"which of several": {withIDs, IOCTL_HID_GET_FEATURE, nil, 100, nil,
+			answer{}, "ERROR_INVALID_PARAMETER", []byte{}},
+		"the only one": {featureOnly, IOCTL_HID_GET_FEATURE, nil, 17, append([]byte{7}, make([]byte, 16)...),
+			answer{"\x07\x01", nil}, "S_OK", []byte{7, 1}},
+		"no such kind": {featureOnly, IOCTL_HID_GET_INPUT_REPORT, nil, 0, nil,
+			answer{}, "ERROR_INVALID_FUNCTION", []byte{}},
+		"without ids, as USB answers": {withoutIDs, IOCTL_HID_GET_FEATURE, []byte{0}, 5, []byte{0, 0, 0, 0, 0},
+			answer{"\x00abcd", nil}, "S_OK", []byte("\x00abcd")},
+		"without ids, as Bluetooth answers": {withoutIDs, IOCTL_HID_GET_FEATURE, []byte{0}, 5, []byte{0, 0, 0, 0, 0},
+			answer{"abcd", nil}, "S_OK", []byte("\x00abcd")},
+		"without ids, the first byte stays": {withoutIDs, IOCTL_HID_GET_FEATURE, []byte{0x5A}, 9, []byte{0, 0, 0, 0, 0},
+			answer{"\x00abcd", nil}, "S_OK", []byte("\x5Aabcd")},
+		"without ids, an empty answer": {withoutIDs, IOCTL_HID_GET_FEATURE, nil, 5, []byte{0, 0, 0, 0, 0},
+			answer{"", nil}, "S_OK", []byte{0}},
+		"stall": {withIDs, IOCTL_HID_GET_FEATURE, []byte{2}, 2, []byte{2, 0},
+			answer{"", unix.EPIPE}, "ERROR_GEN_FAILURE", []byte{}},
+		"timeout": {withIDs, IOCTL_HID_GET_FEATURE, []byte{2}, 2, []byte{2, 0},
+			answer{"", unix.ETIMEDOUT}, "ERROR_SEM_TIMEOUT", []byte{}},
+		"an old kernel": {withIDs, IOCTL_HID_GET_INPUT_REPORT, []byte{1}, 4, []byte{1, 0, 0, 0},
+			answer{"", pnp.ERROR_NOT_SUPPORTED}, "ERROR_NOT_SUPPORTED", []byte{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, c.descriptor)
+			var asked []byte
+			f.get = func(_ Kind, b []byte) (int, error) {
+				asked = bytes.Clone(b)
+				return copy(b, c.answer.data), c.answer.err
+			}
+			h := open(t, f.device(false))
+			hr, out := control(h, c.code, c.in, c.out)
+			require.Equal(t, c.want, hr)
+			require.Equal(t, c.reply, out)
+			require.Equal(t, c.asked, asked)
+		})
+	}
+}
