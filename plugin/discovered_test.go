@@ -1,0 +1,233 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"freerdp-pnpdr/channels/client"
+	"freerdp-pnpdr/channels/memory"
+	"freerdp-pnpdr/channels/server"
+	"freerdp-pnpdr/pnp/devtest"
+	"freerdp-pnpdr/pnp/discover/discovertest"
+	"freerdp-pnpdr/pnp/rules"
+)
+
+// machine is a session of the plugin on a tree of devices, with a server at the
+// other end.
+type machine struct {
+	*discovertest.Tree
+	t      *testing.T
+	s      *session
+	remote *server.Session
+	come   chan server.DeviceEvent
+	log    syncBuffer
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// start begins a session with the options, and the rules of files.
+func (m *machine) start(admin, user string, words ...string) {
+	t := m.t
+	dir := t.TempDir()
+	files := rules.Files{Admin: filepath.Join(dir, "admin.toml"), User: filepath.Join(dir, "user.toml")}
+	require.NoError(t, os.WriteFile(files.Admin, []byte(admin), 0o600))
+	require.NoError(t, os.WriteFile(files.User, []byte(user), 0o600))
+	o, problems := parseOptions(words)
+	require.Empty(t, problems)
+	policy, problemsInFiles := rules.Load(files, &o.rules)
+	require.Empty(t, problemsInFiles)
+
+	log := slog.New(slog.NewTextHandler(&m.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	m.s = &session{
+		log:       log,
+		policy:    policy,
+		discovery: m.Config(),
+		core:      client.NewSession(client.Config{Log: log}),
+		started:   make(chan struct{}),
+		byPath:    make(map[string][]*node),
+		found:     make(map[string]discovered),
+	}
+	link := memory.NewLink(m.s.core)
+	m.come = make(chan server.DeviceEvent, 1024)
+	m.remote = server.New(link, server.Config{OnDevice: func(e server.DeviceEvent) { m.come <- e }})
+	m.s.start(o.devices)
+	<-m.s.started
+	require.NoError(t, m.remote.Start(context.Background()))
+	require.NoError(t, m.remote.LoggedOn())
+	t.Cleanup(func() {
+		m.remote.Close()
+		link.Close()
+		m.s.Ended()
+		require.Zero(t, m.s.core.Counts())
+	})
+}
+
+func newMachine(t *testing.T) *machine {
+	return &machine{Tree: discovertest.New(t), t: t}
+}
+
+// event waits for the next device that comes or goes, in words.
+func (m *machine) event() string {
+	m.t.Helper()
+	select {
+	case e := <-m.come:
+		if e.Removed {
+			return "-" + e.Device.Description().Name
+		}
+		return "+" + e.Device.Description().Name
+	case <-time.After(20 * time.Second):
+		m.t.Fatalf("no device comes or goes; the log:\n%s", m.log.String())
+		return ""
+	}
+}
+
+// redirected returns the names of what is redirected once everything that
+// happened so far was seen: a device that is plugged in last is told of last.
+func (m *machine) redirected() []string {
+	m.t.Helper()
+	marker := discovertest.FTDI("")
+	marker.Vendor, marker.Product = 0x0001, "Marker"
+	plugged := m.Plug(marker)
+	for !strings.Contains(m.event(), "Marker") {
+	}
+	names := []string{}
+	for _, d := range m.remote.Devices() {
+		if name := d.Description().Name; !strings.Contains(name, "Marker") {
+			names = append(names, name)
+		}
+	}
+	plugged.Unplug()
+	for !strings.Contains(m.event(), "Marker") {
+	}
+	slices.Sort(names)
+	return names
+}
+
+// TestAuto: what is eligible is redirected, present or plugged in later, and
+// what drives the local desktop or has channels of its own is not.
+func TestAuto(t *testing.T) {
+	m := newMachine(t)
+	m.Plug(discovertest.Gamepad())
+	m.Plug(discovertest.Keyboard())
+	m.start("", "", "auto")
+	require.Equal(t, []string{"Dual Action"}, m.redirected())
+	uart := m.Plug(discovertest.FTDI("A1"))
+	for _, d := range []discovertest.USB{
+		discovertest.Mouse(), discovertest.Stick(), discovertest.Hub(""), discovertest.CardReader(),
+		discovertest.Webcam(), discovertest.Network(), discovertest.Phone(), discovertest.Camera(), discovertest.Unknown(),
+	} {
+		m.Plug(d)
+	}
+	require.Len(t, m.redirected(), 2)
+	uart.Unplug()
+	require.Equal(t, []string{"Dual Action"}, m.redirected())
+	require.Contains(t, m.log.String(), "is redirected: option auto")
+}
+
+// TestAdminDenies: a device that the administrator denies is never announced,
+// whatever the user says.
+func TestAdminDenies(t *testing.T) {
+	for name, words := range map[string][]string{
+		"auto":        {"auto"},
+		"vendor":      {"usb:046d:c216", "auto"},
+		"rule":        {"rule:allow+vid=046d", "auto"},
+		"everything":  {"rule:allow"},
+		"description": {"usb:046d:c216", "name:Other", "auto"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t)
+			m.Plug(discovertest.Gamepad())
+			m.start("[[rule]]\naction = \"deny\"\nvid = \"046d\"\n", "auto = true\n[[rule]]\naction = \"allow\"\nvid = \"046d\"\n", words...)
+			m.Plug(discovertest.Gamepad())
+			require.Empty(t, m.redirected())
+		})
+	}
+}
+
+// TestAdminDeniesPaths: neither is a node that the user names by its path.
+func TestAdminDeniesPaths(t *testing.T) {
+	_, pty := devtest.OpenPTY(t)
+	d := discovertest.Gamepad()
+	d.Interfaces[0].Target = pty
+	for _, kind := range []string{"char", "hid", "serial"} {
+		t.Run(kind, func(t *testing.T) {
+			m := newMachine(t)
+			m.Plug(d)
+			link := filepath.Join(t.TempDir(), "link")
+			require.NoError(t, os.Symlink(pty, link))
+			m.start(fmt.Sprintf("[[rule]]\naction = \"deny\"\nnode = %q\n", pty), "", kind+":"+link, "auto")
+			require.NotContains(t, m.redirected(), "link")
+			require.Contains(t, m.log.String(), "the administrator denies it")
+		})
+	}
+}
+
+// TestNamedIsNotFoundTwice: a device that is named by its path is announced
+// once, with what the option says of it.
+func TestNamedIsNotFoundTwice(t *testing.T) {
+	_, pty := devtest.OpenPTY(t)
+	m := newMachine(t)
+	m.start("", "", "serial:"+pty, "name:Meter", "auto")
+	require.Equal(t, []string{"Meter"}, m.redirected())
+}
+
+// TestFiftyCycles of plugging and unplugging leave nothing behind; the fixture
+// counts.
+func TestFiftyCycles(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	t.Run("cycles", func(t *testing.T) {
+		m := newMachine(t)
+		m.start("", "", "auto")
+		seen := map[uint32]bool{}
+		for range 50 {
+			p := m.Plug(discovertest.FTDI("A1"))
+			e := <-m.come
+			require.False(t, e.Removed)
+			require.False(t, seen[e.Device.ID()], "an id was given twice")
+			seen[e.Device.ID()] = true
+			p.Unplug()
+			require.True(t, (<-m.come).Removed)
+		}
+		require.Empty(t, m.remote.Devices())
+	})
+}
+
+// TestTwoHundredDevices are found and announced, each once.
+func TestTwoHundredDevices(t *testing.T) {
+	m := newMachine(t)
+	for i := range 200 {
+		m.PlugUnseen(discovertest.FTDI(fmt.Sprint("S", i)))
+	}
+	m.start("", "", "auto")
+	for range 200 {
+		require.Equal(t, "+", m.event()[:1])
+	}
+	require.Len(t, m.remote.Devices(), 200)
+}
