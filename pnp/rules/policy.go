@@ -118,6 +118,8 @@ func (p *Policy) Decide(d *discover.Device) Decision {
 		return end(Denied, admin.rule, admin.reason)
 	case user.deny:
 		return end(Denied, user.rule, user.reason)
+	case out.Backend == discover.BackendNone && d.Excluded != "":
+		return end(NoBackend, nil, d.Excluded)
 	case out.Backend == discover.BackendNone:
 		return end(NoBackend, nil, "no backend yet")
 	case d.Node == "":
@@ -143,38 +145,37 @@ func (p *Policy) Decide(d *discover.Device) Decision {
 // Advice says what the user can do about a device that is not redirected; "" if
 // nothing.
 func (o Decision) Advice(d *discover.Device) string {
-	name := ""
-	switch {
-	case o.Backend == discover.BackendSerial && d.Node != "":
-		name = "serial:" + d.Node
-	case o.Backend == discover.BackendHID && d.Node != "":
-		name = "hid:" + d.Node
-	case d.Node != "":
-		name = "rule:allow+node=" + d.Node
+	node := "rule:allow+node=" + d.Node
+	switch o.Backend {
+	case discover.BackendSerial:
+		node = "serial:" + d.Node
+	case discover.BackendHID:
+		node = "hid:" + d.Node
 	}
+	usb := ""
 	if d.Bus == "usb" {
-		name = fmt.Sprintf("usb:%04x:%04x", d.VendorID, d.ProductID)
+		usb = fmt.Sprintf("usb:%04x:%04x", d.VendorID, d.ProductID)
 	}
 	broken := o.Rule != nil && o.Rule.Broken
-	switch o.Verdict {
-	case Denied:
-		switch {
-		case o.Admin && broken:
-			return "whoever administers this machine has to correct the file; pnpdr check tells what is wrong"
-		case o.Admin:
-			return "only whoever administers this machine can change that"
-		case broken:
-			return "correct it; pnpdr check tells what is wrong with a file"
-		}
+	switch {
+	case o.Verdict == Denied && o.Admin && broken:
+		return "whoever administers this machine has to correct it; pnpdr check tells what is wrong"
+	case o.Verdict == Denied && o.Admin:
+		return "only whoever administers this machine can change that"
+	case o.Verdict == Denied && broken:
+		return "correct it; pnpdr check tells what is wrong with a file"
+	case o.Verdict == Denied:
 		return "change the rule, or put one that allows the device before it"
-	case NotEligible:
-		return "name it exactly to redirect it nevertheless: " + name
-	case NotAsked:
-		return "name it, or everything that is eligible: " + name + " or auto"
-	case NoBackend:
-		if d.Node != "" {
-			return "to pass its bytes as they are: rule:allow+node=" + d.Node + "+backend=char"
-		}
+	case o.Verdict == NoBackend && d.Node != "" && d.Subsystem != "usb":
+		return "to pass its bytes as they are: rule:allow+node=" + d.Node + "+backend=char"
+	case o.Verdict == NotEligible && usb != "":
+		return "to redirect it nevertheless, name it: " + node + ", or " + usb + " for all that is in it"
+	case o.Verdict == NotEligible:
+		return "to redirect it nevertheless, name it: " + node
+	case o.Verdict == NotAsked && usb != "":
+		return "ask for it: " + usb + ", or auto for everything that is eligible"
+	case o.Verdict == NotAsked:
+		return "ask for it: " + node + ", or auto for everything that is eligible"
 	}
 	return ""
 }

@@ -91,7 +91,8 @@ func TestMerge(t *testing.T) {
 			assert.Equal(t, test.verdict == Redirected, got.Redirect)
 			assert.Contains(t, got.Reason, test.reason)
 			assert.NotEmpty(t, got.Reason)
-			assert.Equal(t, got.Verdict == Redirected, got.Advice(test.device) == "", "advice %q", got.Advice(test.device))
+			helpless := got.Verdict == Redirected || got.Verdict == NoBackend
+			assert.Equal(t, helpless, got.Advice(test.device) == "", "advice %q", got.Advice(test.device))
 			if got.Redirect {
 				assert.False(t, p.Idle())
 			}
@@ -252,4 +253,32 @@ func TestIdle(t *testing.T) {
 		require.Empty(t, problems)
 		assert.Equal(t, test.idle, p.Idle(), "%+v", test)
 	}
+}
+
+func TestAdvice(t *testing.T) {
+	p, _ := policy(t, "", "", new(Options))
+	auto, _ := policy(t, "", "", options(t, "auto"))
+	printer := &discover.Device{Node: "/dev/usb/lp0", Subsystem: "usbmisc", Bus: "usb", VendorID: 1, ProductID: 2}
+	for _, test := range []struct {
+		policy *Policy
+		device *discover.Device
+		want   string
+	}{
+		{p, meter, "ask for it: usb:0403:6001, or auto for everything that is eligible"},
+		{p, touchpad, "ask for it: hid:/dev/hidraw2, or auto for everything that is eligible"},
+		{auto, keyboard, "to redirect it nevertheless, name it: hid:/dev/hidraw0, or usb:046d:c31c for all that is in it"},
+		{auto, printer, "to pass its bytes as they are: rule:allow+node=/dev/usb/lp0+backend=char"},
+		{auto, camera, ""},
+		{auto, meter, ""},
+	} {
+		assert.Equal(t, test.want, test.policy.Decide(test.device).Advice(test.device))
+	}
+	// What nothing serves says so itself.
+	stick := *camera
+	stick.Excluded = "mass storage"
+	d := auto.Decide(&stick)
+	assert.Equal(t, NoBackend, d.Verdict)
+	assert.Equal(t, "mass storage", d.Reason)
+	stick.Backend, stick.Node = discover.BackendChar, ""
+	assert.Equal(t, "it has no device node", auto.Decide(&stick).Reason)
 }

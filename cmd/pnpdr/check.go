@@ -1,0 +1,40 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"freerdp-pnpdr/pnp/rules"
+)
+
+// check looks for errors in the files; in those that would be read if there are
+// none.
+func (a *app) check(files []string) error {
+	named := len(files) > 0
+	if !named {
+		usual := rules.DefaultFiles(&rules.Options{Config: a.config})
+		files = []string{a.admin}
+		if usual.User != "" {
+			files = append(files, usual.User)
+		}
+	}
+	for _, file := range files {
+		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) && !named && file != a.config {
+			fmt.Fprintf(a.out, "%s: there is none\n", clean(file))
+			continue
+		}
+		count, problems := rules.Check(file)
+		for _, p := range problems {
+			a.problem(p.String())
+		}
+		if len(problems) == 0 {
+			fmt.Fprintf(a.out, "%s: %s, %d %s\n", clean(file), a.paint(green, "no errors"), count, number(count, "rule", "rules"))
+		}
+	}
+	if a.failed {
+		return errTold
+	}
+	return nil
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"fmt"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"freerdp-pnpdr/pnp/discover"
+)
+
+// explain prints why the devices that name stands for are redirected or not.
+func (a *app) explain(name string, words []string) error {
+	p, problems, err := a.policy(words)
+	if err != nil {
+		return err
+	}
+	items, err := a.scan(p)
+	if err != nil {
+		return err
+	}
+	var meant []item
+	for _, i := range items {
+		if i.meant(name) {
+			meant = append(meant, i)
+		}
+	}
+	if len(meant) == 0 {
+		return failure{fmt.Errorf("there is no device %q; pnpdr list --all shows what there is", name)}
+	}
+	if a.json {
+		return a.printJSON(document{Problems: jsonProblems(problems), Devices: jsonDevices(meant)}, "  ")
+	}
+	for n, i := range meant {
+		if n > 0 {
+			fmt.Fprintln(a.out)
+		}
+		a.explainItem(i)
+	}
+	return nil
+}
+
+// meant reports whether name stands for the device: its number, node, link to
+// the node, VID:PID, or key.
+func (i item) meant(name string) bool {
+	d := i.device
+	if n, err := strconv.Atoi(name); err == nil {
+		return n == i.index
+	}
+	if name == d.Key || strings.TrimPrefix(name, "/sys/") == d.Key {
+		return true
+	}
+	if id := strings.ToLower(strings.TrimPrefix(name, "usb:")); id == i.id() {
+		return true
+	}
+	if d.Node == "" {
+		return false
+	}
+	if name == d.Node || name == path.Base(d.Node) {
+		return true
+	}
+	target, err := filepath.EvalSymlinks(name)
+	return err == nil && target == d.Node
+}
+
+func (a *app) explainItem(i item) {
+	d, dec := i.device, i.decision
+	title := []string{i.decision.Description.Name}
+	for _, part := range []string{i.id(), i.node()} {
+		if part != "-" {
+			title = append(title, part)
+		}
+	}
+	fmt.Fprintln(a.out, a.paint(bold, clean(strings.Join(title, "  "))))
+
+	status, c := i.status()
+	a.field("status", status, c)
+	a.field("why", dec.Reason, plain)
+	a.field("to do", dec.Advice(d), plain)
+	switch {
+	case d.Node == "":
+	case i.access == nil:
+		a.field("permission", "you may open "+d.Node, plain)
+	default:
+		a.field("permission", i.access.Error(), yellow)
+	}
+	a.field("backend", string(dec.Backend), plain)
+	if dec.ReadOnly {
+		a.field("read-only", "yes", plain)
+	}
+	if dec.Handles > 0 {
+		a.field("handles", strconv.Itoa(dec.Handles)+" at most", plain)
+	}
+	a.explainDevice(d)
+
+	fmt.Fprintln(a.out, "  The server would be told:")
+	told := describe(dec.Description)
+	a.field("name", told.Name, plain)
+	a.list2("hardware ids", told.HardwareIDs)
+	a.list2("compatible", told.CompatibleIDs)
+	a.list2("interfaces", told.Interfaces)
+	a.field("container", told.Container, plain)
+	a.field("caps", strings.Join(told.Caps, ", "), plain)
+	if told.Optional {
+		a.field("optional", "yes", plain)
+	}
+}
+
+// explainDevice prints what rules can match.
+func (a *app) explainDevice(d *discover.Device) {
+	fmt.Fprintln(a.out, "  The device:")
+	a.field("bus", strings.TrimSpace(d.Bus+" "+d.Port), plain)
+	a.field("manufacturer", d.Manufacturer, plain)
+	a.field("product", d.Product, plain)
+	a.field("serial", d.Serial, plain)
+	a.field("driver", d.Driver, plain)
+	if d.Bus == "usb" {
+		a.field("class", fmt.Sprintf("%02x, subclass %02x, protocol %02x, interface %02x", d.Class, d.SubClass, d.Protocol, d.Interface), plain)
+	}
+	a.field("key", d.Key, plain)
+}
+
+// label is how wide the names of fields are.
+const label = 14
+
+// field prints a value with its name before it, nothing if there is no value.
+func (a *app) field(name, value string, c color) {
+	if value == "" {
+		return
+	}
+	lines := []string{clean(value)}
+	if a.width > 0 {
+		lines = wrap(lines[0], a.width-label-2)
+	}
+	for n, line := range lines {
+		if n > 0 {
+			name = ""
+		}
+		fmt.Fprintf(a.out, "  %-*s%s\n", label, name, a.paint(c, line))
+	}
+}
+
+func (a *app) list2(name string, values []string) {
+	for n, v := range values {
+		if n > 0 {
+			name = ""
+		}
+		a.field(name, v, plain)
+	}
+}

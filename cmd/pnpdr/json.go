@@ -1,0 +1,182 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/discover"
+	"freerdp-pnpdr/pnp/rules"
+)
+
+// document is what --json prints. Fields may be added, but stay what they are.
+type document struct {
+	Problems []jsonProblem `json:"problems"`
+	Devices  []jsonDevice  `json:"devices"`
+}
+
+// jsonEvent is a line of monitor --json.
+type jsonEvent struct {
+	Event  string     `json:"event"`
+	Device jsonDevice `json:"device"`
+}
+
+type jsonProblem struct {
+	File   string `json:"file"`
+	Line   int    `json:"line"`
+	Column int    `json:"column"`
+	Text   string `json:"text"`
+}
+
+type jsonDevice struct {
+	Index        int             `json:"index,omitempty"` // not in events
+	Key          string          `json:"key"`
+	Node         string          `json:"node"`
+	Subsystem    string          `json:"subsystem"`
+	Bus          string          `json:"bus"`
+	Port         string          `json:"port"`
+	VID          string          `json:"vid"`
+	PID          string          `json:"pid"`
+	Revision     string          `json:"revision"`
+	Interface    *int            `json:"interface"` // null without one
+	Class        string          `json:"class"`
+	SubClass     string          `json:"subclass"`
+	Protocol     string          `json:"protocol"`
+	Manufacturer string          `json:"manufacturer"`
+	Product      string          `json:"product"`
+	Serial       string          `json:"serial"`
+	Driver       string          `json:"driver"`
+	Excluded     string          `json:"excluded"`
+	Verdict      rules.Verdict   `json:"verdict"`
+	Redirect     bool            `json:"redirect"`
+	Reason       string          `json:"reason"`
+	Advice       string          `json:"advice"`
+	Rule         *jsonRule       `json:"rule"` // null if none decided
+	Backend      string          `json:"backend"`
+	ReadOnly     bool            `json:"read_only"`
+	Handles      int             `json:"handles"`
+	Access       *jsonAccess     `json:"access"` // null for what is gone
+	Description  jsonDescription `json:"description"`
+}
+
+type jsonRule struct {
+	Source  string `json:"source"`
+	Number  int    `json:"number"`
+	Line    int    `json:"line"`
+	Text    string `json:"text"`
+	Comment string `json:"comment"`
+	Broken  bool   `json:"broken"`
+	Admin   bool   `json:"admin"`
+}
+
+type jsonAccess struct {
+	OK       bool   `json:"ok"`
+	Error    string `json:"error"`
+	UdevRule string `json:"udev_rule"`
+}
+
+type jsonDescription struct {
+	Name          string   `json:"name"`
+	HardwareIDs   []string `json:"hardware_ids"`
+	CompatibleIDs []string `json:"compatible_ids"`
+	Interfaces    []string `json:"interfaces"`
+	Container     string   `json:"container"`
+	Caps          []string `json:"caps"`
+	Optional      bool     `json:"optional"`
+}
+
+func jsonProblems(problems []rules.Problem) []jsonProblem {
+	list := make([]jsonProblem, len(problems))
+	for n, p := range problems {
+		list[n] = jsonProblem(p)
+	}
+	return list
+}
+
+func jsonDevices(items []item) []jsonDevice {
+	list := make([]jsonDevice, len(items))
+	for n, i := range items {
+		list[n] = i.json()
+	}
+	return list
+}
+
+func (i item) json() jsonDevice {
+	d, dec := i.device, i.decision
+	out := jsonDevice{
+		Index: i.index, Key: d.Key, Node: d.Node, Subsystem: d.Subsystem, Bus: d.Bus, Port: d.Port,
+		VID: hex(4, d.VendorID), PID: hex(4, d.ProductID), Revision: hex(4, d.Revision),
+		Class: hex(2, d.Class), SubClass: hex(2, d.SubClass), Protocol: hex(2, d.Protocol),
+		Manufacturer: d.Manufacturer, Product: d.Product, Serial: d.Serial, Driver: d.Driver, Excluded: d.Excluded,
+		Verdict: dec.Verdict, Redirect: dec.Redirect, Reason: dec.Reason, Advice: dec.Advice(d),
+		Backend: string(dec.Backend), ReadOnly: dec.ReadOnly, Handles: dec.Handles,
+		Access: &jsonAccess{OK: i.access == nil}, Description: describe(dec.Description),
+	}
+	if d.Interface >= 0 {
+		out.Interface = &d.Interface
+	}
+	if r := dec.Rule; r != nil {
+		out.Rule = &jsonRule{r.Source, r.Number, r.Line, r.Text(), r.Comment, r.Broken, dec.Admin}
+	}
+	if i.access != nil {
+		out.Access.Error = i.access.Error()
+		var denied *discover.AccessError
+		if errors.As(i.access, &denied) {
+			out.Access.UdevRule = denied.Rule
+		}
+	}
+	return out
+}
+
+func hex[T uint8 | uint16](digits int, n T) string { return fmt.Sprintf("%0*x", digits, n) }
+
+func describe(d pnp.Description) jsonDescription {
+	out := jsonDescription{
+		Name: d.Name, Optional: d.Optional,
+		// An empty list is [], not null.
+		HardwareIDs:   append([]string{}, d.HardwareIDs...),
+		CompatibleIDs: append([]string{}, d.CompatibleIDs...),
+		Interfaces:    []string{}, Caps: capNames(d.Caps),
+	}
+	for _, g := range d.Interfaces {
+		out.Interfaces = append(out.Interfaces, g.String())
+	}
+	if d.Container != nil {
+		out.Container = d.Container.String()
+	}
+	return out
+}
+
+// capNames are the words of option caps:.
+func capNames(caps *pnp.DeviceCaps) []string {
+	names := []string{}
+	if caps == nil {
+		return names
+	}
+	for _, c := range []struct {
+		bit  pnp.DeviceCaps
+		name string
+	}{
+		{pnp.PNP_DEVCAPS_REMOVABLE, "removable"},
+		{pnp.PNP_DEVCAPS_SURPRISEREMOVALOK, "surprise"},
+		{pnp.PNP_DEVCAPS_LOCKSUPPORTED, "lock"},
+		{pnp.PNP_DEVCAPS_EJECTSUPPORTED, "eject"},
+	} {
+		if *caps&c.bit != 0 {
+			names = append(names, c.name)
+		}
+	}
+	return names
+}
+
+// printJSON prints one value; without an indent, on one line.
+func (a *app) printJSON(v any, indent string) error {
+	e := json.NewEncoder(a.out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", indent)
+	if err := e.Encode(v); err != nil {
+		return failure{err}
+	}
+	return nil
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// list prints what is here.
+func (a *app) list(words []string) error {
+	p, problems, err := a.policy(words)
+	if err != nil {
+		return err
+	}
+	items, err := a.scan(p)
+	if err != nil {
+		return err
+	}
+	shown := items
+	if !a.all {
+		shown = nil
+		for _, i := range items {
+			if i.listed() {
+				shown = append(shown, i)
+			}
+		}
+	}
+	if a.json {
+		return a.printJSON(document{Problems: jsonProblems(problems), Devices: jsonDevices(shown)}, "  ")
+	}
+	if len(shown) > 0 {
+		a.printTable(shown)
+	} else {
+		fmt.Fprintln(a.out, "There is no device here that could be redirected.")
+	}
+	if more := len(items) - len(shown); more > 0 {
+		fmt.Fprintf(a.out, "%d more %s not eligible or %s no backend yet: --all shows %s.\n",
+			more, number(more, "is", "are"), number(more, "has", "have"), number(more, "it", "them"))
+	}
+	if len(shown) > 0 && p.Idle() {
+		fmt.Fprintln(a.out, "Nothing asks for a device: try an option, as in: pnpdr list auto")
+	}
+	return nil
+}
+
+func number(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
+
+// printTable prints the devices in columns, each with its reason behind it or,
+// where the terminal is too narrow for that, below.
+func (a *app) printTable(items []item) {
+	head := []string{"#", "STATUS", "ID", "NODE", "NAME", "WHY"}
+	rows := make([][]string, len(items))
+	for n, i := range items {
+		status, _ := i.status()
+		rows[n] = []string{strconv.Itoa(i.index), status, i.id(), i.node(), i.decision.Description.Name, i.reason()}
+	}
+	t := layout(head, rows, a.width)
+	fmt.Fprintln(a.out, a.paint(bold, t.line(head)))
+	for n, i := range items {
+		_, c := i.status()
+		t.print(a, rows[n], c)
+	}
+}

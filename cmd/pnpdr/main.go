@@ -1,0 +1,202 @@
+// Command pnpdr shows which devices of this machine the plugin would redirect,
+// and why. It decides by the same packages as the plugin does, opens no device,
+// and needs no FreeRDP.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"freerdp-pnpdr/pnp/discover"
+	"freerdp-pnpdr/pnp/rules"
+)
+
+const version = "0.1.0"
+
+// Exit statuses.
+const (
+	exitOK     = 0
+	exitFailed = 1 // something cannot be read or understood, or is not there
+	exitUsage  = 2 // of the command line
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	// A second signal ends the program at once.
+	context.AfterFunc(ctx, stop)
+	a := &app{out: os.Stdout, errs: os.Stderr}
+	a.width, a.color = terminal(os.Stdout)
+	os.Exit(a.run(ctx, os.Args[1:]))
+}
+
+// app is one run of the program.
+type app struct {
+	out, errs io.Writer
+	width     int  // of the terminal; 0 without one
+	color     bool // out is a terminal that shows colours
+	listen    func() (discover.Source, error)
+
+	sysRoot, devRoot, udevRoot string
+	config, admin              string
+	all, json                  bool
+
+	// failed is set once something could not be read or understood that
+	// does not keep the rest from being shown.
+	failed bool
+}
+
+// errTold ends a command whose errors have been printed.
+var errTold = errors.New("told")
+
+// failure is an error that is none of the command line.
+type failure struct{ error }
+
+func (f failure) Unwrap() error { return f.error }
+
+// run carries out the command line and returns the exit status.
+func (a *app) run(ctx context.Context, args []string) int {
+	root := a.command()
+	root.SetArgs(args)
+	root.SetOut(a.out)
+	root.SetErr(a.errs)
+	err := root.ExecuteContext(ctx)
+	var failed failure
+	switch {
+	case errors.Is(err, errTold), err == nil && a.failed:
+		return exitFailed
+	case err == nil:
+		return exitOK
+	case errors.As(err, &failed):
+		a.complain(err)
+		return exitFailed
+	}
+	a.complain(fmt.Errorf("%w; pnpdr --help tells more", err))
+	return exitUsage
+}
+
+func (a *app) complain(err error) { fmt.Fprintln(a.errs, "pnpdr:", clean(err.Error())) }
+
+// command is the tree of commands.
+func (a *app) command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "pnpdr",
+		Short: "Show which devices FreeRDP's pnpdr plugin redirects, and why",
+		Long: `pnpdr shows which devices of this machine the plugin freerdp-pnpdr would
+redirect to a remote session, and why. Pass it the options that you would pass
+to /dvc:pnpdr, separated by spaces or commas.`,
+		Example: `  pnpdr list                         what is here
+  pnpdr list auto                    what /dvc:pnpdr,auto would do
+  pnpdr list --all usb:046d:*        everything, and what one option would do
+  pnpdr explain /dev/ttyUSB0 auto    why, and what is missing
+  pnpdr check ~/.config/freerdp/pnpdr.toml
+  pnpdr monitor auto                 follow what is plugged in`,
+		Version:       version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	f := root.PersistentFlags()
+	f.StringVar(&a.config, "config", "", "read your rules from `FILE`, as option config: does")
+	f.StringVar(&a.admin, "admin", rules.AdminFile, "read the administrator's rules from `FILE`, to try them")
+	f.StringVar(&a.sysRoot, "sys-root", "", "look for devices in `DIR` instead of /sys")
+	f.StringVar(&a.devRoot, "dev-root", "", "look for device nodes in `DIR` instead of /dev")
+	f.StringVar(&a.udevRoot, "udev-root", "", "look for udev's records in `DIR` instead of /run/udev")
+	for _, name := range []string{"sys-root", "dev-root", "udev-root"} {
+		_ = f.MarkHidden(name) // it is there
+	}
+	root.AddCommand(a.listCommand(), a.explainCommand(), a.checkCommand(), a.monitorCommand())
+	return root
+}
+
+func (a *app) listCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "list [OPTION...]",
+		Short: "Show the devices and what becomes of them",
+		Long: `Show the devices that could be redirected, how the server would be told of them,
+and whether they are redirected, by which rule or option.
+
+OPTIONs are those of /dvc:pnpdr: auto, usb:VID:PID, serial:PATH, hid:PATH,
+rule:..., config:PATH, and what describes a device.`,
+		Example: `  pnpdr list
+  pnpdr list auto
+  pnpdr list rule:deny+vid=1050,auto
+  pnpdr list --json --all | jq '.devices[].reason'`,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: a.completeOptions,
+		RunE:              func(_ *cobra.Command, args []string) error { return a.list(args) },
+	}
+	c.Flags().BoolVarP(&a.all, "all", "a", false, "also what is not eligible or has no backend yet")
+	c.Flags().BoolVar(&a.json, "json", false, "print JSON")
+	return c
+}
+
+func (a *app) explainCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "explain DEVICE [OPTION...]",
+		Short: "Tell why a device is redirected or not, and what to do",
+		Long: `Tell which rule decides about a device, whether you may open it, what to do if it
+is not redirected, and what the server would be told of it.
+
+DEVICE is its node, VID:PID, its number in the list, or its key in sysfs.`,
+		Example: `  pnpdr explain /dev/ttyUSB0
+  pnpdr explain 046d:c31c auto
+  pnpdr explain 3 usb:0403:*,ro`,
+		Args:              wantDevice,
+		ValidArgsFunction: a.completeExplain,
+		RunE:              func(_ *cobra.Command, args []string) error { return a.explain(args[0], args[1:]) },
+	}
+	c.Flags().BoolVar(&a.json, "json", false, "print JSON")
+	return c
+}
+
+func wantDevice(_ *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return errors.New("which device? Name its node, VID:PID, or number in the list")
+	}
+	return nil
+}
+
+func (a *app) checkCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "check [FILE...]",
+		Short: "Look for errors in files of rules",
+		Long: `Look for errors in files of rules; without FILE, in the administrator's and yours.
+The exit status is 1 if there are any.`,
+		Example: `  pnpdr check
+  pnpdr check draft.toml && sudo install -m 644 draft.toml /etc/freerdp/pnpdr.toml`,
+		Args: cobra.ArbitraryArgs,
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return []string{"toml"}, cobra.ShellCompDirectiveFilterFileExt
+		},
+		RunE: func(_ *cobra.Command, args []string) error { return a.check(args) },
+	}
+}
+
+func (a *app) monitorCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "monitor [OPTION...]",
+		Short: "Follow what is plugged in and what becomes of it",
+		Long: `Show the devices that are here, and then those that come, go and change, until
+Ctrl-C. OPTIONs are as for list.`,
+		Example: `  pnpdr monitor auto
+  pnpdr monitor --json auto`,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: a.completeOptions,
+		RunE:              func(c *cobra.Command, args []string) error { return a.monitor(c.Context(), args) },
+	}
+	c.Flags().BoolVarP(&a.all, "all", "a", false, "also what is not eligible or has no backend yet")
+	c.Flags().BoolVar(&a.json, "json", false, "print a line of JSON for each event")
+	return c
+}
+
+func (a *app) discovery() discover.Config {
+	return discover.Config{SysRoot: a.sysRoot, DevRoot: a.devRoot, UdevRoot: a.udevRoot, Listen: a.listen}
+}

@@ -1,0 +1,302 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"freerdp-pnpdr/pnp/discover/discovertest"
+)
+
+func TestMain(m *testing.M) {
+	// The user's files are not to be read.
+	dir, err := os.MkdirTemp("", "pnpdr")
+	if err != nil {
+		panic(err)
+	}
+	for key, value := range map[string]string{"XDG_CONFIG_HOME": dir, "HOME": dir, "NO_COLOR": ""} {
+		if err := os.Setenv(key, value); err != nil {
+			panic(err)
+		}
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(status int) {
+		os.RemoveAll(dir)
+		os.Exit(status)
+	}))
+}
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// golden compares text with a file in testdata.
+func golden(t *testing.T, name, text string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		require.NoError(t, os.WriteFile(home(t, file), []byte(text), 0o644))
+	}
+	want, err := os.ReadFile(home(t, file))
+	require.NoError(t, err)
+	assert.Equal(t, string(want), text)
+}
+
+// source is the directory of the tests, from which machine moves away.
+var source, _ = os.Getwd()
+
+func home(t *testing.T, file string) string {
+	t.Helper()
+	require.NotEmpty(t, source)
+	return filepath.Join(source, file)
+}
+
+// machine makes a fake machine and moves into it, so that its paths are the same
+// each time.
+func machine(t *testing.T) *discovertest.Tree {
+	t.Helper()
+	tree := discovertest.New(t)
+	require.NoError(t, os.Chdir(filepath.Dir(tree.Dev)))
+	t.Cleanup(func() { require.NoError(t, os.Chdir(source)) })
+	return tree
+}
+
+// furnished is a machine with some devices.
+func furnished(t *testing.T) *discovertest.Tree {
+	t.Helper()
+	tree := machine(t)
+	tree.Plug(discovertest.FTDI("A600"))
+	tree.Plug(discovertest.Keyboard())
+	tree.Plug(discovertest.Gamepad())
+	tree.Plug(discovertest.Stick())
+	tree.Plug(discovertest.ACM("7"))
+	return tree
+}
+
+// roots are the flags that lead to a machine, and to a policy that is its own.
+func roots(args ...string) []string {
+	return append(args, "--sys-root=sys", "--dev-root=dev", "--udev-root=run/udev", "--admin=admin.toml")
+}
+
+// runApp runs the program to its end, without a terminal.
+func runApp(args ...string) (status int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	a := &app{out: &out, errs: &errs}
+	status = a.run(context.Background(), args)
+	return status, out.String(), errs.String()
+}
+
+func TestList(t *testing.T) {
+	furnished(t)
+	require.NoError(t, os.WriteFile("admin.toml", []byte("[[rule]]\naction = \"deny\"\ncomment = \"no serial ports\"\nvid = \"0403\"\n"), 0o600))
+	for name, args := range map[string][]string{
+		"list":      {},
+		"list-auto": {"auto"},
+		"list-all":  {"--all", "usb:2341:*,ro,name:Scale", "auto"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			status, out, errs := runApp(roots(append([]string{"list"}, args...)...)...)
+			assert.Equal(t, exitOK, status)
+			assert.Empty(t, errs)
+			golden(t, name+".txt", out)
+		})
+	}
+}
+
+// TestNarrow lists in terminals of any width: no line is longer, and everything
+// that matters is still there.
+func TestNarrow(t *testing.T) {
+	furnished(t)
+	for width := 1; width < 200; width++ {
+		var out, errs bytes.Buffer
+		a := &app{out: &out, errs: &errs, width: width}
+		require.Equal(t, exitOK, a.run(context.Background(), roots("list", "--all", "auto")))
+		for _, line := range strings.Split(out.String(), "\n") {
+			if width >= 60 {
+				assert.LessOrEqual(t, len([]rune(line)), max(width, 75), "width %d: %s", width, line)
+			}
+		}
+		assert.Contains(t, out.String(), "0403:6001")
+		if width == 80 || width == 60 {
+			golden(t, map[int]string{80: "list-80.txt", 60: "list-60.txt"}[width], out.String())
+		}
+	}
+}
+
+func TestColor(t *testing.T) {
+	furnished(t)
+	var out bytes.Buffer
+	a := &app{out: &out, errs: &out, color: true, width: 100}
+	require.Equal(t, exitOK, a.run(context.Background(), roots("list", "auto")))
+	assert.Contains(t, out.String(), "\x1b[32mredirected\x1b[0m")
+	var bare bytes.Buffer
+	a = &app{out: &bare, errs: &bare, width: 100}
+	require.Equal(t, exitOK, a.run(context.Background(), roots("list", "auto")))
+	stripped := out.String()
+	for _, code := range []color{bold, faint, red, green, yellow, "0"} {
+		stripped = strings.ReplaceAll(stripped, "\x1b["+string(code)+"m", "")
+	}
+	assert.Equal(t, bare.String(), stripped, "colours take no room")
+}
+
+func TestEmptyMachine(t *testing.T) {
+	machine(t)
+	status, out, _ := runApp(roots("list")...)
+	assert.Equal(t, exitOK, status)
+	assert.Equal(t, "There is no device here that could be redirected.\n", out)
+	status, out, _ = runApp(roots("list", "--json")...)
+	assert.Equal(t, exitOK, status)
+	assert.JSONEq(t, `{"problems": [], "devices": []}`, out)
+}
+
+func TestJSON(t *testing.T) {
+	furnished(t)
+	require.NoError(t, os.WriteFile("admin.toml", []byte("[[rule]]\naction = \"allow\"\nvid = \"0403\"\nhandles = 2\n"), 0o600))
+	status, out, errs := runApp(roots("list", "--json", "--all", "usb:0403:*,ro")...)
+	assert.Equal(t, exitOK, status)
+	assert.Empty(t, errs)
+	golden(t, "list.json", out)
+	var doc document
+	d := json.NewDecoder(strings.NewReader(out))
+	d.DisallowUnknownFields()
+	require.NoError(t, d.Decode(&doc))
+	assert.True(t, doc.Devices[0].ReadOnly)
+	assert.Equal(t, 2, doc.Devices[0].Handles)
+}
+
+func TestProblems(t *testing.T) {
+	furnished(t)
+	require.NoError(t, os.WriteFile("user.toml", []byte("defualt = \"deny\"\n"), 0o600))
+	status, out, errs := runApp(roots("list", "--config=user.toml", "rule:deny+vdi=1", "auto")...)
+	assert.Equal(t, exitFailed, status, "the list is printed, but something is wrong")
+	assert.Contains(t, out, "cannot be understood, so it denies every device")
+	assert.Contains(t, errs, `user.toml:1:1: there is no "defualt" here (did you mean "default"?)`)
+	assert.Contains(t, errs, `option "rule:deny+vdi=1": there is no "vdi" (did you mean "vid"?)`)
+
+	status, out, _ = runApp(roots("list", "--json", "--config=user.toml")...)
+	assert.Equal(t, exitFailed, status)
+	var doc document
+	require.NoError(t, json.Unmarshal([]byte(out), &doc))
+	require.Len(t, doc.Problems, 1)
+	assert.Equal(t, 1, doc.Problems[0].Line)
+
+	status, out, errs = runApp(roots("list", "loopback", "char:/dev/null,ro", "max-handles:3", "auto")...)
+	assert.Equal(t, exitOK, status)
+	assert.Contains(t, errs, `"loopback" is left out here`)
+	assert.Contains(t, out, "redirected")
+}
+
+func TestExplain(t *testing.T) {
+	furnished(t)
+	require.NoError(t, os.WriteFile("admin.toml", []byte("[[rule]]\naction = \"deny\"\ncomment = \"no sticks\"\nclass = \"08\"\n"), 0o600))
+	for name, args := range map[string][]string{
+		"explain-named":       {"0403:6001", "usb:0403:6001,name:Scale,ro,handles:1,optional"},
+		"explain-not-asked":   {"dev/ttyUSB0"},
+		"explain-user-denies": {"ttyACM0", "rule:deny"},
+		"explain-keyboard":    {"2", "auto"},
+		"explain-denied":      {"5", "auto"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			status, out, errs := runApp(roots(append([]string{"explain"}, args...)...)...)
+			assert.Equal(t, exitOK, status, errs)
+			golden(t, name+".txt", out)
+		})
+	}
+	status, out, _ := runApp(roots("explain", "--json", "0403:6001", "auto")...)
+	assert.Equal(t, exitOK, status)
+	var doc document
+	require.NoError(t, json.Unmarshal([]byte(out), &doc))
+	require.Len(t, doc.Devices, 1)
+	assert.Equal(t, "option auto", doc.Devices[0].Reason)
+
+	status, out, errs := runApp(roots("explain", "1234:5678")...)
+	assert.Equal(t, exitFailed, status)
+	assert.Empty(t, out)
+	assert.Contains(t, errs, `there is no device "1234:5678"`)
+}
+
+func TestMeant(t *testing.T) {
+	tree := furnished(t)
+	require.NoError(t, os.Symlink("dev/ttyUSB0", "link"))
+	for _, name := range []string{"1", "dev/ttyUSB0", "ttyUSB0", "link", "0403:6001", "usb:0403:6001"} {
+		status, out, errs := runApp(roots("explain", name)...)
+		assert.Equal(t, exitOK, status, errs)
+		assert.True(t, strings.HasPrefix(out, "FT232R USB UART  0403:6001  dev/ttyUSB0\n"), out)
+	}
+	p := tree.Plug(discovertest.FTDI("B"))
+	for _, key := range []string{p.Keys[0], "/sys/" + p.Keys[0]} {
+		status, out, errs := runApp(roots("explain", key)...)
+		assert.Equal(t, exitOK, status, errs)
+		assert.Contains(t, out, "dev/ttyUSB1")
+	}
+	_, out, _ := runApp(roots("explain", "0403:6001")...)
+	assert.Contains(t, out, "dev/ttyUSB0")
+	assert.Contains(t, out, "dev/ttyUSB1", "there are two of them")
+}
+
+func TestCheck(t *testing.T) {
+	dir := t.TempDir()
+	good, bad := filepath.Join(dir, "good.toml"), filepath.Join(dir, "bad.toml")
+	require.NoError(t, os.WriteFile(good, []byte("[[rule]]\naction = \"deny\"\n"), 0o600))
+	require.NoError(t, os.WriteFile(bad, []byte("colour = 1\nx = \n"), 0o600))
+
+	status, out, errs := runApp("check", good)
+	assert.Equal(t, exitOK, status)
+	assert.Equal(t, good+": no errors, 1 rule\n", out)
+	assert.Empty(t, errs)
+
+	status, out, errs = runApp("check", bad, good, filepath.Join(dir, "none"))
+	assert.Equal(t, exitFailed, status)
+	assert.Equal(t, good+": no errors, 1 rule\n", out)
+	assert.Contains(t, errs, bad+`:1:1: there is no "colour" here`+"\n"+bad+":2:")
+	assert.Contains(t, errs, "none: it cannot be read: no such file or directory\n")
+
+	status, out, errs = runApp("check", "--admin", good, "--config", filepath.Join(dir, "none"))
+	assert.Equal(t, exitFailed, status, "a file that is named has to be there")
+	assert.Contains(t, out, good)
+	assert.Contains(t, errs, "none: it cannot be read")
+
+	status, out, _ = runApp("check", "--admin", filepath.Join(dir, "none"))
+	assert.Equal(t, exitOK, status)
+	assert.Equal(t, 2, strings.Count(out, "there is none\n"))
+}
+
+func TestUsageErrors(t *testing.T) {
+	for args, want := range map[string]string{
+		"nothing":       `unknown command "nothing"`,
+		"list --bogus":  "unknown flag: --bogus",
+		"list bogus":    `there is no option "bogus"`,
+		"explain":       "which device?",
+		"explain 1 bog": `there is no option "bog"`,
+		"monitor bogus": `there is no option "bogus"`,
+	} {
+		status, out, errs := runApp(strings.Fields(args)...)
+		assert.Equal(t, exitUsage, status, args)
+		assert.Empty(t, out)
+		assert.Contains(t, errs, want)
+		assert.Contains(t, errs, "pnpdr --help tells more")
+	}
+	for _, args := range []string{"list", "explain 1", "monitor"} {
+		status, _, errs := runApp(append(strings.Fields(args), "--sys-root=/none")...)
+		assert.Equal(t, exitFailed, status, args)
+		assert.Contains(t, errs, "no such file or directory")
+	}
+}
+
+func TestHelp(t *testing.T) {
+	for _, args := range [][]string{{}, {"--help"}, {"help"}} {
+		status, out, errs := runApp(args...)
+		assert.Equal(t, exitOK, status)
+		assert.Empty(t, errs)
+		golden(t, "help.txt", out)
+	}
+	status, out, _ := runApp("--version")
+	assert.Equal(t, exitOK, status)
+	assert.Equal(t, "pnpdr version "+version+"\n", out)
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// table is how rows fit into a width. The last column is a reason, the one
+// before it a name; these two give way.
+type table struct {
+	widths []int // of all columns but the last
+	total  int   // of the terminal; 0 without one
+	below  bool  // the reason stands on lines of its own
+}
+
+const (
+	gap      = 2  // between columns
+	minName  = 8  // a name is not cut further
+	minWidth = 20 // of a terminal, as far as we care
+)
+
+// layout finds the widths of the columns.
+func layout(head []string, rows [][]string, total int) table {
+	last := len(head) - 1
+	t := table{widths: make([]int, last), total: total}
+	reason := 0
+	for _, row := range append([][]string{head}, rows...) {
+		for n := range t.widths {
+			t.widths[n] = max(t.widths[n], utf8.RuneCountInString(clean(row[n])))
+		}
+		reason = max(reason, utf8.RuneCountInString(clean(row[last])))
+	}
+	if total == 0 {
+		return t
+	}
+	t.total = max(total, minWidth)
+	columns := gap * last
+	for _, w := range t.widths {
+		columns += w
+	}
+	if columns+reason <= t.total {
+		return t
+	}
+	t.below = true
+	if over := columns - gap - t.total; over > 0 {
+		name := &t.widths[last-1]
+		*name = max(*name-over, min(*name, minName))
+	}
+	return t
+}
+
+// line joins the cells of a row, without those that stand below.
+func (t table) line(row []string) string {
+	var b strings.Builder
+	for n, w := range t.widths {
+		cell := cut(clean(row[n]), w)
+		b.WriteString(cell)
+		b.WriteString(strings.Repeat(" ", w-utf8.RuneCountInString(cell)+gap))
+	}
+	if !t.below {
+		b.WriteString(clean(row[len(t.widths)]))
+	}
+	return strings.TrimRight(b.String(), " ")
+}
+
+// print prints a row, its second cell in colour.
+func (t table) print(a *app, row []string, c color) {
+	line := t.line(row)
+	// The status is as wide in colour.
+	if at := t.widths[0] + gap; c != plain && len(line) >= at+len(row[1]) {
+		line = line[:at] + a.paint(c, row[1]) + line[at+len(row[1]):]
+	}
+	fmt.Fprintln(a.out, line)
+	if !t.below {
+		return
+	}
+	indent := strings.Repeat(" ", t.widths[0]+gap)
+	for _, part := range wrap(clean(row[len(t.widths)]), t.total-len(indent)) {
+		fmt.Fprintln(a.out, indent+a.paint(faint, part))
+	}
+}
+
+// cut shortens s to a width, with an ellipsis.
+func cut(s string, width int) string {
+	if utf8.RuneCountInString(s) <= width {
+		return s
+	}
+	return string([]rune(s)[:width-1]) + "…"
+}
+
+// wrap breaks s at spaces into lines of a width; a longer word is broken too.
+func wrap(s string, width int) []string {
+	width = max(width, minName)
+	var lines []string
+	var line []rune
+	for _, field := range strings.Fields(s) {
+		word := []rune(field)
+		if len(line) > 0 && len(line)+1+len(word) <= width {
+			line = append(append(line, ' '), word...)
+			continue
+		}
+		if len(line) > 0 {
+			lines = append(lines, string(line))
+		}
+		for len(word) > width {
+			lines = append(lines, string(word[:width]))
+			word = word[width:]
+		}
+		line = append([]rune(nil), word...)
+	}
+	if len(line) > 0 {
+		lines = append(lines, string(line))
+	}
+	return lines
+}
+
+// clean replaces what a terminal would act on: devices say what they like.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/discover"
+	"freerdp-pnpdr/pnp/rules"
+)
+
+// TestHostileNames prints what a device says of itself without acting on it.
+func TestHostileNames(t *testing.T) {
+	var out bytes.Buffer
+	a := &app{out: &out, width: 60}
+	i := item{index: 1, device: &discover.Device{Interface: -1, Product: "\x1b]0;x\a"}, decision: rules.Decision{
+		Description: pnp.Description{Name: "\x1b[2J\u202eevil\nname"}, Reason: "option \x1b[31m",
+	}}
+	a.printTable([]item{i})
+	a.explainItem(i)
+	assert.NotContains(t, out.String(), "\x1b")
+	assert.NotContains(t, out.String(), "\u202e")
+	assert.Contains(t, out.String(), "evil\ufffdname")
+}
+
+func TestNoAccess(t *testing.T) {
+	var out bytes.Buffer
+	a := &app{out: &out}
+	d := &discover.Device{Node: "/dev/ttyUSB0", Backend: discover.BackendSerial, Interface: -1}
+	i := item{1, d, rules.Decision{Redirect: true, Verdict: rules.Redirected, Reason: "option auto"},
+		&discover.AccessError{Node: d.Node, Rule: "the rule", Err: os.ErrPermission}}
+	a.printTable([]item{i})
+	assert.Contains(t, out.String(), "no access")
+	assert.Contains(t, out.String(), "option auto, but you may not open it")
+	out.Reset()
+	a.explainItem(i)
+	assert.Contains(t, out.String(), "permission denied")
+	j := i.json()
+	assert.False(t, j.Access.OK)
+	assert.Equal(t, "the rule", j.Access.UdevRule)
+	i.access = errors.New("other")
+	assert.Equal(t, &jsonAccess{Error: "other"}, i.json().Access)
+}
+
+func TestWrap(t *testing.T) {
+	assert.Equal(t, []string{"one two", "three"}, wrap("one  two three", 9))
+	assert.Equal(t, []string{"äöüäöüäö", "üab c"}, wrap("äöüäöüäöüab c", 8))
+	assert.Empty(t, wrap(" ", 10))
+	assert.Equal(t, "ab…", cut("abcdef", 3))
+	assert.Equal(t, "…", cut("abc", 1))
+}
+
+func TestSplitOptions(t *testing.T) {
+	assert.Equal(t, []string{"auto", "usb:1:2", "ro"}, splitOptions([]string{"/dvc:pnpdr,auto,,usb:1:2", "ro", ""}))
+}
+
+// TestConfigWithComma passes a path through the syntax of options unharmed.
+func TestConfigWithComma(t *testing.T) {
+	for _, name := range []string{"a,b", "a%2Cb", "a%2cb", "a%252Cb", "a%b"} {
+		assert.Equal(t, name, rules.Unescape(escape.Replace(name)))
+	}
+}
+
+func TestNoTerminal(t *testing.T) {
+	f, err := os.Open(os.DevNull)
+	require.NoError(t, err)
+	defer f.Close()
+	width, color := terminal(f)
+	assert.Zero(t, width)
+	assert.False(t, color)
+}
+
+func TestCompletion(t *testing.T) {
+	status, out, errs := runApp("completion", "bash")
+	assert.Equal(t, exitOK, status)
+	assert.Empty(t, errs)
+	assert.Contains(t, out, "__start_pnpdr")
+	cmd := exec.Command("bash", "-n")
+	cmd.Stdin = strings.NewReader(out)
+	output, err := cmd.CombinedOutput()
+	assert.NoError(t, err, string(output))
+
+	furnished(t)
+	for _, test := range []struct{ args, want string }{
+		{"explain", "dev/ttyUSB0\tFT232R USB UART"},
+		{"explain", "0403:6001\tFT232R USB UART"},
+		{"explain 1", "auto\tevery eligible device"},
+		{"list", "usb:0403:6001\tFT232R USB UART"},
+		{"list", "serial:dev/ttyUSB0\tFT232R USB UART"},
+		{"monitor", "auto"},
+		{"check", "toml\n:8"},
+		{"", "explain\t"},
+	} {
+		args := append(append([]string{"__complete"}, strings.Fields(test.args)...), roots()...)
+		_, out, _ := runApp(append(args, "")...)
+		assert.Contains(t, out, test.want, test.args)
+	}
+}
+
+// TestManual holds that the manual page knows every command and flag.
+func TestManual(t *testing.T) {
+	page, err := os.ReadFile("pnpdr.1")
+	require.NoError(t, err)
+	text := strings.ReplaceAll(string(page), `\-`, "-")
+	root := (&app{}).command()
+	commands := append([]*cobra.Command{root}, root.Commands()...)
+	for _, c := range commands {
+		assert.Contains(t, text, c.Name())
+		for _, flags := range []*pflag.FlagSet{c.PersistentFlags(), c.LocalFlags()} {
+			flags.VisitAll(func(f *pflag.Flag) { assert.Contains(t, text, "--"+f.Name) })
+		}
+	}
+	for _, line := range rules.Usage {
+		if word := strings.Fields(line)[0]; strings.HasPrefix(line, "  ") && !strings.HasPrefix(line, "    ") {
+			key, _, _ := strings.Cut(word, ":")
+			assert.Contains(t, text, key)
+		}
+	}
+}
