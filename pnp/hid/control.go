@@ -57,7 +57,7 @@ func (h *handle) doControl(r *pnp.Request) {
 		h.getReport(Output, r)
 	default:
 		// The device is not asked for anything, but it has to be there.
-		if h.node.gone() {
+		if h.node.gone(0) {
 			r.Complete(pnp.ERROR_DEVICE_NOT_CONNECTED, 0)
 			return
 		}

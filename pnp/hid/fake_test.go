@@ -3,6 +3,7 @@ package hid
 import (
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -28,6 +29,8 @@ type fake struct {
 	peers   []int  // the device's ends of the nodes
 	sent    []sent // what was written and set
 	held    bool   // calls that block do
+	fails   error  // of calls that block
+	leaving func() // when somebody gives the device time to leave
 	gone    bool
 	blocked int
 }
@@ -145,7 +148,7 @@ func (f *fake) enter() error {
 	if f.gone {
 		return unix.ENODEV
 	}
-	return nil
+	return f.fails
 }
 
 // fakeNode is one open node of a fake.
@@ -160,6 +163,16 @@ func (n *fakeNode) read(b []byte) (int, error) {
 		return 0, unix.EIO // hidraw's end
 	}
 	return got, err
+}
+
+func (n *fakeNode) gone(within time.Duration) bool {
+	n.f.mu.Lock()
+	leaving := n.f.leaving
+	n.f.mu.Unlock()
+	if within > 0 && leaving != nil {
+		leaving()
+	}
+	return n.rawNode.gone(within)
 }
 
 func (n *fakeNode) write(b []byte) (int, error) { return n.send("write", Output, b) }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/devtest"
@@ -309,6 +310,29 @@ func TestUnplugged(t *testing.T) {
 	require.Equal(t, gone, hr)
 	_, err := h.(*handle).dev.Open(devtest.ReadWrite)
 	require.Equal(t, gone, pnp.HRESULTOf(err).Name())
+}
+
+// TestTransferFailsBeforeTheDeviceIsGone has transfers fail because the device is
+// being unplugged, which the kernel learns a little later.
+func TestTransferFailsBeforeTheDeviceIsGone(t *testing.T) {
+	for errno, stays := range map[error]pnp.HRESULT{
+		unix.EIO:       pnp.ERROR_IO_DEVICE,
+		unix.EPROTO:    pnp.ERROR_IO_DEVICE,
+		unix.EILSEQ:    pnp.ERROR_GEN_FAILURE,
+		unix.ETIMEDOUT: pnp.ERROR_SEM_TIMEOUT,
+	} {
+		f := newFake(t, bytewise)
+		h := open(t, f.device(false))
+		f.set(func() { f.fails = errno })
+		hr, _ := write(h, make([]byte, 9)...)
+		require.Equal(t, stays.Name(), hr)
+		if errno == unix.ETIMEDOUT {
+			continue // no sign of leaving
+		}
+		f.set(func() { f.leaving = f.unplug })
+		hr, _ = write(h, make([]byte, 9)...)
+		require.Equal(t, pnp.ERROR_DEVICE_NOT_CONNECTED.Name(), hr)
+	}
 }
 
 func TestOpenRefuses(t *testing.T) {

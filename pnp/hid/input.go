@@ -237,15 +237,19 @@ func (in *input) flush() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.reports = nil
-	if in.buffer == nil {
-		return
+	if in.buffer != nil {
+		in.drain()
 	}
+}
+
+// drain empties the kernel's queue. The caller holds mu.
+func (in *input) drain() {
 	for range kernelQueue {
 		if in.end != pnp.S_OK {
 			return
 		}
 		if _, o := in.next(); o != took {
-			return // if the device has gone, fill finds out, too
+			return // if the device has gone, fill goes on from there
 		}
 	}
 }

@@ -33,8 +33,9 @@ type node interface {
 	// report. They may block.
 	get(k Kind, b []byte) (int, error)
 	set(k Kind, b []byte) (int, error)
-	// gone reports whether the device was unplugged.
-	gone() bool
+	// gone reports whether the device was unplugged, or is within the time
+	// given.
+	gone(within time.Duration) bool
 	// interrupt ends wait, now and for ever.
 	interrupt()
 	// close gives the node up. It may block.
@@ -185,10 +186,14 @@ func (n *rawNode) reportIoctl(nr uintptr, b []byte) (int, error) {
 
 // gone asks poll, since EIO is what a read of an unplugged device fails with,
 // but also what a request ends with that the device refused.
-func (n *rawNode) gone() bool {
-	p := []unix.PollFd{{Fd: int32(n.fd)}}
-	_, err := unix.Poll(p, 0)
-	return err == nil && p[0].Revents&unix.POLLHUP != 0
+func (n *rawNode) gone(within time.Duration) bool {
+	p := []unix.PollFd{{Fd: int32(n.fd)}} // of no events but a hangup
+	for {
+		_, err := unix.Poll(p, int(within.Milliseconds()))
+		if err != unix.EINTR {
+			return err == nil && p[0].Revents&unix.POLLHUP != 0
+		}
+	}
 }
 
 // interrupt wakes who waits in the poller.
@@ -212,12 +217,25 @@ func rawDescriptor(fd int) ([]byte, error) {
 	return bytes.Clone(d.Value[:size]), nil
 }
 
-// result is what a request ends with when the node gave err.
+// leaving is how long a device is given to be gone after a request failed as it
+// does when the device is being unplugged.
+const leaving = 100 * time.Millisecond
+
+// result is what a request ends with when the node gave err. It may wait where
+// reports are sent and asked for.
 func result(n node, err error) pnp.HRESULT {
-	switch {
-	case err == nil:
+	if err == nil {
 		return pnp.S_OK
-	case n.gone():
+	}
+	var patience time.Duration
+	switch {
+	case errors.Is(err, unix.EIO), errors.Is(err, unix.EPROTO), errors.Is(err, unix.EILSEQ), errors.Is(err, unix.ETIME):
+		// Transfers fail somewhat before the kernel takes the node away. A
+		// read gets EIO only after that, and does not wait here.
+		patience = leaving
+	}
+	switch {
+	case n.gone(patience):
 		return pnp.ERROR_DEVICE_NOT_CONNECTED
 	case errors.Is(err, unix.EPIPE):
 		// The device refused (a USB stall): on Windows
