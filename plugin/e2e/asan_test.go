@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"freerdp-pnpdr/channels"
+	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/cshim/server/servertest"
 	"freerdp-pnpdr/pnp/loopback"
 	"freerdp-pnpdr/pnp/wire"
@@ -40,7 +41,11 @@ func TestASan(t *testing.T) {
 		require.NoError(t, err, string(out))
 	}
 	eachClient(t, func(t *testing.T, f *fixture) {
-		o := f.clientOptions("loopback", "-auto-reconnect")
+		// A disk, unless the temporary directory is memory: its writes are
+		// completed by workers, which meet the end of their channel.
+		image := filepath.Join(t.TempDir(), "image")
+		require.NoError(t, os.WriteFile(image, make([]byte, 1<<20), 0o600))
+		o := f.clientOptions("loopback,file:"+image, "-auto-reconnect")
 		o.Plugin = sanitized
 		o.Preload = []string{libasan}
 		// FreeRDP's own leaks are not ours, and Go handles SIGSEGV.
@@ -66,6 +71,25 @@ func TestASan(t *testing.T) {
 			}()
 		}
 		wg.Wait()
+		disk := r.device("image")
+		for range 40 {
+			h, err := disk.Open(r.ctx, server.OpenOptions{})
+			require.NoError(t, err)
+			sent := make(chan struct{}, 16)
+			for i := range 16 {
+				wg.Add(1)
+				go func() {
+					defer wg.Done()
+					sent <- struct{}{}
+					_, _ = h.WriteAt(r.ctx, make([]byte, 64<<10), uint64(i)<<16)
+				}()
+			}
+			for range 16 {
+				<-sent
+			}
+			require.NoError(t, h.Close())
+			wg.Wait()
+		}
 		bad := r.raw(channels.FileRedirectorChannel)
 		require.NoError(t, bad.conn.Send(wire.ReadRequest{}.Append(nil)))
 		bad.requireClosed()
