@@ -129,10 +129,16 @@ func openBench(t *testing.T) *opened { return newBench(t).open() }
 // close closes the handle and waits until the port has its settings back.
 func (o *opened) close() {
 	if !o.closed {
-		o.closed = true
 		o.h.Close()
-		<-o.h.restored
+		o.awaitClosed()
 	}
+}
+
+// awaitClosed waits until a handle that the test has closed has restored the
+// port.
+func (o *opened) awaitClosed() {
+	o.closed = true
+	<-o.h.restored
 }
 
 // arrived waits until the kernel has n bytes for the port: it passes them on in

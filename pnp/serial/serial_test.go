@@ -222,16 +222,10 @@ func TestCloseResumesOutput(t *testing.T) {
 	w.pending()
 	o.h.Close()
 	w.wrote(pnp.ERROR_OPERATION_ABORTED, 0)
-	o.close2()
+	o.awaitClosed()
 	again := o.bench.open()
 	again.write([]byte("free")).wrote(pnp.S_OK, 4)
 	require.Equal(t, "free", string(o.sink(4)))
-}
-
-// close2 waits for a handle that the test has closed.
-func (o *opened) close2() {
-	o.closed = true
-	<-o.h.restored
 }
 
 // TestPseudoTerminalIsNotLocked lets others open the node: a mark that nobody
@@ -272,12 +266,16 @@ func TestPseudoTerminalIsNotLocked(t *testing.T) {
 func TestHangupEndsEverything(t *testing.T) {
 	o := openBench(t)
 	o.set(IOCTL_SERIAL_SET_WAIT_MASK, SERIAL_EV_RING)
+	o.set(IOCTL_SERIAL_SET_XOFF)
 	calls := []*call{
-		o.control(IOCTL_SERIAL_WAIT_ON_MASK, nil, 4),
+		o.waitOnMask(), o.read(10), o.read(10), o.control(IOCTL_SERIAL_IMMEDIATE_CHAR, []byte{1}, 0),
+		o.write(make([]byte, 1<<18)), o.write([]byte("x")),
 	}
 	o.hangUp()
 	for _, c := range calls {
-		c.ends(pnp.ERROR_DEVICE_NOT_CONNECTED, "")
+		c.wait()
+		require.Equal(t, pnp.ERROR_DEVICE_NOT_CONNECTED.Name(), c.hr.Name())
+		require.Zero(t, c.n)
 	}
 	o.read(1).ends(pnp.ERROR_DEVICE_NOT_CONNECTED, "")
 	o.write([]byte("x")).wrote(pnp.ERROR_DEVICE_NOT_CONNECTED, 0)
@@ -292,11 +290,7 @@ func TestHangupKeepsWhatCame(t *testing.T) {
 	o := openBench(t)
 	first, second := o.read(10), o.read(10)
 	o.feed([]byte("part"))
-	require.Eventually(t, func() bool {
-		o.h.mu.Lock()
-		defer o.h.mu.Unlock()
-		return len(o.h.rx.buffer) == 4
-	}, patience, 1e5)
+	o.buffered(4)
 	o.hangUp()
 	first.ends(pnp.ERROR_DEVICE_NOT_CONNECTED, "part")
 	second.ends(pnp.ERROR_DEVICE_NOT_CONNECTED, "")

@@ -12,6 +12,7 @@ import (
 // driver, some of which talk to hardware and take as long as that does: no lock
 // is held around those.
 type port struct {
+	driver
 	fd int
 	// pseudo is set for a pseudo terminal, which has no line.
 	pseudo bool
@@ -22,7 +23,7 @@ type port struct {
 
 // newPort finds out what fd can do. It fails if fd is no terminal.
 func newPort(fd int, rdev uint64) (port, unix.Termios, error) {
-	p := port{fd: fd}
+	p := port{driver: tty(fd), fd: fd}
 	t, err := p.termios()
 	if err != nil {
 		return p, unix.Termios{}, err
@@ -53,15 +54,30 @@ func (p port) setTermios(t unix.Termios) (unix.Termios, error) {
 	return p.termios()
 }
 
-// lines returns the TIOCM bits.
-func (p port) lines() (int, error) { return unix.IoctlGetInt(p.fd, unix.TIOCMGET) }
+// driver is what a pseudo terminal does not have, so that the tests have one of
+// their own.
+type driver interface {
+	// lines returns the TIOCM bits.
+	lines() (int, error)
+	// setLines raises or lowers the lines of the TIOCM bits.
+	setLines(bits int, on bool) error
+	counters() (counters, error)
+	// unsent is how many bytes the kernel has still to send.
+	unsent() int
+	// sendBreak begins or ends a break.
+	sendBreak(on bool) error
+}
 
-// setLines raises or lowers the lines of the TIOCM bits.
-func (p port) setLines(bits int, on bool) error {
+// tty is the driver of a terminal's descriptor.
+type tty int
+
+func (d tty) lines() (int, error) { return unix.IoctlGetInt(int(d), unix.TIOCMGET) }
+
+func (d tty) setLines(bits int, on bool) error {
 	if on {
-		return unix.IoctlSetPointerInt(p.fd, unix.TIOCMBIS, bits)
+		return unix.IoctlSetPointerInt(int(d), unix.TIOCMBIS, bits)
 	}
-	return unix.IoctlSetPointerInt(p.fd, unix.TIOCMBIC, bits)
+	return unix.IoctlSetPointerInt(int(d), unix.TIOCMBIC, bits)
 }
 
 // counters is struct serial_icounter_struct (linux/serial.h).
@@ -72,24 +88,30 @@ type counters struct {
 	_                                    [9]int32
 }
 
-func (p port) counters() (counters, error) {
+func (d tty) counters() (counters, error) {
 	var c counters
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(p.fd), unix.TIOCGICOUNT, uintptr(unsafe.Pointer(&c)))
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(d), unix.TIOCGICOUNT, uintptr(unsafe.Pointer(&c)))
 	if errno != 0 {
 		return counters{}, errno
 	}
 	return c, nil
 }
 
+func (d tty) unsent() int { return count(int(d), unix.TIOCOUTQ) }
+
+func (d tty) sendBreak(on bool) error {
+	if on {
+		return unix.IoctlSetInt(int(d), unix.TIOCSBRK, 0)
+	}
+	return unix.IoctlSetInt(int(d), unix.TIOCCBRK, 0)
+}
+
 // unread is how many bytes the kernel has received and not handed out.
-func (p port) unread() int { return p.count(unix.TIOCINQ) }
+func (p port) unread() int { return count(p.fd, unix.TIOCINQ) }
 
-// unsent is how many bytes the kernel has still to send.
-func (p port) unsent() int { return p.count(unix.TIOCOUTQ) }
-
-// count is 0 where the driver does not tell.
-func (p port) count(request uint) int {
-	n, err := unix.IoctlGetInt(p.fd, request)
+// count asks for a number of bytes: 0 where the driver does not tell.
+func count(fd int, request uint) int {
+	n, err := unix.IoctlGetInt(fd, request)
 	if err != nil {
 		return 0
 	}
@@ -105,14 +127,6 @@ func (p port) flow(on bool) error {
 		return unix.IoctlSetInt(p.fd, unix.TCXONC, unix.TCOON)
 	}
 	return unix.IoctlSetInt(p.fd, unix.TCXONC, unix.TCOOFF)
-}
-
-// sendBreak begins or ends a break.
-func (p port) sendBreak(on bool) error {
-	if on {
-		return unix.IoctlSetInt(p.fd, unix.TIOCSBRK, 0)
-	}
-	return unix.IoctlSetInt(p.fd, unix.TIOCCBRK, 0)
 }
 
 // exclusive sets or clears TIOCEXCL. See the package's documentation for why a

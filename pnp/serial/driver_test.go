@@ -1,0 +1,242 @@
+package serial
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"freerdp-pnpdr/pnp"
+)
+
+// wires is a driver with modem lines, counters and a queue of output, as no
+// pseudo terminal has it.
+type wires struct {
+	mu     sync.Mutex
+	bits   int
+	counts counters
+	queue  int
+	broken bool
+	asked  int
+	// hold has whoever asks for the lines wait until it is closed.
+	hold chan struct{}
+}
+
+func (w *wires) lines() (int, error) {
+	w.mu.Lock()
+	w.asked++
+	hold := w.hold
+	w.mu.Unlock()
+	if hold != nil {
+		<-hold
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.bits, nil
+}
+
+func (w *wires) setLines(bits int, on bool) error {
+	w.change(func() {
+		w.bits &^= bits
+		if on {
+			w.bits |= bits
+		}
+	})
+	return nil
+}
+
+func (w *wires) counters() (counters, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.counts, nil
+}
+
+func (w *wires) unsent() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.queue
+}
+
+func (w *wires) sendBreak(on bool) error {
+	w.change(func() { w.broken = on })
+	return nil
+}
+
+func (w *wires) change(f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f()
+}
+
+func (w *wires) timesAsked() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.asked
+}
+
+// openWithWires opens a port whose lines the test moves.
+func openWithWires(t *testing.T) (*opened, *wires) {
+	t.Helper()
+	o := openBench(t)
+	w := &wires{bits: unix.TIOCM_DTR | unix.TIOCM_RTS}
+	o.h.port.driver, o.h.port.hasLines, o.h.port.hasCounters = w, true, true
+	return o, w
+}
+
+func TestLinesOfADriver(t *testing.T) {
+	o, w := openWithWires(t)
+	require.EqualValues(t, SERIAL_DTR_STATE|SERIAL_RTS_STATE, o.word(IOCTL_SERIAL_GET_DTRRTS))
+	o.set(IOCTL_SERIAL_CLR_DTR)
+	require.EqualValues(t, SERIAL_RTS_STATE, o.word(IOCTL_SERIAL_GET_DTRRTS))
+	o.set(IOCTL_SERIAL_SET_DTR)
+	o.set(IOCTL_SERIAL_CLR_RTS)
+	require.EqualValues(t, SERIAL_DTR_STATE, o.word(IOCTL_SERIAL_GET_DTRRTS))
+	o.handflow(0, SERIAL_RTS_CONTROL)
+	require.EqualValues(t, SERIAL_RTS_STATE, o.word(IOCTL_SERIAL_GET_DTRRTS))
+	require.Zero(t, o.word(IOCTL_SERIAL_GET_MODEMSTATUS))
+	w.change(func() { w.bits |= unix.TIOCM_CTS | unix.TIOCM_RNG })
+	require.EqualValues(t, SERIAL_MSR_CTS|SERIAL_MSR_RI, o.word(IOCTL_SERIAL_GET_MODEMSTATUS))
+
+	c := o.control(IOCTL_SERIAL_GET_PROPERTIES, nil, sizeCommProp)
+	c.wait()
+	const all = SERIAL_PCF_DTRDSR | SERIAL_PCF_RTSCTS | SERIAL_PCF_CD
+	require.EqualValues(t, all, get[commProp](c.r.Out).ProvCapabilities&all)
+
+	// CTS holds output up if it is looked at.
+	w.change(func() { w.bits = 0 })
+	require.Zero(t, o.status().HoldReasons)
+	o.handflow(SERIAL_CTS_HANDSHAKE, SERIAL_RTS_HANDSHAKE)
+	require.EqualValues(t, SERIAL_TX_WAITING_FOR_CTS, o.status().HoldReasons)
+	w.change(func() { w.bits = unix.TIOCM_CTS })
+	require.Zero(t, o.status().HoldReasons)
+	w.change(func() { w.queue = 7 })
+	require.EqualValues(t, 7, o.status().AmountInOutQueue)
+	w.change(func() { w.queue = 0 })
+}
+
+func TestErrorsOfADriver(t *testing.T) {
+	o, w := openWithWires(t)
+	w.change(func() { w.counts = counters{Frame: 1, Overrun: 2, Buffers: 3, Parity: 4} })
+	require.EqualValues(t, SERIAL_ERROR_FRAMING|SERIAL_ERROR_OVERRUN|SERIAL_ERROR_QUEUEOVERRUN|SERIAL_ERROR_PARITY, o.status().Errors)
+	require.Zero(t, o.status().Errors)
+	stats := func() perfStats {
+		c := o.control(IOCTL_SERIAL_GET_STATS, nil, sizePerfStats)
+		c.wait()
+		return get[perfStats](c.r.Out)
+	}
+	require.Equal(t, perfStats{FrameErrorCount: 1, SerialOverrunErrorCount: 2, BufferOverrunErrorCount: 3, ParityErrorCount: 4}, stats())
+	o.set(IOCTL_SERIAL_CLEAR_STATS)
+	require.Zero(t, stats())
+	w.change(func() { w.counts.Parity++ })
+	require.Equal(t, perfStats{ParityErrorCount: 1}, stats())
+}
+
+// TestWaitForLines has them change while an application waits, and between two
+// waits.
+func TestWaitForLines(t *testing.T) {
+	o, w := openWithWires(t)
+	w.change(func() { w.bits |= unix.TIOCM_DSR })
+	o.mask(SERIAL_EV_CTS | SERIAL_EV_DSR | SERIAL_EV_RLSD | SERIAL_EV_RING | SERIAL_EV_RXCHAR)
+	o.h.mu.Lock()
+	o.h.events.history = 0 // the DSR of above
+	o.h.mu.Unlock()
+	c := o.waitOnMask()
+	c.pending()
+	w.change(func() { w.bits |= unix.TIOCM_CTS })
+	c.happened(SERIAL_EV_CTS)
+	// There and back while nobody looks.
+	w.change(func() { w.counts.DCD += 2 })
+	o.waitOnMask().happened(SERIAL_EV_RLSD)
+	c = o.waitOnMask()
+	o.feed([]byte("x"))
+	c.happened(SERIAL_EV_RXCHAR)
+	// An event outside the mask is none.
+	o.mask(SERIAL_EV_DSR)
+	c = o.waitOnMask()
+	w.change(func() { w.bits &^= unix.TIOCM_CTS })
+	asked := w.timesAsked()
+	require.Eventually(t, func() bool { return w.timesAsked() > asked+1 }, patience, time.Millisecond)
+	c.pending()
+	w.change(func() { w.bits &^= unix.TIOCM_DSR })
+	c.happened(SERIAL_EV_DSR)
+}
+
+// TestNobodyAsksForTheLinesInVain ends the watcher with the wait.
+func TestNobodyAsksForTheLinesInVain(t *testing.T) {
+	o, w := openWithWires(t)
+	o.mask(SERIAL_EV_CTS)
+	c := o.waitOnMask()
+	o.cancel(c)
+	c.ends(pnp.ERROR_OPERATION_ABORTED, "")
+	require.Eventually(t, func() bool {
+		o.h.mu.Lock()
+		defer o.h.mu.Unlock()
+		return !o.h.events.running
+	}, patience, time.Millisecond)
+	asked := w.timesAsked()
+	require.Zero(t, o.status().HoldReasons)
+	require.Equal(t, asked, w.timesAsked())
+}
+
+// TestADriverThatHangs holds up neither Cancel nor Close, whoever asks it.
+func TestADriverThatHangs(t *testing.T) {
+	o, w := openWithWires(t)
+	o.mask(SERIAL_EV_CTS)
+	hold := make(chan struct{})
+	w.change(func() { w.hold = hold })
+	asked := w.timesAsked()
+	wait := o.waitOnMask()
+	require.Eventually(t, func() bool { return w.timesAsked() > asked }, patience, time.Millisecond)
+	status := o.control(IOCTL_SERIAL_GET_MODEMSTATUS, nil, 4)
+	o.atDriver(status)
+	mask := o.control(IOCTL_SERIAL_SET_WAIT_MASK, ulongs(0), 0)
+	timeouts := o.control(IOCTL_SERIAL_GET_TIMEOUTS, nil, sizeTimeouts)
+	// A read and a write beside it are done.
+	write, read := o.write([]byte("x")), o.read(1)
+	o.feed([]byte("y"))
+	read.ends(pnp.S_OK, "y")
+	write.wrote(pnp.S_OK, 1)
+	for _, c := range []*call{wait, status, mask} {
+		c.pending()
+		o.cancel(c)
+		c.ends(pnp.ERROR_OPERATION_ABORTED, "")
+	}
+	timeouts.pending()
+	o.h.Close()
+	timeouts.ends(pnp.ERROR_OPERATION_ABORTED, "")
+	select {
+	case <-o.h.restored:
+		t.Error("the terminal was restored while somebody was using it")
+	default:
+	}
+	close(hold)
+	o.awaitClosed()
+}
+
+// TestCloseWaitsForTheOutput keeps the settings until everything is sent, and
+// ends a break.
+func TestCloseWaitsForTheOutput(t *testing.T) {
+	o, w := openWithWires(t)
+	o.set(IOCTL_SERIAL_SET_BREAK_ON)
+	require.EqualValues(t, SERIAL_TX_WAITING_ON_BREAK, o.status().HoldReasons)
+	w.change(func() { w.queue = 10 })
+	before := o.termios()
+	o.h.Close()
+	opening := make(chan pnp.Handle)
+	go func() {
+		h, err := o.dev.Open(pnp.OpenRequest{Access: pnp.GENERIC_READ, Disposition: pnp.OPEN_EXISTING})
+		if err != nil {
+			t.Errorf("open: %v", err)
+		}
+		opening <- h
+	}()
+	require.Never(t, func() bool { return o.termios() != before }, 5*time.Millisecond, time.Millisecond)
+	w.change(func() { w.queue = 0 })
+	o.awaitClosed()
+	h := <-opening
+	require.False(t, w.broken)
+	h.Close()
+	<-h.(*handle).restored
+}

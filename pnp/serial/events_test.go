@@ -1,0 +1,288 @@
+package serial
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"freerdp-pnpdr/pnp"
+)
+
+func (o *opened) mask(events uint32) {
+	o.t.Helper()
+	o.set(IOCTL_SERIAL_SET_WAIT_MASK, events)
+}
+
+func (o *opened) waitOnMask() *call { return o.control(IOCTL_SERIAL_WAIT_ON_MASK, nil, sizeULONG) }
+
+// TestWaitForACharacter feeds single bytes, each of which is one event.
+func TestWaitForACharacter(t *testing.T) {
+	o := openBench(t)
+	o.mask(SERIAL_EV_RXCHAR | SERIAL_EV_CTS)
+	require.EqualValues(t, SERIAL_EV_RXCHAR|SERIAL_EV_CTS, o.word(IOCTL_SERIAL_GET_WAIT_MASK))
+	c := o.waitOnMask()
+	c.pending()
+	o.feed([]byte("a"))
+	c.happened(SERIAL_EV_RXCHAR)
+	// What is there was told, and stays there.
+	c = o.waitOnMask()
+	require.EqualValues(t, 1, o.status().AmountInInQueue)
+	c.pending()
+	o.feed([]byte("b"))
+	c.happened(SERIAL_EV_RXCHAR)
+	o.read(2).ends(pnp.S_OK, "ab")
+	// What was read while nobody waited is told to the next who does.
+	o.feed([]byte("c"))
+	o.read(1).ends(pnp.S_OK, "c")
+	c = o.waitOnMask()
+	require.True(t, c.r.Completed())
+	c.happened(SERIAL_EV_RXCHAR)
+	// Also what nobody has read.
+	o.feed([]byte("d"))
+	o.arrived(1)
+	o.waitOnMask().happened(SERIAL_EV_RXCHAR)
+	// A read that waits is served beside it.
+	c = o.waitOnMask()
+	r := o.read(2)
+	o.feed([]byte("e"))
+	r.ends(pnp.S_OK, "de")
+	c.happened(SERIAL_EV_RXCHAR)
+}
+
+func TestWaitForTheEventCharacter(t *testing.T) {
+	o := openBench(t)
+	o.control(IOCTL_SERIAL_SET_CHARS, []byte{0, 0, 0, '!', 0x11, 0x13}, 0).ends(pnp.S_OK, "")
+	o.mask(SERIAL_EV_RXFLAG)
+	c := o.waitOnMask()
+	o.feed([]byte("a"))
+	o.buffered(1)
+	c.pending()
+	o.feed([]byte("!"))
+	c.happened(SERIAL_EV_RXFLAG)
+	o.read(2).ends(pnp.S_OK, "a!")
+}
+
+// TestEventsComeTogether has two of them happen before the wait.
+func TestEventsComeTogether(t *testing.T) {
+	o := openBench(t)
+	o.mask(SERIAL_EV_RXFLAG | SERIAL_EV_RXCHAR | SERIAL_EV_BREAK | SERIAL_EV_ERR)
+	o.handflow(0, SERIAL_ERROR_CHAR)
+	o.come("a\xff\x00b\x00\xff\x00\x00")
+	o.waitOnMask().happened(SERIAL_EV_RXCHAR | SERIAL_EV_RXFLAG | SERIAL_EV_BREAK | SERIAL_EV_ERR)
+	c := o.waitOnMask()
+	c.pending()
+	// A mask keeps what it has in common with the one before.
+	o.mask(SERIAL_EV_ERR | SERIAL_EV_BREAK)
+	c.happened(0)
+	o.come("\xff\x00b\xff\x00\x00")
+	o.mask(SERIAL_EV_BREAK)
+	o.waitOnMask().happened(SERIAL_EV_BREAK)
+	o.come("\xff\x00b")
+	c = o.waitOnMask()
+	c.pending()
+	o.mask(0)
+	c.happened(0)
+}
+
+func TestWaitForAFullQueue(t *testing.T) {
+	o := openBench(t)
+	o.mask(SERIAL_EV_RX80FULL)
+	c := o.waitOnMask()
+	const full = defaultQueue * 8 / 10
+	o.feed(make([]byte, full-1))
+	o.buffered(full - 1)
+	c.pending()
+	o.feed([]byte{0})
+	c.happened(SERIAL_EV_RX80FULL)
+	// The port takes no more than fits; the rest waits in the kernel.
+	c = o.waitOnMask()
+	go o.feed(make([]byte, 2*defaultQueue))
+	o.buffered(defaultQueue)
+	c.pending()
+	o.read(full + 1 + 2*defaultQueue - 1).wait()
+	o.cancel(c)
+	c.ends(pnp.ERROR_OPERATION_ABORTED, "")
+}
+
+func TestWaitForEverythingSent(t *testing.T) {
+	o := openBench(t)
+	o.write([]byte("before")).wrote(pnp.S_OK, 6)
+	o.mask(SERIAL_EV_TXEMPTY)
+	c := o.waitOnMask()
+	c.pending()
+	o.write([]byte("x")).wrote(pnp.S_OK, 1)
+	c.happened(SERIAL_EV_TXEMPTY)
+	o.write([]byte("y")).wrote(pnp.S_OK, 1)
+	o.waitOnMask().happened(SERIAL_EV_TXEMPTY)
+	// Not while a write waits.
+	o.set(IOCTL_SERIAL_SET_XOFF)
+	w := o.write([]byte("z"))
+	c = o.waitOnMask()
+	c.pending()
+	w.pending()
+	o.set(IOCTL_SERIAL_SET_XON)
+	w.wrote(pnp.S_OK, 1)
+	c.happened(SERIAL_EV_TXEMPTY)
+	require.Equal(t, "beforexyz", string(o.sink(9)))
+}
+
+func TestWaitRefuses(t *testing.T) {
+	o := openBench(t)
+	c := o.waitOnMask()
+	c.ends(pnp.ERROR_INVALID_PARAMETER, "") // the mask is zero
+	o.control(IOCTL_SERIAL_SET_WAIT_MASK, ulongs(0x2000), 0).ends(pnp.ERROR_INVALID_PARAMETER, "")
+	o.mask(0x1FFF)
+	first, second := o.waitOnMask(), o.waitOnMask()
+	second.ends(pnp.ERROR_INVALID_PARAMETER, "")
+	first.pending()
+	o.mask(SERIAL_EV_RXCHAR)
+	first.happened(0)
+	third := o.waitOnMask()
+	o.cancel(third)
+	third.ends(pnp.ERROR_OPERATION_ABORTED, "")
+	fourth := o.waitOnMask()
+	o.feed([]byte("x"))
+	fourth.happened(SERIAL_EV_RXCHAR)
+	fifth := o.waitOnMask()
+	o.close()
+	fifth.ends(pnp.ERROR_OPERATION_ABORTED, "")
+}
+
+// TestWaitThroughAnUnplug has every kind of mask see that the port has gone.
+func TestWaitThroughAnUnplug(t *testing.T) {
+	for _, mask := range []uint32{SERIAL_EV_RXCHAR, SERIAL_EV_TXEMPTY, SERIAL_EV_CTS, SERIAL_EV_RXFLAG | SERIAL_EV_RING, 0x1FF} {
+		o := openBench(t)
+		o.mask(mask)
+		c := o.waitOnMask()
+		o.hangUp()
+		c.ends(pnp.ERROR_DEVICE_NOT_CONNECTED, "")
+		o.close()
+	}
+}
+
+// look has the port see its lines and counters as given.
+func (o *opened) look(s sample) {
+	o.h.events.lines.Lock()
+	defer o.h.events.lines.Unlock()
+	o.h.mu.Lock()
+	defer o.h.unlock()
+	o.h.look(s)
+}
+
+// TestLineEvents has the lines change one by one, on drivers that count changes
+// and on such that do not.
+func TestLineEvents(t *testing.T) {
+	o := openBench(t)
+	o.mask(0x1FFF)
+	now := sample{}
+	for _, c := range []struct {
+		change func()
+		want   uint32
+	}{
+		{func() { now.lines |= unix.TIOCM_CTS }, SERIAL_EV_CTS},
+		{func() { now.lines &^= unix.TIOCM_CTS }, SERIAL_EV_CTS},
+		{func() { now.lines |= unix.TIOCM_DSR }, SERIAL_EV_DSR},
+		{func() { now.lines |= unix.TIOCM_CAR }, SERIAL_EV_RLSD},
+		{func() { now.lines |= unix.TIOCM_RNG; now.counters.CTS++ }, SERIAL_EV_CTS}, // a ring tells its end
+		{func() { now.lines &^= unix.TIOCM_RNG }, SERIAL_EV_RING},
+		{func() { now.counters.CTS += 2 }, SERIAL_EV_CTS}, // there and back
+		{func() { now.counters.DSR++ }, SERIAL_EV_DSR},
+		{func() { now.counters.DCD++ }, SERIAL_EV_RLSD},
+		{func() { now.counters.RNG++ }, SERIAL_EV_RING},
+		{func() { now.counters.Brk++ }, SERIAL_EV_BREAK},
+		{func() { now.counters.Frame++ }, SERIAL_EV_ERR},
+		{func() { now.counters.Parity++ }, SERIAL_EV_ERR},
+		{func() { now.counters.Overrun++ }, SERIAL_EV_ERR},
+		{func() { now.counters.Buffers++ }, SERIAL_EV_ERR},
+		{func() { now.lines ^= unix.TIOCM_DTR | unix.TIOCM_RTS; now.lines ^= unix.TIOCM_DSR }, SERIAL_EV_DSR},
+	} {
+		w := o.waitOnMask()
+		w.pending()
+		o.look(now)
+		w.pending()
+		c.change()
+		o.look(now)
+		w.happened(c.want)
+	}
+	// With marks in the data the counters do not tell the same again.
+	o.handflow(0, SERIAL_ERROR_CHAR)
+	w := o.waitOnMask()
+	now.counters.Brk++
+	now.counters.Frame++
+	now.counters.Parity++
+	o.look(now)
+	w.pending()
+	o.cancel(w)
+}
+
+// TestErrorsOfTheCounters are told once.
+func TestErrorsOfTheCounters(t *testing.T) {
+	o := openBench(t)
+	for _, c := range []struct {
+		now  counters
+		want uint32
+	}{
+		{counters{}, 0},
+		{counters{Brk: 1}, SERIAL_ERROR_BREAK},
+		{counters{Brk: 1, Frame: 1}, SERIAL_ERROR_FRAMING},
+		{counters{Brk: 1, Frame: 1, Parity: 7}, SERIAL_ERROR_PARITY},
+		{counters{Brk: 1, Frame: 1, Parity: 7, Overrun: 1}, SERIAL_ERROR_OVERRUN},
+		{counters{Brk: 2, Frame: 1, Parity: 7, Overrun: 1, Buffers: 1}, SERIAL_ERROR_QUEUEOVERRUN | SERIAL_ERROR_BREAK},
+		{counters{CTS: 1, Brk: 2, Frame: 1, Parity: 7, Overrun: 1, Buffers: 1}, 0},
+	} {
+		o.h.mu.Lock()
+		o.h.countErrors(c.now)
+		o.h.mu.Unlock()
+		require.Equal(t, c.want, o.status().Errors, "%+v", c.now)
+	}
+}
+
+// TestFourGoroutinesAtMost does everything at once.
+func TestEverythingAtOnce(t *testing.T) {
+	o := openBench(t)
+	var all sync.WaitGroup
+	all.Add(3)
+	const rounds = 300
+	go func() { // data there and back
+		defer all.Done()
+		for range rounds {
+			o.feed([]byte("ping"))
+			o.sink(4)
+		}
+	}()
+	go func() {
+		defer all.Done()
+		for range rounds {
+			r := o.read(4)
+			<-r.done
+			w := o.write(r.r.Out)
+			<-w.done
+			if r.hr.Failed() || w.hr.Failed() {
+				t.Errorf("read %v, write %v", r.hr, w.hr)
+			}
+		}
+	}()
+	go func() {
+		defer all.Done()
+		for i := range rounds {
+			m := o.control(IOCTL_SERIAL_SET_WAIT_MASK, ulongs(0x1FF), 0)
+			w := o.waitOnMask()
+			b := o.control(IOCTL_SERIAL_SET_BAUD_RATE, ulongs(uint32(9600+i)), 0)
+			f := o.control(IOCTL_SERIAL_SET_HANDFLOW, ulongs(0, uint32(i%2*SERIAL_ERROR_CHAR), 0, 0), 0)
+			s := o.control(IOCTL_SERIAL_GET_COMMSTATUS, nil, sizeStatus)
+			z := o.control(IOCTL_SERIAL_SET_WAIT_MASK, ulongs(0), 0)
+			for _, c := range []*call{m, w, b, f, s, z} {
+				<-c.done
+				if c.hr.Failed() {
+					t.Errorf("0x%08X: %v", c.r.Code, c.hr)
+				}
+			}
+		}
+	}()
+	done := make(chan struct{})
+	go func() { all.Wait(); close(done) }()
+	<-done
+	require.LessOrEqual(t, o.h.users.Load(), int32(5), "four goroutines and the handle")
+}
