@@ -28,7 +28,7 @@ import (
 // other end.
 type machine struct {
 	*discovertest.Tree
-	t      *testing.T
+	t      testing.TB
 	s      *session
 	remote *server.Session
 	come   chan server.DeviceEvent
@@ -89,7 +89,7 @@ func (m *machine) start(admin, user string, words ...string) {
 	})
 }
 
-func newMachine(t *testing.T) *machine {
+func newMachine(t testing.TB) *machine {
 	return &machine{Tree: discovertest.New(t), t: t}
 }
 
@@ -230,4 +230,33 @@ func TestTwoHundredDevices(t *testing.T) {
 		require.Equal(t, "+", m.event()[:1])
 	}
 	require.Len(t, m.remote.Devices(), 200)
+}
+
+// BenchmarkPlug is the time from the kernel's message to the announcement at the
+// server's end, and from the removal to its news.
+func BenchmarkPlug(b *testing.B) {
+	m := newMachine(b)
+	m.start("", "", "auto")
+	for range b.N {
+		p := m.Plug(discovertest.FTDI("A1"))
+		<-m.come
+		p.Unplug()
+		<-m.come
+	}
+}
+
+// BenchmarkTwoHundredDevices is the time to find 200 devices and announce them.
+func BenchmarkTwoHundredDevices(b *testing.B) {
+	for range b.N {
+		b.StopTimer()
+		m := newMachine(b)
+		for i := range 200 {
+			m.PlugUnseen(discovertest.FTDI(fmt.Sprint("S", i)))
+		}
+		b.StartTimer()
+		m.start("", "", "auto")
+		for range 200 {
+			<-m.come
+		}
+	}
 }
