@@ -12,7 +12,7 @@ import (
 
 // explain prints why the devices that name stands for are redirected or not.
 func (a *app) explain(name string, words []string) error {
-	p, problems, err := a.policy(words)
+	p, err := a.policy(words)
 	if err != nil {
 		return err
 	}
@@ -30,7 +30,7 @@ func (a *app) explain(name string, words []string) error {
 		return failure{fmt.Errorf("there is no device %q; pnpdr list --all shows what there is", name)}
 	}
 	if a.json {
-		return a.printJSON(document{Problems: jsonProblems(problems), Devices: jsonDevices(meant)}, "  ")
+		return a.printJSON(document{Problems: jsonProblems(p.problems), Devices: jsonDevices(meant)}, "  ")
 	}
 	for n, i := range meant {
 		if n > 0 {
@@ -97,9 +97,9 @@ func (a *app) explainItem(i item) {
 	fmt.Fprintln(a.out, "  The server would be told:")
 	told := describe(dec.Description)
 	a.field("name", told.Name, plain)
-	a.list2("hardware ids", told.HardwareIDs)
-	a.list2("compatible", told.CompatibleIDs)
-	a.list2("interfaces", told.Interfaces)
+	a.fields("hardware ids", told.HardwareIDs)
+	a.fields("compatible", told.CompatibleIDs)
+	a.fields("interfaces", told.Interfaces)
 	a.field("container", told.Container, plain)
 	a.field("caps", strings.Join(told.Caps, ", "), plain)
 	if told.Optional {
@@ -141,7 +141,7 @@ func (a *app) field(name, value string, c color) {
 	}
 }
 
-func (a *app) list2(name string, values []string) {
+func (a *app) fields(name string, values []string) {
 	for n, v := range values {
 		if n > 0 {
 			name = ""

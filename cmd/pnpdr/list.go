@@ -7,7 +7,7 @@ import (
 
 // list prints what is here.
 func (a *app) list(words []string) error {
-	p, problems, err := a.policy(words)
+	p, err := a.policy(words)
 	if err != nil {
 		return err
 	}
@@ -25,7 +25,7 @@ func (a *app) list(words []string) error {
 		}
 	}
 	if a.json {
-		return a.printJSON(document{Problems: jsonProblems(problems), Devices: jsonDevices(shown)}, "  ")
+		return a.printJSON(document{Problems: jsonProblems(p.problems), Devices: jsonDevices(shown)}, "  ")
 	}
 	if len(shown) > 0 {
 		a.printTable(shown)
@@ -36,7 +36,12 @@ func (a *app) list(words []string) error {
 		fmt.Fprintf(a.out, "%d more %s not eligible or %s no backend yet: --all shows %s.\n",
 			more, number(more, "is", "are"), number(more, "has", "have"), number(more, "it", "them"))
 	}
-	if len(shown) > 0 && p.Idle() {
+	for _, o := range p.others {
+		if text := p.tell(o, items); text != "" {
+			fmt.Fprintln(a.out, clean(text)+".")
+		}
+	}
+	if len(shown) > 0 && p.Idle() && len(p.others) == 0 {
 		fmt.Fprintln(a.out, "Nothing asks for a device: try an option, as in: pnpdr list auto")
 	}
 	return nil

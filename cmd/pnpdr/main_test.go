@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -109,22 +111,31 @@ func TestList(t *testing.T) {
 	}
 }
 
-// TestNarrow lists in terminals of any width: no line is longer, and everything
-// that matters is still there.
+// TestNarrow prints the table for terminals of any width: no line is longer as
+// long as there is room for a node, and nothing is lost but the ends of names.
 func TestNarrow(t *testing.T) {
 	furnished(t)
-	for width := 1; width < 200; width++ {
-		var out, errs bytes.Buffer
-		a := &app{out: &out, errs: &errs, width: width}
-		require.Equal(t, exitOK, a.run(context.Background(), roots("list", "--all", "auto")))
+	var out, errs bytes.Buffer
+	a := &app{out: &out, errs: &errs, sysRoot: "sys", devRoot: "dev", udevRoot: "run/udev"}
+	p, err := a.policy([]string{"auto"})
+	require.NoError(t, err)
+	items, err := a.scan(p)
+	require.NoError(t, err)
+	const least = 58
+	for a.width = 1; a.width < 200; a.width++ {
+		out.Reset()
+		a.printTable(items)
 		for _, line := range strings.Split(out.String(), "\n") {
-			if width >= 60 {
-				assert.LessOrEqual(t, len([]rune(line)), max(width, 75), "width %d: %s", width, line)
+			assert.LessOrEqual(t, utf8.RuneCountInString(line), max(a.width, least), "width %d: %s", a.width, line)
+		}
+		words := strings.Join(strings.Fields(out.String()), "")
+		for _, i := range items {
+			for _, part := range []string{i.id(), i.node(), i.reason()} {
+				assert.Contains(t, words, strings.Join(strings.Fields(part), ""), "width %d", a.width)
 			}
 		}
-		assert.Contains(t, out.String(), "0403:6001")
-		if width == 80 || width == 60 {
-			golden(t, map[int]string{80: "list-80.txt", 60: "list-60.txt"}[width], out.String())
+		if a.width == 80 || a.width == 60 {
+			golden(t, fmt.Sprintf("list-%d.txt", a.width), out.String())
 		}
 	}
 }
@@ -185,11 +196,39 @@ func TestProblems(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(out), &doc))
 	require.Len(t, doc.Problems, 1)
 	assert.Equal(t, 1, doc.Problems[0].Line)
+}
 
-	status, out, errs = runApp(roots("list", "loopback", "char:/dev/null,ro", "max-handles:3", "auto")...)
-	assert.Equal(t, exitOK, status)
-	assert.Contains(t, errs, `"loopback" is left out here`)
-	assert.Contains(t, out, "redirected")
+// TestOtherDevices passes options of the plugin that name what need not be among
+// the devices found.
+func TestOtherDevices(t *testing.T) {
+	furnished(t)
+	dir, err := os.Getwd()
+	require.NoError(t, err)
+	list := func(want string, words ...string) {
+		t.Helper()
+		status, out, errs := runApp(roots(append([]string{"list"}, words...)...)...)
+		assert.Equal(t, exitOK, status)
+		assert.Empty(t, errs)
+		_, tail, _ := strings.Cut(out, "--all shows them.\n")
+		assert.Equal(t, want, tail)
+	}
+	require.NoError(t, os.Symlink("dev/ttyUSB0", "link"))
+	list("loopback is redirected as it is named, whatever is found.\nfile:x is redirected as it is named, whatever is found.\n",
+		"loopback,name:x", "file:x,ro", "max-handles:3", "help")
+	list("char:link is redirected as it is named, whatever is found.\n", "char:link")
+	list("serial:/none is redirected as it is named, whatever is found.\n", "serial:/none")
+	list("", "auto")
+
+	require.NoError(t, os.WriteFile("admin.toml", []byte("[[rule]]\naction = \"deny\"\nvid = \"0403\"\n"), 0o600))
+	list("char:link is not redirected: rule 1 of admin.toml (line 1): deny vid=0403.\n", "char:link")
+	require.NoError(t, os.WriteFile("admin.toml", []byte("default = \"deny\"\n"), 0o600))
+	list("serial:/none is not redirected: no rule of admin.toml allows it, and its default is \"deny\".\n"+
+		"loopback is redirected as it is named, whatever is found.\n", "serial:/none", "loopback")
+
+	// What is found is told of in the table.
+	_, out, _ := runApp(append(roots("list", "serial:"+dir+"/dev/ttyUSB0"), "--dev-root="+dir+"/dev", "--admin=/none")...)
+	assert.Contains(t, out, "option serial:"+dir+"/dev/ttyUSB0\n")
+	assert.NotContains(t, out, "whatever is found")
 }
 
 func TestExplain(t *testing.T) {

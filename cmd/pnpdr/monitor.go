@@ -9,7 +9,7 @@ import (
 
 // monitor prints what comes and goes until ctx is done.
 func (a *app) monitor(ctx context.Context, words []string) error {
-	p, _, err := a.policy(words)
+	p, err := a.policy(words)
 	if err != nil {
 		return err
 	}

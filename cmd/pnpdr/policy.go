@@ -2,45 +2,86 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp/discover"
 	"freerdp-pnpdr/pnp/rules"
 )
 
+// plan is what the options and the files come to.
+type plan struct {
+	*rules.Policy
+	problems []rules.Problem
+	// others are the devices that options name and that need not be among
+	// those found.
+	others []other
+}
+
+// other is such a device. Its path is "" if it has none.
+type other struct {
+	option, path string
+	found        bool // an option of discovery, which Decide has heard of
+}
+
 // policy reads the rules as the plugin would for the same options. What is
 // wrong with them is printed, and counts as a failure in the end; a word that is
 // no option at all is an error.
-func (a *app) policy(words []string) (*rules.Policy, []rules.Problem, error) {
-	o := new(rules.Options)
+func (a *app) policy(words []string) (*plan, error) {
+	o, p := new(rules.Options), new(plan)
 	if a.config != "" {
 		words = append([]string{"config:" + escape.Replace(a.config)}, words...)
 	}
 	for _, word := range splitOptions(words) {
+		before := len(o.Rules)
 		known, err := o.Take(word)
+		key, value, _ := strings.Cut(word, ":")
 		switch {
 		case err != nil:
 			a.problem(fmt.Sprintf("option %q: %v", word, err))
-		case known:
-		case pluginOption(word):
-			// It describes what is not discovered, and so do the
-			// options that follow.
+		case known && len(o.Rules) > before && (key == "serial" || key == "hid"):
+			p.others = append(p.others, other{word, o.Rules[before].Node(), true})
+		case known || key == "help" || strings.HasPrefix(key, "max-"):
+		case key == "loopback" || key == "file":
 			o.Begin(new(rules.Settings))
-			fmt.Fprintf(a.errs, "pnpdr: %q is left out here: it concerns no device that is found\n", clean(word))
+			p.others = append(p.others, other{option: word})
+		case key == "char":
+			o.Begin(new(rules.Settings))
+			p.others = append(p.others, other{option: word, path: rules.Unescape(value)})
 		default:
-			return nil, nil, fmt.Errorf("there is no option %q", word)
+			return nil, fmt.Errorf("there is no option %q", word)
 		}
 	}
 	files := rules.DefaultFiles(o)
 	files.Admin = a.admin
-	p, problems := rules.Load(files, o)
-	for _, problem := range problems {
+	p.Policy, p.problems = rules.Load(files, o)
+	for _, problem := range p.problems {
 		a.problem(problem.String())
 	}
-	return p, problems, nil
+	return p, nil
+}
+
+// tell says of an other device what becomes of it, unless items say so.
+func (p *plan) tell(o other, items []item) string {
+	d := &discover.Device{Node: o.path, Interface: -1}
+	if target, err := filepath.EvalSymlinks(o.path); err == nil {
+		d.Node = target
+	}
+	for _, i := range items {
+		if d.Node != "" && i.device.Node == d.Node {
+			if o.found {
+				return ""
+			}
+			d = i.device
+		}
+	}
+	if reason, denied := p.Denied(d); denied && o.path != "" {
+		return fmt.Sprintf("%s is not redirected: %s", o.option, reason)
+	}
+	return fmt.Sprintf("%s is redirected as it is named, whatever is found", o.option)
 }
 
 // escape writes a path as the value of an option.
@@ -64,17 +105,6 @@ func splitOptions(words []string) []string {
 	return split
 }
 
-// pluginOption reports whether the word is an option of the plugin that has
-// nothing to do with discovery.
-func pluginOption(word string) bool {
-	key, _, _ := strings.Cut(word, ":")
-	switch key {
-	case "loopback", "file", "char", "help":
-		return true
-	}
-	return strings.HasPrefix(key, "max-")
-}
-
 // item is a device and what becomes of it.
 type item struct {
 	index    int // from 1, in the order of keys
@@ -83,13 +113,8 @@ type item struct {
 	access   error
 }
 
-func newItem(index int, d *discover.Device, p *rules.Policy) item {
-	i := item{index, d, p.Decide(d), d.Access()}
-	// Who is to read only need not be allowed to write.
-	if i.access != nil && i.decision.ReadOnly && unix.Faccessat(unix.AT_FDCWD, d.Node, unix.R_OK, unix.AT_EACCESS) == nil {
-		i.access = nil
-	}
-	return i
+func newItem(index int, d *discover.Device, p *plan) item {
+	return item{index, d, p.Decide(d), d.Access()}
 }
 
 // listed reports whether the device is listed without --all.
@@ -142,7 +167,7 @@ func (i item) node() string {
 }
 
 // scan looks at the devices once.
-func (a *app) scan(p *rules.Policy) ([]item, error) {
+func (a *app) scan(p *plan) ([]item, error) {
 	devices, err := discover.Scan(a.discovery())
 	if err != nil {
 		return nil, failure{err}
@@ -160,8 +185,9 @@ func (a *app) completeOptions(*cobra.Command, []string, string) ([]string, cobra
 	devices, _ := discover.Scan(a.discovery()) // without devices there is less to offer
 	for _, d := range devices {
 		name := clean(d.Description.Name)
-		if d.Bus == "usb" {
-			offers = append(offers, fmt.Sprintf("usb:%04x:%04x\t%s", d.VendorID, d.ProductID, name))
+		usb := fmt.Sprintf("usb:%04x:%04x\t%s", d.VendorID, d.ProductID, name)
+		if d.Bus == "usb" && !slices.Contains(offers, usb) {
+			offers = append(offers, usb)
 		}
 		if d.Node != "" && (d.Backend == discover.BackendSerial || d.Backend == discover.BackendHID) {
 			offers = append(offers, fmt.Sprintf("%s:%s\t%s", d.Backend, d.Node, name))
@@ -180,8 +206,9 @@ func (a *app) completeExplain(c *cobra.Command, args []string, word string) ([]s
 	for _, d := range devices {
 		i := item{device: d}
 		for _, offer := range []string{i.node(), i.id()} {
-			if offer != "-" {
-				offers = append(offers, offer+"\t"+clean(d.Description.Name))
+			described := offer + "\t" + clean(d.Description.Name)
+			if offer != "-" && !slices.Contains(offers, described) {
+				offers = append(offers, described)
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/discover"
@@ -76,6 +78,35 @@ func TestNoTerminal(t *testing.T) {
 	defer f.Close()
 	width, color := terminal(f)
 	assert.Zero(t, width)
+	assert.False(t, color)
+}
+
+// TestTerminal asks a pseudo terminal.
+func TestTerminal(t *testing.T) {
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	require.NoError(t, err)
+	defer master.Close()
+	fd := int(master.Fd())
+	require.NoError(t, unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0))
+	number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	require.NoError(t, err)
+	tty, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	require.NoError(t, err)
+	defer tty.Close()
+	require.NoError(t, unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 72}))
+
+	t.Setenv("TERM", "xterm")
+	t.Setenv("NO_COLOR", "")
+	width, color := terminal(tty)
+	assert.Equal(t, 72, width)
+	assert.True(t, color)
+	t.Setenv("NO_COLOR", "1")
+	width, color = terminal(tty)
+	assert.Equal(t, 72, width)
+	assert.False(t, color)
+	t.Setenv("NO_COLOR", "")
+	t.Setenv("TERM", "dumb")
+	_, color = terminal(tty)
 	assert.False(t, color)
 }
 
