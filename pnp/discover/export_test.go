@@ -11,3 +11,10 @@ func SetPatience(t *testing.T, d time.Duration) {
 	patience = d
 	t.Cleanup(func() { patience = before })
 }
+
+// SetDriverTime sets how long a driver has to take a USB interface.
+func SetDriverTime(t *testing.T, d time.Duration) {
+	before := driverTime
+	driverTime = d
+	t.Cleanup(func() { driverTime = before })
+}

@@ -90,7 +90,7 @@ var patience = 10 * time.Second
 // driverTime is how long a driver has to take a USB interface, or a device to
 // go after its driver has let it go, before the interface is told of as one that
 // cannot be redirected.
-const driverTime = 250 * time.Millisecond
+var driverTime = 250 * time.Millisecond
 
 // maxRounds is how often Receive is called before a look, so that a storm of
 // messages does not prevent it.

@@ -116,14 +116,27 @@ func TestUdevIsWaitedFor(t *testing.T) {
 	early := m.Plug(discovertest.FTDI("1"))
 	m.Settle()
 	r.gets(added, early.Keys[0])
-	late := m.Plug(discovertest.FTDI("2"))
-	// Something else makes the monitor look, which sees it but does not tell.
+	marker := discovertest.Gamepad()
+	marker.Port = "1-9"
+	other := m.Plug(marker)
+	m.Settle()
+	r.gets(added, other.Keys[0])
+	for _, late := range []func(discovertest.USB) *discovertest.Plugged{m.Plug, m.PlugUnseen} {
+		p := late(discovertest.FTDI("2")) // with and without the kernel's message
+		m.Record()
+		// Something else makes the monitor look, which sees it but does not
+		// tell.
+		m.SetAttribute(other.Key, "product", p.Key+p.Nodes[0])
+		m.Send(discover.Uevent{Udev: true, Action: "change", Path: other.Key, Subsystem: "usb"})
+		r.gets(changed, other.Keys[0])
+		m.Trigger("add", p.Key, "usb")
+		m.Trigger("add", p.Keys[0], "tty")
+		m.Settle()
+		r.gets(added, p.Keys[0])
+	}
 	early.Unplug()
 	r.gets(removed, early.Keys[0])
-	m.Trigger("change", late.Keys[0], "tty") // by the kernel
-	require.Empty(t, r.events)
 	m.Settle()
-	r.gets(added, late.Keys[0])
 	r.quiet(m)
 }
 
@@ -133,17 +146,22 @@ func TestUdevOfThePredecessor(t *testing.T) {
 	m := discovertest.New(t)
 	m.RunUdev()
 	r := follow(t, m.Config())
-	p := m.Plug(discovertest.FTDI("1"))
-	m.SettleSome(1000)
-	r.gets(added, p.Keys[0])
-	p.Unplug()
-	r.gets(removed, p.Keys[0])
-	q := m.Plug(discovertest.FTDI("1"))
-	require.Equal(t, p.Key, q.Key)
-	m.SettleSome(4) // the removals
-	require.Empty(t, r.events)
+	marker := discovertest.Gamepad()
+	marker.Port = "1-9"
+	other := m.Plug(marker)
 	m.Settle()
-	r.gets(added, q.Keys[0])
+	r.gets(added, other.Keys[0])
+	d := discovertest.FTDI("1")
+	d.Interfaces[0].TTY = "ttyUSB0"
+	m.Plug(d).Unplug()
+	p := m.Plug(d)
+	m.Record()
+	m.SettleSome(8) // the first one came and went
+	m.SetAttribute(other.Key, "product", "Other")
+	m.Send(discover.Uevent{Udev: true, Action: "change", Path: other.Key, Subsystem: "usb"})
+	r.gets(changed, other.Keys[0])
+	m.Settle()
+	r.gets(added, p.Keys[0])
 	r.quiet(m)
 }
 
@@ -177,11 +195,30 @@ func TestChanged(t *testing.T) {
 	r.gets(added, p.Keys[0])
 	m.Trigger("change", p.Key, "usb")
 	m.Settle()
-	require.NoError(t, os.WriteFile(filepath.Join(m.Sys, p.Key, "product"), []byte("Other\n"), 0o644))
+	m.SetAttribute(p.Key, "product", "Other")
 	m.Trigger("change", p.Key, "usb")
 	m.Settle()
 	require.Equal(t, "Other", r.gets(changed, p.Keys[0]).Description.Name)
 	m.Trigger("change", p.Key, "block") // does not matter
+	r.quiet(m)
+}
+
+// TestDriverComes: an interface that a driver may still take is not told of.
+func TestDriverComes(t *testing.T) {
+	discover.SetDriverTime(t, time.Hour)
+	m := discovertest.New(t)
+	marker := discovertest.Gamepad()
+	marker.Port = "1-9"
+	other := m.Plug(marker)
+	old := m.Plug(discovertest.Unknown())
+	r := follow(t, m.Config())
+	r.gets(added, old.Key+"/1-1:1.0") // at first nothing is waited for
+	r.gets(added, other.Keys[0])
+	p := m.Plug(discovertest.Unknown())
+	m.SetAttribute(other.Key, "product", "Other")
+	m.Trigger("change", other.Key, "usb")
+	r.gets(changed, other.Keys[0])
+	p.Unplug()
 	r.quiet(m)
 }
 
@@ -196,7 +233,7 @@ func TestDriverLeaves(t *testing.T) {
 	require.Contains(t, r.gets(added, p.Key+"/1-1:1.0").Excluded, "vendor-specific")
 }
 
-// TestReplacedUnseen: the device is another one, and the messages are lost.
+// TestLost: the messages are lost, also of a device that replaced its like.
 func TestLost(t *testing.T) {
 	m := discovertest.New(t)
 	r := follow(t, m.Config())

@@ -27,7 +27,7 @@ type found struct {
 // scan is one look at sysfs.
 type scan struct {
 	cfg   Config
-	fs    sysfs
+	fs    *sysfs
 	usb   map[string]*usbDevice
 	taken map[string]bool // the USB interfaces that have a node
 	found map[string]*found
@@ -43,7 +43,7 @@ func look(cfg Config) (map[string]*found, error) {
 		return nil, fmt.Errorf("discover: %w", err)
 	}
 	s := &scan{
-		cfg: cfg, fs: sysfs{root}, usb: make(map[string]*usbDevice),
+		cfg: cfg, fs: &sysfs{root: root}, usb: make(map[string]*usbDevice),
 		taken: make(map[string]bool), found: make(map[string]*found),
 	}
 	for _, class := range []struct {
@@ -75,7 +75,8 @@ func (s *scan) nodeDevice(class, name string, add func(string, *Device, *usbDevi
 		return
 	}
 	instance, _ := s.fs.inode(dir)
-	d := &Device{Key: dir, Subsystem: class, Interface: -1, Node: s.node(s.fs.uevent(dir))}
+	uevent := s.fs.uevent(dir)
+	d := &Device{Key: dir, Subsystem: class, Interface: -1, Node: s.node(uevent)}
 	if d.Node == "" {
 		return // not yet, or no more
 	}
@@ -89,7 +90,7 @@ func (s *scan) nodeDevice(class, name string, add func(string, *Device, *usbDevi
 	if i != nil {
 		s.taken[i.path] = true
 	}
-	_, initialized := udevData(s.cfg.UdevRoot, s.fs.text(dir, "dev"))
+	_, initialized := s.fs.udevData(s.cfg.UdevRoot, uevent)
 	s.add(d, u, i, instance, initialized)
 }
 
@@ -100,7 +101,7 @@ func (s *scan) add(d *Device, u *usbDevice, i *usbInterface, instance uint64, in
 	describe(d, u, i)
 	f := &found{Device: d, instance: instance, access: d.access(), initialized: initialized}
 	if d.Subsystem == "usb" {
-		if s.fs.text(d.Key, "bInterfaceNumber") == "" {
+		if s.fs.text(d.Key, "modalias") == "" {
 			return
 		}
 	} else if !isNode(d.Node) {
@@ -142,7 +143,7 @@ func (s *scan) parents(dir string, d *Device) (*usbDevice, *usbInterface) {
 
 // fill copies what is known of a USB interface.
 func (s *scan) fill(d *Device, u *usbDevice, i *usbInterface) {
-	d.Bus, d.Port, d.Interface, d.Composite = "usb", u.port, i.number, u.composite
+	d.Bus, d.Port, d.Interface, d.Composite = "usb", u.port, int(i.number), u.composite
 	d.VendorID, d.ProductID, d.Revision = u.vendor, u.product, u.revision
 	d.Class, d.SubClass, d.Protocol = i.class, i.sub, i.protocol
 	d.Manufacturer, d.Product, d.Serial = u.manufacturer, u.name, u.serial

@@ -1,6 +1,7 @@
 package discover_test
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -201,8 +202,10 @@ func TestNotListed(t *testing.T) {
 	require.Empty(t, scan(t, m))
 	d := discovertest.FTDI("1")
 	d.Port = "1-3.2"
-	m.Plug(d)
+	p := m.Plug(d)
 	require.Equal(t, "1-3.2", scan(t, m)[0].Port)
+	require.NoError(t, os.Remove(p.Nodes[0]))
+	require.Empty(t, scan(t, m), "its driver has taken the interface, but there is no node yet")
 }
 
 func TestOtherBuses(t *testing.T) {

@@ -14,7 +14,10 @@ import (
 
 // sysfs reads a tree that changes meanwhile and that may hold anything. What
 // cannot be read is as if it was empty. Paths are relative to root.
-type sysfs struct{ root string }
+type sysfs struct {
+	root string
+	buf  []byte // what was read last
+}
 
 // Limits on what is read; more than the kernel ever has there.
 const (
@@ -25,7 +28,7 @@ const (
 
 // resolve follows symbolic links and returns the path of a directory below
 // devices, where sysfs keeps all that is real.
-func (s sysfs) resolve(name string) (string, bool) {
+func (s *sysfs) resolve(name string) (string, bool) {
 	abs, err := filepath.EvalSymlinks(filepath.Join(s.root, name))
 	if err != nil {
 		return "", false
@@ -37,15 +40,18 @@ func (s sysfs) resolve(name string) (string, bool) {
 	return rel, true
 }
 
-// read returns at most limit bytes of a plain file.
-func (s sysfs) read(limit int, name ...string) []byte {
-	b, _ := readFile(filepath.Join(s.root, path.Join(name...)), limit)
+// read returns at most limit bytes of a plain file, until the next call.
+func (s *sysfs) read(limit int, name ...string) []byte {
+	b, err := s.file(filepath.Join(s.root, path.Join(name...)), limit)
+	if err != nil {
+		return nil
+	}
 	return b
 }
 
-// readFile returns the beginning of a plain file. It neither follows a symbolic
-// link at the end of the path nor waits for anything.
-func readFile(name string, limit int) ([]byte, error) {
+// file reads the beginning of a plain file. It neither follows a symbolic link
+// at the end of the path nor waits for anything.
+func (s *sysfs) file(name string, limit int) ([]byte, error) {
 	fd, err := ignoringEINTR(func() (int, error) {
 		return unix.Open(name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
 	})
@@ -53,21 +59,21 @@ func readFile(name string, limit int) ([]byte, error) {
 		return nil, err
 	}
 	defer unix.Close(fd)
-	var b []byte
-	for len(b) < limit {
-		b = slices.Grow(b, min(limit-len(b), maxAttribute))
-		n, err := ignoringEINTR(func() (int, error) {
-			return unix.Read(fd, b[len(b):min(cap(b), limit)])
-		})
+	if s.buf == nil {
+		s.buf = make([]byte, maxDatabase)
+	}
+	size := 0
+	for limit = min(limit, len(s.buf)); size < limit; {
+		n, err := ignoringEINTR(func() (int, error) { return unix.Read(fd, s.buf[size:limit]) })
 		if err != nil {
 			return nil, err
 		}
 		if n == 0 {
 			break
 		}
-		b = b[:len(b)+n]
+		size += n
 	}
-	return b, nil
+	return s.buf[:size], nil
 }
 
 func ignoringEINTR(call func() (int, error)) (int, error) {
@@ -80,22 +86,13 @@ func ignoringEINTR(call func() (int, error)) (int, error) {
 }
 
 // text returns the first line of an attribute.
-func (s sysfs) text(name ...string) string {
+func (s *sysfs) text(name ...string) string {
 	line, _, _ := strings.Cut(string(s.read(maxAttribute, name...)), "\n")
 	return clean(line)
 }
 
-// hex returns an attribute that is a hexadecimal number, or 0.
-func (s sysfs) hex(bits int, name ...string) uint64 {
-	n, err := strconv.ParseUint(strings.TrimPrefix(s.text(name...), "0x"), 16, bits)
-	if err != nil {
-		return 0
-	}
-	return n
-}
-
 // link returns the last name in the target of a symbolic link.
-func (s sysfs) link(name ...string) string {
+func (s *sysfs) link(name ...string) string {
 	target, err := os.Readlink(filepath.Join(s.root, path.Join(name...)))
 	if err != nil {
 		return ""
@@ -104,7 +101,7 @@ func (s sysfs) link(name ...string) string {
 }
 
 // list returns the names in a directory, sorted.
-func (s sysfs) list(name ...string) []string {
+func (s *sysfs) list(name ...string) []string {
 	d, err := os.Open(filepath.Join(s.root, path.Join(name...)))
 	if err != nil {
 		return nil
@@ -116,23 +113,24 @@ func (s sysfs) list(name ...string) []string {
 }
 
 // uevent returns the properties in a device's uevent file.
-func (s sysfs) uevent(dir string) map[string]string {
+func (s *sysfs) uevent(dir string) map[string]string {
 	return properties(string(s.read(maxAttribute, dir, "uevent")), "\n")
 }
 
 // inode tells a directory from its successor of the same name: sysfs does not
 // use a number twice.
-func (s sysfs) inode(dir string) (uint64, bool) {
+func (s *sysfs) inode(dir string) (uint64, bool) {
 	var st unix.Stat_t
 	err := unix.Lstat(filepath.Join(s.root, dir), &st)
 	return st.Ino, err == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR
 }
 
-// properties splits KEY=value lines.
+// properties splits KEY=value lines. The first of a name counts.
 func properties(text, separator string) map[string]string {
 	p := make(map[string]string)
 	for _, line := range strings.Split(text, separator) {
-		if key, value, ok := strings.Cut(line, "="); ok {
+		key, value, ok := strings.Cut(line, "=")
+		if _, twice := p[key]; ok && !twice {
 			p[key] = value
 		}
 	}
@@ -160,14 +158,14 @@ func clean(s string) string {
 
 // udevData reads udev's record of a device, which is named by the number of its
 // node. ok is false if udev has none: it has not seen the device yet.
-func udevData(root, number string) (p map[string]string, ok bool) {
-	major, minor, _ := strings.Cut(number, ":")
+func (s *sysfs) udevData(root string, uevent map[string]string) (p map[string]string, ok bool) {
+	major, minor := uevent["MAJOR"], uevent["MINOR"]
 	for _, n := range []string{major, minor} {
 		if _, err := strconv.ParseUint(n, 10, 32); err != nil {
 			return nil, false
 		}
 	}
-	b, err := readFile(filepath.Join(root, "data", "c"+number), maxDatabase)
+	b, err := s.file(filepath.Join(root, "data", "c"+major+":"+minor), maxDatabase)
 	if err != nil {
 		return nil, false
 	}

@@ -1,8 +1,10 @@
 package discover
 
 import (
+	"fmt"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -24,7 +26,7 @@ type usbDevice struct {
 // usbInterface is an interface of the active configuration.
 type usbInterface struct {
 	path   string
-	number int
+	number uint8
 	usbClass
 	name   string
 	driver string
@@ -48,22 +50,19 @@ func (s *scan) readUSB(dir string) *usbDevice {
 	fs := s.fs
 	d := &usbDevice{
 		path: dir, port: clean(path.Base(dir)),
-		vendor:       uint16(fs.hex(16, dir, "idVendor")),
-		product:      uint16(fs.hex(16, dir, "idProduct")),
-		revision:     uint16(fs.hex(16, dir, "bcdDevice")),
 		manufacturer: fs.text(dir, "manufacturer"),
 		name:         fs.text(dir, "product"),
 		serial:       fs.text(dir, "serial"),
 		fixed:        fs.text(dir, "removable") == "fixed",
-		class:        s.readClass(dir, "bDevice"),
 		mtp:          -1,
 	}
 	s.usb[dir] = d
-	d.node = s.node(fs.uevent(dir))
-	d.properties, d.initialized = udevData(s.cfg.UdevRoot, fs.text(dir, "dev"))
+	uevent := fs.uevent(dir)
+	d.node = s.node(uevent)
+	d.properties, d.initialized = fs.udevData(s.cfg.UdevRoot, uevent)
 	for _, name := range fs.list(dir) {
 		if strings.HasPrefix(name, path.Base(dir)+":") {
-			d.interfaces = append(d.interfaces, s.readInterface(path.Join(dir, name)))
+			s.readInterface(d, path.Join(dir, name))
 		}
 	}
 	// As usbccgp is chosen: several interfaces, and either no class or the
@@ -74,26 +73,24 @@ func (s *scan) readUSB(dir string) *usbDevice {
 	return d
 }
 
-func (s *scan) readClass(dir, prefix string) usbClass {
-	return usbClass{
-		class:    uint8(s.fs.hex(8, dir, prefix+"Class")),
-		sub:      uint8(s.fs.hex(8, dir, prefix+"SubClass")),
-		protocol: uint8(s.fs.hex(8, dir, prefix+"Protocol")),
-	}
-}
+// modalias is where an interface has its numbers and those of its device, in one
+// attribute.
+const modalias = "usb:v%04Xp%04Xd%04Xdc%02Xdsc%02Xdp%02Xic%02Xisc%02Xip%02Xin%02X"
 
-func (s *scan) readInterface(dir string) usbInterface {
-	i := usbInterface{
-		path: dir, number: int(s.fs.hex(8, dir, "bInterfaceNumber")),
-		usbClass: s.readClass(dir, "bInterface"),
-		name:     s.fs.text(dir, "interface"),
-		driver:   s.fs.link(dir, "driver"),
-		children: s.fs.list(dir),
+func (s *scan) readInterface(d *usbDevice, dir string) {
+	i := usbInterface{path: dir}
+	if _, err := fmt.Sscanf(s.fs.text(dir, "modalias"), modalias, &d.vendor, &d.product, &d.revision,
+		&d.class.class, &d.class.sub, &d.class.protocol, &i.class, &i.sub, &i.protocol, &i.number); err != nil {
+		return // half gone
 	}
+	i.name = s.fs.text(dir, "interface")
+	i.driver = s.fs.link(dir, "driver")
+	i.children = s.fs.list(dir)
 	if slices.Contains(i.children, "iad_bFirstInterface") {
-		i.follows = int(s.fs.hex(8, dir, "iad_bFirstInterface")) != i.number
+		first, err := strconv.ParseUint(s.fs.text(dir, "iad_bFirstInterface"), 16, 8)
+		i.follows = err == nil && uint8(first) != i.number
 	}
-	return i
+	d.interfaces = append(d.interfaces, i)
 }
 
 // findMTP returns which interface speaks MTP. Few devices say so themselves:

@@ -61,13 +61,8 @@ func (m *Tree) plug(d USB) *Plugged {
 	p := &Plugged{Key: usbPath(port), tree: m, port: port}
 	m.coming = p.Key
 	m.device(p.Key, "usb", map[string]string{
-		"idVendor":        fmt.Sprintf("%04x\n", d.Vendor),
-		"idProduct":       fmt.Sprintf("%04x\n", d.ProductID),
-		"bcdDevice":       fmt.Sprintf("%04x\n", d.Revision),
-		"bDeviceClass":    fmt.Sprintf("%02x\n", d.Class),
-		"bDeviceSubClass": fmt.Sprintf("%02x\n", d.SubClass),
-		"bDeviceProtocol": fmt.Sprintf("%02x\n", d.Protocol),
-		"manufacturer":    line(d.Manufacturer), "product": line(d.Product), "serial": line(d.Serial),
+		"idVendor": fmt.Sprintf("%04x\n", d.Vendor), "idProduct": fmt.Sprintf("%04x\n", d.ProductID),
+		"manufacturer": line(d.Manufacturer), "product": line(d.Product), "serial": line(d.Serial),
 		"removable": line(d.Removable),
 	})
 	m.symlink(p.Key, "bus/usb/devices/"+port)
@@ -108,12 +103,10 @@ func (p *Plugged) addInterface(d USB, n int, i Interface) {
 	name := fmt.Sprintf("%s:1.%d", p.port, n)
 	dir := path.Join(p.Key, name)
 	m.device(dir, "usb", map[string]string{
-		"bInterfaceNumber":   fmt.Sprintf("%02x\n", n),
-		"bInterfaceClass":    fmt.Sprintf("%02x\n", i.Class),
-		"bInterfaceSubClass": fmt.Sprintf("%02x\n", i.SubClass),
-		"bInterfaceProtocol": fmt.Sprintf("%02x\n", i.Protocol),
-		"interface":          line(i.Name),
-		"uevent":             "DEVTYPE=usb_interface\n",
+		"modalias": fmt.Sprintf("usb:v%04Xp%04Xd%04Xdc%02Xdsc%02Xdp%02Xic%02Xisc%02Xip%02Xin%02X\n",
+			d.Vendor, d.ProductID, d.Revision, d.Class, d.SubClass, d.Protocol, i.Class, i.SubClass, i.Protocol, n),
+		"bInterfaceNumber": fmt.Sprintf("%02x\n", n),
+		"interface":        line(i.Name),
 	})
 	if i.Association > 0 {
 		m.file(m.sys(path.Join(dir, "iad_bFirstInterface")), fmt.Sprintf("%02x\n", i.Association-1))

@@ -122,6 +122,35 @@ func (m *Tree) Trigger(action, key, subsystem string) {
 	m.event(action, key, subsystem)
 }
 
+// Send sends a message that nothing in the tree gives a reason for.
+func (m *Tree) Send(e discover.Uevent) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.send(e)
+}
+
+// SetAttribute changes what a device says of itself, without a message.
+func (m *Tree) SetAttribute(key, name, value string) {
+	m.t.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.file(m.stage, value+"\n") // nobody sees half of it
+	require.NoError(m.t, os.Rename(m.stage, m.sys(path.Join(key, name))))
+}
+
+// Record makes udev record what the kernel told of, as it does before the last
+// of its rules have run and it tells.
+func (m *Tree) Record() {
+	m.t.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, e := range m.unheard {
+		if r, ok := m.records[e.Path]; ok {
+			m.writeRecord(r)
+		}
+	}
+}
+
 // event sends a message of the kernel.
 func (m *Tree) event(action, key, subsystem string) {
 	m.seq++
@@ -236,14 +265,11 @@ func (m *Tree) node(dir, class, name, target string, properties map[string]strin
 	if class == "usbmisc" {
 		devname = "usb/" + name
 	}
-	if class == "usb" {
-		devname = name
-		m.file(m.sys(path.Join(dir, "dev")), number+"\n")
-		m.file(m.sys(path.Join(dir, "uevent")), "DEVTYPE=usb_device\nDEVNAME="+devname+"\n")
-	} else {
-		m.device(dir, class, map[string]string{"dev": number + "\n", "uevent": "DEVNAME=" + devname + "\n"})
+	if class != "usb" {
+		m.device(dir, class, nil)
 		m.symlink(dir, path.Join("class", class, name))
 	}
+	m.file(m.sys(path.Join(dir, "uevent")), fmt.Sprintf("MAJOR=%d\nMINOR=%d\nDEVNAME=%s\n", majors[class], minor, devname))
 	m.records[dir] = record{number, maps.Clone(properties)}
 	if m.udev {
 		_ = os.Remove(filepath.Join(m.Udev, "data", "c"+number))
@@ -261,11 +287,11 @@ func (m *Tree) node(dir, class, name, target string, properties map[string]strin
 // rootHub makes the hub that the ports belong to.
 func (m *Tree) rootHub() {
 	m.device(controller, "usb", map[string]string{
-		"idVendor": "1d6b\n", "idProduct": "0002\n", "bcdDevice": "0601\n", "bDeviceClass": "09\n",
+		"idVendor": "1d6b\n", "idProduct": "0002\n",
 		"product": "xHCI Host Controller\n", "serial": "0000:00:14.0\n",
 	})
 	m.symlink(controller, "bus/usb/devices/usb1")
 	hub := controller + "/1-0:1.0"
-	m.device(hub, "usb", map[string]string{"bInterfaceNumber": "00\n", "bInterfaceClass": "09\n"})
+	m.device(hub, "usb", map[string]string{"modalias": "usb:v1D6Bp0002d0601dc09dsc00dp01ic09isc00ip00in00\n"})
 	m.symlink(hub, "bus/usb/devices/1-0:1.0")
 }

@@ -1,0 +1,214 @@
+package discover
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+
+	"freerdp-pnpdr/pnp"
+)
+
+func TestUUID5(t *testing.T) {
+	// As Python's uuid module has it.
+	require.Equal(t, "{2ED6657D-E927-568B-95E1-2665A8AEA6A2}",
+		uuid5(pnp.MustGUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8"), "www.example.com").String())
+}
+
+func TestUevents(t *testing.T) {
+	e := Uevent{Action: "add", Path: "devices/pci0/1-1", Subsystem: "usb", Seq: 4711}
+	got, ok := parseUevent(e.AppendKernel(nil))
+	require.True(t, ok)
+	require.Equal(t, e, got)
+	e.Udev, e.OldPath = true, "devices/pci0/old"
+	got, ok = parseUevent(e.AppendUdev(nil))
+	require.True(t, ok)
+	require.Equal(t, e, got)
+
+	good := string(e.AppendUdev(nil))
+	for name, bad := range map[string]string{
+		"empty":             "",
+		"no text":           "\x00\x00\x00",
+		"short header":      good[:39],
+		"magic":             strings.Replace(good, "\xfe\xed\xca\xfe", "\xfe\xed\xca\xff", 1),
+		"long properties":   good[:len(good)-1],
+		"offset in header":  good[:16] + "\x08\x00\x00\x00" + good[20:],
+		"offset at the end": good[:16] + "\xff\xff\xff\xff\xff\xff\xff\xff" + good[24:],
+		"no device":         "add@/module/x\x00ACTION=add\x00DEVPATH=/module/x\x00",
+		"no path":           "add@/devices/x\x00ACTION=add\x00",
+		"no action":         "add@/devices/x\x00DEVPATH=/devices/x\x00",
+		"escape":            "add@/devices/x\x00ACTION=add\x00DEVPATH=/devices/../../etc\x00",
+	} {
+		_, ok := parseUevent([]byte(bad))
+		require.False(t, ok, name)
+	}
+}
+
+func FuzzUevent(f *testing.F) {
+	e := Uevent{Action: "add", Path: "devices/pci0/1-1", Subsystem: "usb", Seq: 4711}
+	f.Add(e.AppendKernel(nil))
+	f.Add(e.AppendUdev(nil))
+	e.OldPath = "devices/x"
+	f.Add(e.AppendUdev(nil))
+	f.Fuzz(func(t *testing.T, msg []byte) {
+		e, ok := parseUevent(msg)
+		if !ok {
+			require.Zero(t, e.Path)
+			return
+		}
+		require.True(t, strings.HasPrefix(e.Path, "devices/"))
+		require.NotContains(t, strings.Split(e.Path, "/"), "..")
+		write := Uevent.AppendKernel
+		if e.Udev {
+			write = Uevent.AppendUdev
+		}
+		again, ok := parseUevent(write(e, nil))
+		require.True(t, ok)
+		require.Equal(t, e, again)
+	})
+}
+
+func TestTopLevel(t *testing.T) {
+	for _, c := range []struct {
+		report string
+		want   []Usage
+	}{
+		{"\x05\x01\x09\x06\xa1\x01\xc0", []Usage{{1, 6}}},
+		{"\x09\x06\x05\x01\xa1\x01\xc0", []Usage{{1, 6}}}, // the page may come later
+		{"\x06\x01\x00\x0a\x06\x00\xa1\x01\xc0", []Usage{{1, 6}}},
+		{"\x05\x09\x0b\x06\x00\x01\x00\xa1\x01\xc0", []Usage{{1, 6}}}, // with its own page
+		{"\x05\x01\x19\x06\x29\x07\xa1\x01\xc0", []Usage{{1, 6}}},
+		{"\x05\x01\xa4\x05\x09\xb4\x09\x06\xa1\x01\xc0", []Usage{{1, 6}}}, // pushed and popped
+		{"\xfe\x02\x00ab\x05\x01\x09\x06\xa1\x01\xc0", []Usage{{1, 6}}},   // a long item
+		{"\x05\x01\x09\x05\xa1\x01\x09\x06\xa1\x00\xc0\xc0\x05\x0c\x09\x01\xa1\x01\xc0", []Usage{{1, 5}, {0x0c, 1}}},
+		{"\x05\x01\x09\x02\x09\x06\xa1\x01\xc0", []Usage{{1, 2}}},
+		{"\x05\x01\x09\x06\xa1\x00\xc0", nil}, // a physical collection
+		{"\x05\x01\x09\x06\xa1\x01", nil},
+		{"\xc0", nil}, {"\xb4", nil}, {"\x05", nil}, {"\xfe\x05", nil}, {"\xfe\x05\x00", nil}, {"", nil},
+	} {
+		got, err := topLevel([]byte(c.report))
+		require.Equal(t, c.want, got, "%x", c.report)
+		require.Equal(t, c.want == nil, err != nil)
+	}
+}
+
+// FuzzDescription describes devices of any kind.
+func FuzzDescription(f *testing.F) {
+	f.Add([]byte("\x05\x01\x09\x06\xa1\x01\xc0"), "Name", "1-1", uint64(3))
+	f.Add([]byte{}, "\x00\xff\x1b[2J", "", uint64(1<<40))
+	f.Fuzz(func(t *testing.T, report []byte, text, serial string, bits uint64) {
+		usages, err := topLevel(report)
+		require.Equal(t, err == nil, len(usages) > 0)
+		pick := func(list ...string) string {
+			s := list[bits%uint64(len(list))]
+			bits /= uint64(len(list))
+			return s
+		}
+		class := usbClass{byte(bits >> 8), byte(bits >> 16), byte(bits >> 24)}
+		d := &Device{
+			Bus: pick("usb", "bluetooth", "i2c"), Subsystem: pick("tty", "hidraw", "usbmisc", "usb"),
+			Product: clean(text), Serial: clean(serial), Usages: usages, Composite: bits&1 != 0, MTP: bits&2 != 0,
+			Interface: int(byte(bits)), Class: class.class, VendorID: uint16(bits >> 32),
+		}
+		u, i := (*usbDevice)(nil), (*usbInterface)(nil)
+		if d.Bus == "usb" {
+			u, i = &usbDevice{path: serial}, &usbInterface{usbClass: class}
+		}
+		describe(d, u, i)
+		desc := &d.Description
+		require.NotEmpty(t, desc.Name)
+		require.True(t, utf8.ValidString(desc.Name))
+		require.LessOrEqual(t, len(desc.Name), maxText)
+		require.NotEmpty(t, desc.HardwareIDs)
+		require.LessOrEqual(t, len(desc.HardwareIDs), 3*maxCollections+8+maxCollections)
+		seen := make(map[string]bool)
+		for _, id := range append(desc.HardwareIDs, desc.CompatibleIDs...) {
+			require.False(t, seen[id], id)
+			seen[id] = true
+			require.Regexp(t, `^[ -~]{1,199}$`, id)
+		}
+		if slices.Contains(usages, Usage{1, 6}) {
+			require.NotEmpty(t, whyNotHID(class, usages, err))
+		}
+	})
+}
+
+// TestGarbageInSysfs has files that are huge, directories, loops and links that
+// lead out.
+func TestGarbageInSysfs(t *testing.T) {
+	root := t.TempDir()
+	sys := filepath.Join(root, "sys")
+	make := func(name, content string) {
+		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(sys, name)), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(sys, name), []byte(content), 0o644))
+	}
+	link := func(target, name string) {
+		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(sys, name)), 0o755))
+		require.NoError(t, os.Symlink(target, filepath.Join(sys, name)))
+	}
+	dev := filepath.Join(root, "dev")
+	require.NoError(t, os.MkdirAll(filepath.Join(dev, "dir"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(dev, "node"), nil, 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(root, "outside"), nil, 0o644))
+
+	make("devices/usb1/1-1/1-1:1.0/modalias", "usb:vFFFFp")
+	make("devices/usb1/1-1/1-1:1.1/modalias", strings.Repeat("x", 1<<20))
+	link("../../../devices/usb1/1-1/1-1:1.0", "bus/usb/devices/1-1:1.0")
+	link("../../../devices/usb1/1-1/1-1:1.1", "bus/usb/devices/1-1:1.1")
+	link("1-2:1.0", "bus/usb/devices/1-2:1.0") // a loop
+	link("../../../../../outside", "bus/usb/devices/1-3:1.0")
+	link("../../devices", "class/hidraw/hidraw9")
+	link("../../../outside", "class/tty/ttyUSB9")
+	for n, devname := range []string{"../outside", "/etc/passwd", "", "dir", "missing", "a/../../outside", "node\x00"} {
+		name := fmt.Sprintf("ttyUSB%d", n)
+		make("devices/x/tty/"+name+"/uevent", "DEVNAME="+devname+"\nMAJOR=../../x\nMINOR=1\n")
+		link("../../devices/x/tty/"+name, "class/tty/"+name)
+	}
+	// One that is nothing but a node and a file where a directory should be.
+	make("devices/y/hidraw/hidraw0/uevent", "DEVNAME=node\n")
+	make("devices/y/report_descriptor/x", "")
+	link("../../devices/y/hidraw/hidraw0", "class/hidraw/hidraw0")
+	link("subsystem", "devices/y/subsystem")
+	link("uevent", "devices/y/uevent")
+
+	devices, err := Scan(Config{SysRoot: sys, DevRoot: dev, UdevRoot: filepath.Join(root, "none")})
+	require.NoError(t, err)
+	require.Len(t, devices, 1)
+	require.Equal(t, becauseReport, devices[0].Excluded)
+}
+
+func TestThisMachine(t *testing.T) {
+	devices, err := Scan(Config{})
+	require.NoError(t, err)
+	for _, d := range devices {
+		t.Logf("%s %s %q %s", d.Key, d.Node, d.Description.Name, d.Excluded)
+	}
+}
+
+func TestAccess(t *testing.T) {
+	require.NoError(t, (&Device{}).Access())
+	d := &Device{Node: filepath.Join(t.TempDir(), "missing")}
+	require.ErrorIs(t, d.Access(), os.ErrNotExist)
+
+	usb := Device{Node: "/dev/n", Bus: "usb", VendorID: 0x046d, ProductID: 0xc31c, Interface: 1}
+	for _, c := range []struct{ subsystem, bus, rule string }{
+		{"tty", "usb", `SUBSYSTEM=="tty", KERNEL=="tty*", ATTRS{idVendor}=="046d", ATTRS{idProduct}=="c31c", TAG+="uaccess"`},
+		{"usbmisc", "usb", `SUBSYSTEM=="usbmisc", KERNEL=="lp*", ATTRS{idVendor}=="046d", ATTRS{idProduct}=="c31c", TAG+="uaccess"`},
+		{"hidraw", "usb", `SUBSYSTEM=="hidraw", DEVPATH=="*:046D:C31C.*", ATTRS{bInterfaceNumber}=="01", TAG+="uaccess"`},
+		{"usb", "usb", `SUBSYSTEM=="usb", ENV{DEVTYPE}=="usb_device", ATTR{idVendor}=="046d", ATTR{idProduct}=="c31c", TAG+="uaccess"`},
+		{"hidraw", "bluetooth", `SUBSYSTEM=="hidraw", KERNELS=="0005:046D:C31C.*", TAG+="uaccess"`},
+		{"tty", "pnp", `SUBSYSTEM=="tty", KERNEL=="ttyS0", TAG+="uaccess"`},
+		{"hidraw", "virtual", ``},
+	} {
+		d := usb
+		d.Subsystem, d.Bus, d.Key = c.subsystem, c.bus, "devices/pnp0/tty/ttyS0"
+		err := &AccessError{Node: d.Node, Rule: d.udevRule(), Err: os.ErrPermission}
+		require.Equal(t, c.rule, err.Rule)
+		require.ErrorIs(t, err, os.ErrPermission)
+	}
+}
