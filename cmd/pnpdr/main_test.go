@@ -111,6 +111,15 @@ func TestList(t *testing.T) {
 	}
 }
 
+// TestListed lists what is redirected although it is not eligible.
+func TestListed(t *testing.T) {
+	furnished(t)
+	_, out, _ := runApp(roots("list", "usb:046d:c31c")...)
+	assert.Regexp(t, `(?m)^2  redirected .* dev/hidraw0 .* option usb:046d:c31c$`, out)
+	_, out, _ = runApp(roots("list")...)
+	assert.NotContains(t, out, "hidraw0")
+}
+
 // TestNarrow prints the table for terminals of any width: no line is longer as
 // long as there is room for a node, and nothing is lost but the ends of names.
 func TestNarrow(t *testing.T) {

@@ -61,6 +61,21 @@ func TestWrap(t *testing.T) {
 	assert.Equal(t, "…", cut("abc", 1))
 }
 
+// TestLayout fills a terminal to the last column before it gives way.
+func TestLayout(t *testing.T) {
+	head := []string{"A", "NAME", "WHY"}
+	row := []string{"aaa", "a long name", "because"}
+	const all = 3 + gap + 11 + gap + 7
+	assert.Equal(t, table{[]int{3, 11}, all, false}, layout(head, [][]string{row}, all))
+	assert.Equal(t, table{[]int{3, 11}, all - 1, true}, layout(head, [][]string{row}, all-1))
+	assert.Equal(t, table{[]int{3, 11}, 0, false}, layout(head, [][]string{row}, 0))
+	assert.Equal(t, "aaa  a long name  because", layout(head, [][]string{row}, all).line(row))
+
+	row[0] = "123456789"
+	narrow := layout(head, [][]string{row}, minWidth)
+	assert.Equal(t, "123456789  a long n…", narrow.line(row))
+}
+
 func TestSplitOptions(t *testing.T) {
 	assert.Equal(t, []string{"auto", "usb:1:2", "ro"}, splitOptions([]string{"/dvc:pnpdr,auto,,usb:1:2", "ro", ""}))
 }

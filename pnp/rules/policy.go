@@ -185,7 +185,7 @@ func (o Decision) Advice(d *discover.Device) string {
 func describe(d *discover.Device, admin, user opinion) Decision {
 	out := Decision{Backend: d.Backend, Description: d.Description}
 	for _, o := range []opinion{user, admin} {
-		if o.rule == nil || !o.allow {
+		if o.rule == nil { // a rule that denies sets nothing
 			continue
 		}
 		s := &o.rule.Settings

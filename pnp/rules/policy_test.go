@@ -140,6 +140,8 @@ func TestSettings(t *testing.T) {
 			Decision{Backend: "serial", Description: pnp.Description{Name: "FT232R USB UART"}, ReadOnly: true}},
 		{"read-only by the user", file + "read-only=false", file + "read-only=true", nil,
 			Decision{Backend: "serial", Description: pnp.Description{Name: "FT232R USB UART"}, ReadOnly: true}},
+		{"optional by the user", file + "name=\"Meter\"", file + "optional=true", nil,
+			Decision{Backend: "serial", Description: pnp.Description{Name: "Meter", Optional: true}}},
 		{"fewer handles hold: the user's", file + "handles=9", file + "handles=2", nil,
 			Decision{Backend: "serial", Description: pnp.Description{Name: "FT232R USB UART"}, Handles: 2}},
 		{"fewer handles hold: the administrator's", file + "handles=1", file + "handles=2", nil,
