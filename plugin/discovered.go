@@ -5,6 +5,7 @@ import (
 
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/discover"
+	"freerdp-pnpdr/pnp/watch"
 )
 
 // discovered is a device that discovery has found and that is redirected.
@@ -51,7 +52,8 @@ func (s *session) plugged(e discover.Event) {
 		return
 	}
 	name := fmt.Sprintf("%s (%s)", decision.Description.Name, d.Node)
-	if err := d.Access(); err != nil {
+	// One that may only be read is redirected read-only (C-38).
+	if err := d.Access(); err != nil && !watch.Present(d.Node) {
 		s.log.Warn(fmt.Sprintf("%s is not redirected: %v", name, err))
 		return
 	}

@@ -189,6 +189,16 @@ func TestAdminDeniesPaths(t *testing.T) {
 	}
 }
 
+// TestOwnDeny: what the user's own rules deny before it is named is not
+// redirected either.
+func TestOwnDeny(t *testing.T) {
+	_, pty := devtest.OpenPTY(t)
+	m := newMachine(t)
+	m.start("", "", "rule:deny+node="+pty, "serial:"+pty, "name:Meter", "auto")
+	require.Empty(t, m.redirected())
+	require.Contains(t, m.log.String(), "it is denied: option rule:deny+node="+pty)
+}
+
 // TestNamedIsNotFoundTwice: a device that is named by its path is announced
 // once, with what the option says of it.
 func TestNamedIsNotFoundTwice(t *testing.T) {

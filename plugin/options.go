@@ -68,13 +68,17 @@ type namedDevice struct {
 
 func (d *namedDevice) String() string { return d.option }
 
+// isRule reports whether the option that names the device is one of package
+// rules.
+func (d *namedDevice) isRule() bool { return d.backend == backendSerial || d.backend == backendHID }
+
 // describe returns the description of the device: the settings applied to what
 // discovery says of it, or to what can be said of any device of its kind.
 // char: and file: pass bytes, whatever the device is otherwise.
 func (d *namedDevice) describe(found *discover.Device) pnp.Description {
 	var p pnp.Description
 	switch {
-	case found != nil && interfaces[d.backend] != (pnp.GUID{}):
+	case found != nil && d.isRule():
 		p = found.Description
 	case d.backend == backendLoopback:
 		p = loopback.DefaultDescription()
@@ -147,9 +151,12 @@ func (o *options) take(word string) error {
 	}
 	// A serial port or HID device that is named need not be one that discovery
 	// knows of: it is watched by its path.
-	if err == nil && (key == string(backendSerial) || key == string(backendHID)) {
+	if err == nil && len(o.rules.Rules) > before {
 		r := o.rules.Rules[before]
-		o.devices = append(o.devices, &namedDevice{option: word, backend: backend(key), path: r.Node(), settings: &r.Settings})
+		d := &namedDevice{option: word, backend: backend(key), path: r.Node(), settings: &r.Settings}
+		if d.isRule() {
+			o.devices = append(o.devices, d)
+		}
 	}
 	return err
 }

@@ -189,8 +189,12 @@ func (s *session) device(d *namedDevice) (pnp.Device, error) {
 		if reason, denied := s.policy.Denied(found); denied {
 			return nil, fmt.Errorf("the administrator denies it: %s", reason)
 		}
-		// What the administrator restricts holds.
+		// What the administrator restricts holds; and serial: and hid: are
+		// rules among the user's own.
 		decision := s.policy.Decide(found)
+		if d.isRule() && decision.Verdict == rules.Denied && decision.Rule != nil {
+			return nil, fmt.Errorf("it is denied: %s", decision.Reason)
+		}
 		readOnly = readOnly || decision.ReadOnly
 		if handles == 0 || decision.Handles != 0 && decision.Handles < handles {
 			handles = decision.Handles
