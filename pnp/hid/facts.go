@@ -30,7 +30,8 @@ func readFacts(n share.Node, sysfs string) (facts, error) {
 	// device calls itself otherwise.
 	f.productName, _ = unix.IoctlHIDGetRawName(n.FD)
 	f.serial, _ = unix.IoctlHIDGetRawUniq(n.FD) // since Linux 5.6
-	f.addSysfs(fmt.Sprintf("%s/dev/char/%d:%d", sysfs, unix.Major(n.Stat.Rdev), unix.Minor(n.Stat.Rdev)))
+	number := uint64(n.Stat.Rdev) // 32 bits on MIPS
+	f.addSysfs(fmt.Sprintf("%s/dev/char/%d:%d", sysfs, unix.Major(number), unix.Minor(number)))
 	return f, nil
 }
 
