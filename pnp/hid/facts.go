@@ -30,7 +30,7 @@ func readFacts(n share.Node, sysfs string) (facts, error) {
 	// device calls itself otherwise.
 	f.productName, _ = unix.IoctlHIDGetRawName(n.FD)
 	f.serial, _ = unix.IoctlHIDGetRawUniq(n.FD) // since Linux 5.6
-	number := uint64(n.Stat.Rdev) // 32 bits on MIPS
+	number := uint64(n.Stat.Rdev)               // 32 bits on MIPS
 	f.addSysfs(fmt.Sprintf("%s/dev/char/%d:%d", sysfs, unix.Major(number), unix.Minor(number)))
 	return f, nil
 }
