@@ -302,9 +302,9 @@ func TestSlowListener(t *testing.T) {
 func TestManyDevices(t *testing.T) {
 	m := discovertest.New(t)
 	r := follow(t, m.Config())
-	for range 5 {
+	for range 3 {
 		var plugged []*discovertest.Plugged
-		for n := range 40 {
+		for n := range 20 {
 			plugged = append(plugged, m.Plug(discovertest.FTDI(fmt.Sprint(n))))
 		}
 		for range plugged {

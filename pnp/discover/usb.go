@@ -142,7 +142,7 @@ const (
 	becausePointer   = "a pointing device: it drives the local desktop"
 	becauseControls  = "media or system keys: they drive the local desktop"
 	becauseFixedTTY  = "it is not plugged in: name it with serial:PATH"
-	becauseNoHIDRaw  = "it has no hidraw node: another driver has taken it"
+	becauseNoHIDRaw  = "it has no hidraw node: no driver has made one"
 	becauseNoPrinter = "it has no printer port: usblp does not drive it"
 	becauseNoModem   = "it has no serial port: no driver for one has taken it"
 	becauseVendor    = "no backend for vendor-specific devices yet"
