@@ -191,7 +191,7 @@ func (p *parser) main(i item) error {
 		}
 	case tagEndCollection:
 		if p.depth == 0 {
-			return fmt.Errorf("End Collection without a collection")
+			return fmt.Errorf("item End Collection without a collection")
 		}
 		p.depth--
 	}
@@ -231,7 +231,7 @@ func (p *parser) global(i item) error {
 		p.stack = append(p.stack, p.g)
 	case tagPop:
 		if len(p.stack) == 0 {
-			return fmt.Errorf("Pop without Push")
+			return fmt.Errorf("item Pop without Push")
 		}
 		p.g = p.stack[len(p.stack)-1]
 		p.stack = p.stack[:len(p.stack)-1]
