@@ -72,10 +72,12 @@ func (f *fixture) session(ctx context.Context, peer *rdp.Peer) {
 	}
 }
 
-// connect starts a client with options of /dvc:pnpdr and waits for its session.
-func (f *fixture) connect(t *testing.T, options string) *remote {
+// connect starts a client with options of /dvc:pnpdr, by way of wrapper if there
+// is one, and waits for its session.
+func (f *fixture) connect(t *testing.T, options string, wrapper ...string) *remote {
 	t.Helper()
 	c := servertest.StartClient(t, servertest.ClientOptions{
+		Wrapper: wrapper,
 		Binary:  f.binary,
 		Addr:    f.server.Addr().String(),
 		Display: f.display,
@@ -180,6 +182,16 @@ func (r *remote) finish() {
 	}
 }
 
+// waitFor looks at something until it is so.
+func waitFor(t testing.TB, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !is(); time.Sleep(tick) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not in %v", what, patience)
+		}
+	}
+}
+
 // settle waits until udev is done with what has happened so far.
 func settle(t testing.TB) {
 	t.Helper()
@@ -187,4 +199,25 @@ func settle(t testing.TB) {
 	require.NoError(t, err, string(out))
 }
 
+// stillThere checks that a device is untouched by what happened to others.
+func (r *remote) stillThere(name string) {
+	r.t.Helper()
+	for _, d := range r.Devices() {
+		if d.Description().Name == name {
+			h := r.open(d)
+			_, err := h.ReadAt(r.ctx, make([]byte, 1), 0)
+			require.NoError(r.t, err)
+			require.NoError(r.t, h.Close())
+			return
+		}
+	}
+	r.t.Fatalf("%s is gone", name)
+}
+
 const fakeDevice = "Ts Fake Device"
+
+// patience is a watchdog, tick how often something is looked at meanwhile.
+const (
+	patience = servertest.Patience
+	tick     = 20 * time.Millisecond
+)

@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -22,6 +24,8 @@ type qemu struct {
 
 	mu   sync.Mutex
 	last int // id of the last command
+
+	devices int // how many were plugged in
 }
 
 type reply struct {
@@ -108,12 +112,20 @@ type plugged struct {
 // plug plugs in a USB device of QEMU's until unplug or the end of the test.
 func plug(t testing.TB, driver string, properties map[string]any) *plugged {
 	t.Helper()
-	p := &plugged{t: t, q: machine(t), id: driver}
+	p := &plugged{t: t, q: machine(t)}
+	p.q.devices++
+	p.id = fmt.Sprintf("%s-%d", driver, p.q.devices)
 	arguments := map[string]any{"driver": driver, "id": p.id, "bus": "usb.0"}
-	for k, v := range properties {
-		arguments[k] = v
-	}
-	require.NoError(t, p.q.do("device_add", arguments))
+	maps.Copy(arguments, properties)
+	// A device that was unplugged keeps what it uses for a moment.
+	waitFor(t, "plugging in", func() bool {
+		err := p.q.do("device_add", arguments)
+		if err != nil && strings.Contains(err.Error(), "in use") {
+			return false
+		}
+		require.NoError(t, err)
+		return true
+	})
 	p.in = true
 	t.Cleanup(p.unplug)
 	return p

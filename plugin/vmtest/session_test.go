@@ -14,6 +14,14 @@ func TestSessions(t *testing.T) {
 		test func(t *testing.T, f *fixture)
 	}{
 		{"loopback", testLoopback},
+		{"modem", testModem},
+		{"HID", testHID},
+		{"auto", testAuto},
+		{"named", testNamed},
+		{"denied", testDenied},
+		{"permissions", testPermissions},
+		{"udev", testUdev},
+		{"cycles", testCycles},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, f) })
 	}
