@@ -19,7 +19,8 @@ type wires struct {
 	counts counters
 	queue  int
 	broken bool
-	asked  int
+	asked  int // for the lines
+	looked int // at the queue
 	// hold has whoever asks for the lines wait until it is closed.
 	hold chan struct{}
 }
@@ -56,6 +57,7 @@ func (w *wires) counters() (counters, error) {
 func (w *wires) unsent() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.looked++
 	return w.queue
 }
 
@@ -74,6 +76,12 @@ func (w *wires) timesAsked() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.asked
+}
+
+func (w *wires) timesLooked() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.looked
 }
 
 // openWithWires opens a port whose lines the test moves.
@@ -215,6 +223,31 @@ func TestADriverThatHangs(t *testing.T) {
 	o.awaitClosed()
 }
 
+// TestReadBesideAnIOControl asks for what there is while an IOControl is at the
+// driver and the reader waits for data.
+func TestReadBesideAnIOControl(t *testing.T) {
+	o, w := openWithWires(t)
+	waiting := o.read(1)
+	require.Eventually(t, func() bool {
+		o.h.mu.Lock()
+		defer o.h.mu.Unlock()
+		return o.h.rx.queue[0].probed
+	}, patience, time.Millisecond)
+	// The reader finds nothing either, and waits. Whether it gets there decides
+	// what is tested, not the outcome.
+	time.Sleep(2 * time.Millisecond)
+	o.timeouts(maxULONG, 0, 0)
+	o.cancel(waiting)
+	hold := make(chan struct{})
+	w.change(func() { w.hold = hold })
+	c := o.control(IOCTL_SERIAL_GET_MODEMSTATUS, nil, 4)
+	o.atDriver(c)
+	r := o.read(10)
+	close(hold)
+	c.ends(pnp.S_OK, string(ulongs(0)))
+	r.ends(pnp.S_OK, "")
+}
+
 // TestCloseWaitsForTheOutput keeps the settings until everything is sent, and
 // ends a break.
 func TestCloseWaitsForTheOutput(t *testing.T) {
@@ -224,7 +257,7 @@ func TestCloseWaitsForTheOutput(t *testing.T) {
 	w.change(func() { w.queue = 10 })
 	before := o.termios()
 	o.h.Close()
-	opening := make(chan pnp.Handle)
+	opening := make(chan pnp.Handle, 1)
 	go func() {
 		h, err := o.dev.Open(pnp.OpenRequest{Access: pnp.GENERIC_READ, Disposition: pnp.OPEN_EXISTING})
 		if err != nil {
@@ -232,11 +265,20 @@ func TestCloseWaitsForTheOutput(t *testing.T) {
 		}
 		opening <- h
 	}()
-	require.Never(t, func() bool { return o.termios() != before }, 5*time.Millisecond, time.Millisecond)
+	// The open has begun, and the port looks again at what is to be sent.
+	require.Eventually(t, func() bool {
+		o.dev.mu.Lock()
+		defer o.dev.mu.Unlock()
+		return o.dev.open
+	}, patience, time.Millisecond)
+	looked := w.timesLooked()
+	require.Eventually(t, func() bool { return w.timesLooked() > looked+1 }, patience, time.Millisecond)
+	require.Equal(t, before, o.termios())
+	require.Empty(t, opening)
 	w.change(func() { w.queue = 0 })
 	o.awaitClosed()
 	h := <-opening
-	require.False(t, w.broken)
+	w.change(func() { require.False(t, w.broken) })
 	h.Close()
 	<-h.(*handle).restored
 }

@@ -110,6 +110,7 @@ func TestWaitForEverythingSent(t *testing.T) {
 	o := openBench(t)
 	o.write([]byte("before")).wrote(pnp.S_OK, 6)
 	o.mask(SERIAL_EV_TXEMPTY)
+	require.False(t, o.h.tx.dirty, "that was before")
 	c := o.waitOnMask()
 	c.pending()
 	o.write([]byte("x")).wrote(pnp.S_OK, 1)
@@ -160,6 +161,19 @@ func TestWaitThroughAnUnplug(t *testing.T) {
 		c.ends(pnp.ERROR_DEVICE_NOT_CONNECTED, "")
 		o.close()
 	}
+}
+
+// TestUnplugBehindAFullQueue has nobody read any more when the port goes.
+func TestUnplugBehindAFullQueue(t *testing.T) {
+	o := openBench(t)
+	o.control(IOCTL_SERIAL_SET_CHARS, []byte{0, 0, 0, '!', 0x11, 0x13}, 0).ends(pnp.S_OK, "")
+	o.mask(SERIAL_EV_RXFLAG)
+	c := o.waitOnMask()
+	o.feed(make([]byte, defaultQueue))
+	o.buffered(defaultQueue)
+	c.pending()
+	o.hangUp()
+	c.ends(pnp.ERROR_DEVICE_NOT_CONNECTED, "")
 }
 
 // look has the port see its lines and counters as given.
@@ -239,7 +253,7 @@ func TestErrorsOfTheCounters(t *testing.T) {
 	}
 }
 
-// TestFourGoroutinesAtMost does everything at once.
+// TestEverythingAtOnce also counts the goroutines.
 func TestEverythingAtOnce(t *testing.T) {
 	o := openBench(t)
 	var all sync.WaitGroup

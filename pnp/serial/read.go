@@ -28,6 +28,14 @@ type receiver struct {
 	scratch [4096]byte // belongs to who holds device
 }
 
+// moment is the state of a receiver when a read of the descriptor begins.
+type moment struct {
+	came  uint64
+	epoch int
+}
+
+func (x *receiver) now() moment { return moment{x.came, x.epoch} }
+
 // read is a request to read.
 type read struct {
 	r      *pnp.Request
@@ -140,7 +148,7 @@ func (h *handle) receive() {
 				break
 			}
 			n, err := h.port.read(h.rx.scratch[:room])
-			dry = h.received(n, err, h.rx.came)
+			dry = h.received(n, err, h.rx.now())
 		}
 		h.rx.device.Unlock()
 	} else {
@@ -185,7 +193,7 @@ func (h *handle) readReady() bool {
 	for {
 		h.rx.device.Lock()
 		h.mu.Lock()
-		room, epoch, asked := h.room(), h.rx.epoch, h.rx.came
+		room, before := h.room(), h.rx.now()
 		h.mu.Unlock()
 		if room == 0 {
 			h.rx.device.Unlock()
@@ -193,11 +201,7 @@ func (h *handle) readReady() bool {
 		}
 		n, err := h.port.read(h.rx.scratch[:room])
 		h.mu.Lock()
-		if epoch != h.rx.epoch && n > 0 {
-			n = 0
-			err = unix.EINTR // once more
-		}
-		dry := h.received(n, err, asked)
+		dry := h.received(n, err, before)
 		h.rx.device.Unlock()
 		h.unlock()
 		if dry {
@@ -206,19 +210,21 @@ func (h *handle) readReady() bool {
 	}
 }
 
-// received takes what a read of the descriptor gave, before which the requests
-// up to number asked had come, and serves the reads. It returns true if there is
-// nothing more for now. The caller holds rx.device and mu.
-func (h *handle) received(n int, err error, asked uint64) (dry bool) {
+// received takes what a read of the descriptor gave that began at before, and
+// serves the reads. It returns true if there is nothing more for now. The caller
+// holds rx.device and mu.
+func (h *handle) received(n int, err error, before moment) (dry bool) {
 	switch {
-	case h.closed || h.gone || err == unix.EINTR:
-		return false // room is 0, or nothing was lost
+	case h.closed || h.gone:
+		return false // and nobody wants any more
+	case n > 0 && before.epoch != h.rx.epoch:
+		return false // it was purged
 	case n > 0:
 		h.arrived(h.rx.scratch[:n])
 		h.serve(0)
 		return false
 	case err == unix.EAGAIN:
-		return h.serve(asked)
+		return h.serve(before.came)
 	case h.port.hungUp():
 		h.lost()
 		return false

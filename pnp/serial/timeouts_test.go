@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp"
 )
@@ -218,4 +219,72 @@ func TestWriteTimeoutReturnsWhatWasTaken(t *testing.T) {
 	if next.n > 0 {
 		require.Equal(t, "x", string(o.sink(1)))
 	}
+}
+
+// TestTheTimeOfAWriteBeginsWithItsTurn has a write wait behind one that has no
+// end and is cancelled.
+func TestTheTimeOfAWriteBeginsWithItsTurn(t *testing.T) {
+	o := openBench(t)
+	o.set(IOCTL_SERIAL_SET_XOFF)
+	first, second := o.write([]byte("x")), o.write([]byte("y"))
+	o.set(IOCTL_SERIAL_SET_TIMEOUTS, 0, 0, 0, 0, 1)
+	o.cancel(first)
+	first.wrote(pnp.ERROR_OPERATION_ABORTED, 0)
+	second.wrote(pnp.S_OK, 0)
+}
+
+// TestAnIntervalThatBeganAgain has the timer fire just when a byte arrives.
+func TestAnIntervalThatBeganAgain(t *testing.T) {
+	o := openBench(t)
+	o.timeouts(maxULONG-1, 0, 0)
+	c := o.read(2)
+	o.h.mu.Lock()
+	op := o.h.rx.queue[0]
+	o.h.mu.Unlock()
+	o.h.readTimeout(op, true)
+	c.pending()
+	o.feed([]byte("a"))
+	o.buffered(1)
+	o.h.readTimeout(op, true)
+	c.pending()
+	o.h.readTimeout(op, false)
+	c.ends(pnp.S_OK, "a")
+	o.h.readTimeout(op, false) // late
+	o.read(0).ends(pnp.S_OK, "")
+}
+
+// TestAReadIsNotToldOfTheTimeBeforeIt has the reader find nothing, a byte come
+// and then a read that takes what there is, before the reader tells.
+func TestAReadIsNotToldOfTheTimeBeforeIt(t *testing.T) {
+	o := openBench(t)
+	o.timeouts(maxULONG, 0, 0)
+	o.read(1).ends(pnp.S_OK, "")
+	o.h.rx.device.Lock() // the reader's
+	o.h.mu.Lock()
+	before := o.h.rx.now()
+	o.h.mu.Unlock()
+	o.feed([]byte("a"))
+	o.arrived(1)
+	c := o.read(10)
+	o.h.mu.Lock()
+	dry := o.h.received(0, unix.EAGAIN, before)
+	o.h.rx.device.Unlock()
+	o.h.unlock()
+	require.False(t, dry)
+	c.ends(pnp.S_OK, "a")
+}
+
+// TestPurgeOfWhatIsJustComing drops what the reader has in its hands.
+func TestPurgeOfWhatIsJustComing(t *testing.T) {
+	o := openBench(t)
+	o.h.rx.device.Lock() // the reader's
+	o.h.mu.Lock()
+	before := o.h.rx.now()
+	o.h.mu.Unlock()
+	o.set(IOCTL_SERIAL_PURGE, SERIAL_PURGE_RXCLEAR)
+	o.h.mu.Lock()
+	require.False(t, o.h.received(1, nil, before))
+	require.Empty(t, o.h.rx.buffer)
+	o.h.rx.device.Unlock()
+	o.h.unlock()
 }
