@@ -193,10 +193,7 @@ func describe(d *discover.Device, admin, user opinion) Decision {
 		if s.Backend != "" {
 			out.Backend = s.Backend
 		}
-		out.ReadOnly = out.ReadOnly || s.ReadOnly
-		if s.Handles != 0 && (out.Handles == 0 || s.Handles < out.Handles) {
-			out.Handles = s.Handles
-		}
+		out.restrict(s)
 	}
 	return out
 }

@@ -1,0 +1,130 @@
+package rules
+
+import (
+	"path/filepath"
+	"strings"
+
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/discover"
+)
+
+// BackendFile serves the files and block devices that option file: names.
+// Discovery finds none, and no rule can choose it.
+const BackendFile discover.Backend = "file"
+
+// Named is a device that an option names by a path: file:, char:, serial:, hid:.
+type Named struct {
+	// Option is the option as it was given.
+	Option  string
+	Backend discover.Backend
+	Path    string
+	// Settings are those of the option; of serial: and hid:, the rule's own.
+	Settings *Settings
+	// IsRule is set for serial: and hid:, which are rules among the user's own.
+	IsRule bool
+}
+
+// PlainDescription is what can be said of any device that the backend serves.
+func PlainDescription(b discover.Backend, path string) pnp.Description {
+	d := pnp.Description{
+		Name:        filepath.Base(path),
+		HardwareIDs: []string{`PNPDR\` + strings.ToUpper(string(b))},
+	}
+	if g, ok := interfaces[b]; ok {
+		d.Interfaces = []pnp.GUID{g}
+	}
+	return d
+}
+
+// interfaces are the device interface classes of the backends that have one.
+var interfaces = map[discover.Backend]pnp.GUID{
+	discover.BackendSerial: pnp.MustGUID("{86E0D1E0-8089-11D0-9CE4-08003E301F73}"), // GUID_DEVINTERFACE_COMPORT
+	discover.BackendHID:    pnp.MustGUID("{4D1E55B2-F16F-11CF-88CB-001111000030}"), // GUID_DEVINTERFACE_HID
+}
+
+// DecideNamed says what becomes of a named device. node is the real path of its
+// node, and functions are what discovery knows of it: all the functions behind
+// the node. Without any the device is judged by its node alone.
+//
+// The user's settings are no part of what is judged, so that no hardware id of
+// the user's can meet an administrator's rule or escape one.
+func (p *Policy) DecideNamed(n *Named, node string, functions []*discover.Device) Decision {
+	plain := PlainDescription(n.Backend, n.Path)
+	judged := functions
+	if len(judged) == 0 {
+		judged = []*discover.Device{{
+			Node: node, Interface: -1, Backend: n.Backend, Description: PlainDescription(n.Backend, node),
+		}}
+	}
+	own := opinion{allow: true, reason: "option " + n.Option}
+	users, admins := make([]opinion, len(judged)), make([]opinion, len(judged))
+	for i, d := range judged {
+		users[i], admins[i] = own, p.admin.of(d)
+		if n.IsRule {
+			users[i] = p.user.upTo(n, d)
+		}
+	}
+
+	out := Decision{Backend: n.Backend, Description: plain}
+	if n.IsRule && len(functions) > 0 {
+		out.Description = functions[0].Description
+	}
+	if n.Settings != nil {
+		n.Settings.Apply(&out.Description)
+		out.restrict(n.Settings)
+	}
+	if rule := admins[0].rule; rule != nil && n.IsRule {
+		rule.Settings.Apply(&out.Description)
+		if rule.Settings.Backend != "" {
+			out.Backend = rule.Settings.Backend
+		}
+	}
+	for i := range judged {
+		for _, o := range []opinion{users[i], admins[i]} {
+			if o.rule != nil {
+				out.restrict(&o.rule.Settings)
+			}
+		}
+	}
+
+	end := func(v Verdict, o opinion) Decision {
+		out.Verdict, out.Redirect, out.Rule, out.Reason = v, v == Redirected, o.rule, o.reason
+		return out
+	}
+	for _, o := range admins {
+		if o.deny {
+			out.Admin = true
+			return end(Denied, o)
+		}
+	}
+	for _, o := range users {
+		if o.deny {
+			return end(Denied, o)
+		}
+	}
+	return end(Redirected, users[0])
+}
+
+// upTo is what the rules say of d before the one that names n, and then that
+// one: it names the device whatever else is behind the node.
+func (s *side) upTo(n *Named, d *discover.Device) opinion {
+	for _, r := range s.rules {
+		if &r.Settings == n.Settings || r.Matches(d) {
+			return opinion{allow: !r.Deny, deny: r.Deny, rule: r, reason: r.reason()}
+		}
+	}
+	return opinion{allow: true, reason: "option " + n.Option}
+}
+
+// restrict adds the restrictions of s, which hold whoever says them.
+func (o *Decision) restrict(s *Settings) {
+	o.ReadOnly = o.ReadOnly || s.ReadOnly
+	if s.Handles != 0 && (o.Handles == 0 || s.Handles < o.Handles) {
+		o.Handles = s.Handles
+	}
+}
+
+// HasAdmin reports whether the administrator says anything at all: has rules, a
+// default, or a file that cannot be understood. If so, a node of which it cannot
+// be told what it is must not be redirected.
+func (p *Policy) HasAdmin() bool { return len(p.admin.rules) > 0 || p.admin.fallback != "" }
