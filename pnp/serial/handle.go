@@ -21,7 +21,7 @@ import (
 // the IOControls that talk to the driver, one after the other; and the watcher,
 // which looks at the modem lines while an application waits for them.
 //
-// Locks: rx.device and tx.device come before mu. Whoever reads or writes the
+// Locks: rx.device, tx.device and events.lines come before mu. Whoever reads or writes the
 // descriptor holds the first two; the reader and the writer do so without mu,
 // since a driver that changes its settings holds up whoever reads or writes
 // beside it. Requests are completed without any lock, by unlock.

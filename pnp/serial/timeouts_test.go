@@ -44,8 +44,7 @@ func TestReadPlans(t *testing.T) {
 }
 
 func TestTotalTimeoutDoesNotOverflow(t *testing.T) {
-	require.Equal(t, time.Duration(math.MaxInt64), total(maxULONG, maxULONG, math.MaxInt64))
-	require.Equal(t, time.Duration(math.MaxInt64), total(maxULONG, maxULONG, maxULONG))
+	require.Equal(t, time.Duration(math.MaxInt64), total(maxULONG, maxULONG, math.MaxInt))
 	require.Equal(t, time.Duration(maxULONG)*3*time.Millisecond, total(maxULONG, maxULONG, 2))
 }
 
