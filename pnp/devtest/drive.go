@@ -174,7 +174,10 @@ func (c *call) aborted() {
 // pending checks that the call has not completed.
 func (c *call) pending() {
 	c.t.Helper()
-	require.False(c.t, c.r.Completed(), "%v completed with %v, %d bytes", c.r.Op, c.hr, c.n)
+	if c.r.Completed() {
+		<-c.done
+		c.t.Fatalf("%v completed with %v, %d bytes", c.r.Op, c.hr, c.n)
+	}
 }
 
 // settle gives other goroutines time to get to where they block. Whether they
