@@ -1,10 +1,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 
 	"freerdp-pnpdr/pnp/rules"
 )
@@ -21,7 +18,7 @@ func (a *app) check(files []string) error {
 		}
 	}
 	for _, file := range files {
-		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) && !named && file != a.config {
+		if !named && file != a.config && rules.Missing(file) {
 			fmt.Fprintf(a.out, "%s: there is none\n", clean(file))
 			continue
 		}

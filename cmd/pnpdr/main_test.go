@@ -313,6 +313,12 @@ func TestCheck(t *testing.T) {
 	status, out, _ = runApp("check", "--admin", filepath.Join(dir, "none"))
 	assert.Equal(t, exitOK, status)
 	assert.Equal(t, 2, strings.Count(out, "there is none\n"))
+
+	dangling := filepath.Join(dir, "dangling.toml")
+	require.NoError(t, os.Symlink("nowhere", dangling))
+	status, _, errs = runApp("check", "--admin", dangling)
+	assert.Equal(t, exitFailed, status, "what stood there is unknown")
+	assert.Contains(t, errs, dangling+": it cannot be read")
 }
 
 func TestUsageErrors(t *testing.T) {

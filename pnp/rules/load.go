@@ -60,11 +60,10 @@ func (s *side) load(path string, mustExist bool) []Problem {
 		return nil
 	}
 	s.file = path
-	data, err := readFile(path)
-	missing := errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
-	if missing && !mustExist {
+	if !mustExist && Missing(path) {
 		return nil
 	}
+	data, err := readFile(path)
 	var c *config
 	var problems []Problem
 	if err != nil {
@@ -79,6 +78,13 @@ func (s *side) load(path string, mustExist bool) []Problem {
 	s.rules = append(s.rules, c.rules...)
 	s.fallback, s.fileAuto = c.fallback, c.auto
 	return nil
+}
+
+// Missing reports whether there is nothing at path, so that nothing is said
+// there. A link that leads nowhere is something: what stood behind it is unknown.
+func Missing(path string) bool {
+	_, err := os.Lstat(path)
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
 // Check reads a file and returns its problems, and how many rules it has.

@@ -2,10 +2,14 @@ package rules
 
 import (
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
+	"unicode"
 	"unicode/utf8"
 
 	"freerdp-pnpdr/pnp/discover"
@@ -92,13 +96,16 @@ func text(field func(d *discover.Device) []string) func(string) (matcher, error)
 		if err := checkText(pattern); err != nil {
 			return nil, err
 		}
-		folded := strings.ToLower(pattern)
+		folded := fold(pattern)
+		if folded == "" {
+			return nil, fmt.Errorf("it is empty")
+		}
 		return func(d *discover.Device) bool {
 			if pattern == "*" {
 				return true
 			}
 			for _, s := range field(d) {
-				if s != "" && glob(folded, strings.ToLower(s)) {
+				if s != "" && glob(folded, fold(s)) {
 					return true
 				}
 			}
@@ -107,8 +114,20 @@ func text(field func(d *discover.Device) []string) func(string) (matcher, error)
 	}
 }
 
-// node matches the device node: by a glob, or by a path, which may lead there
-// through symbolic links as those in /dev/serial/by-id do.
+// fold leaves out what makes no difference: case, and white space as discovery
+// leaves it out of what devices say.
+func fold(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, s)
+	return strings.ToLower(strings.Join(strings.Fields(s), " "))
+}
+
+// node matches the device node by a path or a glob, or that of a symbolic link
+// which leads there, as those in /dev/serial/by-id do.
 func node(pattern string) (matcher, error) {
 	if err := checkText(pattern); err != nil {
 		return nil, err
@@ -120,21 +139,71 @@ func node(pattern string) (matcher, error) {
 	path := filepath.Clean(pattern)
 	return func(d *discover.Device) bool {
 		switch {
-		case wild:
-			return pattern == "*" || d.Node != "" && glob(pattern, d.Node)
+		case pattern == "*":
+			return true
 		case d.Node == "":
 			return false
-		case d.Node == path:
+		case wild && glob(pattern, d.Node), d.Node == path:
 			return true
 		}
 		// Links come and go with their devices, so they are followed anew.
-		target, err := filepath.EvalSymlinks(path)
+		device, err := filepath.EvalSymlinks(d.Node)
 		if err != nil {
 			return false
 		}
-		device, err := filepath.EvalSymlinks(d.Node)
-		return err == nil && target == device
+		leads := func(link string) bool {
+			target, err := filepath.EvalSymlinks(link)
+			return err == nil && target == device
+		}
+		if wild {
+			return anyLink(pattern, leads)
+		}
+		return leads(path)
 	}, nil
+}
+
+// maxEntries bounds the directory entries that a pattern is compared with.
+const maxEntries = 1 << 14
+
+// anyLink reports whether a symbolic link that the pattern covers meets the
+// test. Directories that everybody may write to are left out: what is there says
+// nothing about a device, and could be endless.
+func anyLink(pattern string, test func(link string) bool) bool {
+	// Every path that the pattern covers begins so.
+	start := pattern[:strings.IndexAny(pattern, "*?")]
+	left := maxEntries
+	for dirs := []string{filepath.Dir(start + "x")}; len(dirs) > 0; dirs = dirs[1:] {
+		for _, e := range entries(dirs[0], left) {
+			left--
+			path := filepath.Join(dirs[0], e.Name())
+			switch {
+			case !strings.HasPrefix(path, start):
+			case e.IsDir():
+				dirs = append(dirs, path)
+			case e.Type()&fs.ModeSymlink != 0 && glob(pattern, path) && test(path):
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// entries returns at most n entries of a directory.
+func entries(dir string, n int) []fs.DirEntry {
+	if n <= 0 {
+		return nil
+	}
+	// Unlike a pipe's, the opening of a directory does not wait.
+	f, err := os.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY, 0)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || info.Mode().Perm()&0o002 != 0 {
+		return nil
+	}
+	list, _ := f.ReadDir(n) // what was read before an error counts
+	return list
 }
 
 // checkText refuses what no device says and no log should repeat.

@@ -181,9 +181,53 @@ func TestSplitRule(t *testing.T) {
 	p, _ := Load(Files{}, o)
 	assert.Equal(t, Denied, p.Decide(meter).Verdict)
 
-	known, err = new(Options).Take("pid=6002")
+	// Without a rule before it.
+	o = options(t, "auto")
+	known, err = o.Take("pid=6002")
 	assert.True(t, known)
-	assert.Error(t, err)
+	assert.ErrorContains(t, err, "denies every device")
+	p, _ = Load(Files{}, o)
+	assert.Equal(t, Denied, p.Decide(meter).Verdict)
+	assert.Contains(t, p.Decide(meter).Reason, "option pid=6002 cannot be understood")
+
+	// In the midst of a value.
+	o = options(t, "auto", "rule:deny+product=Foo")
+	for _, word := range []string{"", " Ltd.", " Bar"} {
+		known, err = o.Take(word)
+		assert.Equal(t, word != "", known)
+		if known {
+			assert.ErrorContains(t, err, "written %2C")
+		}
+	}
+	p, _ = Load(Files{}, o)
+	assert.Equal(t, Denied, p.Decide(meter).Verdict)
+
+	// Not behind something else.
+	for _, between := range []string{"auto", "usb:1:2", "name:x"} {
+		o = options(t, "rule:allow+vid=0403", between)
+		known, err = o.Take("colour=red")
+		assert.False(t, known)
+		assert.NoError(t, err)
+		assert.False(t, o.Rules[0].Broken)
+	}
+	o = options(t, "rule:deny+vid=0403")
+	o.Begin(nil)
+	known, _ = o.Take("colour=red")
+	assert.False(t, known)
+}
+
+func TestWhiteSpace(t *testing.T) {
+	d := *meter
+	d.Product = "Foo Bar"
+	for pattern, want := range map[string]bool{
+		"Foo  Bar ": true, " foo\u00a0bar": true, "foo *": true, "foobar": false, "foo bar": true, "foo b a r": false,
+	} {
+		p, problems := policy(t, "[[rule]]\naction=\"deny\"\nproduct=\""+pattern+"\"\n", "", new(Options))
+		assert.Empty(t, problems)
+		assert.Equal(t, want, p.Decide(&d).Verdict == Denied, "%q", pattern)
+	}
+	_, problems := policy(t, "[[rule]]\naction=\"deny\"\nproduct=\"  \"\n", "", new(Options))
+	assert.NotEmpty(t, problems)
 }
 
 func TestOtherOptions(t *testing.T) {

@@ -31,6 +31,8 @@ type Options struct {
 	Rules []*Rule
 
 	current *Settings // of the device that qualifiers belong to
+	// cut is set behind a rule: option, of which the next word may be a part.
+	cut bool
 }
 
 var (
@@ -45,10 +47,12 @@ func Unescape(value string) string { return unescape.Replace(value) }
 // Begin makes s the settings that the qualifiers which follow (name:, ro and so
 // on) belong to; nil if they belong to nothing. It is for devices that are not
 // discovered.
-func (o *Options) Begin(s *Settings) { o.current = s }
+func (o *Options) Begin(s *Settings) { o.current, o.cut = s, false }
 
 // Take reads one option. known is false if it is none of this package's. An
-// error says what the option does instead, for a line that begins with its text.
+// error says what the option does instead, for a line that begins with its text. A word
+// that is none of this package's, and none that calls Begin, may be the end of a
+// rule that a comma cut off, so the caller takes its own words first.
 func (o *Options) Take(word string) (known bool, err error) {
 	key, value, hasValue := strings.Cut(word, ":")
 	switch key {
@@ -73,6 +77,7 @@ func (o *Options) Take(word string) (known bool, err error) {
 		return true, nil
 	case "usb", "serial", "hid", "rule":
 		o.Begin(nil)
+		o.cut = key == "rule"
 		r := &Rule{Source: word}
 		if err := optionRules[key](r, value); err != nil {
 			o.add(&Rule{Deny: true, Broken: true, Source: word})
@@ -80,18 +85,25 @@ func (o *Options) Take(word string) (known bool, err error) {
 		}
 		o.add(r)
 		if !r.Deny {
-			o.Begin(&r.Settings)
+			o.current = &r.Settings
 		}
 		return true, nil
 	}
 	if part, _, ok := strings.Cut(word, "="); ok && isRuleKey(part) {
-		o.breakLast()
+		o.breakLast(word)
 		return true, denies(fmt.Errorf("it looks like the end of a rule that a comma cut off; + joins the parts, as in rule:deny+vid=046d+pid=*"))
 	}
 	set := qualifiers[key]
 	switch {
+	case set == nil && o.cut && word != "":
+		o.breakLast(word)
+		o.cut = true // there may be more of it
+		return true, denies(fmt.Errorf("there is no such option; if it is the end of the rule before it, the comma in between is written %%2C"))
 	case set == nil:
 		return false, nil
+	}
+	o.cut = false
+	switch {
 	case o.current == nil:
 		return true, ignored(fmt.Errorf("there is no device before it that it could belong to"))
 	}
@@ -103,12 +115,16 @@ func (o *Options) Take(word string) (known bool, err error) {
 
 func (o *Options) add(r *Rule) { o.Rules = append(o.Rules, r) }
 
-// breakLast makes the last rule one that cannot be understood.
-func (o *Options) breakLast() {
+// breakLast makes the last rule one that cannot be understood; word, which is a
+// part of it, stands for it if there is none.
+func (o *Options) breakLast(word string) {
 	o.Begin(nil)
-	if n := len(o.Rules); n > 0 {
-		o.Rules[n-1] = &Rule{Deny: true, Broken: true, Source: o.Rules[n-1].Source}
+	n := len(o.Rules)
+	if n == 0 {
+		o.add(&Rule{Deny: true, Broken: true, Source: word})
+		return
 	}
+	o.Rules[n-1] = &Rule{Deny: true, Broken: true, Source: o.Rules[n-1].Source}
 }
 
 func ignored(err error) error { return fmt.Errorf("it is ignored: %w", err) }

@@ -188,6 +188,36 @@ func TestLinks(t *testing.T) {
 	assert.False(t, p.Decide(&d).Redirect)
 }
 
+// TestLinkPatterns names devices by patterns of the links that udev makes.
+func TestLinkPatterns(t *testing.T) {
+	dev := t.TempDir()
+	d, other := *meter, *meter
+	d.Node, other.Node = filepath.Join(dev, "ttyUSB0"), filepath.Join(dev, "ttyUSB1")
+	byID := filepath.Join(dev, "serial", "by-id")
+	require.NoError(t, os.MkdirAll(byID, 0o755))
+	require.NoError(t, os.WriteFile(d.Node, nil, 0o600))
+	require.NoError(t, os.WriteFile(other.Node, nil, 0o600))
+	require.NoError(t, os.Symlink("../../ttyUSB0", filepath.Join(byID, "usb-FTDI_A600")))
+	require.NoError(t, os.Symlink("../../ttyUSB1", filepath.Join(byID, "usb-Prolific")))
+	for pattern, want := range map[string]bool{
+		"/serial/by-id/usb-FTDI_*":    true,
+		"/serial/by-id/usb-FTDI_A60?": true,
+		"/serial/*A600":               true,
+		"/*/by-id/usb-F*":             true,
+		"/serial/by-id/usb-Pro*":      false,
+		"/serial/by-path/*":           false,
+		"/ttyUSB?":                    true,
+		"/tty*1":                      false,
+	} {
+		p, _ := policy(t, "", "", options(t, "rule:deny+node="+dev+pattern))
+		assert.Equal(t, want, p.Decide(&d).Verdict == Denied, pattern)
+	}
+	// Anybody could fill such a directory.
+	require.NoError(t, os.Chmod(byID, 0o777))
+	p, _ := policy(t, "", "", options(t, "rule:deny+node="+byID+"/usb-FTDI_*"))
+	assert.Equal(t, NotAsked, p.Decide(&d).Verdict)
+}
+
 func TestFiles(t *testing.T) {
 	dir := t.TempDir()
 	missing := filepath.Join(dir, "missing.toml")
@@ -195,6 +225,8 @@ func TestFiles(t *testing.T) {
 	require.NoError(t, os.WriteFile(long, []byte(strings.Repeat("#", maxFile+1)), 0o600))
 	full := filepath.Join(dir, "full.toml")
 	require.NoError(t, os.WriteFile(full, []byte(strings.Repeat("#", maxFile)), 0o600))
+	dangling := filepath.Join(dir, "dangling.toml")
+	require.NoError(t, os.Symlink(missing, dangling))
 	for _, test := range []struct {
 		name    string
 		files   Files
@@ -204,6 +236,7 @@ func TestFiles(t *testing.T) {
 		{"missing", Files{Admin: missing, User: missing}, ""},
 		{"a file is no directory", Files{Admin: full + "/pnpdr.toml"}, ""},
 		{"named but missing", Files{User: missing, UserMustExist: true}, missing + ": it cannot be read: no such file"},
+		{"a link that leads nowhere", Files{Admin: dangling}, dangling + ": it cannot be read: no such file"},
 		{"directory", Files{Admin: dir}, dir + ": it is no regular file"},
 		{"too long", Files{User: long}, long + ": it is longer than 256 KiB"},
 		{"as long as may be", Files{User: full}, ""},
