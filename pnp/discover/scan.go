@@ -33,8 +33,21 @@ type scan struct {
 	found map[string]*found
 }
 
-// look looks at everything once.
+// look looks at everything once. What it returns is without gaps: what could not
+// be read although it is there makes it fail.
 func look(cfg Config) (map[string]*found, error) {
+	s, err := newScan(cfg)
+	if err != nil {
+		return nil, err
+	}
+	s.all()
+	if s.fs.err != nil {
+		return nil, fmt.Errorf("discover: %w", s.fs.err)
+	}
+	return s.found, nil
+}
+
+func newScan(cfg Config) (*scan, error) {
 	root, err := filepath.EvalSymlinks(cfg.SysRoot)
 	if err == nil {
 		_, err = os.Stat(filepath.Join(root, "devices"))
@@ -42,10 +55,14 @@ func look(cfg Config) (map[string]*found, error) {
 	if err != nil {
 		return nil, fmt.Errorf("discover: %w", err)
 	}
-	s := &scan{
+	return &scan{
 		cfg: cfg, fs: &sysfs{root: root}, usb: make(map[string]*usbDevice),
 		taken: make(map[string]bool), found: make(map[string]*found),
-	}
+	}, nil
+}
+
+// all finds everything that is to be listed.
+func (s *scan) all() {
 	for _, class := range []struct {
 		name string
 		add  func(dir string, d *Device, u *usbDevice, i *usbInterface) bool
@@ -59,15 +76,14 @@ func look(cfg Config) (map[string]*found, error) {
 			s.bareInterface(path.Join("bus/usb/devices", name))
 		}
 	}
-	return s.found, nil
 }
 
 // nodeDevice lists a member of a class if add wants it.
 func (s *scan) nodeDevice(class, name string, add func(string, *Device, *usbDevice, *usbInterface) bool) {
 	entry := path.Join("class", class, name)
 	// Most terminals are virtual: a look at the link saves the rest.
-	if target, err := os.Readlink(filepath.Join(s.fs.root, entry)); err != nil ||
-		strings.Contains(target, "/devices/virtual/tty/") {
+	target, err := os.Readlink(filepath.Join(s.fs.root, entry))
+	if s.fs.failed(err) || strings.Contains(target, "/devices/virtual/tty/") {
 		return
 	}
 	dir, ok := s.fs.resolve(entry)
@@ -199,6 +215,12 @@ func (s *scan) hidraw(dir string, d *Device, u *usbDevice, i *usbInterface) bool
 	} else {
 		s.otherHID(hid, d)
 	}
+	s.hid(hid, d, class)
+	return true
+}
+
+// hid says what a HID device is by its report descriptor.
+func (s *scan) hid(hid string, d *Device, class usbClass) {
 	// One byte more than the kernel has: then it is no report descriptor.
 	report := s.fs.read(maxReport+1, hid, "report_descriptor")
 	usages, err := topLevel(report)
@@ -206,7 +228,6 @@ func (s *scan) hidraw(dir string, d *Device, u *usbDevice, i *usbInterface) bool
 		usages, err = nil, errReport
 	}
 	d.Usages, d.Excluded = usages, whyNotHID(class, usages, err)
-	return true
 }
 
 // hidBuses are the buses of a HID device by their number in linux/input.h. A

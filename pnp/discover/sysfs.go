@@ -1,12 +1,16 @@
 package discover
 
 import (
+	"errors"
+	"fmt"
+	"io"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"unicode"
 
 	"golang.org/x/sys/unix"
@@ -17,6 +21,24 @@ import (
 type sysfs struct {
 	root string
 	buf  []byte // what was read last
+	// err is why something that may well be there could not be read: the
+	// first such error. What was found is then not all there is.
+	err error
+}
+
+// absent are the errors of what is not there, no more, or not what it should be.
+var absent = []syscall.Errno{
+	unix.ENOENT, unix.ENODEV, unix.ENXIO, unix.ENOTDIR, unix.EISDIR, unix.ELOOP, unix.EINVAL, unix.ENAMETOOLONG,
+}
+
+// failed reports whether err is an error, and keeps it if it does not mean that
+// something is absent.
+func (s *sysfs) failed(err error) bool {
+	var number syscall.Errno // none in filepath's error for a loop of links
+	if s.err == nil && errors.As(err, &number) && !slices.Contains(absent, number) {
+		s.err = err
+	}
+	return err != nil
 }
 
 // Limits on what is read; more than the kernel ever has there.
@@ -30,7 +52,7 @@ const (
 // devices, where sysfs keeps all that is real.
 func (s *sysfs) resolve(name string) (string, bool) {
 	abs, err := filepath.EvalSymlinks(filepath.Join(s.root, name))
-	if err != nil {
+	if s.failed(err) {
 		return "", false
 	}
 	rel, err := filepath.Rel(s.root, abs)
@@ -40,10 +62,40 @@ func (s *sysfs) resolve(name string) (string, bool) {
 	return rel, true
 }
 
+// byNumber returns the directory of the device that a node's number is given
+// to: "" if there is none.
+func (s *sysfs) byNumber(n number) (string, error) {
+	all := filepath.Join(s.root, "dev", n.kind)
+	if _, err := os.Stat(all); err != nil {
+		return "", err
+	}
+	link := filepath.Join(all, fmt.Sprintf("%d:%d", n.major, n.minor))
+	if _, err := os.Lstat(link); errors.Is(err, unix.ENOENT) {
+		return "", nil
+	}
+	abs, err := filepath.EvalSymlinks(link)
+	if errors.Is(err, unix.ENOENT) {
+		return "", nil // it went just now
+	} else if err != nil {
+		return "", err
+	}
+	rel, err := filepath.Rel(s.root, abs)
+	if err == nil && !strings.HasPrefix(rel, "devices/") {
+		err = fmt.Errorf("%s leads to %s", link, abs)
+	}
+	return rel, err
+}
+
+// isBus reports whether the subsystem of a device is a bus rather than a class.
+func (s *sysfs) isBus(dir string) bool {
+	target, err := os.Readlink(filepath.Join(s.root, dir, "subsystem"))
+	return !s.failed(err) && path.Base(path.Dir(target)) == "bus"
+}
+
 // read returns at most limit bytes of a plain file, until the next call.
 func (s *sysfs) read(limit int, name ...string) []byte {
 	b, err := s.file(filepath.Join(s.root, path.Join(name...)), limit)
-	if err != nil {
+	if s.failed(err) {
 		return nil
 	}
 	return b
@@ -94,7 +146,7 @@ func (s *sysfs) text(name ...string) string {
 // link returns the last name in the target of a symbolic link.
 func (s *sysfs) link(name ...string) string {
 	target, err := os.Readlink(filepath.Join(s.root, path.Join(name...)))
-	if err != nil {
+	if s.failed(err) {
 		return ""
 	}
 	return clean(path.Base(target))
@@ -103,11 +155,14 @@ func (s *sysfs) link(name ...string) string {
 // list returns the names in a directory, sorted.
 func (s *sysfs) list(name ...string) []string {
 	d, err := os.Open(filepath.Join(s.root, path.Join(name...)))
-	if err != nil {
+	if s.failed(err) {
 		return nil
 	}
 	defer d.Close()
-	names, _ := d.Readdirnames(maxEntries) // as far as they can be read
+	names, err := d.Readdirnames(maxEntries) // as far as they can be read
+	if err != io.EOF {
+		s.failed(err)
+	}
 	slices.Sort(names)
 	return names
 }
@@ -122,6 +177,7 @@ func (s *sysfs) uevent(dir string) map[string]string {
 func (s *sysfs) inode(dir string) (uint64, bool) {
 	var st unix.Stat_t
 	err := unix.Lstat(filepath.Join(s.root, dir), &st)
+	s.failed(err)
 	return st.Ino, err == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR
 }
 
@@ -166,7 +222,7 @@ func (s *sysfs) udevData(root string, uevent map[string]string) (p map[string]st
 		}
 	}
 	b, err := s.file(filepath.Join(root, "data", "c"+major+":"+minor), maxDatabase)
-	if err != nil {
+	if s.failed(err) {
 		return nil, false
 	}
 	p = make(map[string]string)

@@ -226,6 +226,7 @@ func (p *Plugged) unplug() {
 		}
 		if r, ok := m.records[made.path]; ok {
 			_ = os.Remove(filepath.Join(m.Udev, "data", "c"+r.number))
+			_ = os.Remove(m.sys("dev/char/" + r.number))
 			delete(m.records, made.path)
 		}
 	}

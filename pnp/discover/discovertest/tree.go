@@ -18,6 +18,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp/discover"
 )
@@ -37,6 +38,8 @@ type Tree struct {
 	unheard []discover.Uevent // of the kernel's, which udev has not processed
 	records map[string]record // by path in sysfs
 	sources map[*Source]bool
+	// realNodes is set if nodes are made by mknod.
+	realNodes bool
 	// coming is the device that is being plugged in, which is made at stage.
 	coming, stage string
 }
@@ -62,7 +65,7 @@ func New(t testing.TB) *Tree {
 	}
 	for _, dir := range []string{
 		m.Dev, m.Udev, m.sys("class/tty"), m.sys("class/hidraw"), m.sys("class/usbmisc"),
-		m.sys("bus/usb/devices"), m.sys("bus/hid"), m.sys(controller),
+		m.sys("bus/usb/devices"), m.sys("bus/hid"), m.sys(controller), m.sys("dev/char"), m.sys("dev/block"),
 	} {
 		m.mkdir(dir)
 	}
@@ -74,6 +77,47 @@ func New(t testing.TB) *Tree {
 func (m *Tree) Config() discover.Config {
 	return discover.Config{SysRoot: m.Sys, DevRoot: m.Dev, UdevRoot: m.Udev, Listen: m.Listen}
 }
+
+// RealNodes makes the nodes of what is plugged in from now on device nodes,
+// which takes root: the test is skipped if it may not make them. Their numbers
+// may be those of devices of this machine, so they are not to be opened.
+func (m *Tree) RealNodes() {
+	m.t.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.realNodes = true
+	name := filepath.Join(m.Dev, "null")
+	if err := unix.Mknod(name, unix.S_IFCHR|0o600, int(unix.Mkdev(1, 3))); err != nil {
+		m.t.Skip("device nodes cannot be made: ", err)
+	}
+	m.device("devices/virtual/mem/null", "mem", map[string]string{"uevent": "MAJOR=1\nMINOR=3\nDEVNAME=null\n"})
+	m.symlink("devices/virtual/mem/null", "dev/char/1:3")
+}
+
+// AddNode makes a device below one that is plugged in, as a driver does, and a
+// device node for it, as RealNodes does. It returns the node.
+func (m *Tree) AddNode(dir, subsystem, devname string, block bool) string {
+	m.t.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	kind, mode := "char", uint32(unix.S_IFCHR)
+	if block {
+		kind, mode = "block", unix.S_IFBLK
+	}
+	minor := m.next["minor of "+kind]
+	m.next["minor of "+kind]++
+	m.device(dir, subsystem, map[string]string{
+		"uevent": fmt.Sprintf("MAJOR=%d\nMINOR=%d\nDEVNAME=%s\n", otherMajor, minor, devname),
+	})
+	m.symlink(dir, fmt.Sprintf("dev/%s/%d:%d", kind, otherMajor, minor))
+	node := filepath.Join(m.Dev, devname)
+	m.mkdir(filepath.Dir(node))
+	require.NoError(m.t, unix.Mknod(node, mode|0o600, int(unix.Mkdev(otherMajor, uint32(minor)))))
+	return node
+}
+
+// otherMajor is the number of AddNode's nodes.
+const otherMajor = 300
 
 // RunUdev makes the machine run udev. It is done with the devices that are
 // there; of those plugged in from now on it tells at Settle.
@@ -276,8 +320,11 @@ func (m *Tree) node(dir, class, name, target string, properties map[string]strin
 	}
 	node := filepath.Join(m.Dev, devname)
 	m.mkdir(filepath.Dir(node))
+	m.symlink(dir, "dev/char/"+number)
 	if target != "" {
 		require.NoError(m.t, os.Symlink(target, node))
+	} else if m.realNodes {
+		require.NoError(m.t, unix.Mknod(node, unix.S_IFCHR|0o600, int(unix.Mkdev(uint32(majors[class]), uint32(minor)))))
 	} else {
 		m.file(node, "")
 	}

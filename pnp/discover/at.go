@@ -1,0 +1,288 @@
+package discover
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// At returns the functions of the device behind a node, which is known by its
+// number: whatever the node is called, whoever made it. They are as Scan has
+// them if it lists the node itself. Else they are those that the node's driver
+// serves: the USB interface that a disk or an input device hangs on, all
+// interfaces for the node of a USB device as a whole. A node of no device that
+// could be plugged in, such as a pseudo terminal, has one with the little that
+// is known. The list is empty if there is no device node at that path.
+//
+// The error says that it could not be found out, so that the node may be any
+// device's.
+func At(cfg Config, node string) ([]*Device, error) {
+	devices, err := at(cfg.withDefaults(), node)
+	if err != nil {
+		return nil, fmt.Errorf("discover: what device %s is cannot be found out: %w", node, err)
+	}
+	return devices, nil
+}
+
+// number is what tells device nodes apart.
+type number struct {
+	kind         string // "char" or "block"
+	major, minor uint32
+}
+
+// nodeNumber returns the number of a node. kind is "" if there is none at that
+// path, or none of a device; then plain says whether it is a plain file.
+func nodeNumber(node string) (n number, plain bool, err error) {
+	var st unix.Stat_t
+	_, err = ignoringEINTR(func() (int, error) { return 0, unix.Stat(node, &st) })
+	switch {
+	case err == unix.ENOENT || err == unix.ENOTDIR:
+		return number{}, false, nil
+	case err != nil:
+		return number{}, false, err
+	}
+	n = number{major: unix.Major(uint64(st.Rdev)), minor: unix.Minor(uint64(st.Rdev))}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFCHR:
+		n.kind = "char"
+	case unix.S_IFBLK:
+		n.kind = "block"
+	case unix.S_IFREG:
+		return number{}, true, nil
+	default:
+		return number{}, false, nil
+	}
+	return n, false, nil
+}
+
+func at(cfg Config, node string) ([]*Device, error) {
+	n, plain, err := nodeNumber(node)
+	if err != nil {
+		return nil, err
+	}
+	real := node
+	if n.kind != "" || plain {
+		if real, err = filepath.EvalSymlinks(node); err != nil {
+			return nil, err
+		}
+	}
+	if n.kind == "" {
+		// The nodes of a tree that is made up may be plain files.
+		dev, err := filepath.EvalSymlinks(cfg.DevRoot)
+		if !plain || err != nil || !strings.HasPrefix(real, dev+"/") {
+			return nil, nil
+		}
+	}
+	s, err := newScan(cfg)
+	if err != nil {
+		return nil, err
+	}
+	s.all()
+	var devices []*Device
+	if plain {
+		devices, err = s.atFile(node, real)
+	} else {
+		devices, err = s.atNumber(node, real, n)
+	}
+	if err == nil {
+		err = s.fs.err
+	}
+	if err != nil {
+		return nil, err
+	}
+	return devices, nil
+}
+
+// listed returns the devices of a scan whose node or key is the one wanted.
+func (s *scan) listed(wanted func(*Device) bool) []*Device {
+	var devices []*Device
+	for _, key := range slices.Sorted(maps.Keys(s.found)) {
+		if d := s.found[key].Device; wanted(d) {
+			devices = append(devices, d)
+		}
+	}
+	return devices
+}
+
+func (s *scan) atFile(node, real string) ([]*Device, error) {
+	same := func(name string) bool {
+		if name == "" {
+			return false
+		}
+		name, err := filepath.EvalSymlinks(name)
+		return err == nil && name == real
+	}
+	for _, dir := range slices.Sorted(maps.Keys(s.usb)) {
+		if u := s.usb[dir]; same(u.node) {
+			return s.functions(u, node)
+		}
+	}
+	return s.listed(func(d *Device) bool { return same(d.Node) }), nil
+}
+
+func (s *scan) atNumber(node, real string, n number) ([]*Device, error) {
+	dir, err := s.fs.byNumber(n)
+	if err != nil {
+		return nil, err
+	}
+	if dir != "" && s.isUSB(dir) && !isInterface(dir) {
+		return s.functions(s.readUSB(dir), node)
+	}
+	if devices := s.listed(func(d *Device) bool {
+		if dir != "" {
+			return d.Key == dir
+		}
+		is, _, err := nodeNumber(d.Node)
+		return err == nil && is == n
+	}); len(devices) > 0 {
+		return devices, nil
+	}
+	if dir == "" {
+		return []*Device{{Node: real, Bus: "virtual", Interface: -1}}, nil
+	}
+	return s.above(dir, node, real)
+}
+
+func isInterface(dir string) bool { return strings.Contains(path.Base(dir), ":") }
+
+func (s *scan) isUSB(dir string) bool { return s.fs.link(dir, "subsystem") == "usb" }
+
+// above returns the devices that a node's device is a part of.
+func (s *scan) above(dir, node, real string) ([]*Device, error) {
+	d := &Device{Key: dir, Node: node, Subsystem: s.fs.link(dir, "subsystem"), Interface: -1}
+	hid := ""
+	for p := dir; strings.Contains(p, "/"); p = path.Dir(p) {
+		subsystem := s.fs.link(p, "subsystem")
+		if d.Driver == "" {
+			d.Driver = s.fs.link(p, "driver")
+		}
+		switch {
+		case subsystem == "hid" && hid == "":
+			hid = p
+			// One that hangs on an adapter on USB is no part of that.
+			if !strings.HasPrefix(strings.ToLower(s.fs.uevent(p)["HID_ID"]), "0003:") {
+				return s.aboveHID(d, hid), nil
+			}
+		case subsystem == "usb" && isInterface(p):
+			u := s.readUSB(path.Dir(p))
+			at := slices.IndexFunc(u.interfaces, func(i usbInterface) bool { return i.path == p })
+			if at < 0 {
+				return nil, errHalfGone
+			}
+			i := &u.interfaces[at]
+			s.fill(d, u, i)
+			s.exclude(d, u, i, hid)
+			describe(d, u, i)
+			return []*Device{d}, nil
+		case subsystem == "usb":
+			return s.functions(s.readUSB(p), node)
+		case d.Bus == "" && s.fs.isBus(p) && subsystem != "scsi" && subsystem != "hid" && subsystem != "serial-base":
+			d.Bus = subsystem
+		}
+	}
+	if hid != "" {
+		return s.aboveHID(d, hid), nil
+	}
+	if d.Bus == "" {
+		d.Bus = "virtual"
+	}
+	d.Node = real
+	return []*Device{d}, nil
+}
+
+// aboveHID describes a HID device that is not on USB.
+func (s *scan) aboveHID(d *Device, hid string) []*Device {
+	for p := path.Dir(hid); d.Bus == "" && strings.Contains(p, "/"); p = path.Dir(p) {
+		if subsystem := s.fs.link(p, "subsystem"); subsystem != "" && subsystem != "hid" && subsystem != "misc" {
+			d.Bus = subsystem
+		}
+	}
+	if d.Bus == "" {
+		d.Bus = "virtual"
+	}
+	s.otherHID(hid, d)
+	s.hid(hid, d, usbClass{})
+	d.Description.Name = d.name(nil)
+	d.Description.HardwareIDs = d.hidIDs()
+	d.Description.Container = d.container(nil)
+	return []*Device{d}
+}
+
+// exclude sets the backend of a device at a USB interface, and why it is not
+// eligible.
+func (s *scan) exclude(d *Device, u *usbDevice, i *usbInterface, hid string) {
+	switch {
+	case d.Subsystem == "tty":
+		s.tty(d.Key, d, u, i)
+		return
+	case d.Subsystem == "hidraw":
+		s.hidraw(d.Key, d, u, i)
+		return
+	case d.Subsystem == "usbmisc" && s.usbmisc(d.Key, d, u, i):
+		return
+	case hid != "":
+		s.hid(hid, d, i.usbClass)
+	}
+	if d.Excluded != "" {
+		return
+	}
+	if d.Excluded, _ = i.whyNot(); d.MTP {
+		d.Excluded = ""
+	}
+}
+
+// errHalfGone says that a USB device does not tell all about itself.
+var errHalfGone = errors.New("the USB device is coming or going")
+
+// functions returns all functions of a USB device.
+func (s *scan) functions(u *usbDevice, node string) ([]*Device, error) {
+	for _, name := range s.fs.list(u.path) {
+		dir := path.Join(u.path, name)
+		if strings.HasPrefix(name, path.Base(u.path)+":") &&
+			!slices.ContainsFunc(u.interfaces, func(i usbInterface) bool { return i.path == dir }) {
+			return nil, errHalfGone
+		}
+	}
+	var devices []*Device
+	for n := range u.interfaces {
+		i := &u.interfaces[n]
+		below := s.listed(func(d *Device) bool { return isBelow(d.Key, i.path) })
+		if len(below) == 0 {
+			d := &Device{Key: i.path, Node: node, Subsystem: "usb"}
+			s.fill(d, u, i)
+			s.exclude(d, u, i, "")
+			describe(d, u, i)
+			below = []*Device{d}
+		}
+		devices = append(devices, below...)
+	}
+	if len(devices) > 0 {
+		return devices, nil
+	}
+	// It is not configured, or not authorized.
+	u.vendor, u.product = s.hex(u.path, "idVendor"), s.hex(u.path, "idProduct")
+	u.revision = s.hex(u.path, "bcdDevice")
+	if s.fs.text(u.path, "idVendor") == "" {
+		return nil, errHalfGone
+	}
+	i := &usbInterface{path: u.path}
+	i.class = uint8(s.hex(u.path, "bDeviceClass"))
+	i.sub, i.protocol = uint8(s.hex(u.path, "bDeviceSubClass")), uint8(s.hex(u.path, "bDeviceProtocol"))
+	d := &Device{Key: u.path, Node: node, Subsystem: "usb", Excluded: becauseClass}
+	s.fill(d, u, i)
+	d.Interface = -1
+	describe(d, u, i)
+	return []*Device{d}, nil
+}
+
+func (s *scan) hex(name ...string) uint16 {
+	n, _ := strconv.ParseUint(s.fs.text(name...), 16, 16)
+	return uint16(n)
+}
