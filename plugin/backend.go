@@ -2,8 +2,11 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"sync/atomic"
+
+	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/char"
@@ -33,49 +36,63 @@ func newBackend(b backend, path string, description pnp.Description, readOnly bo
 	return nil, fmt.Errorf("there is no backend %q", b)
 }
 
-// limited is a device of which at most max handles are open at a time.
-type limited struct {
+// bounded is a device as it was decided on: of which at most max handles are
+// open at a time, and only of the node that was judged.
+type bounded struct {
 	pnp.Device
-	max  int32
+	node pnp.NodeID // zero for a device without one
+	max  int32      // 0 for no limit
 	open atomic.Int32
 }
 
-// limit returns d itself if max is 0.
-func limit(d pnp.Device, max int) pnp.Device {
-	if max == 0 {
-		return d
-	}
-	return &limited{Device: d, max: int32(max)}
-}
-
 // Open implements pnp.Device.
-func (l *limited) Open(r pnp.OpenRequest) (pnp.Handle, error) {
-	if l.open.Add(1) > l.max {
-		l.open.Add(-1)
+func (b *bounded) Open(r pnp.OpenRequest) (pnp.Handle, error) {
+	if n := b.open.Add(1); b.max > 0 && n > b.max {
+		b.open.Add(-1)
 		return nil, pnp.ERROR_TOO_MANY_OPEN_FILES
 	}
-	h, err := l.Device.Open(r)
+	if b.node != (pnp.NodeID{}) {
+		r.Verify = b.verify
+	}
+	h, err := b.Device.Open(r)
 	if err != nil {
-		l.open.Add(-1)
+		b.open.Add(-1)
 		return nil, err
 	}
-	return &limitedHandle{Handle: h, l: l}, nil
+	return &boundedHandle{Handle: h, b: b}, nil
+}
+
+// verify refuses another node than the one that was judged. A regular file may
+// be replaced by another: no rule speaks of those.
+func (b *bounded) verify(node pnp.NodeID) error {
+	if node == b.node || node.Mode == unix.S_IFREG && b.node.Mode == unix.S_IFREG {
+		return nil
+	}
+	return fmt.Errorf("the path leads to another node than the one that was allowed: %w", pnp.ERROR_ACCESS_DENIED)
 }
 
 // Notify implements pnp.EventSource, for devices that raise events.
-func (l *limited) Notify(sink func(pnp.Event)) {
-	if src, ok := l.Device.(pnp.EventSource); ok {
+func (b *bounded) Notify(sink func(pnp.Event)) {
+	if src, ok := b.Device.(pnp.EventSource); ok {
 		src.Notify(sink)
 	}
 }
 
-type limitedHandle struct {
+// Close implements io.Closer, for devices that do.
+func (b *bounded) Close() error {
+	if c, ok := b.Device.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
+}
+
+type boundedHandle struct {
 	pnp.Handle
-	l *limited
+	b *bounded
 }
 
 // Close implements pnp.Handle.
-func (h *limitedHandle) Close() {
-	h.l.open.Add(-1)
+func (h *boundedHandle) Close() {
 	h.Handle.Close()
+	h.b.open.Add(-1)
 }

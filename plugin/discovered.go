@@ -2,24 +2,23 @@ package main
 
 import (
 	"fmt"
+	"reflect"
 
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/discover"
-	"freerdp-pnpdr/pnp/watch"
+	"freerdp-pnpdr/pnp/share"
 )
 
 // discovered is a device that discovery has found and that is redirected.
 type discovered struct {
-	node string
-	id   uint32
+	node        string
+	id          pnp.NodeID
+	description pnp.Description
+	device      uint32 // id in the session
 }
 
-// discover follows what is plugged in, if the policy can come to redirect any
-// of it.
+// discover follows what is plugged in.
 func (s *session) discover() {
-	if s.policy.Idle() {
-		return
-	}
 	cfg := s.discovery
 	cfg.Log = s.log
 	m, err := discover.Start(cfg, s.plugged)
@@ -33,52 +32,65 @@ func (s *session) discover() {
 // plugged follows a device that comes, goes or changes.
 func (s *session) plugged(e discover.Event) {
 	defer pnp.Guard(s.log, "following what is plugged in", nil)
+	d := e.Device
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	d := e.Device
 	have, redirected := s.found[d.Key]
-	if redirected && (e.Kind == discover.Removed || have.node != d.Node) {
-		s.log.Info(fmt.Sprintf("%s has gone (%s)", d.Description.Name, have.node))
-		s.core.Remove(have.id)
-		delete(s.found, d.Key)
+	name := fmt.Sprintf("%s (%s)", d.Description.Name, d.Node)
+	if e.Kind == discover.Removed {
+		if redirected {
+			s.log.Info(name + " has gone")
+			s.drop(d.Key)
+		}
+		return
+	}
+	// A change can be what a rule speaks of: it is judged again.
+	decision := s.policy.Decide(d)
+	node, err := share.Identify(d.Node)
+	same := have.node == d.Node && have.id == node && reflect.DeepEqual(have.description, decision.Description)
+	wanted := decision.Redirect && !s.isNamed(d.Node)
+	if redirected && (!wanted || !same) {
+		s.log.Info(fmt.Sprintf("%s is not redirected any more as it was: %s", name, decision.Reason))
+		s.drop(d.Key)
 		redirected = false
 	}
-	if e.Kind == discover.Removed || redirected || s.isNamed(d.Node) {
+	if redirected || !wanted {
+		s.log.Debug(fmt.Sprintf("%s (%s): %s", d.Description.Name, d.Key, decision.Reason))
 		return
 	}
-	decision := s.policy.Decide(d)
-	if !decision.Redirect {
-		s.log.Debug(fmt.Sprintf("%s (%s) is not redirected: %s", d.Description.Name, d.Key, decision.Reason))
-		return
+	if err == nil {
+		err = d.Access()
 	}
-	name := fmt.Sprintf("%s (%s)", decision.Description.Name, d.Node)
-	// One that may only be read is redirected read-only (C-38).
-	if err := d.Access(); err != nil && !watch.Present(d.Node) {
-		s.log.Warn(fmt.Sprintf("%s is not redirected: %v", name, err))
-		return
+	var dev pnp.Device
+	if err == nil {
+		dev, err = newBackend(backend(decision.Backend), d.Node, decision.Description, decision.ReadOnly, s.log)
 	}
-	dev, err := newBackend(backend(decision.Backend), d.Node, decision.Description, decision.ReadOnly, s.log)
 	var id uint32
 	if err == nil {
-		id, err = s.core.Add(limit(dev, decision.Handles))
+		id, err = s.core.Add(&bounded{Device: dev, node: node, max: int32(decision.Handles)})
 	}
 	if err != nil {
 		s.log.Warn(fmt.Sprintf("%s is not redirected: %v", name, err))
 		return
 	}
-	s.found[d.Key] = discovered{node: d.Node, id: id}
-	s.log.Info(fmt.Sprintf("%s is redirected: %s", name, decision.Reason))
+	s.found[d.Key] = discovered{node: d.Node, id: node, description: decision.Description, device: id}
+	s.log.Info(fmt.Sprintf("%s (%s) is redirected: %s", decision.Description.Name, d.Node, decision.Reason))
 }
 
-// isNamed reports whether an option names the node by a path that is watched.
-// s.mu is held.
+// drop takes a discovered device out of the session. s.mu is held.
+func (s *session) drop(key string) {
+	s.core.Remove(s.found[key].device)
+	delete(s.found, key)
+}
+
+// isNamed reports whether an option names the node by a path that leads to it
+// now. s.mu is held.
 func (s *session) isNamed(node string) bool {
-	if node == "" {
-		return false
-	}
-	for path := range s.byPath {
-		if realPath(path) == node {
-			return true
+	for _, list := range s.byPath {
+		for _, n := range list {
+			if node != "" && n.real == node {
+				return true
+			}
 		}
 	}
 	return false

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"syscall"
 
-	"freerdp-pnpdr/pnp/discover"
 	"freerdp-pnpdr/pnp/watch"
 )
 
@@ -58,25 +57,4 @@ func realPath(path string) string {
 		return p
 	}
 	return path
-}
-
-// find returns what discovery knows of the node behind a path; nil if nothing.
-func find(cfg discover.Config, path string) *discover.Device {
-	list, err := discover.Scan(cfg)
-	if err != nil {
-		return nil
-	}
-	path = realPath(path)
-	for _, d := range list {
-		if d.Node == path {
-			return d
-		}
-	}
-	return nil
-}
-
-// isNode reports whether there is a device node at path.
-func isNode(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.Mode()&fs.ModeDevice != 0
 }

@@ -72,31 +72,15 @@ func (d *namedDevice) String() string { return d.option }
 // rules.
 func (d *namedDevice) isRule() bool { return d.backend == backendSerial || d.backend == backendHID }
 
-// describe returns the description of the device: the settings applied to what
-// discovery says of it, or to what can be said of any device of its kind.
-// char: and file: pass bytes, whatever the device is otherwise.
-func (d *namedDevice) describe(found *discover.Device) pnp.Description {
-	var p pnp.Description
-	switch {
-	case found != nil && d.isRule():
-		p = found.Description
-	case d.backend == backendLoopback:
-		p = loopback.DefaultDescription()
-	default:
-		p.Name = filepath.Base(d.path)
-		p.HardwareIDs = []string{`PNPDR\` + strings.ToUpper(string(d.backend))}
-		if g, ok := interfaces[d.backend]; ok {
-			p.Interfaces = []pnp.GUID{g}
-		}
+// describe returns what can be said of any device of its kind, with the settings
+// applied.
+func (d *namedDevice) describe() pnp.Description {
+	p := loopback.DefaultDescription()
+	if d.backend != backendLoopback {
+		p = rules.PlainDescription(discover.Backend(d.backend), d.path)
 	}
 	d.settings.Apply(&p)
 	return p
-}
-
-// interfaces are the device interface classes of the kinds that have one.
-var interfaces = map[backend]pnp.GUID{
-	backendSerial: pnp.MustGUID("{86E0D1E0-8089-11D0-9CE4-08003E301F73}"), // GUID_DEVINTERFACE_COMPORT
-	backendHID:    pnp.MustGUID("{4D1E55B2-F16F-11CF-88CB-001111000030}"), // GUID_DEVINTERFACE_HID
 }
 
 // options are what the user asked for.

@@ -9,8 +9,8 @@ import (
 
 	"freerdp-pnpdr/channels/client"
 	"freerdp-pnpdr/pnp"
-	"freerdp-pnpdr/pnp/discover"
 	"freerdp-pnpdr/pnp/loopback"
+	"freerdp-pnpdr/pnp/share"
 )
 
 func TestOptions(t *testing.T) {
@@ -20,18 +20,17 @@ func TestOptions(t *testing.T) {
 	})
 	require.Empty(t, problems)
 	require.Len(t, o.devices, 4)
-	require.Equal(t, loopback.DefaultDescription(), o.devices[0].describe(nil))
+	require.Equal(t, loopback.DefaultDescription(), o.devices[0].describe())
 	disk := o.devices[1]
 	require.Equal(t, "/img,a", disk.path)
 	require.True(t, disk.settings.ReadOnly)
-	require.Equal(t, pnp.Description{Name: "Disk, 100%", HardwareIDs: []string{`PNPDR\FILE`}}, disk.describe(nil))
+	require.Equal(t, pnp.Description{Name: "Disk, 100%", HardwareIDs: []string{`PNPDR\FILE`}}, disk.describe())
 	require.Equal(t, 2, o.devices[2].settings.Handles)
 	require.Equal(t, pnp.PNP_DEVCAPS_REMOVABLE|pnp.PNP_DEVCAPS_LOCKSUPPORTED, *o.devices[2].settings.Description.Caps)
 
 	port := o.devices[3]
-	found := &discover.Device{Description: pnp.Description{Name: "FT232R", HardwareIDs: []string{`USB\VID_0403&PID_6001`}}}
-	require.Equal(t, pnp.Description{Name: "Meter", HardwareIDs: []string{`USB\VID_0403&PID_6001`}}, port.describe(found))
-	require.Equal(t, []pnp.GUID{interfaces[backendSerial]}, port.describe(nil).Interfaces)
+	require.Equal(t, "Meter", port.describe().Name)
+	require.Equal(t, []string{`PNPDR\SERIAL`}, port.describe().HardwareIDs)
 	require.True(t, o.rules.Auto)
 	require.Len(t, o.rules.Rules, 2)
 
@@ -94,7 +93,7 @@ func TestObstacles(t *testing.T) {
 
 // TestHandlesLimit: a handle that is closed makes room.
 func TestHandlesLimit(t *testing.T) {
-	d := limit(loopback.New(pnp.Description{}), 2)
+	d := &bounded{Device: loopback.New(pnp.Description{}), max: 2}
 	a, err := d.Open(pnp.OpenRequest{})
 	require.NoError(t, err)
 	_, err = d.Open(pnp.OpenRequest{})
@@ -105,6 +104,30 @@ func TestHandlesLimit(t *testing.T) {
 	_, err = d.Open(pnp.OpenRequest{})
 	require.NoError(t, err)
 	raised := false
-	d.(pnp.EventSource).Notify(func(pnp.Event) { raised = true })
+	d.Notify(func(pnp.Event) { raised = true })
 	require.False(t, raised)
+	require.NoError(t, d.Close())
+}
+
+// TestOnlyWhatWasJudgedIsOpened: between the decision and the open a path can
+// come to lead to another device.
+func TestOnlyWhatWasJudgedIsOpened(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "link")
+	require.NoError(t, os.Symlink("/dev/null", path))
+	for _, b := range []backend{backendChar, backendFile, backendSerial, backendHID} {
+		inner, err := newBackend(b, path, pnp.Description{}, false, nil)
+		require.NoError(t, err)
+		node, err := share.Identify("/dev/zero")
+		require.NoError(t, err)
+		_, err = (&bounded{Device: inner, node: node}).Open(pnp.OpenRequest{Access: pnp.GENERIC_READ, Disposition: pnp.OPEN_EXISTING})
+		require.Equal(t, pnp.ERROR_ACCESS_DENIED, pnp.HRESULTOf(err), b)
+		require.ErrorContains(t, err, "another node than the one that was allowed")
+	}
+	inner, err := newBackend(backendChar, path, pnp.Description{}, false, nil)
+	require.NoError(t, err)
+	node, err := share.Identify(path)
+	require.NoError(t, err)
+	h, err := (&bounded{Device: inner, node: node}).Open(pnp.OpenRequest{Access: pnp.GENERIC_READ, Disposition: pnp.OPEN_EXISTING})
+	require.NoError(t, err)
+	h.Close()
 }

@@ -9,12 +9,15 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"freerdp-pnpdr/channels"
 	"freerdp-pnpdr/channels/client"
 	cshim "freerdp-pnpdr/cshim/client"
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/discover"
 	"freerdp-pnpdr/pnp/rules"
+	"freerdp-pnpdr/pnp/share"
 	"freerdp-pnpdr/pnp/watch"
 )
 
@@ -50,7 +53,8 @@ type session struct {
 // node is a named device with a path, which comes and goes.
 type node struct {
 	*namedDevice
-	id uint32 // while it is present
+	id   uint32 // while it is present; the watcher's alone
+	real string // where the path leads while it is present; session.mu guards it
 }
 
 // newSession does what the options say. What cannot be done is logged and left
@@ -105,6 +109,8 @@ func (s *session) greeting(o options, host *cshim.Host) string {
 	return line + "redirecting " + strings.Join(what, ", ")
 }
 
+// start begins to redirect. What can hang is left to goroutines, for which it
+// waits a while.
 func (s *session) start(devices []*namedDevice) {
 	var paths []string
 	for _, d := range devices {
@@ -117,13 +123,36 @@ func (s *session) start(devices []*namedDevice) {
 		}
 		s.byPath[d.path] = append(s.byPath[d.path], &node{namedDevice: d})
 	}
-	go func() {
-		defer close(s.started)
-		defer pnp.Guard(s.log, "starting", nil)
+	var starting sync.WaitGroup
+	begin := func(f func()) {
+		starting.Add(1)
+		go func() {
+			defer starting.Done()
+			defer pnp.Guard(s.log, "starting", nil)
+			f()
+		}()
+	}
+	watched := make(chan struct{})
+	begin(func() {
+		defer close(watched)
 		if len(paths) > 0 {
 			s.watch(paths)
 		}
-		s.discover()
+	})
+	if !s.policy.Idle() {
+		begin(func() {
+			// First the named ones, that none of them is found before; but
+			// a path that hangs holds nothing else up.
+			select {
+			case <-watched:
+			case <-time.After(startWait / 2):
+			}
+			s.discover()
+		})
+	}
+	go func() {
+		starting.Wait()
+		close(s.started)
 	}()
 	select {
 	case <-s.started:
@@ -142,14 +171,13 @@ func (s *session) watch(paths []string) {
 }
 
 // changed follows a path that appears or vanishes; it is told the first state
-// as well.
+// as well. It is called from one goroutine at a time.
 func (s *session) changed(path string, present bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	for _, n := range s.byPath[path] {
 		switch {
 		case n.id != 0 && !present:
 			s.log.Info(fmt.Sprintf("%v has gone", n))
+			s.leads(n, "")
 			s.core.Remove(n.id)
 			n.id = 0
 		case n.id == 0:
@@ -158,8 +186,22 @@ func (s *session) changed(path string, present bool) {
 				continue
 			}
 			if present {
+				s.leads(n, realPath(path))
 				n.id = s.add(n.namedDevice)
 			}
+		}
+	}
+}
+
+// leads notes where a named path leads: what was found there is redirected as
+// the option says, not twice.
+func (s *session) leads(n *node, real string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n.real = real
+	for key, f := range s.found {
+		if real != "" && f.node == real {
+			s.drop(key)
 		}
 	}
 }
@@ -178,33 +220,43 @@ func (s *session) add(d *namedDevice) (id uint32) {
 	return id
 }
 
-// device makes a named device, unless the administrator denies it.
+// device makes a named device, unless a rule denies it.
 func (s *session) device(d *namedDevice) (pnp.Device, error) {
-	var found *discover.Device
-	readOnly, handles := d.settings.ReadOnly, d.settings.Handles
-	if d.path != "" && isNode(d.path) {
-		if found = find(s.discovery, d.path); found == nil {
-			found = &discover.Device{Node: realPath(d.path), Interface: -1, Description: d.describe(nil)}
+	named := rules.Named{
+		Option: d.option, Backend: discover.Backend(d.backend), Path: d.path, Settings: d.settings, IsRule: d.isRule(),
+	}
+	b := &bounded{}
+	decision := rules.Decision{
+		Backend: named.Backend, Description: d.describe(), ReadOnly: d.settings.ReadOnly, Handles: d.settings.Handles,
+	}
+	if d.path != "" {
+		var err error
+		if b.node, err = share.Identify(d.path); err != nil {
+			return nil, err
 		}
-		if reason, denied := s.policy.Denied(found); denied {
-			return nil, fmt.Errorf("the administrator denies it: %s", reason)
-		}
-		// What the administrator restricts holds; and serial: and hid: are
-		// rules among the user's own.
-		decision := s.policy.Decide(found)
-		if d.isRule() && decision.Verdict == rules.Denied && decision.Rule != nil {
-			return nil, fmt.Errorf("it is denied: %s", decision.Reason)
-		}
-		readOnly = readOnly || decision.ReadOnly
-		if handles == 0 || decision.Handles != 0 && decision.Handles < handles {
-			handles = decision.Handles
+		if b.node.Mode != unix.S_IFREG {
+			functions, err := discover.At(s.discovery, d.path)
+			if err != nil && s.policy.HasAdmin() {
+				return nil, fmt.Errorf("it cannot be told what the administrator says of it: %w", err)
+			}
+			if decision = s.policy.DecideNamed(&named, realPath(d.path), functions); !decision.Redirect {
+				return nil, decisionError(decision)
+			}
 		}
 	}
-	dev, err := newBackend(d.backend, d.path, d.describe(found), readOnly, s.log)
+	dev, err := newBackend(backend(decision.Backend), d.path, decision.Description, decision.ReadOnly, s.log)
 	if err != nil {
 		return nil, err
 	}
-	return limit(dev, handles), nil
+	b.Device, b.max = dev, int32(decision.Handles)
+	return b, nil
+}
+
+func decisionError(d rules.Decision) error {
+	if d.Admin {
+		return fmt.Errorf("the administrator denies it: %s", d.Reason)
+	}
+	return fmt.Errorf("it is denied: %s", d.Reason)
 }
 
 // Accept implements the shim's Session.
@@ -220,7 +272,12 @@ func (s *session) Ended() {
 	go func() {
 		defer close(ended)
 		defer pnp.Guard(s.log, "ending the session", nil)
-		<-s.started
+		select {
+		case <-s.started:
+		case <-ctx.Done(): // a path hangs; nothing can be added once core is closed
+			_ = s.core.Close(ctx)
+			<-s.started
+		}
 		if s.watcher != nil {
 			s.watcher.Close()
 		}

@@ -39,7 +39,28 @@ func OpenNode(path string, r pnp.OpenRequest, readOnly bool) (Node, error) {
 		unix.Close(n.FD)
 		return Node{}, fmt.Errorf("stat %s: %w", path, err)
 	}
+	if r.Verify != nil {
+		if err := r.Verify(ID(&n.Stat)); err != nil {
+			unix.Close(n.FD)
+			return Node{}, fmt.Errorf("open %s: %w", path, err)
+		}
+	}
 	return n, nil
+}
+
+// ID is what a node is, without what changes while it is used.
+func ID(st *unix.Stat_t) pnp.NodeID {
+	//nolint:unconvert // the types differ between architectures
+	return pnp.NodeID{Mode: uint32(st.Mode) & unix.S_IFMT, Dev: uint64(st.Dev), Ino: uint64(st.Ino), Rdev: uint64(st.Rdev)}
+}
+
+// Identify tells what is at path now.
+func Identify(path string) (pnp.NodeID, error) {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return pnp.NodeID{}, err
+	}
+	return ID(&st), nil
 }
 
 func openNode(path string, r pnp.OpenRequest, readOnly bool) (Node, error) {
