@@ -49,13 +49,7 @@ var interfaces = map[discover.Backend]pnp.GUID{
 // The user's settings are no part of what is judged, so that no hardware id of
 // the user's can meet an administrator's rule or escape one.
 func (p *Policy) DecideNamed(n *Named, node string, functions []*discover.Device) Decision {
-	plain := PlainDescription(n.Backend, n.Path)
-	judged := functions
-	if len(judged) == 0 {
-		judged = []*discover.Device{{
-			Node: node, Interface: -1, Backend: n.Backend, Description: PlainDescription(n.Backend, node),
-		}}
-	}
+	judged := judge(n, node, functions)
 	own := opinion{allow: true, reason: "option " + n.Option}
 	users, admins := make([]opinion, len(judged)), make([]opinion, len(judged))
 	for i, d := range judged {
@@ -65,8 +59,8 @@ func (p *Policy) DecideNamed(n *Named, node string, functions []*discover.Device
 		}
 	}
 
-	out := Decision{Backend: n.Backend, Description: plain}
-	if n.IsRule && len(functions) > 0 {
+	out := Decision{Backend: n.Backend, Description: PlainDescription(n.Backend, n.Path)}
+	if n.IsRule && len(functions) > 0 && !undescribed(functions[0]) {
 		out.Description = functions[0].Description
 	}
 	if n.Settings != nil {
@@ -103,6 +97,35 @@ func (p *Policy) DecideNamed(n *Named, node string, functions []*discover.Device
 		}
 	}
 	return end(Redirected, users[0])
+}
+
+// judge returns what the rules are asked about. A function that has a node of its
+// own is there by that and by the named one, as rules may speak of either.
+func judge(n *Named, node string, functions []*discover.Device) []*discover.Device {
+	plain := PlainDescription(n.Backend, node)
+	if len(functions) == 0 {
+		return []*discover.Device{{Node: node, Interface: -1, Backend: n.Backend, Description: plain}}
+	}
+	var judged, again []*discover.Device
+	for _, f := range functions {
+		d := *f
+		if undescribed(f) {
+			d.Description = plain
+		}
+		judged = append(judged, &d)
+		if own, err := filepath.EvalSymlinks(d.Node); d.Node != node && (err != nil || own != node) {
+			other := d
+			other.Node = node
+			again = append(again, &other)
+		}
+	}
+	return append(judged, again...)
+}
+
+// undescribed reports whether discovery knows no more than that the device is
+// there.
+func undescribed(d *discover.Device) bool {
+	return d.Description.Name == "" && d.Description.HardwareIDs == nil
 }
 
 // upTo is what the rules say of d before the one that names n, and then that

@@ -134,6 +134,34 @@ func TestNamedSettings(t *testing.T) {
 	assert.Equal(t, "FT232R USB UART", meter.Description.Name, "the device is not changed")
 }
 
+// TestNamedNode judges functions by their own nodes and by the one that is named.
+func TestNamedNode(t *testing.T) {
+	const usb = "/dev/bus/usb/001/004"
+	for admin, want := range map[string]Verdict{
+		"[[rule]]\naction=\"deny\"\nnode=\"/dev/bus/usb/*\"":                  Denied,
+		"[[rule]]\naction=\"deny\"\nnode=\"/dev/ttyUSB0\"":                    Denied,
+		"[[rule]]\naction=\"deny\"\nnode=\"/dev/ttyUSB1\"":                    Redirected,
+		"default=\"deny\"\n[[rule]]\naction=\"allow\"\nvid=\"0403\"":          Redirected,
+		"default=\"deny\"\n[[rule]]\naction=\"allow\"\nnode=\"/dev/ttyUSB0\"": Denied,
+		"default=\"deny\"\n[[rule]]\naction=\"allow\"\nnode=\"" + usb + "\"":  Denied,
+		"[[rule]]\naction=\"deny\"\nhardware-id='PNPDR\\CHAR'":                Redirected,
+	} {
+		o := new(Options)
+		n := named(t, o, "char", usb)
+		p, problems := policy(t, admin, "", o)
+		require.Empty(t, problems)
+		assert.Equal(t, want, p.DecideNamed(n, usb, []*discover.Device{meter}).Verdict, admin)
+	}
+	// Of which no more is known than that it is there.
+	pts := []*discover.Device{{Node: "/dev/pts/3", Bus: "virtual", Interface: -1}}
+	o := new(Options)
+	n := named(t, o, "serial", "/dev/pts/3")
+	p, _ := policy(t, "[[rule]]\naction=\"allow\"\nhardware-id='PNPDR\\SERIAL'\n", "", o)
+	got := p.DecideNamed(n, "/dev/pts/3", pts)
+	assert.Equal(t, PlainDescription("serial", "/dev/pts/3"), got.Description)
+	assert.True(t, got.Redirect)
+}
+
 func TestHasAdmin(t *testing.T) {
 	for admin, want := range map[string]bool{
 		"": false, "auto = true": false, "default = \"deny\"": true, "[[rule]]\naction=\"deny\"": true, "nonsense": true,
