@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/channels/client"
 	"freerdp-pnpdr/channels/memory"
@@ -22,6 +23,7 @@ import (
 	"freerdp-pnpdr/pnp/devtest"
 	"freerdp-pnpdr/pnp/discover/discovertest"
 	"freerdp-pnpdr/pnp/rules"
+	"freerdp-pnpdr/pnp/share"
 )
 
 // machine is a session of the plugin on a tree of devices, with a server at the
@@ -171,22 +173,37 @@ func TestAdminDenies(t *testing.T) {
 	}
 }
 
-// TestAdminDeniesPaths: neither is a node that the user names by its path.
+// TestAdminDeniesPaths: neither is a node that the user names by its path, by
+// whatever name and description.
 func TestAdminDeniesPaths(t *testing.T) {
-	_, pty := devtest.OpenPTY(t)
-	d := discovertest.Gamepad()
-	d.Interfaces[0].Target = pty
-	for _, kind := range []string{"char", "hid", "serial"} {
-		t.Run(kind, func(t *testing.T) {
-			m := newMachine(t)
-			m.Plug(d)
-			link := filepath.Join(t.TempDir(), "link")
-			require.NoError(t, os.Symlink(pty, link))
-			m.start(fmt.Sprintf("[[rule]]\naction = \"deny\"\nnode = %q\n", pty), "", kind+":"+link, "auto")
-			require.NotContains(t, m.redirected(), "link")
-			require.Contains(t, m.log.String(), "the administrator denies it")
-		})
+	m := newMachine(t)
+	m.RealNodes()
+	node := m.Plug(discovertest.FTDI("A1")).Nodes[0]
+	dir := t.TempDir()
+	link, alias := filepath.Join(dir, "link"), filepath.Join(dir, "alias")
+	require.NoError(t, os.Symlink(node, link))
+	id, err := share.Identify(node)
+	require.NoError(t, err)
+	require.NoError(t, unix.Mknod(alias, unix.S_IFCHR|0o600, int(id.Rdev)))
+	var words []string
+	for _, kind := range []string{"char", "serial", "hid"} {
+		for _, path := range []string{node, link, alias} {
+			words = append(words, kind+":"+path, `hwid:USB\VID_9999`, "name:evaded")
+		}
 	}
+	m.start("[[rule]]\naction = \"deny\"\nvid = \"0403\"\n", "", append(words, "auto")...)
+	require.Empty(t, m.redirected())
+	require.Equal(t, 9, strings.Count(m.log.String(), "the administrator denies it"))
+}
+
+// TestAdminDeniesByDefault: an id that the user gives a device is not the
+// device's.
+func TestAdminDeniesByDefault(t *testing.T) {
+	_, pty := devtest.OpenPTY(t)
+	m := newMachine(t)
+	m.start("default = \"deny\"\n[[rule]]\naction = \"allow\"\nhardware-id = 'USB\\VID_0403*'\n[[rule]]\naction = \"allow\"\nvid = \"0001\"\n",
+		"", "char:"+pty, `hwid:USB\VID_0403&PID_6001`, "auto")
+	require.Empty(t, m.redirected())
 }
 
 // TestOwnDeny: what the user's own rules deny before it is named is not
@@ -200,12 +217,25 @@ func TestOwnDeny(t *testing.T) {
 }
 
 // TestNamedIsNotFoundTwice: a device that is named by its path is announced
-// once, with what the option says of it.
+// once, with what the option says of it, also if the path appears later.
 func TestNamedIsNotFoundTwice(t *testing.T) {
-	_, pty := devtest.OpenPTY(t)
-	m := newMachine(t)
-	m.start("", "", "serial:"+pty, "name:Meter", "auto")
-	require.Equal(t, []string{"Meter"}, m.redirected())
+	for _, late := range []bool{false, true} {
+		m := newMachine(t)
+		m.RealNodes()
+		node := m.Plug(discovertest.FTDI("A1")).Nodes[0]
+		link := filepath.Join(t.TempDir(), "link")
+		if !late {
+			require.NoError(t, os.Symlink(node, link))
+		}
+		m.start("", "", "serial:"+link, "name:Meter", "auto")
+		if late {
+			require.Len(t, m.redirected(), 1)
+			require.NoError(t, os.Symlink(node, link))
+			for m.event() != "+Meter" {
+			}
+		}
+		require.Equal(t, []string{"Meter"}, m.redirected())
+	}
 }
 
 // TestFiftyCycles of plugging and unplugging leave nothing behind; the fixture
@@ -218,12 +248,12 @@ func TestFiftyCycles(t *testing.T) {
 		seen := map[uint32]bool{}
 		for range 50 {
 			p := m.Plug(discovertest.FTDI("A1"))
-			e := <-m.come
-			require.False(t, e.Removed)
-			require.False(t, seen[e.Device.ID()], "an id was given twice")
-			seen[e.Device.ID()] = true
+			require.Equal(t, "+", m.event()[:1])
+			id := m.remote.Devices()[0].ID()
+			require.False(t, seen[id], "an id was given twice")
+			seen[id] = true
 			p.Unplug()
-			require.True(t, (<-m.come).Removed)
+			require.Equal(t, "-", m.event()[:1])
 		}
 		require.Empty(t, m.remote.Devices())
 	})
