@@ -113,14 +113,14 @@ func (h *handle) carryOut() {
 	h.control.queue = slices.Delete(h.control.queue, 0, 1)
 	c := controls[r.Code]
 	if c.begin != nil {
-		c.begin(h, r)
+		h.beginGuarded(c, r)
 		return
 	}
 	in, out := bytes.Clone(r.In[:c.in]), make([]byte, c.out)
 	h.control.current, h.control.busy = r, true
 	h.users.Add(1)
 	h.unlock()
-	hr := c.run(h, in, out)
+	hr := h.runGuarded(c, in, out)
 	h.mu.Lock()
 	h.leave()
 	h.control.busy = false
@@ -135,6 +135,28 @@ func (h *handle) carryOut() {
 	// Those that came meanwhile were not tried at once.
 	h.receive()
 	h.transmit()
+}
+
+// runGuarded is c.run, or what is left of it after a panic: carryOut has to get
+// mu back whatever happens.
+func (h *handle) runGuarded(c ioControl, in, out []byte) (hr pnp.HRESULT) {
+	defer pnp.Guard(h.dev.log, "controlling "+h.dev.path, func() { hr = pnp.E_UNEXPECTED })
+	return c.run(h, in, out)
+}
+
+// beginGuarded is c.begin; after a panic it fails r, which is in nobody else's
+// hands. The caller holds mu.
+func (h *handle) beginGuarded(c ioControl, r *pnp.Request) {
+	defer pnp.Guard(h.dev.log, "controlling "+h.dev.path, func() {
+		if h.tx.immediate == r {
+			h.tx.immediate = nil
+		}
+		if h.events.wait == r {
+			h.events.wait = nil
+		}
+		h.finish(r, pnp.E_UNEXPECTED, 0)
+	})
+	c.begin(h, r)
 }
 
 func (h *handle) startController() {

@@ -107,8 +107,15 @@ func (h *handle) unlock() {
 	h.finished = nil
 	h.mu.Unlock()
 	for _, f := range finished {
-		f.r.Complete(f.hr, f.n)
+		h.complete(f)
 	}
+}
+
+// complete lets no panic out: it would keep the requests behind f from
+// completing, and meet callers of unlock that count on having mu again.
+func (h *handle) complete(f result) {
+	defer pnp.Guard(h.dev.log, "completing a request for "+h.dev.path, nil)
+	f.r.Complete(f.hr, f.n)
 }
 
 // finish has r completed when mu is released. The caller has taken r out of

@@ -147,11 +147,16 @@ func (h *handle) readAhead() error {
 		if n == 0 {
 			return unix.EIO
 		}
-		h.mu.Lock()
-		h.arrived(h.rx.scratch[:n])
-		h.serve(0)
-		h.unlock()
+		h.takeIn(h.rx.scratch[:n])
 	}
+}
+
+// takeIn takes bytes from the kernel and serves the reads.
+func (h *handle) takeIn(b []byte) {
+	h.mu.Lock()
+	defer h.unlock()
+	h.arrived(b)
+	h.serve(0)
 }
 
 func (h *handle) getHandflow(_, out []byte) pnp.HRESULT {
