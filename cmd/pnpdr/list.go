@@ -36,12 +36,12 @@ func (a *app) list(words []string) error {
 		fmt.Fprintf(a.out, "%d more %s not eligible or %s no backend yet: --all shows %s.\n",
 			more, number(more, "is", "are"), number(more, "has", "have"), number(more, "it", "them"))
 	}
-	for _, o := range p.others {
-		if text := p.tell(o, items); text != "" {
+	for _, n := range p.named {
+		if text := p.tell(n, items); text != "" {
 			fmt.Fprintln(a.out, clean(text)+".")
 		}
 	}
-	if len(shown) > 0 && p.Idle() && len(p.others) == 0 {
+	if len(shown) > 0 && p.Idle() && len(p.named) == 0 {
 		fmt.Fprintln(a.out, "Nothing asks for a device: try an option, as in: pnpdr list auto")
 	}
 	return nil

@@ -224,20 +224,54 @@ func TestOtherDevices(t *testing.T) {
 	require.NoError(t, os.Symlink("dev/ttyUSB0", "link"))
 	list("loopback is redirected as it is named, whatever is found.\nfile:x is redirected as it is named, whatever is found.\n",
 		"loopback,name:x", "file:x,ro", "max-handles:3", "help")
-	list("char:link is redirected as it is named, whatever is found.\n", "char:link")
 	list("serial:/none is redirected as it is named, whatever is found.\n", "serial:/none")
 	list("", "auto")
+	list("char:null is redirected as it is named, whatever is found.\n", "char:null")
 
+	// What an option names is shown as it names it, not as it was found.
+	for _, words := range [][]string{{"char:link,name:Scale", "auto"}, {"auto", "char:./dev/../link,name:Scale"}} {
+		_, out, _ := runApp(roots(append([]string{"list"}, words...)...)...)
+		assert.Regexp(t, `(?m)^\d+ +redirected .* dev/ttyUSB0 +Scale +option char:`, out)
+		assert.NotContains(t, out, "whatever is found")
+	}
 	require.NoError(t, os.WriteFile("admin.toml", []byte("[[rule]]\naction = \"deny\"\nvid = \"0403\"\n"), 0o600))
-	list("char:link is not redirected: rule 1 of admin.toml (line 1): deny vid=0403.\n", "char:link")
+	_, out, _ := runApp(roots("list", "char:link,hwid:X")...)
+	assert.Regexp(t, `(?m)^\d+ +denied .* dev/ttyUSB0 .* rule 1 of admin.toml \(line 1\): deny vid=0403$`, out)
+
+	// An option without a path is ignored, as are those that describe it.
+	status, _, errs := runApp(roots("list", "char:", "file", "loopback:x", "ro")...)
+	assert.Equal(t, exitFailed, status)
+	assert.Contains(t, errs, `option "char:": it is ignored: the path is missing`)
+	assert.Contains(t, errs, `option "file": it is ignored`)
+	assert.Contains(t, errs, `option "loopback:x": it is ignored`)
+	assert.Contains(t, errs, `option "ro": it is ignored: there is no device before it`)
+
 	require.NoError(t, os.WriteFile("admin.toml", []byte("default = \"deny\"\n"), 0o600))
-	list("serial:/none is not redirected: no rule of admin.toml allows it, and its default is \"deny\".\n"+
-		"loopback is redirected as it is named, whatever is found.\n", "serial:/none", "loopback")
+	const because = "no rule of admin.toml allows it, and its default is \"deny\".\n"
+	list("serial:/none is not redirected: "+because+"loopback is redirected as it is named, whatever is found.\n", "serial:/none", "loopback")
+	// A device node is judged whatever option names it, a file is not.
+	list("file:/dev/null is not redirected: "+because, "file:/dev/null")
+	list("file:admin.toml is redirected as it is named, whatever is found.\n", "file:admin.toml")
 
 	// What is found is told of in the table.
-	_, out, _ := runApp(append(roots("list", "serial:"+dir+"/dev/ttyUSB0"), "--dev-root="+dir+"/dev", "--admin=/none")...)
+	_, out, _ = runApp(append(roots("list", "serial:"+dir+"/dev/ttyUSB0"), "--dev-root="+dir+"/dev", "--admin=/none")...)
 	assert.Contains(t, out, "option serial:"+dir+"/dev/ttyUSB0\n")
 	assert.NotContains(t, out, "whatever is found")
+}
+
+// TestReadable names a node that may only be read.
+func TestReadable(t *testing.T) {
+	furnished(t)
+	require.NoError(t, os.Chmod("dev/ttyUSB0", 0o400))
+	if !onlyReadable("dev/ttyUSB0") {
+		t.Skip("whoever runs this may write to anything")
+	}
+	_, out, _ := runApp(roots("list", "serial:dev/ttyUSB0")...)
+	assert.Regexp(t, `(?m)^\d+ +redirected .* dev/ttyUSB0`, out)
+	_, out, _ = runApp(roots("explain", "ttyUSB0", "char:dev/ttyUSB0")...)
+	assert.Contains(t, out, "read-only")
+	_, out, _ = runApp(roots("list", "auto")...)
+	assert.Regexp(t, `(?m)^\d+ +no access .* dev/ttyUSB0`, out)
 }
 
 func TestExplain(t *testing.T) {

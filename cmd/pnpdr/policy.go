@@ -1,12 +1,15 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp/discover"
 	"freerdp-pnpdr/pnp/rules"
@@ -15,44 +18,49 @@ import (
 // plan is what the options and the files come to.
 type plan struct {
 	*rules.Policy
-	problems []rules.Problem
-	// others are the devices that options name and that need not be among
-	// those found.
-	others []other
-}
-
-// other is such a device. Its path is "" if it has none.
-type other struct {
-	option, path string
-	found        bool // an option of discovery, which Decide has heard of
+	problems  []rules.Problem
+	discovery discover.Config
+	// named are the devices that options name by a path, which need not be
+	// among those found; one without a path is no device node.
+	named []*rules.Named
 }
 
 // policy reads the rules as the plugin would for the same options. What is
 // wrong with them is printed, and counts as a failure in the end; a word that is
 // no option at all is an error.
 func (a *app) policy(words []string) (*plan, error) {
-	o, p := new(rules.Options), new(plan)
+	o, p := new(rules.Options), &plan{discovery: a.discovery()}
 	if a.config != "" {
 		words = append([]string{"config:" + escape.Replace(a.config)}, words...)
 	}
 	for _, word := range splitOptions(words) {
+		key, value, hasValue := strings.Cut(word, ":")
+		switch {
+		case key == "help" || strings.HasPrefix(key, "max-"):
+			continue
+		case key == "loopback" || key == "file" || key == "char":
+			o.Begin(nil)
+			n := &rules.Named{Option: word, Backend: discover.Backend(key), Settings: new(rules.Settings)}
+			if err := locate(n, rules.Unescape(value), hasValue); err != nil {
+				a.problem(fmt.Sprintf("option %q: it is ignored: %v", word, err))
+				continue
+			}
+			p.named = append(p.named, n)
+			o.Begin(n.Settings)
+			continue
+		}
 		before := len(o.Rules)
 		known, err := o.Take(word)
-		key, value, _ := strings.Cut(word, ":")
 		switch {
 		case err != nil:
 			a.problem(fmt.Sprintf("option %q: %v", word, err))
-		case known && len(o.Rules) > before && (key == "serial" || key == "hid"):
-			p.others = append(p.others, other{word, o.Rules[before].Node(), true})
-		case known || key == "help" || strings.HasPrefix(key, "max-"):
-		case key == "loopback" || key == "file":
-			o.Begin(new(rules.Settings))
-			p.others = append(p.others, other{option: word})
-		case key == "char":
-			o.Begin(new(rules.Settings))
-			p.others = append(p.others, other{option: word, path: rules.Unescape(value)})
-		default:
+		case !known:
 			return nil, fmt.Errorf("there is no option %q", word)
+		case len(o.Rules) > before && (key == "serial" || key == "hid"):
+			r := o.Rules[before]
+			p.named = append(p.named, &rules.Named{
+				Option: word, Backend: discover.Backend(key), Path: r.Node(), Settings: &r.Settings, IsRule: true,
+			})
 		}
 	}
 	files := rules.DefaultFiles(o)
@@ -64,24 +72,88 @@ func (a *app) policy(words []string) (*plan, error) {
 	return p, nil
 }
 
-// tell says of an other device what becomes of it, unless items say so.
-func (p *plan) tell(o other, items []item) string {
-	d := &discover.Device{Node: o.path, Interface: -1}
-	if target, err := filepath.EvalSymlinks(o.path); err == nil {
-		d.Node = target
+// locate completes the path of a device, as the plugin does.
+func locate(n *rules.Named, path string, hasValue bool) (err error) {
+	switch {
+	case n.Backend == "loopback" && hasValue:
+		return errors.New("it takes no value")
+	case n.Backend == "loopback":
+		return nil
+	case path == "":
+		return fmt.Errorf("the path is missing, as in %s:/dev/NAME", n.Backend)
 	}
-	for _, i := range items {
-		if d.Node != "" && i.device.Node == d.Node {
-			if o.found {
-				return ""
-			}
-			d = i.device
+	n.Path, err = filepath.Abs(path)
+	return err
+}
+
+// realPath is the absolute path without symbolic links, as far as it exists.
+func realPath(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		return target
+	}
+	return path
+}
+
+// decideNamed says what becomes of a device with a path.
+func (p *plan) decideNamed(n *rules.Named) rules.Decision {
+	cfg := p.discovery
+	if cfg.DevRoot != "" {
+		cfg.DevRoot = realPath(cfg.DevRoot) // as the path is
+	}
+	functions, err := discover.At(cfg, n.Path)
+	if err != nil && p.HasAdmin() {
+		return rules.Decision{Verdict: rules.Denied, Admin: true, Backend: n.Backend,
+			Description: rules.PlainDescription(n.Backend, n.Path),
+			Reason:      fmt.Sprintf("it cannot be told what the administrator says of it: %v", err)}
+	}
+	return p.DecideNamed(n, realPath(n.Path), functions)
+}
+
+// naming returns the first option that names the device by its node; nil if none
+// does.
+func (p *plan) naming(d *discover.Device) *rules.Named {
+	if d.Node == "" {
+		return nil
+	}
+	for _, n := range p.named {
+		if n.Path != "" && realPath(n.Path) == realPath(d.Node) {
+			return n
 		}
 	}
-	if reason, denied := p.Denied(d); denied && o.path != "" {
-		return fmt.Sprintf("%s is not redirected: %s", o.option, reason)
+	return nil
+}
+
+// tell says of a named device what becomes of it, unless the items say so.
+func (p *plan) tell(n *rules.Named, items []item) string {
+	for _, i := range items {
+		if i.named == n {
+			return ""
+		}
 	}
-	return fmt.Sprintf("%s is redirected as it is named, whatever is found", o.option)
+	how := ""
+	// No rule speaks of files.
+	if info, err := os.Stat(n.Path); n.Path != "" && (err != nil && n.Backend != rules.BackendFile || err == nil && !info.Mode().IsRegular()) {
+		d := p.decideNamed(n)
+		if !d.Redirect {
+			return fmt.Sprintf("%s is not redirected: %s", n.Option, d.Reason)
+		}
+		if d.ReadOnly || err == nil && onlyReadable(n.Path) {
+			how = ", read-only"
+		}
+	}
+	return fmt.Sprintf("%s is redirected as it is named%s, whatever is found", n.Option, how)
+}
+
+// onlyReadable reports whether the user may read what is at path, but not write.
+func onlyReadable(path string) bool {
+	return mayOpen(path, unix.R_OK) && !mayOpen(path, unix.W_OK)
+}
+
+func mayOpen(path string, mode uint32) bool {
+	return unix.Faccessat(unix.AT_FDCWD, path, mode, unix.AT_EACCESS) == nil
 }
 
 // escape writes a path as the value of an option.
@@ -111,10 +183,23 @@ type item struct {
 	device   *discover.Device
 	decision rules.Decision
 	access   error
+	named    *rules.Named // the option that names it by its path, if one does
 }
 
 func newItem(index int, d *discover.Device, p *plan) item {
-	return item{index, d, p.Decide(d), d.Access()}
+	i := item{index: index, device: d, access: d.Access()}
+	if i.named = p.naming(d); i.named == nil {
+		i.decision = p.Decide(d)
+		return i
+	}
+	i.decision = p.decideNamed(i.named)
+	// What is named needs to be opened in one way only.
+	if onlyReadable(d.Node) {
+		i.access, i.decision.ReadOnly = nil, true
+	} else if mayOpen(d.Node, unix.W_OK) {
+		i.access = nil
+	}
+	return i
 }
 
 // listed reports whether the device is listed without --all.

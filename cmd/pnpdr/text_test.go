@@ -39,7 +39,7 @@ func TestNoAccess(t *testing.T) {
 	a := &app{out: &out}
 	d := &discover.Device{Node: "/dev/ttyUSB0", Backend: discover.BackendSerial, Interface: -1}
 	i := item{1, d, rules.Decision{Redirect: true, Verdict: rules.Redirected, Reason: "option auto"},
-		&discover.AccessError{Node: d.Node, Rule: "the rule", Err: os.ErrPermission}}
+		&discover.AccessError{Node: d.Node, Rule: "the rule", Err: os.ErrPermission}, nil}
 	a.printTable([]item{i})
 	assert.Contains(t, out.String(), "no access")
 	assert.Contains(t, out.String(), "option auto, but you may not open it")
