@@ -27,15 +27,15 @@ func (e *AccessError) Error() string {
 
 func (e *AccessError) Unwrap() error { return e.Err }
 
-// Access returns nil if the user may open the device's node for reading and
-// writing, and else an *AccessError that says what to do about it. A device
+// Access returns nil if the user may open the device's node for reading or
+// writing: what may only be read is of use, too. Else it returns an *AccessError that says what to do about it. A device
 // without a node needs no access.
 func (d *Device) Access() error {
 	if d.Node == "" {
 		return nil
 	}
 	err := unix.Faccessat(unix.AT_FDCWD, d.Node, unix.R_OK|unix.W_OK, unix.AT_EACCESS)
-	if err == nil {
+	if err == nil || d.access() != 0 {
 		return nil
 	}
 	return &AccessError{Node: d.Node, Rule: d.udevRule(), Err: err}

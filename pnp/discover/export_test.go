@@ -12,6 +12,13 @@ func SetPatience(t *testing.T, d time.Duration) {
 	t.Cleanup(func() { patience = before })
 }
 
+// SetRetryTime sets how long nobody looks after a look that failed.
+func SetRetryTime(t *testing.T, d time.Duration) {
+	before := retryTime
+	retryTime = d
+	t.Cleanup(func() { retryTime = before })
+}
+
 // SetDriverTime sets how long a driver has to take a USB interface.
 func SetDriverTime(t *testing.T, d time.Duration) {
 	before := driverTime

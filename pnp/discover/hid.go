@@ -30,8 +30,15 @@ const (
 
 // topLevel returns the usages of the top-level collections.
 func topLevel(report []byte) ([]Usage, error) {
+	top, _, err := applications(report)
+	return top, err
+}
+
+// applications returns the usages of the application collections: those at the
+// top, and those inside of other collections, which the kernel's input drivers
+// heed as well.
+func applications(report []byte) (found, nested []Usage, err error) {
 	var (
-		found []Usage
 		depth int
 		page  uint16
 		pages []uint16 // pushed
@@ -41,14 +48,14 @@ func topLevel(report []byte) ([]Usage, error) {
 		prefix := report[0]
 		if prefix == itemLong {
 			if len(report) < 3 || len(report) < 3+int(report[1]) {
-				return nil, errReport
+				return nil, nil, errReport
 			}
 			report = report[3+int(report[1]):]
 			continue
 		}
 		size := []int{0, 1, 2, 4}[prefix&3]
 		if len(report) < 1+size {
-			return nil, errReport
+			return nil, nil, errReport
 		}
 		var buf [4]byte
 		copy(buf[:], report[1:1+size])
@@ -62,7 +69,7 @@ func topLevel(report []byte) ([]Usage, error) {
 			pages = append(pages, page)
 		case itemPop:
 			if len(pages) == 0 {
-				return nil, errReport
+				return nil, nil, errReport
 			}
 			page, pages = pages[len(pages)-1], pages[:len(pages)-1]
 		case itemUsage, itemUsageMinimum:
@@ -73,7 +80,7 @@ func topLevel(report []byte) ([]Usage, error) {
 				}
 			}
 		case itemCollection:
-			if depth == 0 && value == collectionApplication {
+			if value == collectionApplication {
 				u := Usage{}
 				if usage != nil {
 					u = *usage
@@ -81,13 +88,17 @@ func topLevel(report []byte) ([]Usage, error) {
 				if u.Page == 0 {
 					u.Page = page
 				}
-				found = append(found, u)
+				if depth == 0 {
+					found = append(found, u)
+				} else {
+					nested = append(nested, u)
+				}
 			}
 			depth++
 			usage = nil
 		case itemEndCollection:
 			if depth == 0 {
-				return nil, errReport
+				return nil, nil, errReport
 			}
 			depth--
 			usage = nil
@@ -96,9 +107,9 @@ func topLevel(report []byte) ([]Usage, error) {
 		}
 	}
 	if depth != 0 || len(found) == 0 {
-		return nil, errReport
+		return nil, nil, errReport
 	}
-	return found, nil
+	return found, nested, nil
 }
 
 // Pages of the HID usage tables.
@@ -124,9 +135,9 @@ func desktopUse(u Usage) string {
 }
 
 // whyNotHID says why a HID device is not eligible. One keyboard or pointing
-// device among its collections is enough, as they share one node; media keys
-// only count if there is nothing else.
-func whyNotHID(c usbClass, usages []Usage, err error) string {
+// device among its collections is enough, as they share one node, and wherever
+// it is; media keys only count if there is nothing else.
+func whyNotHID(c usbClass, top, nested []Usage, err error) string {
 	// Interfaces that firmware can use. The protocol means something for the
 	// boot subclass only.
 	if c.class == classHID && c.sub == 1 {
@@ -141,7 +152,11 @@ func whyNotHID(c usbClass, usages []Usage, err error) string {
 		return becauseReport
 	}
 	var uses []string
-	for _, u := range usages {
+	for _, u := range top {
+		uses = append(uses, desktopUse(u))
+	}
+	other := slices.Contains(uses, "")
+	for _, u := range nested {
 		uses = append(uses, desktopUse(u))
 	}
 	for _, use := range []string{becauseKeyboard, becausePointer} {
@@ -149,7 +164,7 @@ func whyNotHID(c usbClass, usages []Usage, err error) string {
 			return use
 		}
 	}
-	if slices.Contains(uses, becauseControls) && !slices.Contains(uses, "") {
+	if slices.Contains(uses, becauseControls) && !other {
 		return becauseControls
 	}
 	return ""

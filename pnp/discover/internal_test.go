@@ -133,7 +133,7 @@ func FuzzDescription(f *testing.F) {
 			require.Regexp(t, `^[ -~]{1,199}$`, id)
 		}
 		if slices.Contains(usages, Usage{1, 6}) {
-			require.NotEmpty(t, whyNotHID(class, usages, err))
+			require.NotEmpty(t, whyNotHID(class, usages, nil, err))
 		}
 	})
 }

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"freerdp-pnpdr/pnp"
 )
 
 // EventKind is what happened to a device.
@@ -79,6 +81,13 @@ type Monitor struct {
 	bare map[string]time.Time
 	// dirty is set if something may have changed since the last look.
 	dirty bool
+	// retry is when to look again after a look that failed.
+	retry time.Time
+	// heard are the paths that udev told of since the last look began.
+	heard map[string]bool
+	// given are those of which the kernel has told and udev has not, but that
+	// are no longer waited for.
+	given map[string]bool
 	// gone are the paths that were removed since the last look began.
 	gone []string
 }
@@ -92,6 +101,9 @@ var patience = 10 * time.Second
 // cannot be redirected.
 var driverTime = 250 * time.Millisecond
 
+// retryTime is how long nobody looks after a look that failed.
+var retryTime = time.Second
+
 // maxRounds is how often Receive is called before a look, so that a storm of
 // messages does not prevent it.
 const maxRounds = 16
@@ -103,7 +115,8 @@ const maxRounds = 16
 // A device that was unplugged and plugged in again is told as Removed and
 // Added, even if nobody saw it go.
 func Start(cfg Config, notify func(Event)) (*Monitor, error) {
-	m := &Monitor{cfg: cfg.withDefaults(), notify: notify, pending: make(map[string]uint64)}
+	m := &Monitor{cfg: cfg.withDefaults(), notify: notify, pending: make(map[string]uint64),
+		heard: make(map[string]bool), given: make(map[string]bool)}
 	var err error
 	// Before the first look: what happens after it is told by the source.
 	if m.source, err = m.cfg.Listen(); err != nil {
@@ -116,6 +129,7 @@ func Start(cfg Config, notify func(Event)) (*Monitor, error) {
 	m.running.Add(1)
 	go func() {
 		defer m.running.Done()
+		defer pnp.Guard(m.cfg.Log, "following devices", nil)
 		m.run()
 	}()
 	return m, nil
@@ -142,6 +156,7 @@ func (m *Monitor) run() {
 		}
 		if err := m.look(false); err != nil {
 			m.cfg.Log.Error("looking for devices failed", "err", err)
+			m.dirty, m.retry = true, time.Now().Add(retryTime)
 		}
 	}
 }
@@ -158,7 +173,7 @@ func (m *Monitor) await() error {
 			rounds = 0 // the kernel keeps nothing until all is received
 		}
 		m.timeOut(time.Now())
-		if m.dirty && (n == 0 && !lost || rounds > maxRounds) {
+		if m.dirty && !time.Now().Before(m.retry) && (n == 0 && !lost || rounds > maxRounds) {
 			return nil
 		}
 	}
@@ -167,7 +182,7 @@ func (m *Monitor) await() error {
 // wait returns how long nothing has to be done unless there is a message.
 func (m *Monitor) wait() time.Duration {
 	if m.dirty {
-		return 0
+		return max(time.Until(m.retry), 0)
 	}
 	var next time.Time
 	if m.waiting() {
@@ -188,12 +203,20 @@ func (m *Monitor) wait() time.Duration {
 func (m *Monitor) timeOut(now time.Time) {
 	if m.waiting() && !now.Before(m.expires) {
 		m.cfg.Log.Warn("udev is there but does not tell of devices")
-		clear(m.pending)
+		m.giveUp()
 		m.silent, m.early, m.dirty = true, false, true
 	}
 	for _, t := range m.bare {
 		m.dirty = m.dirty || !now.Before(t)
 	}
+}
+
+// giveUp ends the waiting for udev's messages.
+func (m *Monitor) giveUp() {
+	for p := range m.pending {
+		m.given[p] = true
+	}
+	clear(m.pending)
 }
 
 // receive takes in messages and returns their number.
@@ -204,7 +227,7 @@ func (m *Monitor) receive(wait time.Duration) (n int, lost bool, err error) {
 	}
 	if errors.Is(err, ErrLost) {
 		m.cfg.Log.Debug("device events were lost")
-		clear(m.pending) // udev's messages may be among them
+		m.giveUp() // udev's messages may be among them
 		m.dirty = true
 		return len(messages), true, nil
 	}
@@ -235,6 +258,8 @@ func (m *Monitor) take(e Uevent) {
 		m.silent = false
 		if e.Action != "remove" && e.Seq >= m.pending[e.Path] {
 			delete(m.pending, e.Path)
+			delete(m.given, e.Path)
+			m.heard[e.Path] = true
 		}
 		m.dirty = true
 	case e.Action == "remove":
@@ -246,6 +271,7 @@ func (m *Monitor) take(e Uevent) {
 		if m.udevTells() {
 			m.waitFor(e.Path, e.Seq)
 		} else {
+			m.given[e.Path] = true
 			m.dirty = true
 		}
 	default:
@@ -272,6 +298,9 @@ func (m *Monitor) forget(gone string) {
 	m.dirty = true
 	m.gone = append(m.gone, gone)
 	maps.DeleteFunc(m.pending, func(p string, _ uint64) bool { return isBelow(p, gone) })
+	for _, paths := range []map[string]bool{m.given, m.heard} {
+		maps.DeleteFunc(paths, func(p string, _ bool) bool { return isBelow(p, gone) })
+	}
 	for _, key := range slices.Sorted(maps.Keys(m.known)) {
 		if isBelow(key, gone) {
 			m.tell(Removed, m.known[key].Device)
@@ -286,9 +315,12 @@ func isBelow(p, dir string) bool {
 
 // look looks at everything and tells what is different.
 func (m *Monitor) look(first bool) error {
-	m.dirty, m.gone = false, nil
+	// What is told from here on is not what this look tells of.
+	dirty, heard := m.dirty, m.heard
+	m.dirty, m.gone, m.heard = false, nil, make(map[string]bool)
 	now, err := look(m.cfg)
 	if err != nil {
+		m.dirty, m.heard = dirty, heard
 		return err
 	}
 	// What was told meanwhile is about devices that were seen, too.
@@ -313,9 +345,17 @@ func (m *Monitor) look(first bool) error {
 		before, after := m.known[key], now[key]
 		switch {
 		case before == nil:
+			p := after.path()
+			after.early = !heard[p] && (first || !after.initialized || m.given[p])
 			m.tell(Added, after.Device)
-		case before.access != after.access || !reflect.DeepEqual(before.Device, after.Device):
+		case before.early && heard[before.path()]:
+			// Rules may see what is not known here, such as links.
 			m.tell(Changed, after.Device)
+		case before.access != after.access || !reflect.DeepEqual(before.Device, after.Device):
+			after.early = before.early
+			m.tell(Changed, after.Device)
+		default:
+			after.early = before.early
 		}
 	}
 	m.known = now

@@ -305,4 +305,9 @@ func TestAccessAsUser(t *testing.T) {
 	require.NoError(t, os.Chmod(p.Nodes[0], 0o600))
 	m.Trigger("change", p.Keys[0], "tty")
 	require.NoError(t, r.gets(changed, p.Keys[0]).Access())
+	for _, mode := range []os.FileMode{0o400, 0o200} {
+		require.NoError(t, os.Chmod(p.Nodes[0], mode))
+		m.Trigger("change", p.Keys[0], "tty")
+		require.NoError(t, r.gets(changed, p.Keys[0]).Access(), "one direction is of use")
+	}
 }

@@ -1,6 +1,7 @@
 package discover
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -22,6 +23,16 @@ type found struct {
 	access uint32
 	// initialized is set if udev has a record of the device.
 	initialized bool
+	// early is set if the device was told before udev had told of it.
+	early bool
+}
+
+// path is where the device is that the node belongs to.
+func (f *found) path() string {
+	if f.Subsystem == "usb" {
+		return path.Dir(f.Key)
+	}
+	return f.Key
 }
 
 // scan is one look at sysfs.
@@ -120,7 +131,7 @@ func (s *scan) add(d *Device, u *usbDevice, i *usbInterface, instance uint64, in
 		if s.fs.text(d.Key, "modalias") == "" {
 			return
 		}
-	} else if !isNode(d.Node) {
+	} else if !s.isNode(d.Node) {
 		return
 	}
 	if now, ok := s.fs.inode(d.Key); ok && now == instance {
@@ -174,20 +185,26 @@ func (s *scan) node(uevent map[string]string) string {
 		return ""
 	}
 	node := filepath.Join(s.cfg.DevRoot, name)
-	if !isNode(node) {
+	if !s.isNode(node) {
 		return ""
 	}
 	return node
 }
 
-func isNode(name string) bool {
+func (s *scan) isNode(name string) bool {
 	st, err := os.Stat(name)
-	return err == nil && !st.IsDir()
+	if errors.Is(err, unix.EACCES) {
+		return false // not for this user
+	}
+	return !s.fs.failed(err) && !st.IsDir()
 }
 
 func (s *scan) tty(dir string, d *Device, u *usbDevice, _ *usbInterface) bool {
 	d.Backend = BackendSerial
 	if u != nil {
+		if u.connects() {
+			d.Excluded = becauseModem
+		}
 		return true
 	}
 	// The 8250 driver reserves ports that do not exist: their type is 0.
@@ -223,11 +240,11 @@ func (s *scan) hidraw(dir string, d *Device, u *usbDevice, i *usbInterface) bool
 func (s *scan) hid(hid string, d *Device, class usbClass) {
 	// One byte more than the kernel has: then it is no report descriptor.
 	report := s.fs.read(maxReport+1, hid, "report_descriptor")
-	usages, err := topLevel(report)
+	usages, nested, err := applications(report)
 	if len(report) > maxReport {
-		usages, err = nil, errReport
+		usages, nested, err = nil, nil, errReport
 	}
-	d.Usages, d.Excluded = usages, whyNotHID(class, usages, err)
+	d.Usages, d.Excluded = usages, whyNotHID(class, usages, nested, err)
 }
 
 // hidBuses are the buses of a HID device by their number in linux/input.h. A

@@ -141,6 +141,7 @@ const (
 	becauseKeyboard  = "a keyboard: it drives the local desktop"
 	becausePointer   = "a pointing device: it drives the local desktop"
 	becauseControls  = "media or system keys: they drive the local desktop"
+	becauseModem     = "a part of a network device: this machine's connection may depend on it"
 	becauseFixedTTY  = "it is not plugged in: name it with serial:PATH"
 	becauseNoHIDRaw  = "it has no hidraw node: no driver has made one"
 	becauseNoPrinter = "it has no printer port: usblp does not drive it"
@@ -156,6 +157,14 @@ var kernelUses = map[string]string{
 	"net": becauseNetwork, "ieee80211": becauseNetwork, "wwan": becauseNetwork,
 	"bluetooth": becauseBluetooth, "sound": becauseAudio,
 	"video4linux": becauseVideo, "dvb": becauseVideo,
+}
+
+// connects reports whether a network interface of this machine is made by the
+// device. Its serial ports then control the connection.
+func (d *usbDevice) connects() bool {
+	return slices.ContainsFunc(d.interfaces, func(i usbInterface) bool {
+		return slices.Contains(i.children, "net") || slices.Contains(i.children, "wwan")
+	})
 }
 
 // whyNot says why an interface without a node of its own is not eligible. It is
