@@ -136,8 +136,15 @@ func (h *handle) Close() {
 	_ = h.file.SetDeadline(time.Unix(1, 0))
 	h.leave()
 	for _, i := range pending {
-		i.r.Complete(pnp.ERROR_OPERATION_ABORTED, i.n)
+		h.complete(i.r, pnp.ERROR_OPERATION_ABORTED, i.n)
 	}
+}
+
+// complete lets no panic out: it would keep the requests behind r from
+// completing.
+func (h *handle) complete(r *pnp.Request, hr pnp.HRESULT, n int) {
+	defer pnp.Guard(h.dev.log, "completing a request for "+h.dev.path, nil)
+	r.Complete(hr, n)
 }
 
 // leave ends one use of the descriptor. Closing may wait (a serial port drains

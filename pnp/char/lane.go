@@ -40,16 +40,15 @@ type item struct {
 // submit does r, if that cannot wait, or queues it.
 func (l *lane) submit(r *pnp.Request) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
+	i := &item{r: r}
 	if l.closed || r.Cancelled() {
-		l.mu.Unlock()
-		r.Complete(pnp.ERROR_OPERATION_ABORTED, 0)
+		l.settle(i, pnp.ERROR_OPERATION_ABORTED)
 		return
 	}
-	i := &item{r: r}
 	if len(l.queue) == 0 && !l.busy {
 		if hr, done := l.inline(i); done {
 			l.settle(i, hr)
-			l.mu.Unlock()
 			return
 		}
 	}
@@ -59,7 +58,6 @@ func (l *lane) submit(r *pnp.Request) {
 		l.h.users.Add(1)
 		go l.work()
 	}
-	l.mu.Unlock()
 }
 
 // inline does as much of i as can be done at once and reports whether that was
@@ -97,8 +95,8 @@ func (l *lane) takeLate(i *item) {
 // which settle gives up meanwhile.
 func (l *lane) settle(i *item, hr pnp.HRESULT) {
 	l.mu.Unlock()
-	i.r.Complete(hr, i.n)
-	l.mu.Lock()
+	defer l.mu.Lock()
+	l.h.complete(i.r, hr, i.n)
 }
 
 // pop takes the first item out of the queue and settles it.
@@ -118,7 +116,7 @@ func (l *lane) cancel(r *pnp.Request) {
 	n := l.queue[at].n
 	l.queue = slices.Delete(l.queue, at, at+1)
 	l.mu.Unlock()
-	r.Complete(pnp.ERROR_OPERATION_ABORTED, n)
+	l.h.complete(r, pnp.ERROR_OPERATION_ABORTED, n)
 }
 
 // close returns what is to be cancelled. Nothing begins after it.
@@ -132,45 +130,49 @@ func (l *lane) close() []*item {
 
 // work does what is queued until there is nothing left.
 func (l *lane) work() {
+	defer l.h.leave()
 	defer pnp.Guard(l.h.dev.log, "serving "+l.h.dev.path, l.abandon)
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	for len(l.queue) > 0 {
 		if l.h.class != pollable {
 			l.advance()
 			continue
 		}
-		l.mu.Unlock()
-		err := l.wait(func(uintptr) bool {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			for len(l.queue) > 0 {
-				if again := l.advance(); !again {
-					return false
-				}
-			}
-			return true
-		})
-		l.mu.Lock()
-		if err != nil && len(l.queue) > 0 {
+		if err := l.await(); err != nil && len(l.queue) > 0 {
 			// Not closing, or the queue were empty: the poller failed.
 			l.pop(l.h.result(l.op, err))
 		}
 	}
 	l.running = false
-	l.mu.Unlock()
-	l.h.leave()
 }
 
-// abandon ends the lane after a panic of its worker, which may have held mu.
+// await does what is queued whenever the node is ready. The caller holds mu,
+// which await gives up meanwhile.
+func (l *lane) await() error {
+	l.mu.Unlock()
+	defer l.mu.Lock()
+	return l.wait(func(uintptr) bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for len(l.queue) > 0 {
+			if again := l.advance(); !again {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// abandon ends the lane after a panic of its worker.
 func (l *lane) abandon() {
-	l.mu.TryLock()
+	l.mu.Lock()
 	pending := l.queue
 	l.queue, l.late, l.closed, l.running = nil, nil, true, false
 	l.mu.Unlock()
 	for _, i := range pending {
-		i.r.Complete(pnp.E_UNEXPECTED, i.n)
+		l.h.complete(i.r, pnp.E_UNEXPECTED, i.n)
 	}
-	l.h.leave()
 }
 
 // advance moves data once for the first request in the queue. It returns false
@@ -191,17 +193,7 @@ func (l *lane) advance() bool {
 		}
 	}
 	own := i.own
-	l.busy = true
-	l.mu.Unlock()
-	n, err := l.h.do(l.op, own)
-	notReady := err == unix.EAGAIN && l.h.class == pollable
-	hr := pnp.S_OK
-	if !notReady && (err != nil || n == 0) {
-		hr = l.h.result(l.op, err)
-	}
-	l.mu.Lock()
-	l.busy = false
-
+	n, hr, notReady := l.move(own)
 	switch {
 	case notReady:
 		return false
@@ -223,4 +215,23 @@ func (l *lane) advance() bool {
 		}
 	}
 	return true
+}
+
+// move reads or writes b once. The caller holds mu, which move gives up
+// meanwhile.
+func (l *lane) move(b []byte) (n int, hr pnp.HRESULT, notReady bool) {
+	l.busy = true
+	l.mu.Unlock()
+	defer func() {
+		l.mu.Lock()
+		l.busy = false
+	}()
+	n, err := l.h.do(l.op, b)
+	switch {
+	case err == unix.EAGAIN && l.h.class == pollable:
+		return n, pnp.S_OK, true
+	case err != nil || n == 0:
+		return n, l.h.result(l.op, err), false
+	}
+	return n, pnp.S_OK, false
 }
