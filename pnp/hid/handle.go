@@ -163,8 +163,15 @@ func (h *handle) Close() {
 	h.node.interrupt()
 	h.leave()
 	for _, r := range pending {
-		r.Complete(pnp.ERROR_OPERATION_ABORTED, 0)
+		h.complete(r, pnp.ERROR_OPERATION_ABORTED, 0)
 	}
+}
+
+// complete lets no panic out: it would keep the requests behind r from
+// completing.
+func (h *handle) complete(r *pnp.Request, hr pnp.HRESULT, n int) {
+	defer pnp.Guard(h.dev.log, "completing a request for "+h.dev.path, nil)
+	r.Complete(hr, n)
 }
 
 // leave ends one use of the node. Closing may wait, which no caller of the
@@ -174,6 +181,7 @@ func (h *handle) leave() {
 		return
 	}
 	go func() {
+		defer pnp.Guard(h.dev.log, "closing "+h.dev.path, nil)
 		if err := h.node.close(); err != nil {
 			h.dev.log.Warn("closing failed", "err", err)
 		}

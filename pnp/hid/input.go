@@ -51,22 +51,27 @@ func (in *input) start(h *handle) {
 
 // submit serves r, whose buffer is large enough, or lets it wait.
 func (in *input) submit(r *pnp.Request) {
+	if hr, n, done := in.begin(r); done {
+		in.h.complete(r, hr, n)
+	}
+}
+
+// begin serves r, or else has it wait.
+func (in *input) begin(r *pnp.Request) (hr pnp.HRESULT, n int, done bool) {
 	in.mu.Lock()
-	hr, n := pnp.ERROR_OPERATION_ABORTED, 0
+	defer in.mu.Unlock()
 	switch {
 	case r.Cancelled(): // before it came here
+		return pnp.ERROR_OPERATION_ABORTED, 0, true
 	case len(in.reports) > 0:
-		hr, n = pnp.S_OK, in.give(r, in.reports[0])
+		n = in.give(r, in.reports[0])
 		in.reports = slices.Delete(in.reports, 0, 1)
+		return pnp.S_OK, n, true
 	case in.end != pnp.S_OK:
-		hr = in.end
-	default:
-		in.waiting = append(in.waiting, r)
-		in.mu.Unlock()
-		return
+		return in.end, 0, true
 	}
-	in.mu.Unlock()
-	r.Complete(hr, n)
+	in.waiting = append(in.waiting, r)
+	return pnp.S_OK, 0, false
 }
 
 // give puts a report into the buffer of r, which is out of everybody else's
@@ -106,6 +111,7 @@ func (in *input) stop() []*pnp.Request {
 // fill reads reports until the device or the handle goes away.
 func (in *input) fill() {
 	defer in.h.leave()
+	defer pnp.Guard(in.h.dev.log, "reading "+in.h.dev.path, func() { in.fail(pnp.E_UNEXPECTED) })
 	err := in.h.node.wait(func() bool {
 		for {
 			switch in.readOne() {
@@ -116,18 +122,22 @@ func (in *input) fill() {
 			}
 		}
 	})
-	if err == nil {
-		return
+	if err != nil {
+		// The handle is closing, or else the poller failed.
+		in.fail(result(in.h.node, err))
 	}
-	// The handle is closing, or else the poller failed.
+}
+
+// fail ends the reads with hr, if nothing else has ended them.
+func (in *input) fail(hr pnp.HRESULT) {
 	in.mu.Lock()
 	if in.end == pnp.S_OK {
-		in.end = result(in.h.node, err)
+		in.end = hr
 	}
 	end, pending := in.end, in.stop()
 	in.mu.Unlock()
 	for _, r := range pending {
-		r.Complete(end, 0)
+		in.h.complete(r, end, 0)
 	}
 }
 
@@ -143,7 +153,18 @@ const (
 // readOne reads a report, if there is one, and completes the read that waits
 // for it.
 func (in *input) readOne() outcome {
+	o, served, hr, n := in.takeOne()
+	for _, r := range served {
+		in.h.complete(r, hr, n)
+	}
+	return o
+}
+
+// takeOne reads a report, if there is one, and returns which reads that
+// completes, and how.
+func (in *input) takeOne() (_ outcome, served []*pnp.Request, hr pnp.HRESULT, n int) {
 	in.mu.Lock()
+	defer in.mu.Unlock()
 	var report []byte
 	o := ended
 	if in.end == pnp.S_OK {
@@ -151,27 +172,17 @@ func (in *input) readOne() outcome {
 	}
 	switch {
 	case o == ended:
-		end, pending := in.end, in.stop()
-		in.mu.Unlock()
-		for _, r := range pending {
-			r.Complete(end, 0)
-		}
-		return ended
+		return ended, in.stop(), in.end, 0
 	case report == nil:
-		in.mu.Unlock()
-		return o
+		return o, nil, pnp.S_OK, 0
 	case len(in.waiting) > 0:
 		r := in.waiting[0]
 		in.waiting = slices.Delete(in.waiting, 0, 1)
-		n := in.give(r, report)
-		in.mu.Unlock()
-		r.Complete(pnp.S_OK, n)
-		return took
+		return took, []*pnp.Request{r}, pnp.S_OK, in.give(r, report)
 	}
 	in.reports = append(in.reports, slices.Clone(report))
 	in.trim()
-	in.mu.Unlock()
-	return took
+	return took, nil, pnp.S_OK, 0
 }
 
 // next reads a report into the buffer and returns it in Windows' layout; nil

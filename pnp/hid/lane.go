@@ -30,9 +30,9 @@ type job struct {
 // submit queues r.
 func (l *lane) submit(r *pnp.Request, do func() (pnp.HRESULT, int, []byte)) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.closed || r.Cancelled() { // before it came here
-		l.mu.Unlock()
-		r.Complete(pnp.ERROR_OPERATION_ABORTED, 0)
+		l.settle(r, pnp.ERROR_OPERATION_ABORTED, 0, nil)
 		return
 	}
 	l.queue = append(l.queue, &job{r, do})
@@ -41,7 +41,6 @@ func (l *lane) submit(r *pnp.Request, do func() (pnp.HRESULT, int, []byte)) {
 		l.h.users.Add(1)
 		go l.work()
 	}
-	l.mu.Unlock()
 }
 
 // cancel takes r out of the lane and reports whether it was there.
@@ -71,21 +70,46 @@ func (l *lane) close() []*pnp.Request {
 // work does what is queued until there is nothing left.
 func (l *lane) work() {
 	defer l.h.leave()
+	defer pnp.Guard(l.h.dev.log, "serving "+l.h.dev.path, l.abandon)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for len(l.queue) > 0 {
 		j := l.queue[0]
-		l.mu.Unlock()
-		hr, n, out := j.do()
-		l.mu.Lock()
+		hr, n, out := l.do(j)
 		if len(l.queue) == 0 || l.queue[0] != j {
 			continue // cancelled meanwhile
 		}
 		l.queue = slices.Delete(l.queue, 0, 1)
-		l.mu.Unlock()
-		copy(j.r.Out, out)
-		j.r.Complete(hr, n)
-		l.mu.Lock()
+		l.settle(j.r, hr, n, out)
 	}
 	l.running = false
+}
+
+// do is j.do, or what is left of it after a panic. The caller holds mu, which do
+// gives up meanwhile.
+func (l *lane) do(j *job) (hr pnp.HRESULT, n int, out []byte) {
+	l.mu.Unlock()
+	defer l.mu.Lock()
+	defer pnp.Guard(l.h.dev.log, "serving "+l.h.dev.path, func() { hr, n, out = pnp.E_UNEXPECTED, 0, nil })
+	return j.do()
+}
+
+// settle completes r, which is not in the queue. The caller holds mu, which
+// settle gives up meanwhile.
+func (l *lane) settle(r *pnp.Request, hr pnp.HRESULT, n int, out []byte) {
+	l.mu.Unlock()
+	defer l.mu.Lock()
+	copy(r.Out, out)
+	l.h.complete(r, hr, n)
+}
+
+// abandon ends the lane after a panic of its worker.
+func (l *lane) abandon() {
+	pending := l.close()
+	l.mu.Lock()
+	l.running = false
+	l.mu.Unlock()
+	for _, r := range pending {
+		l.h.complete(r, pnp.E_UNEXPECTED, 0)
+	}
 }
