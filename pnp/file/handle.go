@@ -199,6 +199,7 @@ func (h *handle) leave() {
 	if h.users == 0 {
 		// Last: from here on nobody has fd, and nobody can get it.
 		go func() {
+			defer pnp.Guard(h.dev.log, "closing a handle", nil)
 			if err := unix.Close(h.fd); err != nil {
 				h.dev.log.Warn("closing failed; written data may be lost", "err", err)
 			}

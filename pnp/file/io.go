@@ -56,12 +56,26 @@ func (h *handle) work() {
 		j := h.queue[0]
 		h.queue[0] = nil
 		h.queue = h.queue[1:]
-		h.mu.Unlock()
-		h.run(j)
-		h.mu.Lock()
+		h.runGuarded(j)
 	}
 	h.workers--
 	h.leave()
+}
+
+// runGuarded is run, which a panic does not keep from completing the job. The
+// caller holds mu, which runGuarded gives up meanwhile.
+func (h *handle) runGuarded(j *job) {
+	h.mu.Unlock()
+	defer h.mu.Lock()
+	defer pnp.Guard(h.dev.log, "serving a request", func() {
+		h.mu.Lock()
+		if h.jobs[j.r] == j {
+			delete(h.jobs, j.r)
+		}
+		h.mu.Unlock()
+		j.r.Complete(pnp.E_UNEXPECTED, 0)
+	})
+	h.run(j)
 }
 
 // run does one job through a buffer of the worker's own and completes it,

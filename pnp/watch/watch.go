@@ -84,14 +84,21 @@ func New(paths []string, notify func(path string, present bool), log *slog.Logge
 	if w.fs, err = fsnotify.NewBufferedWatcher(256); err != nil {
 		return nil, fmt.Errorf("watch: %w", err)
 	}
-	started := make(chan error)
+	started := make(chan error, 1)
 	w.running.Add(2)
 	go func() {
 		defer w.running.Done()
+		defer pnp.Guard(w.log, "watching", func() {
+			select {
+			case started <- errors.New("watch: panic; see the log"):
+			default: // it is long since started
+			}
+		})
 		w.run(started)
 	}()
 	go func() {
 		defer w.running.Done()
+		defer pnp.Guard(w.log, "taking the errors of inotify", nil)
 		w.takeErrors()
 	}()
 	if err := <-started; err != nil {
@@ -125,13 +132,19 @@ func (w *Watcher) run(started chan<- error) {
 		return
 	}
 	for w.await() {
-		before := w.nodes
-		if err := w.look(); err != nil {
-			w.log.Error("watching is incomplete", "err", err)
-		}
-		for _, p := range w.paths {
-			w.change(p, before[p], w.nodes[p])
-		}
+		w.update()
+	}
+}
+
+// update looks at the paths again and tells what has changed.
+func (w *Watcher) update() {
+	defer pnp.Guard(w.log, "looking at the watched paths", nil)
+	before := w.nodes
+	if err := w.look(); err != nil {
+		w.log.Error("watching is incomplete", "err", err)
+	}
+	for _, p := range w.paths {
+		w.change(p, before[p], w.nodes[p])
 	}
 }
 
