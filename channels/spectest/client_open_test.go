@@ -3,6 +3,7 @@ package spectest
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"testing"
 
 	"freerdp-pnpdr/pnp"
@@ -176,7 +177,7 @@ func init() {
 			list := dev.opened()
 			r := list[len(list)-1]
 			r.NoBlock = false
-			if want := (pnp.OpenRequest{Access: m.DwDesiredAccess, Share: m.DwShareMode, Disposition: m.DwCreationDisposition, Flags: m.DwFlagsAndAttributes}); r != want {
+			if want := (pnp.OpenRequest{Access: m.DwDesiredAccess, Share: m.DwShareMode, Disposition: m.DwCreationDisposition, Flags: m.DwFlagsAndAttributes}); !reflect.DeepEqual(r, want) {
 				t.Errorf("opened with %+v, not %+v", r, want)
 			}
 		}
@@ -206,7 +207,7 @@ func init() {
 		close(proceed)
 		ch.expect(wire.CreateFileReply{RequestID: 2, Result: pnp.S_OK})
 		r := dev.opened()[1]
-		if want := (pnp.OpenRequest{Access: 0xc0000000, Share: 3, Disposition: 3, Flags: 0x40000080}); r != want {
+		if want := (pnp.OpenRequest{Access: 0xc0000000, Share: 3, Disposition: 3, Flags: 0x40000080}); !reflect.DeepEqual(r, want) {
 			t.Errorf("opened with %+v, not %+v", r, want)
 		}
 	})
