@@ -1,6 +1,7 @@
 package vmtest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -99,14 +100,19 @@ func termios(t testing.TB, f *os.File) (tio unix.Termios) {
 	return tio
 }
 
-// readAll reads n bytes from a device's end of a line.
-func readAll(t testing.TB, f *os.File, n int) string {
+// readText reads n bytes from a device's end of a line, and before them the
+// zeros that are left of what was on its way when something was unplugged.
+func readText(t testing.TB, f *os.File, n int) string {
 	t.Helper()
 	got := make([]byte, 0, n)
 	for len(got) < n {
 		k, err := f.Read(got[len(got):n])
 		require.NoError(t, err, "after %q", got)
-		got = got[:len(got)+k]
+		if got = got[:len(got)+k]; len(bytes.Trim(got, "\x00")) == 0 {
+			got = got[:0]
+		} else if got[0] == 0 {
+			got = append(make([]byte, 0, n), bytes.TrimLeft(got, "\x00")...)
+		}
 	}
 	return string(got)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -33,7 +34,7 @@ func (r *remote) echo(h *server.Handle, far *os.File, text string) {
 	r.t.Helper()
 	_, err := h.WriteAt(r.ctx, []byte(text), 0)
 	require.NoError(r.t, err)
-	require.Equal(r.t, text, readAll(r.t, far, len(text)))
+	require.Equal(r.t, text, readText(r.t, far, len(text)))
 	_, err = far.WriteString(text)
 	require.NoError(r.t, err)
 	got, p := "", make([]byte, len(text))
@@ -45,19 +46,15 @@ func (r *remote) echo(h *server.Handle, far *os.File, text string) {
 	require.Equal(r.t, text, got)
 }
 
-// flow keeps data coming from the device until a read fails, and returns when so
-// many bytes have come.
-func (r *remote) flow(h *server.Handle, far *os.File, enough int64) (ended <-chan error) {
+// receive keeps data coming from the device until a read fails, and returns when
+// so many bytes have come.
+func (r *remote) receive(h *server.Handle, far *os.File, enough int64) (ended <-chan error) {
 	r.t.Helper()
 	var come atomic.Int64
-	// No more is under way at a time than an adapter forgets when it is
-	// plugged in again.
 	p, block := make([]byte, 256), make([]byte, 256)
 	ended = pending(func() (int, error) {
 		for {
-			if _, err := far.Write(block); err != nil {
-				return 0, err
-			}
+			_, _ = far.Write(block) // the device may be unplugged
 			for got := 0; got < len(block); {
 				n, err := h.ReadAt(r.ctx, p, 0)
 				if err != nil {
@@ -70,6 +67,47 @@ func (r *remote) flow(h *server.Handle, far *os.File, enough int64) (ended <-cha
 	})
 	waitFor(r.t, "data", func() bool { return come.Load() >= enough })
 	return ended
+}
+
+// send keeps zeros going to the device until a write fails, and returns when so
+// many have arrived. Then halt stops taking them off the line.
+func (r *remote) send(h *server.Handle, far *os.File, enough int64) (ended <-chan error, halt func()) {
+	r.t.Helper()
+	var arrived atomic.Int64
+	reader := pending(func() (int, error) {
+		for p := make([]byte, 4096); ; {
+			n, err := far.Read(p)
+			if err != nil {
+				return 0, err
+			}
+			arrived.Add(int64(n))
+		}
+	})
+	ended = pending(func() (int, error) {
+		for sent := int64(0); ; sent += 256 {
+			// QEMU hangs if its line is full.
+			for sent-arrived.Load() > 4096 && !isClosed(h.Device().Gone()) {
+				time.Sleep(tick)
+			}
+			if _, err := h.WriteAt(r.ctx, make([]byte, 256), 0); err != nil {
+				return 0, err
+			}
+		}
+	})
+	waitFor(r.t, "data", func() bool { return arrived.Load() >= enough })
+	return ended, func() {
+		require.NoError(r.t, far.SetReadDeadline(time.Now()))
+		<-reader
+	}
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 // testModem uses a USB modem as a Windows application uses a serial port, and
@@ -150,7 +188,7 @@ func testModem(t *testing.T, f *fixture) {
 	r.whatIsThere(h)
 	r.control(h, serial.IOCTL_SERIAL_SET_WAIT_MASK, u32s(serial.SERIAL_EV_RLSD|serial.SERIAL_EV_ERR), 0)
 	waits = wait()
-	reads := r.flow(h, far, 64<<10)
+	reads := r.receive(h, far, 64<<10)
 	// Nobody reads at the other end, so this is more than the line takes.
 	writes := pending(func() (int, error) { return h.WriteAt(r.ctx, make([]byte, 1<<20), 0) })
 	waitFor(t, "the write's beginning", func() bool {
