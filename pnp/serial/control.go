@@ -160,24 +160,28 @@ func (h *handle) beginGuarded(c ioControl, r *pnp.Request) {
 }
 
 func (h *handle) startController() {
-	if len(h.control.queue) > 0 && !h.control.running {
-		h.control.running = true
-		h.users.Add(1)
-		go h.controlLoop()
+	if len(h.control.queue) > 0 {
+		h.spawn("controlling", &h.control.running, h.controlLoop)
 	}
 }
 
 // controlLoop is the controller.
 func (h *handle) controlLoop() {
-	defer h.leave()
-	h.mu.Lock()
-	for len(h.control.queue) > 0 {
-		h.carryOut()
-		h.unlock()
-		h.mu.Lock()
+	for h.controlNext() {
 	}
-	h.control.running = false
-	h.unlock()
+}
+
+// controlNext carries out what is first in the queue, and returns false if there
+// is nothing.
+func (h *handle) controlNext() bool {
+	h.mu.Lock()
+	defer h.unlock()
+	if len(h.control.queue) == 0 {
+		h.control.running = false
+		return false
+	}
+	h.carryOut()
+	return true
 }
 
 // cancelControl finishes r. What the driver is at goes on, its result is

@@ -237,10 +237,8 @@ func (h *handle) watching() bool {
 }
 
 func (h *handle) startWatcher() {
-	if h.watching() && !h.events.running {
-		h.events.running = true
-		h.users.Add(1)
-		go h.watchLoop()
+	if h.watching() {
+		h.spawn("watching", &h.events.running, h.watchLoop)
 	}
 }
 
@@ -249,7 +247,6 @@ func (h *handle) sent() bool { return h.tx.pending() == 0 && h.port.unsent() == 
 
 // watchLoop is the watcher.
 func (h *handle) watchLoop() {
-	defer h.leave()
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
 	for {
@@ -257,23 +254,31 @@ func (h *handle) watchLoop() {
 		look := h.watched(h.events.mask)
 		h.mu.Unlock()
 		h.lookIf(look)
-		h.mu.Lock()
-		if h.port.hungUp() {
-			h.lost()
-		}
-		if h.tx.dirty && h.sent() {
-			h.tx.dirty = false
-			h.happen(SERIAL_EV_TXEMPTY)
-		}
-		if !h.watching() {
-			h.events.running = false
-			h.unlock()
+		if h.watchDone() {
 			return
 		}
-		h.unlock()
 		select {
 		case <-ticker.C:
 		case <-h.closing:
 		}
 	}
+}
+
+// watchDone looks at what is not a line, and reports whether the watcher has
+// nothing more to do.
+func (h *handle) watchDone() bool {
+	h.mu.Lock()
+	defer h.unlock()
+	if h.port.hungUp() {
+		h.lost()
+	}
+	if h.tx.dirty && h.sent() {
+		h.tx.dirty = false
+		h.happen(SERIAL_EV_TXEMPTY)
+	}
+	if h.watching() {
+		return false
+	}
+	h.events.running = false
+	return true
 }

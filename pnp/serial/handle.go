@@ -111,6 +111,48 @@ func (h *handle) unlock() {
 	}
 }
 
+// settle completes what was finished. The caller holds no lock.
+func (h *handle) settle() {
+	h.mu.Lock()
+	h.unlock()
+}
+
+// spawn starts a goroutine of the handle, unless running says that there is one,
+// which then ends by setting it to false. The caller holds mu.
+func (h *handle) spawn(what string, running *bool, f func()) {
+	if *running {
+		return
+	}
+	*running = true
+	h.users.Add(1)
+	go func() {
+		defer h.leave()
+		defer pnp.Guard(h.dev.log, what+" "+h.dev.path, func() { h.broken(running) })
+		f()
+	}()
+}
+
+// after has f called in a while, with no lock held.
+func (h *handle) after(wait time.Duration, f func()) *time.Timer {
+	return time.AfterFunc(wait, func() {
+		defer pnp.Guard(h.dev.log, "timing "+h.dev.path, func() { h.broken(nil) })
+		f()
+	})
+}
+
+// broken is the end of a port at which something panicked: what is pending
+// fails, and nothing begins any more. running belongs to the goroutine that
+// ends with this, if any.
+func (h *handle) broken(running *bool) {
+	h.mu.Lock()
+	defer h.unlock()
+	if running != nil {
+		*running = false
+	}
+	h.gone = true
+	h.abortAll(pnp.E_UNEXPECTED)
+}
+
 // complete lets no panic out: it would keep the requests behind f from
 // completing, and meet callers of unlock that count on having mu again.
 func (h *handle) complete(f result) {
@@ -133,6 +175,10 @@ func (h *handle) Try(r *pnp.Request) bool {
 
 // Do implements pnp.Handle. It does not wait.
 func (h *handle) Do(r *pnp.Request) {
+	defer pnp.Guard(h.dev.log, "beginning a request for "+h.dev.path, func() {
+		h.broken(nil)
+		h.complete(result{r, pnp.E_UNEXPECTED, 0})
+	})
 	switch r.Op {
 	case pnp.OpRead:
 		h.doRead(r)
@@ -250,12 +296,16 @@ func (h *handle) leave() {
 		return
 	}
 	go func() {
+		// Last: the next open finds a port that nobody has open.
+		defer close(h.restored)
+		defer pnp.Guard(h.dev.log, "closing "+h.dev.path, nil)
+		defer func() {
+			if err := h.file.Close(); err != nil {
+				h.dev.log.Warn("closing failed", "err", err)
+			}
+		}()
 		if err := h.restore(); err != nil && !h.port.hungUp() {
 			h.dev.log.Warn("restoring the terminal failed", "err", err)
-		}
-		close(h.restored)
-		if err := h.file.Close(); err != nil {
-			h.dev.log.Warn("closing failed", "err", err)
 		}
 	}()
 }

@@ -141,73 +141,94 @@ func (h *handle) room() int {
 func (h *handle) receive() {
 	// A control that is at the driver might hold a read up.
 	if !h.control.busy && len(h.rx.queue) > 0 && h.rx.device.TryLock() {
-		for dry := false; !dry; {
-			h.serve(0)
-			room := h.room()
-			if room == 0 || len(h.rx.queue) == 0 {
-				break
-			}
-			n, err := h.port.read(h.rx.scratch[:room])
-			dry = h.received(n, err, h.rx.now())
-		}
-		h.rx.device.Unlock()
+		h.receiveNow()
 	} else {
 		h.serve(0)
 	}
 	h.startReader()
 }
 
+// receiveNow serves the reads with what the kernel has. The caller holds mu and
+// rx.device, which receiveNow gives up.
+func (h *handle) receiveNow() {
+	defer h.rx.device.Unlock()
+	for dry := false; !dry; {
+		h.serve(0)
+		room := h.room()
+		if room == 0 || len(h.rx.queue) == 0 {
+			return
+		}
+		n, err := h.port.read(h.rx.scratch[:room])
+		dry = h.received(n, err, h.rx.now())
+	}
+}
+
 func (h *handle) startReader() {
-	if h.room() > 0 && !h.rx.running {
-		h.rx.running = true
-		h.users.Add(1)
-		go h.readLoop()
+	if h.room() > 0 {
+		h.spawn("reading", &h.rx.running, h.readLoop)
 	}
 }
 
 // readLoop is the reader.
 func (h *handle) readLoop() {
-	defer h.leave()
 	for {
 		err := h.conn.Read(func(uintptr) bool { return h.readReady() })
-		h.mu.Lock()
-		if err != nil && !h.closed {
-			// The poller failed, which it does for no terminal.
-			h.abortReads(pnp.HRESULTOf(err))
-		}
-		if err != nil || h.room() == 0 {
-			h.rx.running = false
-			if h.events.wait != nil {
-				h.startWatcher() // with no reader to see a hangup
-			}
-			h.unlock()
+		if h.readDone(err) {
 			return
 		}
-		h.unlock()
 	}
+}
+
+// readDone reports whether the reader, whose wait ended with err, has nothing
+// more to do.
+func (h *handle) readDone(err error) bool {
+	h.mu.Lock()
+	defer h.unlock()
+	if err != nil && !h.closed {
+		// The poller failed, which it does for no terminal.
+		h.abortReads(pnp.HRESULTOf(err))
+	}
+	if err == nil && h.room() > 0 {
+		return false
+	}
+	h.rx.running = false
+	if h.events.wait != nil {
+		h.startWatcher() // with no reader to see a hangup
+	}
+	return true
 }
 
 // readReady reads until there is nothing more to read, which it returns false
 // for, or nobody wants it.
 func (h *handle) readReady() bool {
 	for {
-		h.rx.device.Lock()
-		h.mu.Lock()
-		room, before := h.room(), h.rx.now()
-		h.mu.Unlock()
-		if room == 0 {
-			h.rx.device.Unlock()
-			return true
-		}
-		n, err := h.port.read(h.rx.scratch[:room])
-		h.mu.Lock()
-		dry := h.received(n, err, before)
-		h.rx.device.Unlock()
-		h.unlock()
-		if dry {
-			return false
+		if dry, unwanted := h.readOne(); dry || unwanted {
+			return unwanted
 		}
 	}
+}
+
+// readOne reads once. It returns dry if there is nothing more to read, and
+// unwanted if nobody wants it.
+func (h *handle) readOne() (dry, unwanted bool) {
+	defer h.settle() // once the device is free too
+	h.rx.device.Lock()
+	defer h.rx.device.Unlock()
+	room, before := h.wanted()
+	if room == 0 {
+		return false, true
+	}
+	n, err := h.port.read(h.rx.scratch[:room])
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.received(n, err, before), false
+}
+
+// wanted is how much to read, and the moment at which that begins.
+func (h *handle) wanted() (int, moment) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.room(), h.rx.now()
 }
 
 // received takes what a read of the descriptor gave that began at before, and
@@ -337,10 +358,10 @@ func (h *handle) completeRead() {
 // startTimers begins the time of a read that has to wait.
 func (h *handle) startTimers(op *read) {
 	if op.plan.bounded {
-		op.total = time.AfterFunc(op.plan.total, func() { h.readTimeout(op, false) })
+		op.total = h.after(op.plan.total, func() { h.readTimeout(op, false) })
 	}
 	if op.plan.interval > 0 {
-		op.interval = time.AfterFunc(op.plan.interval, func() { h.readTimeout(op, true) })
+		op.interval = h.after(op.plan.interval, func() { h.readTimeout(op, true) })
 		op.interval.Stop()
 		if len(h.rx.buffer) > 0 {
 			op.restart()

@@ -130,19 +130,25 @@ func (h *handle) abortWrites(hr pnp.HRESULT) {
 func (h *handle) transmit() {
 	// A control that is at the driver might hold a write up.
 	if !h.control.busy && h.tx.device.TryLock() {
-		for full := false; !full; {
-			r, data := h.tx.next()
-			if r == nil {
-				break
-			}
-			h.beginWrite()
-			n, err := h.port.write(data)
-			full = h.wrote(r, n, err)
-		}
-		h.tx.device.Unlock()
+		h.transmitNow()
 	}
 	h.beginWrite()
 	h.startWriter()
+}
+
+// transmitNow writes until the kernel takes no more. The caller holds mu and
+// tx.device, which transmitNow gives up.
+func (h *handle) transmitNow() {
+	defer h.tx.device.Unlock()
+	for full := false; !full; {
+		r, data := h.tx.next()
+		if r == nil {
+			return
+		}
+		h.beginWrite()
+		n, err := h.port.write(data)
+		full = h.wrote(r, n, err)
+	}
 }
 
 // beginWrite starts the time of the first write.
@@ -153,7 +159,7 @@ func (h *handle) beginWrite() {
 	op := h.tx.queue[0]
 	op.begun = true
 	if limit, bounded := h.set.timeouts.write(len(op.r.In)); bounded {
-		op.total = time.AfterFunc(limit, func() { h.writeTimeout(op) })
+		op.total = h.after(limit, func() { h.writeTimeout(op) })
 	}
 }
 
@@ -169,56 +175,71 @@ func (h *handle) writeTimeout(op *write) {
 }
 
 func (h *handle) startWriter() {
-	if r, _ := h.tx.next(); r != nil && !h.tx.running {
-		h.tx.running = true
-		h.users.Add(1)
-		go h.writeLoop()
+	if r, _ := h.tx.next(); r != nil {
+		h.spawn("writing", &h.tx.running, h.writeLoop)
 	}
 }
 
 // writeLoop is the writer.
 func (h *handle) writeLoop() {
-	defer h.leave()
 	for {
 		err := h.conn.Write(func(uintptr) bool { return h.writeReady() })
-		h.mu.Lock()
-		if err != nil && !h.closed {
-			// The poller failed, which it does for no terminal.
-			h.abortWrites(pnp.HRESULTOf(err))
-		}
-		if r, _ := h.tx.next(); err != nil || r == nil {
-			h.tx.running = false
-			h.unlock()
+		if h.writeDone(err) {
 			return
 		}
-		h.unlock()
 	}
 }
 
+// writeDone reports whether the writer, whose wait ended with err, has nothing
+// more to do.
+func (h *handle) writeDone(err error) bool {
+	h.mu.Lock()
+	defer h.unlock()
+	if err != nil && !h.closed {
+		// The poller failed, which it does for no terminal.
+		h.abortWrites(pnp.HRESULTOf(err))
+	}
+	if r, _ := h.tx.next(); err == nil && r != nil {
+		return false
+	}
+	h.tx.running = false
+	return true
+}
+
 // writeReady writes until the kernel takes no more, which it returns false for,
-// or there is nothing to write. The data is copied, so that a request can be
-// completed meanwhile.
+// or there is nothing to write.
 func (h *handle) writeReady() bool {
 	for {
-		h.tx.device.Lock()
-		h.mu.Lock()
-		h.beginWrite()
-		r, data := h.tx.next()
-		chunk := h.tx.scratch[:copy(h.tx.scratch[:], data)]
-		h.mu.Unlock()
-		if r == nil {
-			h.tx.device.Unlock()
-			return true
-		}
-		n, err := h.port.write(chunk)
-		h.mu.Lock()
-		full := h.wrote(r, n, err)
-		h.tx.device.Unlock()
-		h.unlock()
-		if full {
-			return false
+		if full, nothing := h.writeOne(); full || nothing {
+			return nothing
 		}
 	}
+}
+
+// writeOne writes once. It returns full if the kernel takes no more, and nothing
+// if there is nothing to write.
+func (h *handle) writeOne() (full, nothing bool) {
+	defer h.settle() // once the device is free too
+	h.tx.device.Lock()
+	defer h.tx.device.Unlock()
+	r, chunk := h.chunk()
+	if r == nil {
+		return false, true
+	}
+	n, err := h.port.write(chunk)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.wrote(r, n, err), false
+}
+
+// chunk is what to write next, for which request. The data is copied, so that
+// the request can be completed meanwhile. The caller holds tx.device.
+func (h *handle) chunk() (*pnp.Request, []byte) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.beginWrite()
+	r, data := h.tx.next()
+	return r, h.tx.scratch[:copy(h.tx.scratch[:], data)]
 }
 
 // wrote takes what a write to the descriptor gave for r, which may have been
