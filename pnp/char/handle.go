@@ -108,7 +108,7 @@ func (h *handle) Do(r *pnp.Request) {
 	switch {
 	case !granted:
 		r.Complete(pnp.ERROR_ACCESS_DENIED, 0)
-	case len(r.Buffer()) == 0:
+	case len(r.Buffer()) == 0 && !l.isClosed():
 		r.Complete(pnp.S_OK, 0)
 	default:
 		l.submit(r)

@@ -128,6 +128,12 @@ func (l *lane) close() []*item {
 	return pending
 }
 
+func (l *lane) isClosed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closed
+}
+
 // work does what is queued until there is nothing left.
 func (l *lane) work() {
 	defer l.h.leave()

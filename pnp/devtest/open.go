@@ -148,6 +148,31 @@ func testZeroLength(t *testing.T, s *suite) {
 	}
 }
 
+// testAfterClose has each kind of request come after Close, as one does that was
+// on its way: it fails, and nothing is asked of a descriptor whose number may be
+// somebody else's by then.
+func testAfterClose(t *testing.T, s *suite) {
+	d := open(t, s.Device, ReadWrite)
+	d.close()
+	ms := []Template{
+		{Op: pnp.OpRead}, {Op: pnp.OpRead, Len: 64},
+		{Op: pnp.OpWrite}, {Op: pnp.OpWrite, Len: 64},
+		{Op: pnp.OpIOControl, Code: UnknownControl},
+	}
+	for _, c := range s.Controls {
+		ms = append(ms, c.Template)
+	}
+	for _, m := range append(ms, s.Blocking...) {
+		c := d.prepare(m)
+		if !d.h.Try(c.r) {
+			d.h.Do(c.r)
+		}
+		hr, n := c.wait()
+		require.True(t, hr.Failed(), "%v 0x%08X of %d bytes after Close: %v", m.Op, m.Code, m.Len, hr)
+		require.Zero(t, n)
+	}
+}
+
 func testIOControl(t *testing.T, s *suite) {
 	d := open(t, s.Device, ReadWrite)
 	d.start(Template{Op: pnp.OpIOControl, Code: UnknownControl, In: []byte{1}, Len: 8}).ends(pnp.ERROR_INVALID_FUNCTION, 0)

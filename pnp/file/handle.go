@@ -74,7 +74,15 @@ func (h *handle) check(r *pnp.Request) (hr pnp.HRESULT, done bool) {
 	if r.Offset > math.MaxInt64 { // C-19
 		return pnp.ERROR_INVALID_PARAMETER, true
 	}
-	return pnp.S_OK, length == 0
+	if length > 0 {
+		return pnp.S_OK, false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return pnp.ERROR_OPERATION_ABORTED, true
+	}
+	return pnp.S_OK, true
 }
 
 // Try implements pnp.Handle: it reads what is in the page cache, and reads and

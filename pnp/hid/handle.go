@@ -2,6 +2,7 @@ package hid
 
 import (
 	"bytes"
+	"sync"
 	"sync/atomic"
 
 	"freerdp-pnpdr/pnp"
@@ -25,7 +26,10 @@ type handle struct {
 
 	input            input
 	writes, controls lane
-	// users are the goroutines and the open handle itself.
+	mu               sync.Mutex
+	closed           bool
+	// users are the goroutines, the requests in Do and the open handle
+	// itself.
 	users atomic.Int32
 }
 
@@ -62,6 +66,11 @@ func (h *handle) Try(r *pnp.Request) bool {
 
 // Do implements pnp.Handle. It does not wait.
 func (h *handle) Do(r *pnp.Request) {
+	if !h.enter() {
+		h.complete(r, pnp.ERROR_OPERATION_ABORTED, 0)
+		return
+	}
+	defer h.leave()
 	switch r.Op {
 	case pnp.OpRead:
 		h.doRead(r)
@@ -72,6 +81,17 @@ func (h *handle) Do(r *pnp.Request) {
 	default:
 		r.Complete(pnp.ERROR_INVALID_FUNCTION, 0)
 	}
+}
+
+// enter begins a use of the node, which leave ends. It fails once the handle is
+// closed: by then the number of the descriptor may be somebody else's.
+func (h *handle) enter() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.closed {
+		h.users.Add(1)
+	}
+	return !h.closed
 }
 
 func (h *handle) doRead(r *pnp.Request) {
@@ -158,6 +178,9 @@ func (h *handle) Cancel(r *pnp.Request) {
 
 // Close implements pnp.Handle.
 func (h *handle) Close() {
+	h.mu.Lock()
+	h.closed = true
+	h.mu.Unlock()
 	h.grant.Release()
 	pending := append(h.input.close(), append(h.writes.close(), h.controls.close()...)...)
 	h.node.interrupt()
