@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"slices"
 
+	"golang.org/x/sys/unix"
+
 	"freerdp-pnpdr/pnp"
 )
 
@@ -137,10 +139,14 @@ func (h *handle) carryOut() {
 	h.transmit()
 }
 
-// runGuarded is c.run, or what is left of it after a panic: carryOut has to get
-// mu back whatever happens.
+// runGuarded is c.run, unless the port hung up, which what is answered from
+// memory would not notice. After a panic it fails: carryOut has to get mu back
+// whatever happens.
 func (h *handle) runGuarded(c ioControl, in, out []byte) (hr pnp.HRESULT) {
 	defer pnp.Guard(h.dev.log, "controlling "+h.dev.path, func() { hr = pnp.E_UNEXPECTED })
+	if h.port.hungUp() {
+		return h.failure(unix.EIO)
+	}
 	return c.run(h, in, out)
 }
 

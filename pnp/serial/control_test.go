@@ -376,3 +376,18 @@ func (o *opened) atDriver(c *call) {
 		return o.h.control.current == c.r
 	}, patience, 100*time.Microsecond)
 }
+
+// TestIOControlsOfAHungUpPort has nobody ask for a port for ever that has gone.
+func TestIOControlsOfAHungUpPort(t *testing.T) {
+	for code, c := range controls {
+		if c.begin != nil {
+			continue
+		}
+		o := openBench(t)
+		o.hangUp()
+		for range 2 {
+			o.control(code, make([]byte, c.in), c.out).ends(pnp.ERROR_DEVICE_NOT_CONNECTED, "")
+		}
+		o.close()
+	}
+}
