@@ -133,10 +133,10 @@ func (h *handle) setFlow(f handflow) pnp.HRESULT {
 	return hr
 }
 
-// readAhead reads what the kernel has, be it more than the buffer shall take.
-// The caller holds rx.device.
+// readAhead reads what the kernel has, be it more than the buffer shall take,
+// but not what comes meanwhile without an end. The caller holds rx.device.
 func (h *handle) readAhead() error {
-	for {
+	for limit := burst; limit > 0; {
 		n, err := h.port.read(h.rx.scratch[:])
 		if err == unix.EAGAIN {
 			return nil
@@ -147,8 +147,10 @@ func (h *handle) readAhead() error {
 		if n == 0 {
 			return unix.EIO
 		}
+		limit -= n
 		h.takeIn(h.rx.scratch[:n])
 	}
+	return nil
 }
 
 // takeIn takes bytes from the kernel and serves the reads.

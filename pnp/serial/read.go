@@ -28,6 +28,11 @@ type receiver struct {
 	scratch [4096]byte // belongs to who holds device
 }
 
+// burst bounds how many bytes are read in one go where somebody is held up by
+// that, since a fast sender can go on for ever. It is more than a terminal's
+// queues hold that nobody has read.
+const burst = 64 << 10
+
 // moment is the state of a receiver when a read of the descriptor begins.
 type moment struct {
 	came  uint64
@@ -152,13 +157,15 @@ func (h *handle) receive() {
 // rx.device, which receiveNow gives up.
 func (h *handle) receiveNow() {
 	defer h.rx.device.Unlock()
-	for dry := false; !dry; {
+	// What is dropped (SERIAL_NULL_STRIPPING) fills no read.
+	for dry, limit := false, burst; !dry && limit > 0; {
 		h.serve(0)
 		room := h.room()
 		if room == 0 || len(h.rx.queue) == 0 {
 			return
 		}
 		n, err := h.port.read(h.rx.scratch[:room])
+		limit -= n
 		dry = h.received(n, err, h.rx.now())
 	}
 }
