@@ -29,8 +29,8 @@ type receiver struct {
 }
 
 // burst bounds how many bytes are read in one go where somebody is held up by
-// that, since a fast sender can go on for ever. It is more than a terminal's
-// queues hold that nobody has read.
+// that, since a fast sender can go on for ever. It is far more than what a
+// terminal has ready to be read at one moment (4 KiB).
 const burst = 64 << 10
 
 // moment is the state of a receiver when a read of the descriptor begins.

@@ -160,10 +160,7 @@ func (d *Device) release(restored chan struct{}) {
 
 func (d *Device) openNode(r pnp.OpenRequest) (*handle, error) {
 	read, write := r.WantsRead(), r.WantsWrite()
-	if !read && !write {
-		r.Access |= pnp.GENERIC_READ | pnp.GENERIC_WRITE
-	}
-	n, err := share.OpenNode(d.path, r, d.opts.ReadOnly)
+	n, err := d.openAs(r)
 	if errors.Is(err, unix.EBUSY) { // somebody else's TIOCEXCL
 		return nil, fmt.Errorf("%w (%w)", pnp.ERROR_ACCESS_DENIED, err)
 	}
@@ -180,4 +177,24 @@ func (d *Device) openNode(r pnp.OpenRequest) (*handle, error) {
 		return nil, fmt.Errorf("open %s: %w", d.path, err)
 	}
 	return h, nil
+}
+
+// openAs opens the node for what r asks for and for what the port does itself:
+// a port that may only be written is still read, to tell of what arrives and to
+// change the marks, and one that may be neither is still controlled.
+func (d *Device) openAs(r pnp.OpenRequest) (share.Node, error) {
+	more := r
+	switch {
+	case !r.WantsRead() && !r.WantsWrite():
+		more.Access |= pnp.GENERIC_READ | pnp.GENERIC_WRITE
+	case !r.WantsRead() && !d.opts.ReadOnly:
+		more.Access |= pnp.GENERIC_READ
+		n, err := share.OpenNode(d.path, more, false)
+		if err != nil || n.Write {
+			return n, err
+		}
+		unix.Close(n.FD)
+		more = r // it may be written only alone, or not at all
+	}
+	return share.OpenNode(d.path, more, d.opts.ReadOnly)
 }

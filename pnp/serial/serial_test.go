@@ -344,3 +344,19 @@ func TestSizesMatchTheLayout(t *testing.T) {
 	}
 	require.Equal(t, 80, binary.Size(counters{}), "struct serial_icounter_struct")
 }
+
+// TestWriteOnly has a handle that may not read hear of what arrives.
+func TestWriteOnly(t *testing.T) {
+	b := newBench(t)
+	h, err := b.dev.Open(pnp.OpenRequest{Access: pnp.GENERIC_WRITE, Disposition: pnp.OPEN_EXISTING})
+	require.NoError(t, err)
+	o := &opened{bench: b, h: h.(*handle)}
+	defer o.close()
+	o.set(IOCTL_SERIAL_SET_HANDFLOW, SERIAL_DTR_CONTROL|SERIAL_ERROR_ABORT, SERIAL_RTS_CONTROL, 0, 0)
+	o.mask(SERIAL_EV_RXCHAR)
+	c := o.waitOnMask()
+	o.feed([]byte("abc"))
+	c.happened(SERIAL_EV_RXCHAR)
+	o.read(3).ends(pnp.ERROR_ACCESS_DENIED, "")
+	o.write([]byte("x")).wrote(pnp.S_OK, 1)
+}
