@@ -93,6 +93,13 @@ func openWithWires(t *testing.T) (*opened, *wires) {
 	return o, w
 }
 
+func TestLinesWhenOpened(t *testing.T) {
+	o, w := openWithWires(t)
+	w.change(func() { w.bits = 0 })
+	o.h.raiseLines()
+	require.EqualValues(t, SERIAL_DTR_STATE|SERIAL_RTS_STATE, o.word(IOCTL_SERIAL_GET_DTRRTS))
+}
+
 func TestLinesOfADriver(t *testing.T) {
 	o, w := openWithWires(t)
 	require.EqualValues(t, SERIAL_DTR_STATE|SERIAL_RTS_STATE, o.word(IOCTL_SERIAL_GET_DTRRTS))

@@ -96,9 +96,21 @@ func (h *handle) prepare(n share.Node) error {
 		return fmt.Errorf("set raw mode: %w", err)
 	}
 	h.set = defaultSettings(t)
+	h.raiseLines()
 	h.startCounting()
 	h.users.Store(1)
 	return nil
+}
+
+// raiseLines has DTR and RTS be what the settings say. Drivers raise them for
+// the first open alone, and not all of them do.
+func (h *handle) raiseLines() {
+	if !h.port.hasLines {
+		return
+	}
+	if err := h.port.setLines(unix.TIOCM_DTR|unix.TIOCM_RTS, true); err != nil {
+		h.dev.log.Debug("raising DTR and RTS failed", "err", err)
+	}
 }
 
 // unlock releases mu and completes what was finished under it.
