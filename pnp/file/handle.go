@@ -153,8 +153,14 @@ func (h *handle) Close() {
 		h.dev.log.Debug("closing waits for the kernel", "requests", stuck)
 	}
 	for _, r := range pending {
-		r.Complete(pnp.ERROR_OPERATION_ABORTED, 0)
+		h.abort(r)
 	}
+}
+
+// abort lets no panic out: it would keep the requests behind r from completing.
+func (h *handle) abort(r *pnp.Request) {
+	defer pnp.Guard(h.dev.log, "completing a request", nil)
+	r.Complete(pnp.ERROR_OPERATION_ABORTED, 0)
 }
 
 // begin enters r: held by the caller, who calls end, or for a worker to do. It

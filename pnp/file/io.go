@@ -50,16 +50,19 @@ func (h *handle) quick(r *pnp.Request) (hr pnp.HRESULT, n int, done bool) {
 
 // work does queued jobs until there are none.
 func (h *handle) work() {
+	defer pnp.Guard(h.dev.log, "serving requests", nil)
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	defer func() {
+		h.workers--
+		h.leave()
+	}()
 	for len(h.queue) > 0 {
 		j := h.queue[0]
 		h.queue[0] = nil
 		h.queue = h.queue[1:]
 		h.runGuarded(j)
 	}
-	h.workers--
-	h.leave()
 }
 
 // runGuarded is run, which a panic does not keep from completing the job. The
