@@ -25,17 +25,10 @@ type fixture struct {
 	sessions chan *remote
 }
 
-// newFixture has clients of the newest version installed.
 func newFixture(t *testing.T) *fixture {
-	binary, why := servertest.FindClient(3)
-	if binary == "" {
-		if binary, _ = servertest.FindClient(2); binary == "" {
-			t.Skip(why)
-		}
-	}
 	machine(t) // its goroutine stays
 	ignore := goleak.IgnoreCurrent()
-	f := &fixture{binary: binary, sessions: make(chan *remote, 8)}
+	f := &fixture{sessions: make(chan *remote, 8)}
 	s, err := rdp.Listen("127.0.0.1:0", rdp.Config{Session: f.session})
 	require.NoError(t, err)
 	f.server = s

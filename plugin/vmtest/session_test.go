@@ -1,29 +1,46 @@
 package vmtest
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"freerdp-pnpdr/cshim/server/servertest"
 )
 
-// TestSessions runs all that needs a session, with one server and display.
+// TestSessions runs all that needs a session, with one server and display: with
+// the newest xfreerdp that is installed, and what is closest to it with each.
 func TestSessions(t *testing.T) {
 	f := newFixture(t)
+	newest := 3
+	if path, _ := servertest.FindClient(newest); path == "" {
+		newest = 2
+	}
 	for _, c := range []struct {
 		name string
 		test func(t *testing.T, f *fixture)
+		all  bool // with every version
 	}{
-		{"loopback", testLoopback},
-		{"modem", testModem},
-		{"HID", testHID},
-		{"auto", testAuto},
-		{"named", testNamed},
-		{"denied", testDenied},
-		{"permissions", testPermissions},
-		{"udev", testUdev},
-		{"cycles", testCycles},
+		{"loopback", testLoopback, true},
+		{"modem", testModem, false},
+		{"HID", testHID, false},
+		{"auto", testAuto, true},
+		{"named", testNamed, false},
+		{"denied", testDenied, false},
+		{"permissions", testPermissions, false},
+		{"udev", testUdev, false},
+		{"cycles", testCycles, false},
 	} {
-		t.Run(c.name, func(t *testing.T) { c.test(t, f) })
+		for _, major := range []int{2, 3} {
+			if !c.all && major != newest {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s/xfreerdp%d", c.name, major), func(t *testing.T) {
+				f.binary = servertest.RequireClient(t, major)
+				c.test(t, f)
+			})
+		}
 	}
 }
 
