@@ -48,7 +48,7 @@ func ptyInstance(t *testing.T, p *pty) devtest.Instance {
 }
 
 func TestSuiteOnTerminal(t *testing.T) {
-	devtest.Run(t, devtest.Fixture{Descriptor: true, Stream: true, New: func(t *testing.T) devtest.Instance {
+	devtest.Run(t, devtest.Fixture{Stream: true, New: func(t *testing.T) devtest.Instance {
 		return ptyInstance(t, newPTY(t))
 	}})
 }
@@ -58,7 +58,7 @@ func TestSuiteOnTerminal(t *testing.T) {
 // them, where the kernel has it), so what is made up is the refusal: the reads
 // and writes block in the kernel as they would there.
 func TestSuiteOnNodeThatCannotBePolled(t *testing.T) {
-	devtest.Run(t, devtest.Fixture{Descriptor: true, Stream: true, New: func(t *testing.T) devtest.Instance {
+	devtest.Run(t, devtest.Fixture{Stream: true, New: func(t *testing.T) devtest.Instance {
 		i := ptyInstance(t, newPTY(t))
 		i.Device = as{i.Device.(*Device), blocking}
 		i.ReadOnly = as{i.ReadOnly.(*Device), blocking}
@@ -70,7 +70,7 @@ func TestSuiteOnNodeThatCannotBePolled(t *testing.T) {
 func TestSuiteOnMemoryDevices(t *testing.T) {
 	for _, path := range []string{"/dev/zero", "/dev/null", "/dev/full", "/dev/urandom"} {
 		t.Run(filepath.Base(path), func(t *testing.T) {
-			devtest.Run(t, devtest.Fixture{Descriptor: true, Stream: true, New: func(t *testing.T) devtest.Instance {
+			devtest.Run(t, devtest.Fixture{Stream: true, New: func(t *testing.T) devtest.Instance {
 				return devtest.Instance{Device: device(t, path, false), ReadOnly: device(t, path, true)}
 			}})
 		})

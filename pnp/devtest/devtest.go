@@ -25,9 +25,6 @@ type Fixture struct {
 	// Grows is set if a write past the end of a random access device extends
 	// it; without it such a write fails with ERROR_DISK_FULL.
 	Grows bool
-	// Descriptor is set for a device whose handles have a descriptor of the
-	// kernel, so that no request may come through after Close.
-	Descriptor bool
 	// AnyOpen is set for a device that does not look at access and share
 	// modes.
 	AnyOpen bool
@@ -153,7 +150,7 @@ var tests = []struct {
 	{"CancelRace", testCancelRace, nil},
 	{"CancelFromCompletion", testCancelFromCompletion, nil},
 	{"ClosePending", testClosePending, blocks},
-	{"AfterClose", testAfterClose, hasDescriptor},
+	{"AfterClose", testAfterClose, nil},
 	{"CloseRace", testCloseRace, nil},
 	{"CloseFromCompletion", testCloseFromCompletion, nil},
 	{"BuffersReturned", testBuffersReturned, blocks},
@@ -175,7 +172,6 @@ func (s *suite) gone() []pnp.HRESULT {
 }
 
 func looksAtAccess(s *suite) bool { return !s.AnyOpen }
-func hasDescriptor(s *suite) bool { return s.Descriptor }
 func hasReadOnly(s *suite) bool   { return s.ReadOnly != nil }
 func hasContent(s *suite) bool    { return !s.Stream && s.Content != nil }
 func canFeed(s *suite) bool       { return s.Stream && s.Feed != nil }

@@ -35,13 +35,13 @@ func instance(t *testing.T, dir string) devtest.Instance {
 }
 
 func TestSuiteOnDisk(t *testing.T) {
-	devtest.Run(t, devtest.Fixture{Descriptor: true, Grows: true, New: func(t *testing.T) devtest.Instance {
+	devtest.Run(t, devtest.Fixture{Grows: true, New: func(t *testing.T) devtest.Instance {
 		return instance(t, t.TempDir())
 	}})
 }
 
 func TestSuiteInMemory(t *testing.T) {
-	devtest.Run(t, devtest.Fixture{Descriptor: true, Grows: true, New: func(t *testing.T) devtest.Instance {
+	devtest.Run(t, devtest.Fixture{Grows: true, New: func(t *testing.T) devtest.Instance {
 		return instance(t, memoryDir(t))
 	}})
 }
@@ -76,7 +76,7 @@ func loopDevice(t *testing.T, content []byte, options ...string) string {
 }
 
 func TestSuiteOnBlockDevice(t *testing.T) {
-	devtest.Run(t, devtest.Fixture{Descriptor: true, New: func(t *testing.T) devtest.Instance {
+	devtest.Run(t, devtest.Fixture{New: func(t *testing.T) devtest.Instance {
 		content := devtest.Pattern(1 << 17)
 		node := loopDevice(t, content)
 		return devtest.Instance{Device: device(t, node, false), ReadOnly: device(t, node, true), Content: content}

@@ -16,7 +16,7 @@ import (
 // write, as a network file system does whose server is gone. Every request is
 // completed all the same by Cancel and Close.
 func TestSuiteOnHungFileSystem(t *testing.T) {
-	devtest.Run(t, devtest.Fixture{Descriptor: true, New: func(t *testing.T) devtest.Instance {
+	devtest.Run(t, devtest.Fixture{New: func(t *testing.T) devtest.Instance {
 		return devtest.Instance{
 			Device: device(t, filepath.Join(hungFileSystem(t), "file"), false),
 			Blocking: []devtest.Template{

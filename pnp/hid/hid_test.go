@@ -27,7 +27,7 @@ var blocking = []devtest.Template{
 
 // TestSuite runs the acceptance suite; its device's calls that block do.
 func TestSuite(t *testing.T) {
-	devtest.Run(t, devtest.Fixture{Descriptor: true, Stream: true, New: func(t *testing.T) devtest.Instance {
+	devtest.Run(t, devtest.Fixture{Stream: true, New: func(t *testing.T) devtest.Instance {
 		f := newFake(t, bytewise)
 		f.hold()
 		s := &byteStream{Device: f.device(false), report: func(b byte) { f.feed(b) }}

@@ -18,7 +18,7 @@ import (
 // TestUHIDSuite runs the acceptance suite over hidraw nodes of the kernel's. Its
 // device does not answer GET_REPORT, for which the kernel waits five seconds.
 func TestUHIDSuite(t *testing.T) {
-	devtest.Run(t, devtest.Fixture{Descriptor: true, Stream: true, New: func(t *testing.T) devtest.Instance {
+	devtest.Run(t, devtest.Fixture{Stream: true, New: func(t *testing.T) devtest.Instance {
 		u := newUHID(t, bytewise, nil)
 		s := &byteStream{Device: u.device(false), report: func(b byte) { u.feed(b) }}
 		return devtest.Instance{

@@ -6,6 +6,7 @@ package loopback
 import (
 	"encoding/binary"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"freerdp-pnpdr/pnp"
@@ -65,15 +66,19 @@ func (d *Device) Open(pnp.OpenRequest) (pnp.Handle, error) {
 }
 
 type handle struct {
-	d *Device
+	d      *Device
+	closed atomic.Bool
 
-	mu      sync.Mutex
-	closed  bool
+	mu      sync.Mutex                   // also while closed is set
 	waiting map[*pnp.Request]*time.Timer // nil timer: for ever
 }
 
 // Try implements pnp.Handle. It accepts everything.
 func (h *handle) Try(r *pnp.Request) bool {
+	if h.closed.Load() {
+		r.Complete(pnp.ERROR_INVALID_HANDLE, 0)
+		return true
+	}
 	switch r.Op {
 	case pnp.OpRead:
 		h.d.read(r)
@@ -139,7 +144,7 @@ func (h *handle) ioControl(r *pnp.Request) {
 
 func (h *handle) wait(r *pnp.Request, ms uint32) {
 	h.mu.Lock()
-	if h.closed || r.Cancelled() {
+	if h.closed.Load() || r.Cancelled() {
 		h.mu.Unlock()
 		r.Complete(pnp.ERROR_OPERATION_ABORTED, 0)
 		return
@@ -172,7 +177,7 @@ func (h *handle) Cancel(r *pnp.Request) { h.finish(r, pnp.ERROR_OPERATION_ABORTE
 // Close implements pnp.Handle.
 func (h *handle) Close() {
 	h.mu.Lock()
-	h.closed = true
+	h.closed.Store(true)
 	pending := make([]*pnp.Request, 0, len(h.waiting))
 	for r := range h.waiting {
 		pending = append(pending, r)

@@ -68,7 +68,7 @@ func suiteControls() []devtest.Control {
 }
 
 func TestSuite(t *testing.T) {
-	devtest.Run(t, devtest.Fixture{Descriptor: true, Stream: true, AnyOpen: true, New: func(t *testing.T) devtest.Instance {
+	devtest.Run(t, devtest.Fixture{Stream: true, AnyOpen: true, New: func(t *testing.T) devtest.Instance {
 		b := newBench(t)
 		return devtest.Instance{
 			Device: shared{b.dev, new(sync.Mutex)},
@@ -106,7 +106,7 @@ func (d waiting) Open(r pnp.OpenRequest) (pnp.Handle, error) {
 // TestSuiteWhileWaiting has an application wait for events meanwhile, as those
 // do that read in the background.
 func TestSuiteWhileWaiting(t *testing.T) {
-	devtest.Run(t, devtest.Fixture{Descriptor: true, Stream: true, AnyOpen: true, New: func(t *testing.T) devtest.Instance {
+	devtest.Run(t, devtest.Fixture{Stream: true, AnyOpen: true, New: func(t *testing.T) devtest.Instance {
 		b := newBench(t)
 		return devtest.Instance{
 			Device: waiting{shared{b.dev, new(sync.Mutex)}},
