@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 
@@ -88,6 +89,12 @@ func (p *Policy) DecideNamed(n *Named, node string, functions []*discover.Device
 	for _, o := range admins {
 		if o.deny {
 			out.Admin = true
+			return end(Denied, o)
+		}
+		// Bytes as they are would get around the backend that was permitted.
+		if o.rule != nil && !n.IsRule && o.rule.Settings.Backend != "" && o.rule.Settings.Backend != n.Backend {
+			out.Admin = true
+			o.reason += fmt.Sprintf("; it permits backend %s alone", o.rule.Settings.Backend)
 			return end(Denied, o)
 		}
 	}

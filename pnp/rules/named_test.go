@@ -170,3 +170,19 @@ func TestHasAdmin(t *testing.T) {
 		assert.Equal(t, want, p.HasAdmin(), admin)
 	}
 }
+
+// TestNamedBackend: bytes as they are do not get around the backend that the
+// administrator permits.
+func TestNamedBackend(t *testing.T) {
+	const permit = "[[rule]]\naction = \"allow\"\nvid = \"0403\"\nbackend = \"serial\"\n"
+	for b, want := range map[discover.Backend]Verdict{
+		discover.BackendChar: Denied, BackendFile: Denied, discover.BackendSerial: Redirected,
+	} {
+		o := new(Options)
+		n := named(t, o, b, meter.Node)
+		p, _ := policy(t, permit, "", o)
+		d := p.DecideNamed(n, meter.Node, []*discover.Device{meter})
+		assert.Equal(t, want, d.Verdict, b)
+		assert.Equal(t, want == Denied, d.Admin)
+	}
+}
