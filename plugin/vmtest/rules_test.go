@@ -58,6 +58,8 @@ func TestUdevRules(t *testing.T) {
 		{"pen", collection(0x05, 0x0D, 0x09, 0x02), false},
 		{"typewriter", collection(0x05, 0x01, 0x09, 0x06), false},
 		{"typewriter behind something", slices.Concat(vendor, collection(0x05, 0x01, 0x09, 0x06)), false},
+		{"typewriter behind other items", slices.Concat(vendor, collection(0x05, 0x01, 0x09, 0x06, 0x15, 0x00)), false},
+		{"typewriter beside a game pad", slices.Concat(collection(0x05, 0x01, 0x09, 0x05), collection(0x05, 0x01, 0x09, 0x06, 0x15, 0x00)), false},
 		{"keypad in many bytes", slices.Concat(vendor, collection(0x06, 0x01, 0x00, 0x0A, 0x07, 0x00)), false},
 	} {
 		u := newUHID(t, c.name, c.descriptor, nil)
