@@ -40,7 +40,7 @@ func TestSamples(t *testing.T) {
 
 // TestSamplesAreTheExamples compares with the file of the examples.
 func TestSamplesAreTheExamples(t *testing.T) {
-	f, err := os.Open("testdata/examples.csv")
+	f, err := os.Open("../../channels/spectest/testdata/examples.csv")
 	if err != nil {
 		t.Fatal(err)
 	}
