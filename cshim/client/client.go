@@ -21,7 +21,7 @@
 // channel, or for an entry leaves the plugin out, and never unwinds into C.
 package client
 
-// #cgo CFLAGS: -fvisibility=hidden -Wall -Wextra -Werror
+// #cgo CFLAGS: -fvisibility=hidden
 // #cgo LDFLAGS: -Wl,--as-needed -ldl
 // #include "shim.h"
 import "C"
