@@ -271,7 +271,7 @@ func TestReadable(t *testing.T) {
 	_, out, _ = runApp(roots("explain", "ttyUSB0", "char:dev/ttyUSB0")...)
 	assert.Contains(t, out, "read-only")
 	_, out, _ = runApp(roots("list", "auto")...)
-	assert.Regexp(t, `(?m)^\d+ +no access .* dev/ttyUSB0`, out)
+	assert.Regexp(t, `(?m)^\d+ +redirected .* dev/ttyUSB0`, out)
 }
 
 func TestExplain(t *testing.T) {
