@@ -360,15 +360,15 @@ func TestConcurrentCallers(t *testing.T) {
 		}()
 	}
 	servertest.Within(t, "the callers", calling.Wait)
+	close(stop)
+	// Wakes Next.
+	r := servertest.Go(func() (int, error) { return h.ReadAt(bg, nil, 0) })
+	answering.Wait()
 	for id, n := range c.cancelled {
 		if n > 1 {
 			t.Errorf("RequestId %#x was cancelled %d times", id, n)
 		}
 	}
-	close(stop)
-	// Wakes Next.
-	r := servertest.Go(func() (int, error) { return h.ReadAt(bg, nil, 0) })
-	answering.Wait()
 	f.Close()
 	servertest.Wait(t, "the last request", r)
 	t.Logf("%d done, %d aborted", done.Load(), aborted.Load())
