@@ -6,15 +6,16 @@ import (
 
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/discover"
+	"freerdp-pnpdr/pnp/rules"
 	"freerdp-pnpdr/pnp/share"
 )
 
 // discovered is a device that discovery has found and that is redirected.
 type discovered struct {
-	node        string
-	id          pnp.NodeID
-	description pnp.Description
-	device      uint32 // id in the session
+	path   string
+	node   pnp.NodeID
+	as     rules.Decision
+	device uint32 // id in the session
 }
 
 // discover follows what is plugged in.
@@ -47,7 +48,7 @@ func (s *session) plugged(e discover.Event) {
 	// A change can be what a rule speaks of: it is judged again.
 	decision := s.policy.Decide(d)
 	node, err := share.Identify(d.Node)
-	same := have.node == d.Node && have.id == node && reflect.DeepEqual(have.description, decision.Description)
+	same := have.path == d.Node && have.node == node && sameRedirection(&have.as, &decision)
 	wanted := decision.Redirect && !s.isNamed(d.Node)
 	if redirected && (!wanted || !same) {
 		s.log.Info(fmt.Sprintf("%s is not redirected any more as it was: %s", name, decision.Reason))
@@ -61,20 +62,23 @@ func (s *session) plugged(e discover.Event) {
 	if err == nil {
 		err = d.Access()
 	}
-	var dev pnp.Device
-	if err == nil {
-		dev, err = newBackend(backend(decision.Backend), d.Node, decision.Description, decision.ReadOnly, s.log)
-	}
 	var id uint32
 	if err == nil {
-		id, err = s.core.Add(&bounded{Device: dev, node: node, max: int32(decision.Handles)})
+		id, err = s.redirect(d.Node, node, &decision)
 	}
 	if err != nil {
 		s.log.Warn(fmt.Sprintf("%s is not redirected: %v", name, err))
 		return
 	}
-	s.found[d.Key] = discovered{node: d.Node, id: node, description: decision.Description, device: id}
+	s.found[d.Key] = discovered{path: d.Node, node: node, as: decision, device: id}
 	s.log.Info(fmt.Sprintf("%s (%s) is redirected: %s", decision.Description.Name, d.Node, decision.Reason))
+}
+
+// sameRedirection reports whether a device is redirected alike by either
+// decision, whatever the reason.
+func sameRedirection(a, b *rules.Decision) bool {
+	return a.Backend == b.Backend && a.ReadOnly == b.ReadOnly && a.Limits == b.Limits &&
+		reflect.DeepEqual(a.Description, b.Description)
 }
 
 // drop takes a discovered device out of the session. s.mu is held.

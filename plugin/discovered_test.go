@@ -20,8 +20,10 @@ import (
 	"freerdp-pnpdr/channels/client"
 	"freerdp-pnpdr/channels/memory"
 	"freerdp-pnpdr/channels/server"
+	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/devtest"
 	"freerdp-pnpdr/pnp/discover/discovertest"
+	"freerdp-pnpdr/pnp/loopback"
 	"freerdp-pnpdr/pnp/rules"
 	"freerdp-pnpdr/pnp/share"
 )
@@ -236,6 +238,29 @@ func TestNamedIsNotFoundTwice(t *testing.T) {
 		}
 		require.Equal(t, []string{"Meter"}, m.redirected())
 	}
+}
+
+// TestDeviceLimits: what the user says of one device bounds that one.
+func TestDeviceLimits(t *testing.T) {
+	m := newMachine(t)
+	m.start("", "", "loopback", "name:Small", "handles:1", "reply:16", "loopback")
+	read := map[string]int{}
+	for range 2 {
+		m.event()
+	}
+	for _, d := range m.remote.Devices() {
+		h, err := d.Open(context.Background(), server.OpenOptions{})
+		require.NoError(t, err)
+		read[d.Description().Name], err = h.ReadAt(context.Background(), make([]byte, 100), 0)
+		require.NoError(t, err)
+		_, err = d.Open(context.Background(), server.OpenOptions{})
+		if d.Description().Name == "Small" {
+			require.Equal(t, pnp.ERROR_TOO_MANY_OPEN_FILES, pnp.HRESULTOf(err))
+		} else {
+			require.NoError(t, err)
+		}
+	}
+	require.Equal(t, map[string]int{"Small": 16, loopback.DefaultDescription().Name: 100}, read)
 }
 
 // TestFiftyCycles of plugging and unplugging leave nothing behind; the fixture

@@ -3,9 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
-	"math"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"freerdp-pnpdr/channels/client"
@@ -33,7 +31,8 @@ func usage() []string {
 		"  guid:GUID[+GUID...]   device interface classes",
 		"  container:GUID        shared by the functions of one physical device",
 		"  caps:CAP[+CAP...]     removable, surprise, lock, eject",
-		"  handles:N             how many handles may be open at a time",
+		"  handles:N, requests:N, handle-bytes:BYTES, reply:BYTES, event:BYTES",
+		"                        as max-handles and so on below, for this device",
 		"  optional              the server may decline the device",
 		"  ro                    read-only",
 		"Limits, numbers with an optional K or M behind them:",
@@ -170,10 +169,7 @@ func (d *namedDevice) check(hasValue bool) (err error) {
 func (o *options) limit(key, value string) (known bool, err error) {
 	l := &o.limits
 	set := func(min int64, put func(int64)) (bool, error) {
-		n, err := parseNumber(value)
-		if err == nil && (n < min || n > math.MaxInt32) {
-			err = fmt.Errorf("%d is not between %d and %d", n, min, math.MaxInt32)
-		}
+		n, err := rules.ParseNumber(value, min)
 		if err == nil {
 			put(n)
 		}
@@ -197,19 +193,4 @@ func (o *options) limit(key, value string) (known bool, err error) {
 		return set(0, func(n int64) { l.EventData = int(n) })
 	}
 	return false, nil
-}
-
-func parseNumber(s string) (int64, error) {
-	digits, unit := s, int64(1)
-	switch {
-	case strings.HasSuffix(s, "K"):
-		digits, unit = s[:len(s)-1], 1<<10
-	case strings.HasSuffix(s, "M"):
-		digits, unit = s[:len(s)-1], 1<<20
-	}
-	n, err := strconv.ParseInt(digits, 10, 32)
-	if err != nil {
-		return 0, fmt.Errorf("%q is no number such as 100, 64K or 16M", s)
-	}
-	return n * unit, nil
 }

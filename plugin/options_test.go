@@ -25,7 +25,7 @@ func TestOptions(t *testing.T) {
 	require.Equal(t, "/img,a", disk.path)
 	require.True(t, disk.settings.ReadOnly)
 	require.Equal(t, pnp.Description{Name: "Disk, 100%", HardwareIDs: []string{`PNPDR\FILE`}}, disk.describe())
-	require.Equal(t, 2, o.devices[2].settings.Handles)
+	require.Equal(t, 2, o.devices[2].settings.Limits.Handles)
 	require.Equal(t, pnp.PNP_DEVCAPS_REMOVABLE|pnp.PNP_DEVCAPS_LOCKSUPPORTED, *o.devices[2].settings.Description.Caps)
 
 	port := o.devices[3]
@@ -46,8 +46,8 @@ func TestProblems(t *testing.T) {
 		"nonsense":      "it is ignored: there is no such option",
 		"loopback:x":    "it is ignored: it takes no value",
 		"char:":         "it is ignored: the path is missing, as in char:/dev/NAME",
-		"max-reply:x":   `it is ignored: "x" is no number such as 100, 64K or 16M`,
-		"max-reply:0":   "it is ignored: 0 is not between 1 and 2147483647",
+		"max-reply:x":   `it is ignored: "x" is no number from 1 to 2147483647, such as 100, 64K or 16M`,
+		"max-reply:0":   `it is ignored: "0" is no number from 1 to 2147483647`,
 		"guid:x":        "it is ignored: there is no device before it that it could belong to",
 		"hid:":          "until it is corrected it denies every device",
 		"rule:perhaps":  `"perhaps" is neither allow nor deny`,
@@ -91,24 +91,6 @@ func TestObstacles(t *testing.T) {
 	}
 }
 
-// TestHandlesLimit: a handle that is closed makes room.
-func TestHandlesLimit(t *testing.T) {
-	d := &bounded{Device: loopback.New(pnp.Description{}), max: 2}
-	a, err := d.Open(pnp.OpenRequest{})
-	require.NoError(t, err)
-	_, err = d.Open(pnp.OpenRequest{})
-	require.NoError(t, err)
-	_, err = d.Open(pnp.OpenRequest{})
-	require.Equal(t, pnp.ERROR_TOO_MANY_OPEN_FILES, pnp.HRESULTOf(err))
-	a.Close()
-	_, err = d.Open(pnp.OpenRequest{})
-	require.NoError(t, err)
-	raised := false
-	d.Notify(func(pnp.Event) { raised = true })
-	require.False(t, raised)
-	require.NoError(t, d.Close())
-}
-
 // TestOnlyWhatWasJudgedIsOpened: between the decision and the open a path can
 // come to lead to another device.
 func TestOnlyWhatWasJudgedIsOpened(t *testing.T) {
@@ -119,7 +101,7 @@ func TestOnlyWhatWasJudgedIsOpened(t *testing.T) {
 		require.NoError(t, err)
 		node, err := share.Identify("/dev/zero")
 		require.NoError(t, err)
-		_, err = (&bounded{Device: inner, node: node}).Open(pnp.OpenRequest{Access: pnp.GENERIC_READ, Disposition: pnp.OPEN_EXISTING})
+		_, err = (&judged{Device: inner, node: node}).Open(pnp.OpenRequest{Access: pnp.GENERIC_READ, Disposition: pnp.OPEN_EXISTING})
 		require.Equal(t, pnp.ERROR_ACCESS_DENIED, pnp.HRESULTOf(err), b)
 		require.ErrorContains(t, err, "another node than the one that was allowed")
 	}
@@ -127,7 +109,7 @@ func TestOnlyWhatWasJudgedIsOpened(t *testing.T) {
 	require.NoError(t, err)
 	node, err := share.Identify(path)
 	require.NoError(t, err)
-	h, err := (&bounded{Device: inner, node: node}).Open(pnp.OpenRequest{Access: pnp.GENERIC_READ, Disposition: pnp.OPEN_EXISTING})
+	h, err := (&judged{Device: inner, node: node}).Open(pnp.OpenRequest{Access: pnp.GENERIC_READ, Disposition: pnp.OPEN_EXISTING})
 	require.NoError(t, err)
 	h.Close()
 }

@@ -200,7 +200,7 @@ func (s *session) leads(n *node, real string) {
 	defer s.mu.Unlock()
 	n.real = real
 	for key, f := range s.found {
-		if real != "" && f.node == real {
+		if real != "" && f.path == real {
 			s.drop(key)
 		}
 	}
@@ -208,10 +208,7 @@ func (s *session) leads(n *node, real string) {
 
 // add makes the device and returns its id, 0 if it cannot be redirected.
 func (s *session) add(d *namedDevice) (id uint32) {
-	dev, err := s.device(d)
-	if err == nil {
-		id, err = s.core.Add(dev)
-	}
+	id, err := s.redirectNamed(d)
 	if err != nil {
 		s.log.Warn(fmt.Sprintf("%v is not redirected: %v", d, err))
 		return 0
@@ -220,36 +217,43 @@ func (s *session) add(d *namedDevice) (id uint32) {
 	return id
 }
 
-// device makes a named device, unless a rule denies it.
-func (s *session) device(d *namedDevice) (pnp.Device, error) {
+// redirectNamed redirects a named device, unless a rule denies it.
+func (s *session) redirectNamed(d *namedDevice) (id uint32, err error) {
 	named := rules.Named{
 		Option: d.option, Backend: discover.Backend(d.backend), Path: d.path, Settings: d.settings, IsRule: d.isRule(),
 	}
-	b := &bounded{}
+	var node pnp.NodeID
 	decision := rules.Decision{
-		Backend: named.Backend, Description: d.describe(), ReadOnly: d.settings.ReadOnly, Handles: d.settings.Handles,
+		Backend: named.Backend, Description: d.describe(), ReadOnly: d.settings.ReadOnly, Limits: d.settings.Limits,
 	}
 	if d.path != "" {
-		var err error
-		if b.node, err = share.Identify(d.path); err != nil {
-			return nil, err
+		if node, err = share.Identify(d.path); err != nil {
+			return 0, err
 		}
-		if b.node.Mode != unix.S_IFREG {
+		if node.Mode != unix.S_IFREG {
 			functions, err := discover.At(s.discovery, d.path)
 			if err != nil && s.policy.HasAdmin() {
-				return nil, fmt.Errorf("it cannot be told what the administrator says of it: %w", err)
+				return 0, fmt.Errorf("it cannot be told what the administrator says of it: %w", err)
 			}
 			if decision = s.policy.DecideNamed(&named, realPath(d.path), functions); !decision.Redirect {
-				return nil, decisionError(decision)
+				return 0, decisionError(decision)
 			}
 		}
 	}
-	dev, err := newBackend(backend(decision.Backend), d.path, decision.Description, decision.ReadOnly, s.log)
+	return s.redirect(d.path, node, &decision)
+}
+
+// redirect adds the device that serves path, as was decided on node, which is
+// zero for a device without a path.
+func (s *session) redirect(path string, node pnp.NodeID, decision *rules.Decision) (id uint32, err error) {
+	dev, err := newBackend(backend(decision.Backend), path, decision.Description, decision.ReadOnly, s.log)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	b.Device, b.max = dev, int32(decision.Handles)
-	return b, nil
+	if path != "" {
+		dev = &judged{Device: dev, node: node}
+	}
+	return s.core.AddLimited(dev, decision.Limits)
 }
 
 func decisionError(d rules.Decision) error {

@@ -174,11 +174,16 @@ func (w *syncWriter) Write(b []byte) (int, error) {
 // openChannel opens a channel and a handle of device 1 on it.
 func openChannel(t *testing.T, s *Session) (channels.Receiver, *wireConn) {
 	t.Helper()
+	return openDevice(t, s, 1)
+}
+
+func openDevice(t *testing.T, s *Session, id uint32) (channels.Receiver, *wireConn) {
+	t.Helper()
 	conn := &wireConn{}
 	r, err := s.Accept(channels.FileRedirectorChannel, conn)
 	require.NoError(t, err)
 	require.NoError(t, r.Receive(wire.CapabilitiesRequest{Version: 6}.Append(nil)))
-	require.NoError(t, r.Receive(create(1)))
+	require.NoError(t, r.Receive(create(id)))
 	return r, conn
 }
 

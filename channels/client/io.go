@@ -170,11 +170,15 @@ func (s *Session) attach(c *ioChannel, id uint32) (*device, pnp.HRESULT) {
 	case s.handles.Load() >= int64(s.limits.Handles):
 		s.log.Warn(fmt.Sprintf("%s not opened: the limit of %d open handles is reached", dev.name, s.limits.Handles))
 		return nil, pnp.ERROR_TOO_MANY_OPEN_FILES
+	case len(dev.channels) >= dev.limits.Handles:
+		s.log.Warn(fmt.Sprintf("%s not opened: its limit of %d open handles is reached", dev.name, dev.limits.Handles))
+		return nil, pnp.ERROR_TOO_MANY_OPEN_FILES
 	}
 	s.handles.Add(1)
 	dev.channels[c] = struct{}{}
 	c.mu.Lock()
 	c.dev, c.inOpen = dev, true
+	c.quota.limits = &dev.limits
 	c.mu.Unlock()
 	return dev, pnp.S_OK
 }

@@ -1,5 +1,7 @@
 package client
 
+import "freerdp-pnpdr/pnp"
+
 // Limits bound what a server can make the client spend. Bytes are outstanding
 // from the moment a request is accepted until its reply is proven sent.
 type Limits struct {
@@ -23,6 +25,23 @@ func DefaultLimits() Limits {
 		Devices:        256,
 		EventData:      64 << 10,
 	}
+}
+
+// within returns the limits of a device that has some of its own.
+func (l Limits) within(d pnp.DeviceLimits) Limits {
+	l.Handles = tighter(l.Handles, d.Handles)
+	l.HandleRequests = tighter(l.HandleRequests, d.Requests)
+	l.HandleBytes = tighter(l.HandleBytes, d.HandleBytes)
+	l.ReplyData = tighter(l.ReplyData, d.ReplyData)
+	l.EventData = tighter(l.EventData, d.EventData)
+	return l
+}
+
+func tighter[T int | int64](limit, own T) T {
+	if own > 0 {
+		return min(limit, own)
+	}
+	return limit
 }
 
 const (

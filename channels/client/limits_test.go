@@ -167,3 +167,70 @@ func TestEvents(t *testing.T) {
 	d.sink(pnp.Event{Data: make([]byte, 100)})
 	require.Len(t, conn.take(), 1)
 }
+
+// TestDeviceLimits: what a device has of its own holds for it alone, and loosens
+// nothing.
+func TestDeviceLimits(t *testing.T) {
+	s, log := newTestSession(t, small(), &testDevice{handle: testHandle{try: answer}})
+	d := &testDevice{handle: testHandle{try: answer}}
+	id, err := s.AddLimited(d, pnp.DeviceLimits{Handles: 1, Requests: 3, HandleBytes: 250, ReplyData: 100, EventData: 10})
+	require.NoError(t, err)
+	c, conn := openDevice(t, s, id)
+	defer c.Closed()
+	// Each channel of these tests has a counter of its own.
+	left := func(conn *wireConn) {
+		conn.sent = s.out.last + 1<<20
+		s.out.settle(conn)
+	}
+	results := func(c channels.Receiver, conn *wireConn, sizes ...uint32) (names []string) {
+		left(conn)
+		for n, size := range sizes {
+			require.NoError(t, c.Receive(read(wire.RequestID(n), size)))
+			names = append(names, conn.last(t).Result.Name())
+		}
+		return names
+	}
+	const ok, refused = "S_OK", "ERROR_NO_SYSTEM_RESOURCES"
+	require.Equal(t, []string{ok, ok, ok, refused}, results(c, conn, 1, 1, 1, 1), "Requests")
+	require.Equal(t, []string{ok, ok, refused}, results(c, conn, 1000, 100, 51), "HandleBytes")
+	require.Equal(t, []string{ok, ok, ok}, results(c, conn, 1000, 100, 50), "HandleBytes")
+	left(conn)
+	require.NoError(t, c.Receive(read(1, 1000)))
+	require.Len(t, conn.last(t).Data, 100, "ReplyData")
+	require.NoError(t, c.Receive(wire.IOControlRequest{RequestID: 1, CbOut: 101}.Append(nil)))
+	require.Equal(t, refused, conn.last(t).Result.Name())
+
+	left(conn)
+	conn.take()
+	d.sink(pnp.Event{Data: make([]byte, 11)})
+	require.Empty(t, conn.take())
+	require.Contains(t, log.String(), "an event of 11 bytes, more than the limit of 10: dropped")
+	d.sink(pnp.Event{Data: make([]byte, 10)})
+	require.Len(t, conn.take(), 1)
+
+	second, conn2 := openDevice(t, s, id)
+	m := conn2.take()
+	r, err := wire.DecodeCreateFileReply(m[len(m)-1])
+	require.NoError(t, err)
+	require.Equal(t, pnp.ERROR_TOO_MANY_OPEN_FILES, r.Result)
+	second.Closed()
+	c.Closed()
+	second, conn2 = openDevice(t, s, id)
+	require.Equal(t, []string{ok}, results(second, conn2, 1), "a closed handle counts no more")
+	second.Closed()
+
+	other, otherConn := openChannel(t, s)
+	left(otherConn)
+	require.NoError(t, other.Receive(read(1, 1000)))
+	require.Len(t, otherConn.last(t).Data, 1000)
+	other.Closed()
+
+	s.Remove(id)
+	id, err = s.AddLimited(d, pnp.DeviceLimits{ReplyData: 1 << 20, EventData: 1 << 20})
+	require.NoError(t, err)
+	c, conn = openDevice(t, s, id)
+	defer c.Closed()
+	left(conn)
+	require.NoError(t, c.Receive(read(1, 1<<20)))
+	require.Len(t, conn.last(t).Data, 1000)
+}

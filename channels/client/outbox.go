@@ -39,7 +39,7 @@ const (
 // by covers the oldest messages first. Bytes of other channels make it run
 // ahead by as much as they carry.
 type outbox struct {
-	limits *Limits
+	limits *Limits // the session's
 	start  time.Time
 
 	mu     sync.Mutex
@@ -67,6 +67,9 @@ type message struct {
 type quota struct {
 	requests int
 	bytes    int64
+	// limits are the session's; from CreateFile on, the device's. They change
+	// on the thread of Receive, before the channel is open.
+	limits *Limits
 }
 
 func newOutbox(limits *Limits) *outbox {
@@ -90,8 +93,8 @@ func (o *outbox) reserve(conn channels.Conn, q *quota, n int64) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	fits := func() bool {
-		return q.requests < o.limits.HandleRequests &&
-			q.bytes+n <= o.limits.HandleBytes &&
+		return q.requests < q.limits.HandleRequests &&
+			q.bytes+n <= q.limits.HandleBytes &&
 			o.bytes+n <= o.limits.SessionBytes &&
 			o.memory <= o.limits.SessionBytes &&
 			o.memory+o.held+replyMemory(n) <= 2*o.limits.SessionBytes
@@ -167,7 +170,7 @@ func (o *outbox) event(conn channels.Conn, q *quota, msg []byte) bool {
 	defer o.mu.Unlock()
 	n := int64(len(msg))
 	fits := func() bool {
-		return q.bytes+n <= o.limits.HandleBytes && o.bytes+n <= o.limits.SessionBytes && o.memory <= o.limits.SessionBytes
+		return q.bytes+n <= q.limits.HandleBytes && o.bytes+n <= o.limits.SessionBytes && o.memory <= o.limits.SessionBytes
 	}
 	if !fits() {
 		if o.settle(conn); !fits() {

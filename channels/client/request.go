@@ -44,7 +44,7 @@ func (c *ioChannel) read(msg []byte) error {
 		return err
 	}
 	// C-34: longer reads come back short.
-	n := int(min(uint64(m.CbBytesToRead), uint64(c.s.limits.ReplyData)))
+	n := int(min(uint64(m.CbBytesToRead), uint64(c.quota.limits.ReplyData)))
 	return c.begin(m.RequestID, pnp.OpRead, n, replyFrame+n, func(r *request, buf []byte) {
 		r.Offset = m.Offset
 		r.Out = buf[wire.DataReplyHead : wire.DataReplyHead+n]
@@ -70,7 +70,7 @@ func (c *ioChannel) ioControl(msg []byte) error {
 	if n := len(m.DataOut); n > 0 && uint64(n) != uint64(m.CbOut) { // 3.2.5.2.2.7
 		return c.refuse(m.RequestID, pnp.OpIOControl, pnp.ERROR_INSUFFICIENT_BUFFER)
 	}
-	if uint64(m.CbOut) > uint64(c.s.limits.ReplyData) {
+	if uint64(m.CbOut) > uint64(c.quota.limits.ReplyData) {
 		return c.refuse(m.RequestID, pnp.OpIOControl, pnp.ERROR_NO_SYSTEM_RESOURCES)
 	}
 	out := int(m.CbOut)

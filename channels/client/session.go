@@ -74,6 +74,7 @@ type device struct {
 	id          uint32
 	description *pnp.Description
 	name        string // for the log
+	limits      Limits // the session's, tightened by its own
 	// announced on any PNPDR channel so far: only then has the server the
 	// id from us.
 	announced bool
@@ -82,8 +83,8 @@ type device struct {
 	tooLarge sync.Once
 }
 
-func newDevice(d pnp.Device) *device {
-	dev := &device{Device: d, description: d.Description(), channels: make(map[*ioChannel]struct{})}
+func newDevice(d pnp.Device, limits Limits) *device {
+	dev := &device{Device: d, description: d.Description(), limits: limits, channels: make(map[*ioChannel]struct{})}
 	if dev.name = dev.description.Name; dev.name == "" {
 		dev.name = "a device without a name"
 	}
@@ -115,7 +116,12 @@ func NewSession(cfg Config) *Session {
 // (C-07). The session owns d from then on: a d that is an io.Closer is closed
 // when it is removed or the session ends.
 func (s *Session) Add(d pnp.Device) (id uint32, err error) {
-	dev := newDevice(d)
+	return s.AddLimited(d, pnp.DeviceLimits{})
+}
+
+// AddLimited is Add for a device with limits of its own.
+func (s *Session) AddLimited(d pnp.Device, own pnp.DeviceLimits) (id uint32, err error) {
+	dev := newDevice(d, s.limits.within(own))
 	s.mu.Lock()
 	switch {
 	case s.closed:
@@ -201,7 +207,7 @@ func (s *Session) Accept(name string, conn channels.Conn) (channels.Receiver, er
 		if s.info != nil {
 			return nil, ErrSecondPNPDR
 		}
-		s.info = &infoChannel{s: s, conn: conn, announced: make(map[uint32]bool)}
+		s.info = &infoChannel{s: s, conn: conn, quota: quota{limits: &s.limits}, announced: make(map[uint32]bool)}
 		return s.info, nil
 	case channels.FileRedirectorChannel:
 		// A channel may wait for its CreateFile beside as many handles as
@@ -209,7 +215,7 @@ func (s *Session) Accept(name string, conn channels.Conn) (channels.Receiver, er
 		if len(s.channels) >= 2*s.limits.Handles {
 			return nil, ErrTooMany
 		}
-		c := &ioChannel{s: s, conn: conn, pending: make(map[requestID]*request)}
+		c := &ioChannel{s: s, conn: conn, quota: quota{limits: &s.limits}, pending: make(map[requestID]*request)}
 		s.channels[c] = struct{}{}
 		return c, nil
 	}
@@ -218,9 +224,9 @@ func (s *Session) Accept(name string, conn channels.Conn) (channels.Receiver, er
 
 // raise sends a custom event on every open handle of dev (C-31).
 func (s *Session) raise(dev *device, e pnp.Event) {
-	if len(e.Data) > s.limits.EventData {
+	if len(e.Data) > dev.limits.EventData {
 		dev.tooLarge.Do(func() { // once: a server can have a say in how many there are
-			s.log.Warn(fmt.Sprintf("%s raised an event of %d bytes, more than the limit of %d: dropped", dev.name, len(e.Data), s.limits.EventData))
+			s.log.Warn(fmt.Sprintf("%s raised an event of %d bytes, more than the limit of %d: dropped", dev.name, len(e.Data), dev.limits.EventData))
 		})
 		return
 	}

@@ -89,9 +89,7 @@ func (a *app) explainItem(i item) {
 	if dec.ReadOnly {
 		a.field("read-only", "yes", plain)
 	}
-	if dec.Handles > 0 {
-		a.field("handles", strconv.Itoa(dec.Handles)+" at most", plain)
-	}
+	a.fields("limits", dec.LimitTexts())
 	a.explainDevice(d)
 
 	fmt.Fprintln(a.out, "  The server would be told:")

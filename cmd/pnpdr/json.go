@@ -55,9 +55,18 @@ type jsonDevice struct {
 	Rule         *jsonRule       `json:"rule"` // null if none decided
 	Backend      string          `json:"backend"`
 	ReadOnly     bool            `json:"read_only"`
-	Handles      int             `json:"handles"`
+	Limits       jsonLimits      `json:"limits"`
 	Access       *jsonAccess     `json:"access"` // null for what is gone
 	Description  jsonDescription `json:"description"`
+}
+
+// jsonLimits are the device's own; 0 leaves it to the session.
+type jsonLimits struct {
+	Handles     int   `json:"handles"`
+	Requests    int   `json:"requests"`
+	HandleBytes int64 `json:"handle_bytes"`
+	ReplyData   int   `json:"reply"`
+	EventData   int   `json:"event"`
 }
 
 type jsonRule struct {
@@ -110,7 +119,7 @@ func (i item) json() jsonDevice {
 		Class: hex(2, d.Class), SubClass: hex(2, d.SubClass), Protocol: hex(2, d.Protocol),
 		Manufacturer: d.Manufacturer, Product: d.Product, Serial: d.Serial, Driver: d.Driver, Excluded: d.Excluded,
 		Verdict: dec.Verdict, Redirect: dec.Redirect, Reason: dec.Reason, Advice: dec.Advice(d),
-		Backend: string(dec.Backend), ReadOnly: dec.ReadOnly, Handles: dec.Handles,
+		Backend: string(dec.Backend), ReadOnly: dec.ReadOnly, Limits: jsonLimits(dec.Limits),
 		Access: &jsonAccess{OK: i.access == nil}, Description: describe(dec.Description),
 	}
 	if d.Interface >= 0 {

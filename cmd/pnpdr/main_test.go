@@ -187,7 +187,7 @@ func TestJSON(t *testing.T) {
 	d.DisallowUnknownFields()
 	require.NoError(t, d.Decode(&doc))
 	assert.True(t, doc.Devices[0].ReadOnly)
-	assert.Equal(t, 2, doc.Devices[0].Handles)
+	assert.Equal(t, 2, doc.Devices[0].Limits.Handles)
 }
 
 func TestProblems(t *testing.T) {

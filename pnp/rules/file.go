@@ -252,10 +252,11 @@ func (f *fileParser) start(value *unstable.Node, key position) position {
 	return key
 }
 
-// booleans and numbers are the keys whose values are not strings.
+// The keys whose values are not strings, or need not be.
 var (
 	booleans = []string{"auto", "optional", "read-only"}
-	numbers  = []string{"handles"}
+	numbers  = limitKeys(false)
+	sizes    = limitKeys(true)
 )
 
 // valueOf returns a value of the type that the key takes.
@@ -266,6 +267,11 @@ func valueOf(key string, value *unstable.Node) (string, error) {
 		want, example = unstable.Bool, "true"
 	case slices.Contains(numbers, key):
 		want, example = unstable.Integer, "8"
+	case slices.Contains(sizes, key):
+		example = `"64K"`
+		if value.Kind == unstable.Integer {
+			want = unstable.Integer
+		}
 	case conditionKeys[key] != nil && value.Kind == unstable.Integer:
 		example = `"` + strings.TrimPrefix(string(value.Data), "0x") + `"`
 	}

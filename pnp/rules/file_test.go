@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"freerdp-pnpdr/pnp"
 )
 
 // TestProblems checks that each problem of a file is told, where it stands and
@@ -31,10 +33,16 @@ func TestProblems(t *testing.T) {
 			`f:8:13: read-only takes a value such as read-only = true`,
 			`f:9:1: class takes a value such as class = "..."`,
 		}},
+		{"sizes", "[[rule]]\naction=\"allow\"\nreply = \"64k\"\nevent = true\nrequests = \"4\"\nhandle-bytes = \"4096M\"\n", []string{
+			`f:3:9: reply: "64k" is no number from 1 to 2147483647, such as 100, 64K or 16M`,
+			`f:4:9: event takes a value such as event = "64K"`,
+			`f:5:12: requests takes a value such as requests = 8`,
+			`f:6:16: handle-bytes: "4096M" is no number from 1 to 2147483647, such as 100, 64K or 16M`,
+		}},
 		{"numbers", "[[rule]]\naction=\"allow\"\nhandles = 1_000\n[[rule]]\naction=\"allow\"\nhandles = -1\n[[rule]]\naction=\"allow\"\nhandles = 0\n", []string{
-			`f:3:11: handles: "1_000" is no number from 1 to 1048576`,
-			`f:6:11: handles: "-1" is no number from 1 to 1048576`,
-			`f:9:11: handles: "0" is no number from 1 to 1048576`,
+			`f:3:11: handles: "1_000" is no number from 1 to 2147483647, such as 100, 64K or 16M`,
+			`f:6:11: handles: "-1" is no number from 1 to 2147483647, such as 100, 64K or 16M`,
+			`f:9:11: handles: "0" is no number from 1 to 2147483647, such as 100, 64K or 16M`,
 		}},
 		{"misplaced keys", "vid = \"1\"\n[[rule]]\naction = \"deny\"\ndefault = \"deny\"\n", []string{
 			`f:1:1: there is no "vid" here: it belongs into a rule, below a line [[rule]]`,
@@ -109,6 +117,10 @@ backend      = "serial"
 read-only    = true
 optional     = true
 handles      = 1
+requests     = 16
+handle-bytes = 65536
+reply        = "64K"
+event        = "1M"
 
 [[rule]]
 "action" = 'deny'
@@ -122,11 +134,12 @@ handles      = 1
 		`driver=ftdi_sio manufacturer=* product=*UART* node=/dev/ttyUSB*`, r.Text())
 	assert.True(t, r.Matches(meter))
 	assert.Equal(t, "Scale", r.Settings.Description.Name)
+	assert.Equal(t, pnp.DeviceLimits{Handles: 1, Requests: 16, HandleBytes: 64 << 10, ReplyData: 64 << 10, EventData: 1 << 20}, r.Settings.Limits)
 	assert.Equal(t, 6, r.Line)
-	assert.Equal(t, `rule 2 of f (line 28): deny everything`, c.rules[1].reason())
+	assert.Equal(t, `rule 2 of f (line 32): deny everything`, c.rules[1].reason())
 
 	// Every key is known to this test.
-	assert.Len(t, fileKeys, 20)
+	assert.Len(t, fileKeys, 24)
 }
 
 func TestEmptyFile(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/discover"
 )
 
@@ -150,6 +151,7 @@ func TestTake(t *testing.T) {
 		"rule:allow+backend=chr":         `"chr" is none of serial, hid, char (did you mean "char"?)`,
 		"rule:allow+handles=0":           `"0" is no number from 1 to`,
 		"rule:allow+handles=99999999999": "is no number from 1 to",
+		"rule:deny+event=64K":            `a rule that denies has no use for "event"`,
 		"rule:allow+node=ttyS0":          `"ttyS0" is no absolute path`,
 		"rule:allow+serial=":             "serial: it is empty",
 		"rule:allow+serial=\x1b[2J":      "contains what is no text",
@@ -262,7 +264,7 @@ func TestQualifiers(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, known)
 	}
-	assert.Equal(t, Settings{ReadOnly: true, Handles: 7}, s)
+	assert.Equal(t, Settings{ReadOnly: true, Limits: pnp.DeviceLimits{Handles: 7}}, s)
 	assert.False(t, o.Rules[0].Settings.ReadOnly)
 
 	// Those that are wrong, or belong to nothing.

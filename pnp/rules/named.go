@@ -149,9 +149,7 @@ func (s *side) upTo(n *Named, d *discover.Device) opinion {
 // restrict adds the restrictions of s, which hold whoever says them.
 func (o *Decision) restrict(s *Settings) {
 	o.ReadOnly = o.ReadOnly || s.ReadOnly
-	if s.Handles != 0 && (o.Handles == 0 || s.Handles < o.Handles) {
-		o.Handles = s.Handles
-	}
+	o.Limits.Tighten(s.Limits)
 }
 
 // HasAdmin reports whether the administrator says anything at all: has rules, a

@@ -114,14 +114,14 @@ func TestNamedSettings(t *testing.T) {
 	assert.Equal(t, pnp.Description{Name: "Meter", HardwareIDs: []string{"X"}, Optional: true}, got.Description)
 	assert.EqualValues(t, "char", got.Backend)
 	assert.True(t, got.ReadOnly, "by a function beside it")
-	assert.Equal(t, 2, got.Handles)
+	assert.Equal(t, 2, got.Limits.Handles)
 	assert.Equal(t, o.Rules[0], got.Rule)
 	got = p.DecideNamed(n, "/dev/ttyUSB0", both[:1])
 	assert.False(t, got.ReadOnly)
-	assert.Equal(t, 3, got.Handles)
+	assert.Equal(t, 3, got.Limits.Handles)
 	got = p.DecideNamed(n, "/dev/ttyUSB0", nil)
 	assert.Equal(t, "Scale", got.Description.Name)
-	assert.Equal(t, 9, got.Handles)
+	assert.Equal(t, 9, got.Limits.Handles)
 
 	o = new(Options)
 	n = named(t, o, "char", "/dev/link", "ro", "handles:1")
@@ -130,7 +130,7 @@ func TestNamedSettings(t *testing.T) {
 	assert.Equal(t, PlainDescription("char", "/dev/link"), got.Description, "bytes are bytes")
 	assert.EqualValues(t, "char", got.Backend)
 	assert.True(t, got.ReadOnly)
-	assert.Equal(t, 1, got.Handles)
+	assert.Equal(t, 1, got.Limits.Handles)
 	assert.Equal(t, "FT232R USB UART", meter.Description.Name, "the device is not changed")
 }
 

@@ -17,7 +17,7 @@ var Usage = []string{
 	"  hid:PATH              a HID device, such as /dev/hidraw0",
 	"  rule:allow+KEY=VALUE  devices that match; also deny. First match wins",
 	"    match by bus, vid, pid, class, subclass, protocol, interface, serial, hardware-id, driver, manufacturer, product, node",
-	"    and set name, backend, handles, read-only, optional",
+	"    and set name, backend, read-only, optional, handles, requests, handle-bytes, reply, event",
 	"  config:PATH           read rules from there instead of ~/.config/freerdp/pnpdr.toml",
 }
 
@@ -239,16 +239,20 @@ func (r *Rule) check() error {
 		return nil
 	}
 	s := &r.Settings
-	for _, setting := range []struct {
+	type given struct {
 		key string
 		set bool
-	}{
+	}
+	settings := []given{
 		{"backend", s.Backend != ""},
 		{"name", s.Description.Name != ""},
 		{"read-only", s.ReadOnly},
 		{"optional", s.Description.Optional},
-		{"handles", s.Handles != 0},
-	} {
+	}
+	for _, limit := range limitSettings {
+		settings = append(settings, given{limit.key, limit.get(&s.Limits) != 0})
+	}
+	for _, setting := range settings {
 		if setting.set {
 			return fmt.Errorf("a rule that denies has no use for %q", setting.key)
 		}

@@ -34,9 +34,7 @@ type Decision struct {
 	Backend     discover.Backend
 	Description pnp.Description
 	ReadOnly    bool
-	// Handles is how many handles may be open at a time; 0 leaves it to the
-	// session's limit.
-	Handles int
+	Limits      pnp.DeviceLimits
 }
 
 // Policy is what the administrator and the user say together. It does not

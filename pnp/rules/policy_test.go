@@ -131,7 +131,7 @@ func TestSettings(t *testing.T) {
 	}{
 		{"as found", "", "", []string{"auto"}, Decision{Backend: "serial", Description: pnp.Description{Name: "FT232R USB UART"}}},
 		{"user's", "", file + "name=\"Scale\"\nbackend=\"char\"\nread-only=true\noptional=true\nhandles=3", nil,
-			Decision{Backend: "char", Description: pnp.Description{Name: "Scale", Optional: true}, ReadOnly: true, Handles: 3}},
+			Decision{Backend: "char", Description: pnp.Description{Name: "Scale", Optional: true}, ReadOnly: true, Limits: pnp.DeviceLimits{Handles: 3}}},
 		{"administrator's stand", file + "name=\"Meter\"\nbackend=\"serial\"", file + "name=\"Scale\"\nbackend=\"char\"", nil,
 			Decision{Backend: "serial", Description: pnp.Description{Name: "Meter"}}},
 		{"administrator's, with the user's beside", file + "name=\"Meter\"", file + "backend=\"char\"", nil,
@@ -142,15 +142,14 @@ func TestSettings(t *testing.T) {
 			Decision{Backend: "serial", Description: pnp.Description{Name: "FT232R USB UART"}, ReadOnly: true}},
 		{"optional by the user", file + "name=\"Meter\"", file + "optional=true", nil,
 			Decision{Backend: "serial", Description: pnp.Description{Name: "Meter", Optional: true}}},
-		{"fewer handles hold: the user's", file + "handles=9", file + "handles=2", nil,
-			Decision{Backend: "serial", Description: pnp.Description{Name: "FT232R USB UART"}, Handles: 2}},
-		{"fewer handles hold: the administrator's", file + "handles=1", file + "handles=2", nil,
-			Decision{Backend: "serial", Description: pnp.Description{Name: "FT232R USB UART"}, Handles: 1}},
+		{"the lower limits hold", file + "handles=9\nrequests=2\nreply=\"64K\"\nevent=5", file + "handles=2\nrequests=4\nhandle-bytes=100\nreply=70000", nil,
+			Decision{Backend: "serial", Description: pnp.Description{Name: "FT232R USB UART"},
+				Limits: pnp.DeviceLimits{Handles: 2, Requests: 2, HandleBytes: 100, ReplyData: 64 << 10, EventData: 5}}},
 		{"qualifiers", "", "", []string{"usb:0403:*", "name:A%2C B", "ro", "optional", "handles:4"},
-			Decision{Backend: "serial", Description: pnp.Description{Name: "A, B", Optional: true}, ReadOnly: true, Handles: 4}},
+			Decision{Backend: "serial", Description: pnp.Description{Name: "A, B", Optional: true}, ReadOnly: true, Limits: pnp.DeviceLimits{Handles: 4}}},
 		{"path", "", "", []string{"hid:/dev/ttyUSB0"}, Decision{Backend: "hid", Description: pnp.Description{Name: "FT232R USB UART"}}},
-		{"in the rule", "", "", []string{"rule:allow+name=A%2BB+ro+optional+handles=2+backend=char"},
-			Decision{Backend: "char", Description: pnp.Description{Name: "A+B", Optional: true}, ReadOnly: true, Handles: 2}},
+		{"in the rule", "", "", []string{"rule:allow+name=A%2BB+ro+optional+handles=2+reply=1M+backend=char"},
+			Decision{Backend: "char", Description: pnp.Description{Name: "A+B", Optional: true}, ReadOnly: true, Limits: pnp.DeviceLimits{Handles: 2, ReplyData: 1 << 20}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p, problems := policy(t, test.admin, test.user, options(t, append(test.options, "auto")...))

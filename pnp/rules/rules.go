@@ -21,8 +21,7 @@ type Settings struct {
 	// Description holds the fields that replace those found.
 	Description pnp.Description
 	ReadOnly    bool
-	// Handles is how many handles of the device may be open at a time.
-	Handles int
+	Limits      pnp.DeviceLimits
 }
 
 // Rule allows or denies the devices that match all of its conditions.

@@ -3,21 +3,20 @@ package rules
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/discover"
 )
 
-// maxHandles bounds the handles setting.
-const maxHandles = 1 << 20
-
 // flag is the value of a setting that is given without one.
 const flag = "true"
 
+// setting takes the value of one setting.
+type setting func(s *Settings, value string) error
+
 // ruleSettings are the settings of a rule, in a file and in a rule: option.
-var ruleSettings = map[string]func(s *Settings, value string) error{
+var ruleSettings = withLimits(map[string]setting{
 	"backend": func(s *Settings, value string) error {
 		s.Backend = discover.Backend(value)
 		if slices.Contains(backends, value) {
@@ -37,15 +36,7 @@ var ruleSettings = map[string]func(s *Settings, value string) error{
 		s.Description.Optional, err = boolean(value)
 		return err
 	},
-	"handles": func(s *Settings, value string) error {
-		n, err := strconv.ParseUint(value, 10, 32)
-		if err != nil || n < 1 || n > maxHandles {
-			return fmt.Errorf("%q is no number from 1 to %d", value, maxHandles)
-		}
-		s.Handles = int(n)
-		return nil
-	},
-}
+})
 
 var backends = []string{string(discover.BackendSerial), string(discover.BackendHID), string(discover.BackendChar)}
 
@@ -57,9 +48,8 @@ func boolean(value string) (bool, error) {
 }
 
 // qualifiers are the options that describe the device named before them.
-var qualifiers = map[string]func(s *Settings, value string) error{
-	"name":    ruleSettings["name"],
-	"handles": ruleSettings["handles"],
+var qualifiers = withLimits(map[string]setting{
+	"name": ruleSettings["name"],
 	"hwid": func(s *Settings, value string) (err error) {
 		s.Description.HardwareIDs, err = ids(value)
 		return err
@@ -108,7 +98,7 @@ var qualifiers = map[string]func(s *Settings, value string) error{
 		s.ReadOnly = true
 		return noValue(value)
 	},
-}
+})
 
 var capNames = map[string]pnp.DeviceCaps{
 	"removable": pnp.PNP_DEVCAPS_REMOVABLE,
