@@ -17,7 +17,8 @@ import (
 // number: whatever the node is called, whoever made it. They are as Scan has
 // them if it lists the node itself. Else they are those that the node's driver
 // serves: the USB interface that a disk or an input device hangs on, all
-// interfaces for the node of a USB device as a whole. A node of no device that
+// interfaces for the node of a USB device as a whole. A block device that is made
+// of others has the functions of those. A node of no device that
 // could be plugged in, such as a pseudo terminal, has one with the little that
 // is known. The list is empty if there is no device node at that path.
 //
@@ -147,7 +148,22 @@ func (s *scan) atNumber(node, real string, n number) ([]*Device, error) {
 	if dir == "" {
 		return []*Device{{Node: real, Bus: "virtual", Interface: -1}}, nil
 	}
-	return s.above(dir, node, real)
+	if n.kind != "block" {
+		return s.above(dir, node, real)
+	}
+	lowest, err := s.lowest(dir)
+	if err != nil {
+		return nil, err
+	}
+	var devices []*Device
+	for _, dir := range lowest {
+		above, err := s.above(dir, node, real)
+		if err != nil {
+			return nil, err
+		}
+		devices = append(devices, above...)
+	}
+	return devices, nil
 }
 
 func isInterface(dir string) bool { return strings.Contains(path.Base(dir), ":") }

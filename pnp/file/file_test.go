@@ -2,10 +2,8 @@ package file
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -57,28 +55,18 @@ func memoryDir(t *testing.T) string {
 	return dir
 }
 
-// loopDevice attaches content to a loop device.
-func loopDevice(t *testing.T, content []byte, options ...string) string {
+// imageDevice is a block device of the content.
+func imageDevice(t *testing.T, content []byte, options ...string) string {
 	t.Helper()
-	backing := filepath.Join(t.TempDir(), "backing")
-	require.NoError(t, os.WriteFile(backing, content, 0o600))
-	args := append([]string{"--find", "--show"}, options...)
-	out, err := exec.Command("losetup", append(args, backing)...).CombinedOutput()
-	if err != nil {
-		t.Skipf("no loop device to test on (it takes root and a kernel with loop): losetup: %v: %s", err, out)
-	}
-	node := strings.TrimSpace(string(out))
-	t.Cleanup(func() {
-		out, err := exec.Command("losetup", "--detach", node).CombinedOutput()
-		require.NoError(t, err, "losetup --detach: %s", out)
-	})
-	return node
+	file := filepath.Join(t.TempDir(), "backing")
+	require.NoError(t, os.WriteFile(file, content, 0o600))
+	return devtest.LoopDevice(t, file, options...)
 }
 
 func TestSuiteOnBlockDevice(t *testing.T) {
 	devtest.Run(t, devtest.Fixture{New: func(t *testing.T) devtest.Instance {
 		content := devtest.Pattern(1 << 17)
-		node := loopDevice(t, content)
+		node := imageDevice(t, content)
 		return devtest.Instance{Device: device(t, node, false), ReadOnly: device(t, node, true), Content: content}
 	}})
 }
@@ -86,7 +74,7 @@ func TestSuiteOnBlockDevice(t *testing.T) {
 // TestReadOnlyBlockDevice has a node that refuses to be opened for writing.
 func TestReadOnlyBlockDevice(t *testing.T) {
 	content := devtest.Pattern(1 << 16)
-	h, err := device(t, loopDevice(t, content, "--read-only"), false).Open(devtest.ReadWrite)
+	h, err := device(t, imageDevice(t, content, "--read-only"), false).Open(devtest.ReadWrite)
 	require.NoError(t, err)
 	defer h.Close()
 	hr, n, _ := transact(h, pnp.OpWrite, 0, []byte("no"))
@@ -146,7 +134,7 @@ func TestSparse6GiB(t *testing.T) {
 	require.Equal(t, 5, n)
 	st, err := os.Stat(path)
 	require.NoError(t, err)
-	require.EqualValues(t, size+3, st.Size())
+	require.EqualValues(t, int64(size)+3, st.Size())
 	hr, _, _ = transact(h, pnp.OpRead, size+3, b)
 	require.Equal(t, pnp.ERROR_HANDLE_EOF, hr)
 }

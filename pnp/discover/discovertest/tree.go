@@ -116,6 +116,13 @@ func (m *Tree) AddNode(dir, subsystem, devname string, block bool) string {
 	return node
 }
 
+// Stack makes one block device part of what another is made of.
+func (m *Tree) Stack(upper, lower string) {
+	m.t.Helper()
+	m.mkdir(m.sys(path.Join(upper, "slaves")))
+	m.symlink(lower, path.Join(upper, "slaves", path.Base(lower)))
+}
+
 // otherMajor is the number of AddNode's nodes.
 const otherMajor = 300
 
