@@ -2,6 +2,7 @@ package spectest
 
 import (
 	"bytes"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -190,7 +191,7 @@ func init() {
 		add(id, "no_more_than_cb_out", func(t *testing.T) {
 			ch, h := serve(t, newScriptedDevice("d"))
 			for _, cbOut := range []int{0, 1, 8} {
-				for _, claimed := range []int{cbOut, cbOut + 1, cbOut + 1000, 1 << 40, -1} {
+				for _, claimed := range []int{cbOut, cbOut + 1, cbOut + 1000, math.MaxInt, -1} {
 					ch.receive(wire.IOControlRequest{RequestID: 3, CbOut: uint32(cbOut), DataIn: []byte("secret")})
 					r := h.request(t)
 					copy(r.Out, "abcdefgh")
