@@ -36,16 +36,23 @@ func (s *session) plugged(e discover.Event) {
 	d := e.Device
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	have, redirected := s.found[d.Key]
-	name := fmt.Sprintf("%s (%s)", d.Description.Name, d.Node)
-	if e.Kind == discover.Removed {
-		if redirected {
-			s.log.Info(name + " has gone")
-			s.drop(d.Key)
-		}
+	if e.Kind != discover.Removed {
+		// A change can be what a rule speaks of: it is judged again.
+		s.known[d.Key] = d
+		s.judge(d)
 		return
 	}
-	// A change can be what a rule speaks of: it is judged again.
+	delete(s.known, d.Key)
+	if _, redirected := s.found[d.Key]; redirected {
+		s.log.Info(fmt.Sprintf("%s (%s) has gone", d.Description.Name, d.Node))
+		s.drop(d.Key)
+	}
+}
+
+// judge redirects a device, or not any more, as the rules say. s.mu is held.
+func (s *session) judge(d *discover.Device) {
+	have, redirected := s.found[d.Key]
+	name := fmt.Sprintf("%s (%s)", d.Description.Name, d.Node)
 	decision := s.policy.Decide(d)
 	node, err := share.Identify(d.Node)
 	same := have.path == d.Node && have.node == node && sameRedirection(&have.as, &decision)

@@ -65,19 +65,14 @@ func (m *machine) start(admin, user string, words ...string) {
 	require.NoError(t, os.WriteFile(files.User, []byte(user), 0o600))
 	o, problems := parseOptions(words)
 	require.Empty(t, problems)
-	policy, problemsInFiles := rules.Load(files, &o.rules)
-	require.Empty(t, problemsInFiles)
-
 	log := slog.New(slog.NewTextHandler(&m.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	m.s = &session{
 		log:       log,
-		policy:    policy,
 		discovery: m.Config(),
 		core:      client.NewSession(client.Config{Log: log}),
-		started:   make(chan struct{}),
-		byPath:    make(map[string][]*node),
-		found:     make(map[string]discovered),
 	}
+	m.s.load(files, &o.rules)
+	require.NotContains(t, m.log.String(), files.Admin, "a problem with the rules")
 	link := memory.NewLink(m.s.core)
 	m.come = make(chan server.DeviceEvent, 1024)
 	m.remote = server.New(link, server.Config{OnDevice: func(e server.DeviceEvent) { m.come <- e }})
@@ -237,6 +232,11 @@ func TestNamedIsNotFoundTwice(t *testing.T) {
 			}
 		}
 		require.Equal(t, []string{"Meter"}, m.redirected())
+		// Without the name the device is one that is found.
+		require.NoError(t, os.Remove(link))
+		for m.event() != "+FT232R USB UART" {
+		}
+		require.Equal(t, []string{"FT232R USB UART"}, m.redirected())
 	}
 }
 

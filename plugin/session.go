@@ -22,9 +22,9 @@ import (
 )
 
 // FreeRDP's main thread waits while a session starts and ends, and a path can lie
-// on a file system that hangs: so both are waited for no longer than this.
+// on a file system that hangs: so nothing is waited for longer than this.
 const (
-	startWait = 2 * time.Second
+	startWait = 2 * time.Second // once for the rules, once for the devices
 	endWait   = time.Second
 )
 
@@ -37,9 +37,11 @@ const (
 type session struct {
 	log        *slog.Logger
 	core       *client.Session
-	policy     *rules.Policy
 	discovery  discover.Config
 	goroutines int // before the session began
+
+	loaded chan struct{} // closed when policy is set; it stays nil if that failed
+	policy *rules.Policy
 
 	started chan struct{} // closed when watcher and monitor are set, if there are any
 	watcher *watch.Watcher
@@ -47,7 +49,8 @@ type session struct {
 
 	mu     sync.Mutex
 	byPath map[string][]*node
-	found  map[string]discovered // by discover.Device.Key
+	known  map[string]*discover.Device // what is plugged in, by its Key
+	found  map[string]discovered       // what of that is redirected
 }
 
 // node is a named device with a path, which comes and goes.
@@ -60,28 +63,19 @@ type node struct {
 // newSession does what the options say. What cannot be done is logged and left
 // out: the user's session goes on.
 func newSession(args []string, host *cshim.Host) *session {
-	s := &session{
-		log:     host.Logger(),
-		started: make(chan struct{}),
-		byPath:  make(map[string][]*node),
-		found:   make(map[string]discovered),
-	}
+	s := &session{log: host.Logger()}
 	// At the very first call the runtime's main goroutine may not be counted.
 	s.goroutines = max(runtime.NumGoroutine(), 2)
 	if len(args) > 0 {
 		args = args[1:]
 	}
 	o, problems := parseOptions(args)
-	policy, inFiles := rules.Load(rules.DefaultFiles(&o.rules), &o.rules)
-	s.policy = policy
 	s.core = client.NewSession(client.Config{Limits: o.limits, Log: s.log})
+	s.load(rules.DefaultFiles(&o.rules), &o.rules)
 
 	s.log.Info(s.greeting(o, host))
 	for _, p := range problems {
 		s.log.Warn(p)
-	}
-	for _, p := range inFiles {
-		s.log.Warn(p.String())
 	}
 	if o.help {
 		for _, line := range usage() {
@@ -92,6 +86,35 @@ func newSession(args []string, host *cshim.Host) *session {
 	return s
 }
 
+// load begins to read the rules, which can hang, and waits for them a while.
+func (s *session) load(files rules.Files, o *rules.Options) {
+	s.loaded = make(chan struct{})
+	go func() {
+		defer close(s.loaded)
+		defer pnp.Guard(s.log, "reading the rules", nil)
+		policy, problems := rules.Load(files, o)
+		for _, p := range problems {
+			s.log.Warn(p.String())
+		}
+		s.policy = policy
+	}()
+	select {
+	case <-s.loaded:
+	case <-time.After(startWait):
+		s.log.Warn("the files with the rules do not answer; what has a path or is found is redirected when they do")
+	}
+}
+
+// rulesKnown reports whether policy may be looked at.
+func (s *session) rulesKnown() bool {
+	select {
+	case <-s.loaded:
+		return s.policy != nil
+	default:
+		return false
+	}
+}
+
 // greeting is the one line that says what runs and what it redirects.
 func (s *session) greeting(o options, host *cshim.Host) string {
 	major, minor, revision := host.Version()
@@ -100,7 +123,7 @@ func (s *session) greeting(o options, host *cshim.Host) string {
 	for _, d := range o.devices {
 		what = append(what, d.String())
 	}
-	if !s.policy.Idle() {
+	if s.rulesKnown() && !s.policy.Idle() {
 		what = append(what, "what is found and allowed (pnpdr list shows it)")
 	}
 	if len(what) == 0 {
@@ -112,6 +135,9 @@ func (s *session) greeting(o options, host *cshim.Host) string {
 // start begins to redirect. What can hang is left to goroutines, for which it
 // waits a while.
 func (s *session) start(devices []*namedDevice) {
+	s.started = make(chan struct{})
+	s.byPath, s.found = make(map[string][]*node), make(map[string]discovered)
+	s.known = make(map[string]*discover.Device)
 	var paths []string
 	for _, d := range devices {
 		if d.path == "" {
@@ -135,25 +161,31 @@ func (s *session) start(devices []*namedDevice) {
 	watched := make(chan struct{})
 	begin(func() {
 		defer close(watched)
-		if len(paths) > 0 {
+		if <-s.loaded; s.rulesKnown() && len(paths) > 0 {
 			s.watch(paths)
 		}
 	})
-	if !s.policy.Idle() {
-		begin(func() {
-			// First the named ones, that none of them is found before; but
-			// a path that hangs holds nothing else up.
-			select {
-			case <-watched:
-			case <-time.After(startWait / 2):
-			}
-			s.discover()
-		})
-	}
+	begin(func() {
+		if <-s.loaded; !s.rulesKnown() || s.policy.Idle() {
+			return
+		}
+		// First the named ones, that none of them is found before; but a path
+		// that hangs holds nothing else up.
+		select {
+		case <-watched:
+		case <-time.After(startWait / 2):
+		}
+		s.discover()
+	})
 	go func() {
 		starting.Wait()
 		close(s.started)
 	}()
+	select {
+	case <-s.loaded:
+	default:
+		return // the files were waited for
+	}
 	select {
 	case <-s.started:
 	case <-time.After(startWait):
@@ -177,9 +209,9 @@ func (s *session) changed(path string, present bool) {
 		switch {
 		case n.id != 0 && !present:
 			s.log.Info(fmt.Sprintf("%v has gone", n))
-			s.leads(n, "")
 			s.core.Remove(n.id)
 			n.id = 0
+			s.leads(n, "")
 		case n.id == 0:
 			if err := n.obstacle(); err != nil {
 				s.log.Warn(fmt.Sprintf("%v is not redirected: %v", n, err))
@@ -194,14 +226,20 @@ func (s *session) changed(path string, present bool) {
 }
 
 // leads notes where a named path leads: what was found there is redirected as
-// the option says, not twice.
+// the option says, not twice. What the path led to before is its own again.
 func (s *session) leads(n *node, real string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	before := n.real
 	n.real = real
 	for key, f := range s.found {
 		if real != "" && f.path == real {
 			s.drop(key)
+		}
+	}
+	for _, d := range s.known {
+		if d.Node != "" && d.Node == before {
+			s.judge(d)
 		}
 	}
 }
