@@ -93,8 +93,17 @@ type Client struct {
 	err  error         // of Wait, valid after done
 
 	mu      sync.Mutex
-	output  bytes.Buffer  // guarded by mu
+	stdout  bytes.Buffer  // guarded by mu
+	stderr  bytes.Buffer  // guarded by mu
 	changed chan struct{} // guarded by mu; closed and replaced by each write
+}
+
+// stream is one of the streams of a client. They are kept apart since FreeRDP
+// logs to both, to stdout by the block: what stands on stderr would be found in
+// the middle of a line.
+type stream struct {
+	c      *Client
+	output *bytes.Buffer
 }
 
 // StartClient starts an xfreerdp. The process is killed, if still there, at the
@@ -135,8 +144,8 @@ func StartClient(t testing.TB, o ClientOptions) *Client {
 		changed: make(chan struct{}),
 	}
 	c.cmd.Env = append(env, o.Env...)
-	c.cmd.Stdout = c
-	c.cmd.Stderr = c
+	c.cmd.Stdout = stream{c, &c.stdout}
+	c.cmd.Stderr = stream{c, &c.stderr}
 	// A wrapper's children are to die with it.
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	c.cmd.WaitDelay = Patience
@@ -158,20 +167,23 @@ func StartClient(t testing.TB, o ClientOptions) *Client {
 }
 
 // Write takes the client's output.
-func (c *Client) Write(b []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	close(c.changed)
-	c.changed = make(chan struct{})
-	return c.output.Write(b)
+func (s stream) Write(b []byte) (int, error) {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	close(s.c.changed)
+	s.c.changed = make(chan struct{})
+	return s.output.Write(b)
 }
 
-// Output returns what the client has printed so far, on both streams.
+// Output returns what the client has printed so far, first on stdout, then on
+// stderr.
 func (c *Client) Output() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.output.String()
+	return c.outputLocked()
 }
+
+func (c *Client) outputLocked() string { return c.stdout.String() + c.stderr.String() }
 
 // WaitOutput waits until the client has printed text. It fails the test if the
 // client ends first.
@@ -180,7 +192,7 @@ func (c *Client) WaitOutput(text string) {
 	timeout := time.After(Patience)
 	for {
 		c.mu.Lock()
-		found, changed := strings.Contains(c.output.String(), text), c.changed
+		found, changed := strings.Contains(c.outputLocked(), text), c.changed
 		c.mu.Unlock()
 		if found {
 			return
