@@ -194,7 +194,9 @@ type Request struct {
 	// In is the data to write or the input of an IOControl.
 	In []byte
 	// Out is the room for what is read or for the output of an IOControl,
-	// of exactly the length asked for. Its contents are undefined.
+	// of exactly the length asked for. A read finds anything in it; an
+	// IOControl what the server sent along of its output buffer, as a driver
+	// sees it for METHOD_OUT_DIRECT and METHOD_NEITHER, or else zeros.
 	Out []byte
 
 	done      func(r *Request, hr HRESULT, n int)

@@ -78,6 +78,7 @@ func (c *ioChannel) ioControl(msg []byte) error {
 	return c.begin(m.RequestID, pnp.OpIOControl, size, replyFrame+size, func(r *request, buf []byte) {
 		r.Code = m.IoCode
 		r.Out = buf[wire.DataReplyHead : wire.DataReplyHead+out]
+		clear(r.Out[copy(r.Out, m.DataOut):])
 		in := buf[replyFrame+out:]
 		r.In = in[:copy(in, m.DataIn)]
 	})

@@ -181,6 +181,9 @@ func init() {
 			if r.Op != pnp.OpIOControl || r.Code != 0x80222440 || string(r.In) != c.in || len(r.Out) != int(c.cbOut) {
 				t.Errorf("%+v: the device got %v 0x%x with %q in and room for %d", c, r.Op, r.Code, r.In, len(r.Out))
 			}
+			if want := append(c.dataOut, make([]byte, c.cbOut)...)[:c.cbOut]; !bytes.Equal(r.Out, want) {
+				t.Errorf("%+v: the device finds %q where its output goes", c, r.Out)
+			}
 			n := copy(r.Out, "out")
 			r.Complete(pnp.S_OK, n)
 			ch.expect(wire.DataReply{RequestID: 3, Data: []byte("out")[:n]})
