@@ -1,7 +1,6 @@
 package spectest
 
 import (
-	"errors"
 	"slices"
 	"testing"
 
@@ -148,21 +147,13 @@ func init() {
 	})
 	add("C-28", "id_of_a_waiting_create_file", func(t *testing.T) {
 		c := newClientSide(t)
-		dev := newScriptedDevice("d")
-		proceed := make(chan struct{})
-		dev.open = func(r pnp.OpenRequest) error {
-			if r.NoBlock {
-				return pnp.ErrWouldBlock
-			}
-			<-proceed
-			return errors.New("no")
-		}
+		dev := newLateDevice()
 		id := c.add(dev)
 		c.announced()
 		ch := c.greeted()
 		ch.receive(createFile(5, id))
 		ch.terminates(wire.CapabilitiesRequest{RequestID: 5, Version: 6})
-		close(proceed)
+		close(dev.proceed)
 	})
 	add("C-28", "ids_that_differ_are_no_duplicates", func(t *testing.T) {
 		ch, h := serve(t, newScriptedDevice("d"))
@@ -263,15 +254,7 @@ func init() {
 	})
 	add("C-35", "cancel_before_create_file_is_ignored", func(t *testing.T) {
 		c := newClientSide(t)
-		dev := newScriptedDevice("d")
-		proceed := make(chan struct{})
-		dev.open = func(r pnp.OpenRequest) error {
-			if r.NoBlock {
-				return pnp.ErrWouldBlock
-			}
-			<-proceed
-			return nil
-		}
+		dev := newLateDevice()
 		id := c.add(dev)
 		c.announced()
 		ch := c.greeted()
@@ -279,7 +262,7 @@ func init() {
 		ch.receive(createFile(5, id))
 		ch.receive(cancelOf(5)) // a CreateFile cannot be cancelled
 		ch.silent()
-		close(proceed)
+		close(dev.proceed)
 		ch.expect(wire.CreateFileReply{RequestID: 5})
 		h := dev.handle(t)
 		if len(h.cancelled) != 0 || h.isClosed() {

@@ -30,6 +30,26 @@ func newScriptedDevice(name string) *scriptedDevice {
 	return &scriptedDevice{desc: pnp.Description{Name: name}, handles: make(chan *scriptedHandle, 64)}
 }
 
+// lateDevice is a scriptedDevice that has to wait in Open until it may proceed.
+type lateDevice struct {
+	*scriptedDevice
+	began   chan struct{} // gets a value when it waits
+	proceed chan struct{} // for the test to close
+}
+
+func newLateDevice() *lateDevice {
+	d := &lateDevice{newScriptedDevice("d"), make(chan struct{}, 16), make(chan struct{})}
+	d.open = func(r pnp.OpenRequest) error {
+		if r.NoBlock {
+			return pnp.ErrWouldBlock
+		}
+		d.began <- struct{}{}
+		<-d.proceed
+		return nil
+	}
+	return d
+}
+
 // Description implements pnp.Device.
 func (d *scriptedDevice) Description() *pnp.Description { return &d.desc }
 

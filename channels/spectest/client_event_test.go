@@ -102,22 +102,14 @@ func init() {
 	})
 	add("C-31", "none_before_the_handle_is_open", func(t *testing.T) {
 		c := newClientSide(t)
-		dev := newScriptedDevice("d")
-		proceed := make(chan struct{})
-		dev.open = func(r pnp.OpenRequest) error {
-			if r.NoBlock {
-				return pnp.ErrWouldBlock
-			}
-			<-proceed
-			return nil
-		}
+		dev := newLateDevice()
 		id := c.add(dev)
 		c.announced()
 		ch := c.greeted()
 		ch.receive(createFile(2, id))
 		dev.raise(t, pnp.Event{Data: []byte("early")})
 		ch.silent()
-		close(proceed)
+		close(dev.proceed)
 		ch.expect(wire.CreateFileReply{RequestID: 2})
 		dev.raise(t, pnp.Event{Data: []byte("now")})
 		ch.expect(wire.CustomEvent{Data: []byte("now")})
@@ -187,23 +179,14 @@ func init() {
 	})
 	add("C-32", "device_removed_while_it_is_opened", func(t *testing.T) {
 		c := newClientSide(t)
-		dev := newScriptedDevice("d")
-		began, proceed := make(chan struct{}), make(chan struct{})
-		dev.open = func(r pnp.OpenRequest) error {
-			if r.NoBlock {
-				return pnp.ErrWouldBlock
-			}
-			close(began)
-			<-proceed
-			return nil
-		}
+		dev := newLateDevice()
 		id := c.add(dev)
 		c.announced()
 		ch := c.greeted()
 		ch.receive(createFile(2, id))
-		await(t, began, "Open")
+		await(t, dev.began, "Open")
 		c.s.Remove(id)
-		close(proceed)
+		close(dev.proceed)
 		if hr := createResult(t, ch.next()); !hr.Failed() {
 			t.Errorf("CreateFile of a removed device: %v", hr)
 		}
@@ -299,24 +282,15 @@ func init() {
 	})
 	add("C-17", "channel_that_closes_during_open", func(t *testing.T) {
 		c := newClientSide(t)
-		dev := newScriptedDevice("d")
-		began, proceed := make(chan struct{}), make(chan struct{})
-		dev.open = func(r pnp.OpenRequest) error {
-			if r.NoBlock {
-				return pnp.ErrWouldBlock
-			}
-			close(began)
-			<-proceed
-			return nil
-		}
+		dev := newLateDevice()
 		id := c.add(dev)
 		c.announced()
 		ch := c.greeted()
 		ch.receive(createFile(2, id))
-		await(t, began, "Open")
+		await(t, dev.began, "Open")
 		sent := ch.conn.count()
 		ch.close()
-		close(proceed)
+		close(dev.proceed)
 		await(t, dev.handle(t).closed, "Close")
 		if ch.conn.count() != sent {
 			t.Error("a reply was sent on an ended channel")

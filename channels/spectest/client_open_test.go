@@ -190,21 +190,13 @@ func init() {
 	})
 	add("C-14", "open_that_blocks", func(t *testing.T) {
 		c := newClientSide(t)
-		dev := newScriptedDevice("d")
-		proceed := make(chan struct{})
-		dev.open = func(r pnp.OpenRequest) error {
-			if r.NoBlock {
-				return pnp.ErrWouldBlock
-			}
-			<-proceed
-			return nil
-		}
+		dev := newLateDevice()
 		id := c.add(dev)
 		c.announced()
 		ch := c.greeted()
 		ch.receive(createFile(2, id)) // does not wait
 		ch.silent()
-		close(proceed)
+		close(dev.proceed)
 		ch.expect(wire.CreateFileReply{RequestID: 2, Result: pnp.S_OK})
 		r := dev.opened()[1]
 		if want := (pnp.OpenRequest{Access: 0xc0000000, Share: 3, Disposition: 3, Flags: 0x40000080}); !reflect.DeepEqual(r, want) {
@@ -239,21 +231,13 @@ func init() {
 	})
 	add("C-15", "a_second_create_file_while_the_first_waits_terminates", func(t *testing.T) {
 		c := newClientSide(t)
-		dev := newScriptedDevice("d")
-		proceed := make(chan struct{})
-		dev.open = func(r pnp.OpenRequest) error {
-			if r.NoBlock {
-				return pnp.ErrWouldBlock
-			}
-			<-proceed
-			return nil
-		}
+		dev := newLateDevice()
 		id := c.add(dev)
 		c.announced()
 		ch := c.greeted()
 		ch.receive(createFile(2, id))
 		ch.terminates(createFile(3, id))
-		close(proceed)
+		close(dev.proceed)
 		await(t, dev.handle(t).closed, "Close") // of the handle that came too late
 	})
 	add("C-15", "after_a_failed_one_it_is_refused", func(t *testing.T) {
@@ -336,15 +320,7 @@ func init() {
 	})
 	add("C-18", "no_operation_while_create_file_waits", func(t *testing.T) {
 		c := newClientSide(t)
-		dev := newScriptedDevice("d")
-		proceed := make(chan struct{})
-		dev.open = func(r pnp.OpenRequest) error {
-			if r.NoBlock {
-				return pnp.ErrWouldBlock
-			}
-			<-proceed
-			return nil
-		}
+		dev := newLateDevice()
 		id := c.add(dev)
 		c.announced()
 		refuses(t, func() *clientChannel {
@@ -352,7 +328,7 @@ func init() {
 			ch.receive(createFile(2, id))
 			return ch
 		})
-		close(proceed)
+		close(dev.proceed)
 		for range 3 {
 			dev.handle(t).untouched(t)
 		}

@@ -11,7 +11,6 @@ package char
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"strings"
@@ -23,14 +22,7 @@ import (
 )
 
 // Options are what New needs beside the path.
-type Options struct {
-	// Description is what the server is told.
-	Description pnp.Description
-	// ReadOnly refuses every write, whatever the node's permissions are.
-	ReadOnly bool
-	// Log receives what has no request to be answered with; nil for nowhere.
-	Log *slog.Logger
-}
+type Options = share.Options
 
 // Device is one character device node.
 type Device struct {
@@ -46,14 +38,11 @@ var _ pnp.Device = (*Device)(nil)
 // New makes the device. It does not look at the path, which need not exist
 // until the device is opened.
 func New(path string, opts Options) (*Device, error) {
-	if path == "" {
-		return nil, fmt.Errorf("character device %q: empty path", opts.Description.Name)
+	log, err := opts.Logger("character device", path)
+	if err != nil {
+		return nil, err
 	}
-	log := opts.Log
-	if log == nil {
-		log = slog.New(slog.NewTextHandler(io.Discard, nil))
-	}
-	return &Device{path: path, opts: opts, log: log.With("path", path)}, nil
+	return &Device{path: path, opts: opts, log: log}, nil
 }
 
 // Description implements pnp.Device.
@@ -69,11 +58,8 @@ func (d *Device) Open(r pnp.OpenRequest) (pnp.Handle, error) {
 // open is Open with the judgement of what kind of node it is, which the tests
 // replace to have a node that cannot be polled.
 func (d *Device) open(r pnp.OpenRequest, classify func(share.Node) class) (pnp.Handle, error) {
-	if r.NoBlock {
-		return nil, pnp.ErrWouldBlock
-	}
-	if r.Disposition < pnp.CREATE_NEW || r.Disposition > pnp.TRUNCATE_EXISTING {
-		return nil, fmt.Errorf("open %s: creation disposition %d: %w", d.path, r.Disposition, pnp.ERROR_INVALID_PARAMETER)
+	if err := share.CheckOpen(d.path, r); err != nil {
+		return nil, err
 	}
 	n, err := share.OpenNode(d.path, r, d.opts.ReadOnly)
 	if err != nil {

@@ -4,7 +4,6 @@ package file
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 
 	"golang.org/x/sys/unix"
@@ -14,14 +13,7 @@ import (
 )
 
 // Options are what New needs beside the path.
-type Options struct {
-	// Description is what the server is told.
-	Description pnp.Description
-	// ReadOnly refuses every write, whatever the node's permissions are.
-	ReadOnly bool
-	// Log receives what has no request to be answered with; nil for nowhere.
-	Log *slog.Logger
-}
+type Options = share.Options
 
 // Device is one file or block device.
 type Device struct {
@@ -36,14 +28,11 @@ var _ pnp.Device = (*Device)(nil)
 // New makes the device. It does not look at the path, which need not exist
 // until the device is opened.
 func New(path string, opts Options) (*Device, error) {
-	if path == "" {
-		return nil, fmt.Errorf("file device %q: empty path", opts.Description.Name)
+	log, err := opts.Logger("file device", path)
+	if err != nil {
+		return nil, err
 	}
-	log := opts.Log
-	if log == nil {
-		log = slog.New(slog.NewTextHandler(io.Discard, nil))
-	}
-	return &Device{path: path, opts: opts, log: log.With("path", path)}, nil
+	return &Device{path: path, opts: opts, log: log}, nil
 }
 
 // Description implements pnp.Device.
@@ -53,11 +42,8 @@ func (d *Device) Description() *pnp.Description { return &d.opts.Description }
 // is a device that is gone, ERROR_FILE_NOT_FOUND for every disposition. Looking
 // up a path may wait for a disk or a network, so NoBlock is never granted.
 func (d *Device) Open(r pnp.OpenRequest) (pnp.Handle, error) {
-	if r.NoBlock {
-		return nil, pnp.ErrWouldBlock
-	}
-	if r.Disposition < pnp.CREATE_NEW || r.Disposition > pnp.TRUNCATE_EXISTING {
-		return nil, fmt.Errorf("open %s: creation disposition %d: %w", d.path, r.Disposition, pnp.ERROR_INVALID_PARAMETER)
+	if err := share.CheckOpen(d.path, r); err != nil {
+		return nil, err
 	}
 	n, err := share.OpenNode(d.path, r, d.opts.ReadOnly)
 	if err != nil {

@@ -43,7 +43,6 @@ package serial
 import (
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -61,18 +60,11 @@ const drainLimit = 5 * time.Second
 // longer than it takes unless a driver hangs.
 const busyLimit = drainLimit + 5*time.Second
 
-// Options are what New needs beside the path.
-type Options struct {
-	// Description is what the server is told.
-	Description pnp.Description
-	// ReadOnly refuses whatever sends something: writes,
-	// IOCTL_SERIAL_IMMEDIATE_CHAR and IOCTL_SERIAL_SET_BREAK_ON fail with
-	// ERROR_ACCESS_DENIED. Settings and lines can be changed: without its
-	// speed no port can be read.
-	ReadOnly bool
-	// Log receives what has no request to be answered with; nil for nowhere.
-	Log *slog.Logger
-}
+// Options are what New needs beside the path. ReadOnly refuses what sends
+// something: writes, IOCTL_SERIAL_IMMEDIATE_CHAR and IOCTL_SERIAL_SET_BREAK_ON
+// fail with ERROR_ACCESS_DENIED. Settings and lines can be changed: without its
+// speed no port can be read.
+type Options = share.Options
 
 // Device is one serial port.
 type Device struct {
@@ -92,14 +84,11 @@ var _ pnp.Device = (*Device)(nil)
 // New makes the device. It does not look at the path, which need not exist until
 // the device is opened.
 func New(path string, opts Options) (*Device, error) {
-	if path == "" {
-		return nil, fmt.Errorf("serial port %q: empty path", opts.Description.Name)
+	log, err := opts.Logger("serial port", path)
+	if err != nil {
+		return nil, err
 	}
-	log := opts.Log
-	if log == nil {
-		log = slog.New(slog.NewTextHandler(io.Discard, nil))
-	}
-	return &Device{path: path, opts: opts, log: log.With("path", path)}, nil
+	return &Device{path: path, opts: opts, log: log}, nil
 }
 
 // Description implements pnp.Device.
@@ -110,11 +99,8 @@ func (d *Device) Description() *pnp.Description { return &d.opts.Description }
 // others open. A handle without the right to read or to write can still control
 // the port, as on Windows.
 func (d *Device) Open(r pnp.OpenRequest) (pnp.Handle, error) {
-	switch {
-	case r.NoBlock:
-		return nil, pnp.ErrWouldBlock
-	case r.Disposition < pnp.CREATE_NEW || r.Disposition > pnp.TRUNCATE_EXISTING:
-		return nil, fmt.Errorf("open %s: creation disposition %d: %w", d.path, r.Disposition, pnp.ERROR_INVALID_PARAMETER)
+	if err := share.CheckOpen(d.path, r); err != nil {
+		return nil, err
 	}
 	if err := d.claim(); err != nil {
 		return nil, fmt.Errorf("open %s: %w", d.path, err)
