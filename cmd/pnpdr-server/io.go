@@ -94,78 +94,66 @@ func closeHandle(_ context.Context, r *runner, st *statement) (result, error) {
 // operation is a read, write or ioctl that is ready to be done.
 type operation func(ctx context.Context) (result, error)
 
+// operands reads the arguments behind the handle's name one after the other. Once
+// one is wrong the others are not looked at.
+type operands struct {
+	rest []word
+	err  error
+}
+
+// operand reads the next argument.
+func operand[T any](o *operands, read func(word) (T, error)) (value T) {
+	if o.err == nil {
+		value, o.err = read(o.rest[0])
+		o.rest = o.rest[1:]
+	}
+	return value
+}
+
+func (o *operands) number(bits int) uint64 {
+	return operand(o, func(w word) (uint64, error) { return w.number(bits) })
+}
+
+func (o *operands) expectation() (check func([]byte) error) {
+	if o.err == nil {
+		check, o.err = expectation(o.rest)
+	}
+	return check
+}
+
 func read(r *runner, st *statement) (operation, error) {
 	h, err := r.handle(st)
-	if err != nil {
-		return nil, err
-	}
-	offset, err := st.args[1].number(64)
-	if err != nil {
-		return nil, err
-	}
-	size, err := st.args[2].length()
-	if err != nil {
-		return nil, err
-	}
-	check, err := expectation(st.args[3:])
-	if err != nil {
-		return nil, err
-	}
+	o := &operands{st.args[1:], err}
+	offset, size, check := o.number(64), operand(o, word.length), o.expectation()
 	return func(ctx context.Context) (result, error) {
 		buf := make([]byte, size)
 		n, err := h.ReadAt(ctx, buf, offset)
 		return brought("read", buf[:n], err, check)
-	}, nil
+	}, o.err
 }
 
 func write(r *runner, st *statement) (operation, error) {
 	h, err := r.handle(st)
-	if err != nil {
-		return nil, err
-	}
-	offset, err := st.args[1].number(64)
-	if err != nil {
-		return nil, err
-	}
-	data, err := st.args[2].data()
-	if err != nil {
-		return nil, err
-	}
+	o := &operands{st.args[1:], err}
+	offset, data := o.number(64), operand(o, word.data)
 	return func(ctx context.Context) (result, error) {
 		n, err := h.WriteAt(ctx, data, offset)
 		if err == nil && n != len(data) {
 			err = fmt.Errorf("the device took %d of %d bytes", n, len(data))
 		}
 		return summary("wrote %s", plural(n, "byte")), err
-	}, nil
+	}, o.err
 }
 
 func ioctl(r *runner, st *statement) (operation, error) {
 	h, err := r.handle(st)
-	if err != nil {
-		return nil, err
-	}
-	code, err := st.args[1].number(32)
-	if err != nil {
-		return nil, err
-	}
-	in, err := st.args[2].data()
-	if err != nil {
-		return nil, err
-	}
-	size, err := st.args[3].length()
-	if err != nil {
-		return nil, err
-	}
-	check, err := expectation(st.args[4:])
-	if err != nil {
-		return nil, err
-	}
+	o := &operands{st.args[1:], err}
+	code, in, size, check := o.number(32), operand(o, word.data), operand(o, word.length), o.expectation()
 	return func(ctx context.Context) (result, error) {
 		out := make([]byte, size)
 		n, err := h.IOControl(ctx, uint32(code), in, out)
 		return brought("returned", out[:n], err, check)
-	}, nil
+	}, o.err
 }
 
 // expectation returns what "expect DATA" demands of the data; nil without.
