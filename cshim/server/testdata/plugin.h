@@ -1,0 +1,157 @@
+/**
+ * The frame of a plugin that is written purely in C: it listens for PNPDR and
+ * FileRedirectorChannel and passes on what comes. Whoever includes this defines
+ * received: what each of the two does with a message.
+ *
+ * One build serves FreeRDP 2.11 and 3.x: of every structure that we allocate 3.x
+ * only appends members, and none of those is used.
+ */
+
+#ifndef PNPDR_TEST_PLUGIN_H
+#define PNPDR_TEST_PLUGIN_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ERROR_OUTOFMEMORY 14
+#define ERROR_INTERNAL 1359
+
+typedef struct channel channel;
+typedef struct manager manager;
+typedef struct plugin plugin;
+typedef struct entry entry;
+typedef struct listener listener;
+typedef struct callback callback;
+
+typedef struct
+{
+	uint8_t* buffer;
+	uint8_t* pointer;
+	size_t length;
+} stream;
+
+struct channel
+{
+	uint32_t (*Write)(channel*, uint32_t size, const uint8_t* data, void*);
+	uint32_t (*Close)(channel*);
+};
+
+struct manager
+{
+	uint32_t (*CreateListener)(manager*, const char* name, uint32_t flags, listener*, void**);
+};
+
+struct listener
+{
+	uint32_t (*OnNewChannelConnection)(listener*, channel*, uint8_t*, int32_t* accept, callback**);
+	void* interface; /* 3.x */
+	uint32_t (*OnDataReceived)(callback*, stream*);
+};
+
+struct plugin
+{
+	uint32_t (*Initialize)(plugin*, manager*);
+	uint32_t (*Connected)(plugin*);
+	uint32_t (*Disconnected)(plugin*, uint32_t);
+	uint32_t (*Terminated)(plugin*);
+	uint32_t (*Attached)(plugin*);
+	uint32_t (*Detached)(plugin*);
+	void* interface;
+	listener listeners[2];
+};
+
+struct entry
+{
+	uint32_t (*RegisterPlugin)(entry*, const char* name, plugin*);
+	plugin* (*GetPlugin)(entry*, const char* name);
+};
+
+struct callback
+{
+	uint32_t (*OnDataReceived)(callback*, stream*);
+	uint32_t (*OnOpen)(callback*);
+	uint32_t (*OnClose)(callback*);
+	void* interface; /* 3.x */
+	channel* channel;
+	uint8_t* reply; /* kept from one request to the next */
+	size_t capacity;
+};
+
+/* In the order of their names. An error closes the channel, in all versions. */
+static uint32_t (*const received[2])(callback*, stream*);
+
+static uint32_t channel_closed(callback* self)
+{
+	free(self->reply);
+	free(self);
+	return 0;
+}
+
+static uint32_t new_connection(listener* self, channel* channel, uint8_t* data, int32_t* accept,
+                               callback** result)
+{
+	callback* created = calloc(1, sizeof(callback));
+
+	(void)data;
+
+	if (!created)
+		return ERROR_OUTOFMEMORY;
+
+	created->OnDataReceived = self->OnDataReceived;
+	created->OnClose = channel_closed;
+	created->channel = channel;
+	*accept = 1;
+	*result = created;
+	return 0;
+}
+
+static uint32_t initialize(plugin* self, manager* manager)
+{
+	static const char* const names[2] = { "PNPDR", "FileRedirectorChannel" };
+
+	for (size_t i = 0; i < 2; i++)
+	{
+		void* handle = NULL;
+		uint32_t error =
+		    manager->CreateListener(manager, names[i], 0, &self->listeners[i], &handle);
+
+		if (error)
+			return error;
+	}
+
+	return 0;
+}
+
+static uint32_t terminated(plugin* self)
+{
+	free(self);
+	return 0;
+}
+
+__attribute__((visibility("default"))) uint32_t DVCPluginEntry(entry* entry)
+{
+	plugin* created;
+
+	if (entry->GetPlugin(entry, "pnpdr"))
+		return 0;
+
+	created = calloc(1, sizeof(plugin));
+
+	if (!created)
+		return ERROR_OUTOFMEMORY;
+
+	created->Initialize = initialize;
+	created->Terminated = terminated;
+
+	for (size_t i = 0; i < 2; i++)
+	{
+		created->listeners[i].OnNewChannelConnection = new_connection;
+		created->listeners[i].OnDataReceived = received[i];
+	}
+
+	return entry->RegisterPlugin(entry, "pnpdr", created);
+}
+
+#endif
