@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -9,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -36,24 +34,7 @@ type machine struct {
 	s      *session
 	remote *server.Session
 	come   chan server.DeviceEvent
-	log    syncBuffer
-}
-
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
+	log    devtest.Output
 }
 
 // start begins a session with the options, and the rules of files.
@@ -65,7 +46,7 @@ func (m *machine) start(admin, user string, words ...string) {
 	require.NoError(t, os.WriteFile(files.User, []byte(user), 0o600))
 	o, problems := parseOptions(words)
 	require.Empty(t, problems)
-	log := slog.New(slog.NewTextHandler(&m.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	log := m.log.Logger(slog.LevelDebug)
 	m.s = &session{
 		log:       log,
 		discovery: m.Config(),

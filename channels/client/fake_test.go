@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"sync"
 	"testing"
@@ -15,6 +14,7 @@ import (
 
 	"freerdp-pnpdr/channels"
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/devtest"
 	"freerdp-pnpdr/pnp/wire"
 )
 
@@ -126,10 +126,10 @@ func answer(r *pnp.Request) bool {
 
 // newTestSession makes a session with d announced as device 1. It is closed at
 // the end of the test and must have kept nothing.
-func newTestSession(t *testing.T, limits Limits, d pnp.Device) (*Session, *bytes.Buffer) {
+func newTestSession(t *testing.T, limits Limits, d pnp.Device) (*Session, *devtest.Output) {
 	t.Helper()
-	var log bytes.Buffer
-	s := NewSession(Config{Limits: limits, Log: slog.New(slog.NewTextHandler(&syncWriter{w: &log}, nil))})
+	var log devtest.Output
+	s := NewSession(Config{Limits: limits, Log: log.Logger(slog.LevelInfo)})
 	_, err := s.Add(d)
 	require.NoError(t, err)
 	conn := &wireConn{}
@@ -158,17 +158,6 @@ func (o *outbox) unproven() (n int64) {
 		n += m.data
 	}
 	return n
-}
-
-type syncWriter struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-func (w *syncWriter) Write(b []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.w.Write(b)
 }
 
 // openChannel opens a channel and a handle of device 1 on it.

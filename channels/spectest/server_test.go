@@ -5,38 +5,18 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
 	"testing"
 
 	"freerdp-pnpdr/channels"
 	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/channels/server/servertest"
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/devtest"
 	"freerdp-pnpdr/pnp/wire"
 )
 
 // srvVersion6 is a client of version 6, the version with custom events.
 const srvVersion6 = wire.VersionWithCustomEvents
-
-// srvLog is a log that a test can read.
-type srvLog struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *srvLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *srvLog) lines() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return bytes.Count(l.b.Bytes(), []byte("\n"))
-}
-
-func (l *srvLog) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
 // srvInject injects msg, which the server must take without an error.
 func srvInject(t *testing.T, ch *servertest.Channel, msg []byte) {
@@ -182,11 +162,11 @@ func init() {
 		}
 	})
 	add("S-04", "devices_before_logon_are_dropped_and_logged", func(t *testing.T) {
-		var log srvLog
-		f := servertest.New(t, server.Config{Log: log.logger()})
+		var log devtest.Output
+		f := servertest.New(t, server.Config{Log: log.Logger(slog.LevelInfo)})
 		f.Start()
 		srvInject(t, f.Info, servertest.Addition(servertest.Describe(4)))
-		if log.lines() == 0 {
+		if log.String() == "" {
 			t.Error("not logged")
 		}
 		srvInject(t, f.Info, servertest.Removal(4))

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"freerdp-pnpdr/cshim/server/servertest"
+	"freerdp-pnpdr/pnp/devtest"
 )
 
 // build makes the package into a file of the test's own.
@@ -31,7 +32,7 @@ type program struct {
 	t      *testing.T
 	cmd    *exec.Cmd
 	addr   string
-	stdout output
+	stdout devtest.Output
 	stderr bytes.Buffer // for after the end
 	done   chan struct{}
 }

@@ -9,11 +9,13 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"freerdp-pnpdr/pnp/devtest"
 )
 
 // runMain runs the program to its end.
 func runMain(ctx context.Context, stdin string, args ...string) (status int, stdout, stderr string) {
-	var out, err output
+	var out, err devtest.Output
 	status = run(ctx, args, strings.NewReader(stdin), &out, &err)
 	return status, out.String(), err.String()
 }

@@ -5,7 +5,6 @@ import (
 	"io"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	"freerdp-pnpdr/channels/memory"
 	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/devtest"
 	"freerdp-pnpdr/pnp/loopback"
 )
 
@@ -24,24 +24,6 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is a watchdog for tests, not a measure.
 const patience = time.Minute
-
-// output is a transcript's paper, which can be read while it is written.
-type output struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (o *output) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(b)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
 
 // remote is a client in memory, with a loopback device.
 type remote struct {
@@ -71,8 +53,8 @@ func (r *remote) add(t *testing.T, d pnp.Description) uint32 {
 }
 
 // session makes the server's end of a session that carries out a script.
-func session(next func() (*statement, error), opt runOptions) (*app, *output) {
-	out := new(output)
+func session(next func() (*statement, error), opt runOptions) (*app, *devtest.Output) {
+	out := new(devtest.Output)
 	if opt.patience == 0 {
 		opt.patience = patience
 	}
@@ -229,7 +211,7 @@ func TestTimeout(t *testing.T) {
 		_, err := s.WaitDevice(context.Background(), nil)
 		require.NoError(t, err)
 
-		out := new(output)
+		out := new(devtest.Output)
 		run := newRunner(s, &transcript{w: out}, runOptions{patience: patience})
 		run.ctx = context.Background()
 		lines := newLines(strings.NewReader("open #1 as h\n" + script))

@@ -1,16 +1,15 @@
 package discover_test
 
 import (
-	"bytes"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"freerdp-pnpdr/pnp/devtest"
 	"freerdp-pnpdr/pnp/discover"
 	"freerdp-pnpdr/pnp/discover/discovertest"
 )
@@ -33,9 +32,9 @@ func TestCannotRead(t *testing.T) {
 	discover.SetDriverTime(t, time.Millisecond)
 	m := discovertest.New(t)
 	p := m.Plug(discovertest.FTDI("1"))
-	var log logged
+	var log devtest.Output
 	cfg := m.Config()
-	cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
+	cfg.Log = log.Logger(slog.LevelInfo)
 	r := follow(t, cfg)
 	r.gets(added, p.Keys[0])
 	q := m.PlugUnseen(discovertest.FTDI("2"))
@@ -56,28 +55,11 @@ func TestCannotRead(t *testing.T) {
 	r.gets(removed, p.Keys[0])
 }
 
-type logged struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logged) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 func TestListenerPanics(t *testing.T) {
 	m := discovertest.New(t)
-	var log logged
+	var log devtest.Output
 	cfg := m.Config()
-	cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
+	cfg.Log = log.Logger(slog.LevelInfo)
 	called := make(chan bool, 1)
 	monitor, err := discover.Start(cfg, func(discover.Event) {
 		called <- true
