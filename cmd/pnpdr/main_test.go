@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -135,7 +134,7 @@ func TestNarrow(t *testing.T) {
 		out.Reset()
 		a.printTable(items)
 		for _, line := range strings.Split(out.String(), "\n") {
-			assert.LessOrEqual(t, utf8.RuneCountInString(line), max(a.width, least), "width %d: %s", a.width, line)
+			assert.LessOrEqual(t, cells.StringWidth(line), max(a.width, least), "width %d: %s", a.width, line)
 		}
 		words := strings.Join(strings.Fields(out.String()), "")
 		for _, i := range items {

@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
-	"unicode/utf8"
+
+	"github.com/mattn/go-runewidth"
 )
 
 // table is how rows fit into a width. The last column is a reason, the one
@@ -21,6 +22,9 @@ const (
 	minWidth = 20 // of a terminal, as far as we care
 )
 
+// cells tells how many columns a character takes: none, one or two.
+var cells = runewidth.Condition{StrictEmojiNeutral: true}
+
 // layout finds the widths of the columns.
 func layout(head []string, rows [][]string, total int) table {
 	last := len(head) - 1
@@ -28,9 +32,9 @@ func layout(head []string, rows [][]string, total int) table {
 	reason := 0
 	for _, row := range append([][]string{head}, rows...) {
 		for n := range t.widths {
-			t.widths[n] = max(t.widths[n], utf8.RuneCountInString(clean(row[n])))
+			t.widths[n] = max(t.widths[n], cells.StringWidth(clean(row[n])))
 		}
-		reason = max(reason, utf8.RuneCountInString(clean(row[last])))
+		reason = max(reason, cells.StringWidth(clean(row[last])))
 	}
 	if total == 0 {
 		return t
@@ -57,7 +61,7 @@ func (t table) line(row []string) string {
 	for n, w := range t.widths {
 		cell := cut(clean(row[n]), w)
 		b.WriteString(cell)
-		b.WriteString(strings.Repeat(" ", w-utf8.RuneCountInString(cell)+gap))
+		b.WriteString(strings.Repeat(" ", w-cells.StringWidth(cell)+gap))
 	}
 	if !t.below {
 		b.WriteString(clean(row[len(t.widths)]))
@@ -83,35 +87,32 @@ func (t table) print(a *app, row []string, c color) {
 }
 
 // cut shortens s to a width, with an ellipsis.
-func cut(s string, width int) string {
-	if utf8.RuneCountInString(s) <= width {
-		return s
-	}
-	return string([]rune(s)[:width-1]) + "…"
-}
+func cut(s string, width int) string { return cells.Truncate(s, width, "…") }
 
 // wrap breaks s at spaces into lines of a width; a longer word is broken too.
 func wrap(s string, width int) []string {
 	width = max(width, minName)
 	var lines []string
-	var line []rune
-	for _, field := range strings.Fields(s) {
-		word := []rune(field)
-		if len(line) > 0 && len(line)+1+len(word) <= width {
-			line = append(append(line, ' '), word...)
+	line, used := "", 0
+	for _, word := range strings.Fields(s) {
+		n := cells.StringWidth(word)
+		if line != "" && used+1+n <= width {
+			line, used = line+" "+word, used+1+n
 			continue
 		}
-		if len(line) > 0 {
-			lines = append(lines, string(line))
+		if line != "" {
+			lines = append(lines, line)
 		}
-		for len(word) > width {
-			lines = append(lines, string(word[:width]))
-			word = word[width:]
+		for n > width {
+			part := cells.Truncate(word, width, "")
+			lines = append(lines, part)
+			word = word[len(part):]
+			n = cells.StringWidth(word)
 		}
-		line = append([]rune(nil), word...)
+		line, used = word, n
 	}
-	if len(line) > 0 {
-		lines = append(lines, string(line))
+	if line != "" {
+		lines = append(lines, line)
 	}
 	return lines
 }

@@ -59,6 +59,12 @@ func TestWrap(t *testing.T) {
 	assert.Empty(t, wrap(" ", 10))
 	assert.Equal(t, "ab…", cut("abcdef", 3))
 	assert.Equal(t, "…", cut("abc", 1))
+	// Some characters take two columns, some none.
+	assert.Equal(t, []string{"日本語キ", "ーボード"}, wrap("日本語キーボード", 9))
+	assert.Equal(t, []string{"e\u0301e\u0301e\u0301e\u0301 abc", "d"}, wrap("e\u0301e\u0301e\u0301e\u0301 abc d", 8))
+	assert.Equal(t, "日…", cut("日本語", 4))
+	two := layout([]string{"NAME", "WHY"}, [][]string{{"日本語", "a"}, {"abc", "b"}}, 0)
+	assert.Equal(t, []string{"日本語  a", "abc     b"}, []string{two.line([]string{"日本語", "a"}), two.line([]string{"abc", "b"})})
 }
 
 // TestLayout fills a terminal to the last column before it gives way.
