@@ -1,0 +1,251 @@
+// Package fusetest has tests be the driver behind a file: a file system in user
+// space whose file opens, reads, writes, answers ioctls and can be waited for as
+// a test says, or does not answer at all. What the kernel does in between is
+// real: system calls, epoll, descriptors.
+//
+// A file is a regular one, since a device node on FUSE leads to the kernel's
+// driver. Of an ioctl, its code says which bytes are copied in and out.
+package fusetest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Handler gets the requests, one at a time in the order of their arrival. It
+// does not wait: it answers with one of the request's methods, now or later, or
+// never. Of Release and Interrupt nothing is to be answered.
+type Handler func(r *Request)
+
+// Request is what the kernel asks for on behalf of who uses the file.
+type Request struct {
+	Op     Op
+	Handle uint64 // of the open file; of Open, what it will be
+	Flags  uint32 // O_RDWR and its like, of Open
+	Size   int    // the room of Read, and for the output of Ioctl
+	Data   []byte // of Write, and the input of Ioctl
+	Code   uint32 // of Ioctl
+	// ID tells requests apart. Of Interrupt, it is that of the request whose
+	// caller got a signal; answering that one with EINTR is a good answer,
+	// and none is, too.
+	ID uint64
+
+	fs *FS
+}
+
+// FS is a mounted file system.
+type FS struct {
+	// Path is that of the file.
+	Path string
+
+	t      testing.TB
+	dir    string
+	handle Handler
+	conn   int // to the relay
+	next   uint64
+}
+
+// watchdog ends what hangs.
+const watchdog = 20 * time.Second
+
+// Unavailable says why no file system can be mounted here, nil if one can.
+var Unavailable = sync.OnceValue(func() error {
+	fuse, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("no FUSE: /dev/fuse: %w", err)
+	}
+	defer unix.Close(fuse)
+	dir, err := os.MkdirTemp("", "fusetest")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(dir)
+	if err := mount(fuse, dir); err != nil {
+		return fmt.Errorf("mounting FUSE takes root: %w", err)
+	}
+	return unix.Unmount(dir, unix.MNT_FORCE|unix.MNT_DETACH)
+})
+
+func mount(fuse int, dir string) error {
+	options := fmt.Sprintf("fd=%d,rootmode=40000,user_id=%d,group_id=%d", fuse, os.Getuid(), os.Getgid())
+	return unix.Mount("pnptest", dir, "fuse", unix.MS_NOSUID|unix.MS_NODEV, options)
+}
+
+// Mount mounts a file system for the duration of the test; it skips the test
+// where that is not possible. When the test ends, no descriptor of the file may
+// be left, nor come to be.
+func Mount(t testing.TB, h Handler) *FS {
+	t.Helper()
+	if err := Unavailable(); err != nil {
+		t.Skip(err)
+	}
+	dir := t.TempDir()
+	fs := &FS{Path: filepath.Join(dir, "file"), t: t, dir: dir, handle: h}
+	relayed := fs.start()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		fs.serve()
+	}()
+	t.Cleanup(func() {
+		fs.unmount()
+		unix.Shutdown(fs.conn, unix.SHUT_RDWR)
+		<-served
+		<-relayed
+		unix.Close(fs.conn)
+	})
+	return fs
+}
+
+// start mounts the file system and starts its relay; the channel is closed when
+// that has ended.
+func (fs *FS) start() <-chan struct{} {
+	// Without the runtime's poller, which would have asked the descriptor
+	// before the mount made it something to wait for.
+	fuse, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		fs.t.Fatal(err)
+	}
+	kernel := os.NewFile(uintptr(fuse), "/dev/fuse")
+	defer kernel.Close()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		fs.t.Fatal(err)
+	}
+	fs.conn = pair[0]
+	test := os.NewFile(uintptr(pair[1]), "relay")
+	defer test.Close()
+	if err := mount(fuse, fs.dir); err != nil {
+		fs.t.Fatal(err)
+	}
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), relayEnv+"="+fs.dir)
+	cmd.Stderr = os.Stderr
+	cmd.ExtraFiles = []*os.File{relayKernel - 3: kernel, relayTest - 3: test}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	started, ended := make(chan error), make(chan struct{})
+	go func() {
+		defer close(ended)
+		// The signal comes when this thread ends, not the process.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
+		fs.t.Fatal(err)
+	}
+	return ended
+}
+
+// unmount ends every request that is not answered, and waits for who has the
+// file open to let it go.
+func (fs *FS) unmount() {
+	var err error
+	for end := time.Now().Add(watchdog); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if err = unix.Unmount(fs.dir, unix.MNT_FORCE); err != unix.EBUSY {
+			break
+		}
+	}
+	if err != nil {
+		fs.t.Errorf("the file is still open: unmount: %v", err)
+		_ = unix.Unmount(fs.dir, unix.MNT_FORCE|unix.MNT_DETACH)
+	}
+}
+
+// serve takes requests until the relay ends.
+func (fs *FS) serve() {
+	b := make([]byte, maxMessage)
+	for {
+		n, err := unix.Read(fs.conn, b)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n < inHeader {
+			return
+		}
+		fs.request(b[:n])
+	}
+}
+
+// request takes a request apart.
+func (fs *FS) request(b []byte) {
+	body := b[inHeader:]
+	r := &Request{Op: Op(order.Uint32(b[4:])), ID: order.Uint64(b[8:]), fs: fs}
+	switch r.Op {
+	case Interrupt:
+		r.ID = order.Uint64(body)
+	case Open:
+		fs.next++
+		r.Handle, r.Flags = fs.next, order.Uint32(body)
+	case Read: // struct fuse_read_in
+		r.Size = int(order.Uint32(body[16:]))
+	case Write: // struct fuse_write_in
+		r.Data = append(r.Data, body[40:]...)
+	case Ioctl: // struct fuse_ioctl_in
+		r.Code, r.Size = order.Uint32(body[12:]), int(order.Uint32(body[28:]))
+		r.Data = append(r.Data, body[32:]...)
+	}
+	if r.Op != Open && r.Op != Interrupt {
+		r.Handle = order.Uint64(body)
+	}
+	fs.handle(r)
+	if r.Op == Release {
+		r.reply(nil)
+	}
+}
+
+func (r *Request) reply(body []byte) { r.fs.send(message(r.ID, 0, body)) }
+
+// send fails once the relay has ended; nobody waits then.
+func (fs *FS) send(b []byte) { _, _ = unix.Write(fs.conn, b) }
+
+// Fail has any request fail.
+func (r *Request) Fail(errno unix.Errno) { r.fs.send(message(r.ID, -int32(errno), nil)) }
+
+// Opened answers Open.
+func (r *Request) Opened(how uint32) {
+	b := order.AppendUint32(order.AppendUint64(nil, r.Handle), how)
+	r.reply(append(b, 0, 0, 0, 0))
+}
+
+// Gives answers Read, with what fits.
+func (r *Request) Gives(data []byte) { r.reply(data[:min(len(data), r.Size)]) }
+
+// Wrote answers Write.
+func (r *Request) Wrote(n int) {
+	r.reply(append(order.AppendUint32(nil, uint32(n)), 0, 0, 0, 0))
+}
+
+// Returns answers Ioctl: with its result, which is not negative, and the first
+// bytes of the output.
+func (r *Request) Returns(result int, out []byte) {
+	b := append(order.AppendUint32(nil, uint32(result)), make([]byte, 12)...)
+	r.reply(append(b, out[:min(len(out), r.Size)]...))
+}
+
+// Polled answers Poll.
+func (r *Request) Polled(events uint32) {
+	r.reply(append(order.AppendUint32(nil, events), 0, 0, 0, 0))
+}
+
+// Events tells what an open file can be waited for with: POLLIN and its like.
+// Before the first time it is ready for everything, as regular files are. Poll
+// only comes to the handler for files that this was called of, and only if it
+// does not ask for POLLIN.
+func (fs *FS) Events(handle uint64, events uint32) {
+	b := order.AppendUint32(order.AppendUint64(nil, handle), events)
+	fs.send(message(0, notifyPoll, b))
+}
