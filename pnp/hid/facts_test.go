@@ -8,8 +8,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// sysfs makes a tree with a hidraw node whose HID device is at the path hid, and
-// returns the link of the node's number.
+// sysfsLink is the link in a tree of sysfs's to the node with no number, which the
+// tests' nodes have.
+const sysfsLink = "dev/char/0:0"
+
+// sysfs makes a tree with a hidraw node whose HID device is at the path hid.
 func sysfs(t *testing.T, hid string, files map[string]string) string {
 	t.Helper()
 	root := t.TempDir()
@@ -21,10 +24,10 @@ func sysfs(t *testing.T, hid string, files map[string]string) string {
 		require.NoError(t, os.MkdirAll(filepath.Dir(name), 0o755))
 		require.NoError(t, os.WriteFile(name, []byte(content), 0o644))
 	}
-	link := filepath.Join(root, "dev", "char", "240:0")
+	link := filepath.Join(root, sysfsLink)
 	require.NoError(t, os.MkdirAll(filepath.Dir(link), 0o755))
 	require.NoError(t, os.Symlink(node, link))
-	return link
+	return root
 }
 
 func TestFactsFromSysfs(t *testing.T) {
@@ -56,7 +59,7 @@ func TestFactsFromSysfs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := raw
-			f.addSysfs(sysfs(t, c.hid, c.files))
+			f.addSysfs(filepath.Join(sysfs(t, c.hid, c.files), sysfsLink))
 			require.Equal(t, c.want, f)
 		})
 	}

@@ -27,25 +27,35 @@ var blocking = []devtest.Template{
 
 // TestSuite runs the acceptance suite; its device's calls that block do.
 func TestSuite(t *testing.T) {
-	devtest.Run(t, devtest.Fixture{Stream: true, New: func(t *testing.T) devtest.Instance {
-		f := newFake(t, bytewise)
-		f.hold()
-		s := &byteStream{Device: f.device(false), report: func(b byte) { f.feed(b) }}
-		return devtest.Instance{
-			Device:   s,
-			ReadOnly: f.device(true),
-			Feed:     s.feed,
-			Blocking: append([]devtest.Template{
-				{Name: "write", Op: pnp.OpWrite, Len: 64},
-				{Name: "set output", Op: pnp.OpIOControl, Code: IOCTL_HID_SET_OUTPUT_REPORT, In: make([]byte, 64)},
-			}, blocking...),
-			Unplug: f.unplug,
-			Controls: []devtest.Control{
-				{Template: devtest.Template{Op: pnp.OpIOControl, Code: IOCTL_GET_NUM_DEVICE_INPUT_BUFFERS, Len: 8},
-					Out: []byte{0, 2, 0, 0}}, // as byteStream sets it
-			},
-		}
-	}})
+	for _, c := range []struct {
+		node string
+		fake func(t testing.TB, descriptor []byte) *fake
+	}{{"file", newFuseFake}, {"memory", newMemoryFake}} {
+		t.Run(c.node, func(t *testing.T) {
+			devtest.Run(t, devtest.Fixture{Stream: true, New: func(t *testing.T) devtest.Instance {
+				return blockingInstance(c.fake(t, bytewise))
+			}})
+		})
+	}
+}
+
+func blockingInstance(f *fake) devtest.Instance {
+	f.hold()
+	s := &byteStream{Device: f.device(false), report: func(b byte) { f.feed(b) }}
+	return devtest.Instance{
+		Device:   s,
+		ReadOnly: f.device(true),
+		Feed:     s.feed,
+		Blocking: append([]devtest.Template{
+			{Name: "write", Op: pnp.OpWrite, Len: 64},
+			{Name: "set output", Op: pnp.OpIOControl, Code: IOCTL_HID_SET_OUTPUT_REPORT, In: make([]byte, 64)},
+		}, blocking...),
+		Unplug: f.unplug,
+		Controls: []devtest.Control{
+			{Template: devtest.Template{Op: pnp.OpIOControl, Code: IOCTL_GET_NUM_DEVICE_INPUT_BUFFERS, Len: 8},
+				Out: []byte{0, 2, 0, 0}}, // as byteStream sets it
+		},
+	}
 }
 
 // transact does one request and waits for it.
@@ -119,7 +129,12 @@ var invalidUserBuffer = ERROR_INVALID_USER_BUFFER.Name()
 
 func TestInformation(t *testing.T) {
 	f := newFake(t, withIDs)
-	f.facts = facts{vendor: 0x1209, product: 0xABCD, version: 0x0123, manufacturer: "Zürich", productName: "Gerät 𝄞"}
+	f.set(func() { f.facts = facts{vendor: 0x1209, product: 0xABCD, productName: "Gerät 𝄞"} })
+	f.sysfs = sysfs(t, "usb1/1-2/1-2:1.0/0003:1209:ABCD.0001", map[string]string{
+		"usb1/1-2/1-2:1.0/bInterfaceNumber": "00\n",
+		"usb1/1-2/bcdDevice":                "0123\n",
+		"usb1/1-2/manufacturer":             "Zürich\n",
+	})
 	h := open(t, f.device(false))
 	hr, b := control(h, IOCTL_HID_GET_COLLECTION_INFORMATION, nil, 13)
 	require.Equal(t, "S_OK", hr)
@@ -168,8 +183,10 @@ func TestInformation(t *testing.T) {
 // nor write, as Windows' applications look for theirs.
 func TestHandleWithoutAccess(t *testing.T) {
 	f := newFake(t, withIDs)
-	f.facts.productName = "x"
-	f.get = func(_ Kind, b []byte) (int, error) { return copy(b, "\x02\x07"), nil }
+	f.set(func() {
+		f.facts.productName = "x"
+		f.get = func(_ Kind, b []byte) (int, error) { return copy(b, "\x02\x07"), nil }
+	})
 	exclusive := devtest.ReadWrite
 	exclusive.Share = 0
 	h, err := f.device(false).Open(exclusive)
@@ -211,7 +228,7 @@ func TestReadOnlyRefusesWhatChangesTheDevice(t *testing.T) {
 // order.
 func TestStuckCalls(t *testing.T) {
 	f := newFake(t, withoutIDs)
-	f.get = func(_ Kind, b []byte) (int, error) { return len(b), nil }
+	f.set(func() { f.get = echo })
 	h := open(t, f.device(false))
 	f.hold()
 	type pending struct {
@@ -268,14 +285,9 @@ func TestCloseWhileStuck(t *testing.T) {
 	h.Close()
 	require.Equal(t, pnp.ERROR_OPERATION_ABORTED, within(done).hr)
 	require.Equal(t, pnp.ERROR_OPERATION_ABORTED, within(reading).hr)
-	node := h.(*handle).node.(*fakeNode)
-	_, err = node.file.Stat()
-	require.NoError(t, err, "the node is closed while somebody uses it")
+	require.False(t, f.isClosed(h), "the node is closed while somebody uses it")
 	f.release()
-	require.Eventually(t, func() bool {
-		_, err := node.file.Stat()
-		return err != nil
-	}, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return f.isClosed(h) }, 20*time.Second, time.Millisecond)
 	for _, r := range []*pnp.Request{
 		{Op: pnp.OpWrite, In: make([]byte, 7)},
 		{Op: pnp.OpRead, Out: make([]byte, 9)},
@@ -320,13 +332,14 @@ func TestTransferFailsBeforeTheDeviceIsGone(t *testing.T) {
 		unix.EPROTO:    pnp.ERROR_IO_DEVICE,
 		unix.EILSEQ:    pnp.ERROR_GEN_FAILURE,
 		unix.ETIMEDOUT: pnp.ERROR_SEM_TIMEOUT,
+		unix.EPIPE:     pnp.ERROR_GEN_FAILURE,
 	} {
 		f := newFake(t, bytewise)
 		h := open(t, f.device(false))
 		f.set(func() { f.fails = errno })
 		hr, _ := write(h, make([]byte, 9)...)
 		require.Equal(t, stays.Name(), hr)
-		if errno == unix.ETIMEDOUT {
+		if errno == unix.ETIMEDOUT || errno == unix.EPIPE {
 			continue // no sign of leaving
 		}
 		f.set(func() { f.leaving = f.unplug })

@@ -51,11 +51,17 @@ type opened struct {
 }
 
 // opener opens the node at path. An error is an errno or an HRESULT, with the
-// path. The tests have another one than openHidraw.
+// path. The tests have others than openHidraw.
 type opener func(path string, r pnp.OpenRequest, o Options) (opened, error)
 
 // openHidraw is the opener of hidraw nodes.
 func openHidraw(path string, r pnp.OpenRequest, o Options) (opened, error) {
+	return openNode(path, unix.S_IFCHR, r, o)
+}
+
+// openNode opens what answers as a hidraw node does and is of the kind that stat
+// knows: the nodes of the tests' own driver are regular files.
+func openNode(path string, kind uint32, r pnp.OpenRequest, o Options) (opened, error) {
 	asked := r
 	if !r.WantsRead() && !r.WantsWrite() {
 		// For IOControls, which an O_PATH descriptor does not do.
@@ -69,7 +75,7 @@ func openHidraw(path string, r pnp.OpenRequest, o Options) (opened, error) {
 		unix.Close(n.FD)
 		return opened{}, fmt.Errorf("open %s: %s: %w", path, why, err)
 	}
-	if n.Stat.Mode&unix.S_IFMT != unix.S_IFCHR {
+	if n.Stat.Mode&unix.S_IFMT != kind {
 		return refuse("not a character device", pnp.ERROR_NOT_SUPPORTED)
 	}
 	descriptor, err := rawDescriptor(n.FD)
