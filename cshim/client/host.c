@@ -26,10 +26,10 @@
 
 #define LOG_NAME "com.freerdp.channels.pnpdr.client"
 
-_Static_assert(PNPDR_LOG_DEBUG == WLOG_DEBUG, "WLog level");
-_Static_assert(PNPDR_LOG_INFO == WLOG_INFO, "WLog level");
-_Static_assert(PNPDR_LOG_WARN == WLOG_WARN, "WLog level");
-_Static_assert(PNPDR_LOG_ERROR == WLOG_ERROR, "WLog level");
+_Static_assert(PNPDR_LOG_DEBUG == (int)WLOG_DEBUG, "WLog level");
+_Static_assert(PNPDR_LOG_INFO == (int)WLOG_INFO, "WLog level");
+_Static_assert(PNPDR_LOG_WARN == (int)WLOG_WARN, "WLog level");
+_Static_assert(PNPDR_LOG_ERROR == (int)WLOG_ERROR, "WLog level");
 
 void host_find(pnpdr_host* host, const void* address, void* settings)
 {
