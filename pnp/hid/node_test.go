@@ -140,6 +140,28 @@ func signalThreads(t *testing.T) {
 	}
 }
 
+// TestNodeKind has a file that answers as hidraw's nodes do, which it takes more
+// than to be redirected.
+func TestNodeKind(t *testing.T) {
+	d := newFuseFake(t, withIDs).device(false)
+	d.open = openHidraw
+	_, err := d.Open(devtest.ReadWrite)
+	require.Equal(t, "ERROR_NOT_SUPPORTED", pnp.HRESULTOf(err).Name())
+	require.ErrorContains(t, err, "not a character device")
+}
+
+// TestNodeSerialNumber has what only the kernel knows of a device.
+func TestNodeSerialNumber(t *testing.T) {
+	f := newFuseFake(t, withIDs)
+	f.set(func() { f.facts.serial = "7" })
+	h := open(t, f.device(false))
+	hr, b := control(h, IOCTL_HID_GET_SERIALNUMBER_STRING, nil, 100)
+	require.Equal(t, "S_OK", hr)
+	require.Equal(t, []byte{'7', 0, 0, 0}, b)
+	hr, _ = control(h, IOCTL_HID_GET_MANUFACTURER_STRING, nil, 100)
+	require.Equal(t, "ERROR_INVALID_PARAMETER", hr)
+}
+
 // TestNodeOpenFails has a node answer what is asked of it on opening otherwise
 // than hidraw's do.
 func TestNodeOpenFails(t *testing.T) {
