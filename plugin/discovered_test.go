@@ -20,6 +20,7 @@ import (
 	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/devtest"
+	"freerdp-pnpdr/pnp/devtest/fusetest"
 	"freerdp-pnpdr/pnp/discover/discovertest"
 	"freerdp-pnpdr/pnp/loopback"
 	"freerdp-pnpdr/pnp/rules"
@@ -44,6 +45,14 @@ func (m *machine) start(admin, user string, words ...string) {
 	files := rules.Files{Admin: filepath.Join(dir, "admin.toml"), User: filepath.Join(dir, "user.toml")}
 	require.NoError(t, os.WriteFile(files.Admin, []byte(admin), 0o600))
 	require.NoError(t, os.WriteFile(files.User, []byte(user), 0o600))
+	m.startWith(files, words...)
+	require.NotContains(t, m.log.String(), dir, "a problem with the rules")
+	<-m.s.started
+}
+
+// startWith begins a session that may be starting still.
+func (m *machine) startWith(files rules.Files, words ...string) {
+	t := m.t
 	o, problems := parseOptions(words)
 	require.Empty(t, problems)
 	log := m.log.Logger(slog.LevelDebug)
@@ -53,12 +62,10 @@ func (m *machine) start(admin, user string, words ...string) {
 		core:      client.NewSession(client.Config{Log: log}),
 	}
 	m.s.load(files, &o.rules)
-	require.NotContains(t, m.log.String(), files.Admin, "a problem with the rules")
 	link := memory.NewLink(m.s.core)
 	m.come = make(chan server.DeviceEvent, 1024)
 	m.remote = server.New(link, server.Config{OnDevice: func(e server.DeviceEvent) { m.come <- e }})
 	m.s.start(o.devices)
-	<-m.s.started
 	require.NoError(t, m.remote.Start(context.Background()))
 	require.NoError(t, m.remote.LoggedOn())
 	t.Cleanup(func() {
@@ -242,6 +249,34 @@ func TestDeviceLimits(t *testing.T) {
 		}
 	}
 	require.Equal(t, map[string]int{"Small": 16, loopback.DefaultDescription().Name: 100}, read)
+}
+
+// TestHungRules has the file with the rules lie on a file system that does not
+// answer, for a while and for ever: what needs no rules is there, the rest comes
+// once they are known, and the session can end.
+func TestHungRules(t *testing.T) {
+	for _, answers := range []bool{true, false} {
+		reads := make(chan *fusetest.Request, 16)
+		fs := fusetest.Mount(t, func(r *fusetest.Request) {
+			switch r.Op {
+			case fusetest.Open:
+				r.Opened(fusetest.DirectIO)
+			case fusetest.Read:
+				reads <- r
+			}
+		})
+		m := newMachine(t)
+		m.Plug(discovertest.Gamepad())
+		m.startWith(rules.Files{User: fs.Path}, "loopback", "name:Memory", "rule:deny+vid=1234")
+		require.Equal(t, "+Memory", m.event())
+		require.Contains(t, m.log.String(), "the files with the rules do not answer")
+		require.Len(t, m.remote.Devices(), 1)
+		if answers {
+			(<-reads).Gives([]byte("auto = true\n"))
+			(<-reads).Gives(nil)
+			require.Equal(t, "+Dual Action", m.event())
+		}
+	}
 }
 
 // TestFiftyCycles of plugging and unplugging leave nothing behind; the fixture
