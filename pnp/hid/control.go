@@ -157,10 +157,10 @@ func (h *handle) setReport(k Kind, r *pnp.Request) {
 // getReport asks the device for a report.
 //
 // Windows takes the report id from the first byte of the output buffer, since
-// the code is METHOD_OUT_DIRECT. What a server sends of that buffer a device is
-// not given; but HidD_GetFeature and its like pass the same buffer as input,
-// and there the id is taken from. Without any input it is 0, or that of the only
-// report of the kind.
+// the code is METHOD_OUT_DIRECT. A server need not send that buffer along; but
+// HidD_GetFeature and its like pass the same one as input, and there the id is
+// taken from as well. Without either it is 0, or that of the only report of the
+// kind.
 func (h *handle) getReport(k Kind, r *pnp.Request) {
 	switch {
 	case h.desc.ByteLength(k) == 0:
@@ -170,10 +170,10 @@ func (h *handle) getReport(k Kind, r *pnp.Request) {
 		r.Complete(ERROR_INVALID_USER_BUFFER, 0)
 		return
 	}
-	var first byte
-	if len(r.In) > 0 {
+	first := r.Out[0]
+	if first == 0 && len(r.In) > 0 {
 		first = r.In[0]
-	} else if only, ok := h.desc.only(k); ok {
+	} else if only, ok := h.desc.only(k); ok && first == 0 {
 		first = only
 	}
 	id := first

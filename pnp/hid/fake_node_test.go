@@ -21,8 +21,8 @@ import (
 func newFuseFake(t testing.TB, descriptor []byte) *fake {
 	t.Helper()
 	f := makeFake(t, descriptor)
-	f.open = func(path string, r pnp.OpenRequest, o Options) (opened, error) {
-		return openNode(path, unix.S_IFREG, r, o)
+	f.open = func(d *Device, r pnp.OpenRequest) (opened, error) {
+		return openNode(d, unix.S_IFREG, r)
 	}
 	var fs *fusetest.FS
 	mounted := make(chan struct{})
@@ -171,8 +171,8 @@ func (f *fake) ioctl(r *fusetest.Request, fail func(error)) {
 func newMemoryFake(t testing.TB, descriptor []byte) *fake {
 	f := makeFake(t, descriptor)
 	var next atomic.Uint64
-	f.open = func(_ string, r pnp.OpenRequest, o Options) (opened, error) {
-		read, write := r.WantsRead(), r.WantsWrite() && !o.ReadOnly
+	f.open = func(d *Device, r pnp.OpenRequest) (opened, error) {
+		read, write := r.WantsRead(), r.WantsWrite() && !d.opts.ReadOnly
 		if r.WantsWrite() && !read && !write {
 			return opened{}, pnp.ERROR_ACCESS_DENIED
 		}
@@ -181,7 +181,7 @@ func newMemoryFake(t testing.TB, descriptor []byte) *fake {
 			return opened{}, err
 		}
 		known := f.facts
-		known.addSysfs(filepath.Join(o.SysFS, sysfsLink))
+		known.addSysfs(filepath.Join(d.sysfs, sysfsLink))
 		return opened{n, read, write, f.descriptor, known}, nil
 	}
 	t.Cleanup(f.unplug)

@@ -89,9 +89,12 @@ func (f *fake) device(readOnly bool) *Device {
 	if f.fs != nil {
 		path = f.fs.Path
 	}
-	d, err := New(path, Options{Description: pnp.Description{Name: "test"}, ReadOnly: readOnly, SysFS: f.sysfs})
+	d, err := New(path, Options{Description: pnp.Description{Name: "test"}, ReadOnly: readOnly})
 	require.NoError(f.t, err)
 	d.open = f.open
+	if f.sysfs != "" {
+		d.sysfs = f.sysfs
+	}
 	return d
 }
 

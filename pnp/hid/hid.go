@@ -52,7 +52,6 @@ package hid
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 
 	"freerdp-pnpdr/pnp"
@@ -64,18 +63,9 @@ import (
 // answer to a buffer that cannot hold what was asked for.
 const ERROR_INVALID_USER_BUFFER pnp.HRESULT = 0x80070000 | 1784
 
-// Options are what New needs beside the path.
-type Options struct {
-	// Description is what the server is told.
-	Description pnp.Description
-	// ReadOnly refuses whatever changes the device: writes, SET_FEATURE and
-	// SET_OUTPUT_REPORT.
-	ReadOnly bool
-	// Log receives what has no request to be answered with; nil for nowhere.
-	Log *slog.Logger
-	// SysFS is where sysfs is mounted; empty for /sys.
-	SysFS string
-}
+// Options are what New needs beside the path. ReadOnly refuses writes,
+// SET_FEATURE and SET_OUTPUT_REPORT.
+type Options = share.Options
 
 // Device is one hidraw node.
 type Device struct {
@@ -84,6 +74,7 @@ type Device struct {
 	log   *slog.Logger
 	share share.Table
 	open  opener
+	sysfs string // where it is mounted
 }
 
 var _ pnp.Device = (*Device)(nil)
@@ -91,17 +82,11 @@ var _ pnp.Device = (*Device)(nil)
 // New makes the device. It does not look at the path, which need not exist
 // until the device is opened.
 func New(path string, opts Options) (*Device, error) {
-	if path == "" {
-		return nil, fmt.Errorf("HID device %q: empty path", opts.Description.Name)
+	log, err := opts.Logger("HID device", path)
+	if err != nil {
+		return nil, err
 	}
-	if opts.SysFS == "" {
-		opts.SysFS = "/sys"
-	}
-	log := opts.Log
-	if log == nil {
-		log = slog.New(slog.NewTextHandler(io.Discard, nil))
-	}
-	return &Device{path: path, opts: opts, log: log.With("path", path), open: openHidraw}, nil
+	return &Device{path: path, opts: opts, log: log, open: openHidraw, sysfs: "/sys"}, nil
 }
 
 // Description implements pnp.Device.
@@ -114,13 +99,10 @@ func (d *Device) Description() *pnp.Description { return &d.opts.Description }
 // A handle without access to read and write still answers IOControls, as on
 // Windows, where applications look for their device with such handles.
 func (d *Device) Open(r pnp.OpenRequest) (pnp.Handle, error) {
-	if r.NoBlock {
-		return nil, pnp.ErrWouldBlock
+	if err := share.CheckOpen(d.path, r); err != nil {
+		return nil, err
 	}
-	if r.Disposition < pnp.CREATE_NEW || r.Disposition > pnp.TRUNCATE_EXISTING {
-		return nil, fmt.Errorf("open %s: creation disposition %d: %w", d.path, r.Disposition, pnp.ERROR_INVALID_PARAMETER)
-	}
-	o, err := d.open(d.path, r, d.opts)
+	o, err := d.open(d, r)
 	if err != nil {
 		return nil, err
 	}

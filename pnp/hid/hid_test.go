@@ -101,9 +101,13 @@ func write(h pnp.Handle, b ...byte) (string, int) {
 }
 
 func control(h pnp.Handle, code uint32, in []byte, out int) (string, []byte) {
-	b := bytes.Repeat([]byte{0xCD}, out)
-	hr, n := transact(h, &pnp.Request{Op: pnp.OpIOControl, Code: code, In: in, Out: b})
-	return hr.Name(), b[:n]
+	return controlSending(h, code, in, make([]byte, out))
+}
+
+// controlSending has the server send the output buffer along.
+func controlSending(h pnp.Handle, code uint32, in, out []byte) (string, []byte) {
+	hr, n := transact(h, &pnp.Request{Op: pnp.OpIOControl, Code: code, In: in, Out: out})
+	return hr.Name(), out[:n]
 }
 
 func open(t testing.TB, d pnp.Device) pnp.Handle {

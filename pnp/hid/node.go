@@ -50,30 +50,30 @@ type opened struct {
 	facts       facts
 }
 
-// opener opens the node at path. An error is an errno or an HRESULT, with the
+// opener opens a device's node. An error is an errno or an HRESULT, with the
 // path. The tests have others than openHidraw.
-type opener func(path string, r pnp.OpenRequest, o Options) (opened, error)
+type opener func(d *Device, r pnp.OpenRequest) (opened, error)
 
 // openHidraw is the opener of hidraw nodes.
-func openHidraw(path string, r pnp.OpenRequest, o Options) (opened, error) {
-	return openNode(path, unix.S_IFCHR, r, o)
+func openHidraw(d *Device, r pnp.OpenRequest) (opened, error) {
+	return openNode(d, unix.S_IFCHR, r)
 }
 
 // openNode opens what answers as a hidraw node does and is of the kind that stat
 // knows: the nodes of the tests' own driver are regular files.
-func openNode(path string, kind uint32, r pnp.OpenRequest, o Options) (opened, error) {
+func openNode(d *Device, kind uint32, r pnp.OpenRequest) (opened, error) {
 	asked := r
 	if !r.WantsRead() && !r.WantsWrite() {
 		// For IOControls, which an O_PATH descriptor does not do.
 		asked.Access = pnp.GENERIC_READ | pnp.GENERIC_WRITE
 	}
-	n, err := share.OpenNode(path, asked, o.ReadOnly)
+	n, err := share.OpenNode(d.path, asked, d.opts.ReadOnly)
 	if err != nil {
 		return opened{}, err
 	}
 	refuse := func(why string, err error) (opened, error) {
 		unix.Close(n.FD)
-		return opened{}, fmt.Errorf("open %s: %s: %w", path, why, err)
+		return opened{}, fmt.Errorf("open %s: %s: %w", d.path, why, err)
 	}
 	if n.Stat.Mode&unix.S_IFMT != kind {
 		return refuse("not a character device", pnp.ERROR_NOT_SUPPORTED)
@@ -85,13 +85,13 @@ func openNode(path string, kind uint32, r pnp.OpenRequest, o Options) (opened, e
 		}
 		return refuse("not a hidraw node", err)
 	}
-	f, err := readFacts(n, o.SysFS)
+	f, err := readFacts(n, d.sysfs)
 	if err != nil {
 		return refuse("who it is", err)
 	}
-	raw, err := newRawNode(n.FD, path)
+	raw, err := newRawNode(n.FD, d.path)
 	if err != nil {
-		return opened{}, fmt.Errorf("open %s: %w", path, err)
+		return opened{}, fmt.Errorf("open %s: %w", d.path, err)
 	}
 	return opened{
 		node: raw,

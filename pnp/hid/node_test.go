@@ -196,7 +196,9 @@ func TestNodeOpenFails(t *testing.T) {
 					c.info(r)
 				}
 			})
-			_, err := openNode(fs.Path, unix.S_IFREG, devtest.ReadWrite, Options{})
+			d, err := New(fs.Path, Options{})
+			require.NoError(t, err)
+			_, err = openNode(d, unix.S_IFREG, devtest.ReadWrite)
 			require.Equal(t, c.want.Name(), pnp.HRESULTOf(err).Name())
 			require.ErrorContains(t, err, fs.Path)
 			require.ErrorContains(t, err, c.why)

@@ -19,8 +19,8 @@ func (bomb) write([]byte) (int, error) { panic("a bug in write") }
 func TestPanic(t *testing.T) {
 	f := newFake(t, bytewise)
 	d := f.device(false)
-	d.open = func(path string, r pnp.OpenRequest, o Options) (opened, error) {
-		n, err := f.open(path, r, o)
+	d.open = func(d *Device, r pnp.OpenRequest) (opened, error) {
+		n, err := f.open(d, r)
 		n.node = bomb{n.node}
 		return n, err
 	}

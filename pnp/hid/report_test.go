@@ -1,6 +1,7 @@
 package hid
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -61,6 +62,37 @@ func TestSetFeature(t *testing.T) {
 		require.Empty(t, out)
 	}
 	require.Equal(t, []sent{{"set", Feature, "\x02\x16"}, {"set", Feature, "\xc8\x01\x00\x00\x00\x00\x00\x00\x00\x00"}}, f.received())
+}
+
+// TestGetReportOfOutputBuffer has the report id stand where Windows looks for it.
+func TestGetReportOfOutputBuffer(t *testing.T) {
+	f := newFake(t, withIDs)
+	f.set(func() { f.get = func(_ Kind, b []byte) (int, error) { return len(b), nil } })
+	h := open(t, f.device(false))
+	for _, c := range []struct {
+		in    []byte
+		first byte
+		want  string
+	}{
+		{nil, 2, "S_OK"},
+		{[]byte{2, 9}, 2, "S_OK"},
+		{[]byte{9}, 2, "S_OK"},
+		{[]byte{2}, 0, "S_OK"},
+		{[]byte{2}, 9, "ERROR_INVALID_PARAMETER"},
+		{nil, 0, "ERROR_INVALID_PARAMETER"},
+	} {
+		out := make([]byte, 100)
+		out[0], out[1] = c.first, 0xCD
+		hr, reply := controlSending(h, IOCTL_HID_GET_FEATURE, c.in, out)
+		require.Equal(t, c.want, hr, "%+v", c)
+		if hr == "S_OK" {
+			require.Equal(t, []byte{2, 0}, reply, "the rest of the buffer is not the device's")
+		}
+	}
+	information := bytes.Repeat([]byte{0xCD}, 12)
+	hr, reply := controlSending(h, IOCTL_HID_GET_COLLECTION_INFORMATION, nil, information)
+	require.Equal(t, "S_OK", hr)
+	require.NotContains(t, reply[:6], byte(0xCD))
 }
 
 func TestGetReports(t *testing.T) {
