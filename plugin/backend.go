@@ -13,10 +13,12 @@ import (
 	"freerdp-pnpdr/pnp/hid"
 	"freerdp-pnpdr/pnp/loopback"
 	"freerdp-pnpdr/pnp/serial"
+	"freerdp-pnpdr/pnp/share"
 )
 
 // newBackend makes the device that serves path.
 func newBackend(b backend, path string, description pnp.Description, readOnly bool, log *slog.Logger) (pnp.Device, error) {
+	opts := share.Options{Description: description, ReadOnly: readOnly, Log: log}
 	switch b {
 	case backendLoopback:
 		if readOnly {
@@ -24,13 +26,13 @@ func newBackend(b backend, path string, description pnp.Description, readOnly bo
 		}
 		return loopback.New(description), nil
 	case backendFile:
-		return file.New(path, file.Options{Description: description, ReadOnly: readOnly, Log: log})
+		return file.New(path, opts)
 	case backendChar:
-		return char.New(path, char.Options{Description: description, ReadOnly: readOnly, Log: log})
+		return char.New(path, opts)
 	case backendSerial:
-		return serial.New(path, serial.Options{Description: description, ReadOnly: readOnly, Log: log})
+		return serial.New(path, opts)
 	case backendHID:
-		return hid.New(path, hid.Options{Description: description, ReadOnly: readOnly, Log: log})
+		return hid.New(path, opts)
 	}
 	return nil, fmt.Errorf("there is no backend %q", b)
 }
