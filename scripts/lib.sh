@@ -139,8 +139,7 @@ with_backports() {
 		refresh_apt && run_apt install --no-install-recommends "${prefer[@]}" "$@"
 		return
 	fi
-	uri=$(awk -v s="$suite" '$1 == s || $1 == "stable" || $1 == "oldstable" { print $2; exit }' <<<"$targets")
-	[ -n "$uri" ] || return 1
+	uri=$(apt_mirror) || return 1
 	# apt reads these as its own unprivileged user.
 	tmp=$(mktemp -d) && chmod 755 "$tmp" || return 1
 	backports_install "$tmp" "$suite" "$uri" "${prefer[@]}" "$@" || rc=$?
@@ -152,6 +151,14 @@ apt_targets() {
 	# $(RELEASE) and $(REPO_URI) are apt's, not the shell's.
 	# shellcheck disable=SC2016
 	apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null
+}
+
+# apt_mirror: where this machine gets its suite from.
+apt_mirror() {
+	local suite uri
+	suite=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME:-}")
+	uri=$(apt_targets | awk -v s="$suite" '($1 == s || $1 == "stable" || $1 == "oldstable") && !u { u = $2 } END { print u }')
+	[ -n "$uri" ] && printf '%s\n' "$uri"
 }
 
 # backports_install TMP SUITE URI ARGS...: the last for apt-get install.

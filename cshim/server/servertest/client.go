@@ -25,7 +25,13 @@ const Patience = 60 * time.Second
 // counts is the library that a program is linked with: the names vary from one
 // distribution to the next, and 2.11 cannot tell its version without a display.
 // If there is none it tells why, in words for t.Skip.
+//
+// $PNPDR_XFREERDP2 and $PNPDR_XFREERDP3 name programs to take as they are, such
+// as a script that starts one with the libraries of another system.
 func FindClient(major int) (path, why string) {
+	if path := os.Getenv(fmt.Sprintf("PNPDR_XFREERDP%d", major)); path != "" {
+		return path, ""
+	}
 	library := fmt.Sprintf("libfreerdp%d.so.%d", major, major)
 	var seen []string
 	for _, name := range []string{fmt.Sprintf("xfreerdp%d", major), "xfreerdp"} {
