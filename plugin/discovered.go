@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 
+	"freerdp-pnpdr/channels/client"
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/discover"
 	"freerdp-pnpdr/pnp/rules"
@@ -43,9 +45,22 @@ func (s *session) plugged(e discover.Event) {
 		return
 	}
 	delete(s.known, d.Key)
+	delete(s.excess, d.Key)
 	if _, redirected := s.found[d.Key]; redirected {
 		s.log.Info(fmt.Sprintf("%s (%s) has gone", d.Description.Name, d.Node))
 		s.drop(d.Key)
+		s.fill()
+	}
+}
+
+// fill redirects of those that there was no room for as many as there is room for
+// now. s.mu is held.
+func (s *session) fill() {
+	for key := range s.excess {
+		delete(s.excess, key)
+		if s.judge(s.known[key]); s.excess[key] {
+			return
+		}
 	}
 }
 
@@ -73,10 +88,14 @@ func (s *session) judge(d *discover.Device) {
 	if err == nil {
 		id, err = s.redirect(d.Node, node, &decision)
 	}
+	if errors.Is(err, client.ErrTooMany) {
+		s.excess[d.Key] = true
+	}
 	if err != nil {
 		s.log.Warn(fmt.Sprintf("%s is not redirected: %v", name, err))
 		return
 	}
+	delete(s.excess, d.Key)
 	s.found[d.Key] = discovered{path: d.Node, node: node, as: decision, device: id}
 	s.log.Info(fmt.Sprintf("%s (%s) is redirected: %s", decision.Description.Name, d.Node, decision.Reason))
 }

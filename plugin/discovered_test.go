@@ -62,7 +62,7 @@ func (m *machine) startWith(files rules.Files, words ...string) {
 	m.s = &session{
 		log:       log,
 		discovery: m.Config(),
-		core:      client.NewSession(client.Config{Log: log}),
+		core:      client.NewSession(client.Config{Limits: o.limits, Log: log}),
 	}
 	m.s.load(files, &o.rules)
 	link := memory.NewLink(m.s.core)
@@ -252,6 +252,32 @@ func TestDeviceLimits(t *testing.T) {
 		}
 	}
 	require.Equal(t, map[string]int{"Small": 16, loopback.DefaultDescription().Name: 100}, read)
+}
+
+// TestExcess: what there is no room for is redirected when there is.
+func TestExcess(t *testing.T) {
+	m := newMachine(t)
+	var plugged []*discovertest.Plugged
+	for i := range 4 {
+		plugged = append(plugged, m.Plug(discovertest.FTDI(fmt.Sprint("S", i))))
+	}
+	m.start("", "", "auto", "max-devices:2")
+	for range 2 {
+		require.Equal(t, "+", m.event()[:1])
+	}
+	require.Contains(t, m.log.String(), "a limit of this session is reached")
+	for range 2 {
+		key := ""
+		m.s.mu.Lock()
+		for key = range m.s.found {
+		}
+		m.s.mu.Unlock()
+		at := slices.IndexFunc(plugged, func(p *discovertest.Plugged) bool { return p.Keys[0] == key })
+		plugged[at].Unplug()
+		require.Equal(t, "-", m.event()[:1])
+		require.Equal(t, "+", m.event()[:1])
+		require.Len(t, m.remote.Devices(), 2)
+	}
 }
 
 // TestHungRules has the file with the rules lie on a file system that does not

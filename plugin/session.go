@@ -51,6 +51,7 @@ type session struct {
 	byPath map[string][]*node
 	known  map[string]*discover.Device // what is plugged in, by its Key
 	found  map[string]discovered       // what of that is redirected
+	excess map[string]bool             // what of that there was no room for
 }
 
 // node is a named device with a path, which comes and goes.
@@ -137,7 +138,7 @@ func (s *session) greeting(o options, host *cshim.Host) string {
 func (s *session) start(devices []*namedDevice) {
 	s.started = make(chan struct{})
 	s.byPath, s.found = make(map[string][]*node), make(map[string]discovered)
-	s.known = make(map[string]*discover.Device)
+	s.known, s.excess = make(map[string]*discover.Device), make(map[string]bool)
 	var paths []string
 	for _, d := range devices {
 		if d.path == "" {
@@ -206,21 +207,25 @@ func (s *session) watch(paths []string) {
 // as well. It is called from one goroutine at a time.
 func (s *session) changed(path string, present bool) {
 	for _, n := range s.byPath[path] {
-		switch {
-		case n.id != 0 && !present:
+		was := n.id != 0
+		if was && !present {
 			s.log.Info(fmt.Sprintf("%v has gone", n))
 			s.core.Remove(n.id)
 			n.id = 0
+		}
+		if !present {
 			s.leads(n, "")
-		case n.id == 0:
-			if err := n.obstacle(); err != nil {
-				s.log.Warn(fmt.Sprintf("%v is not redirected: %v", n, err))
-				continue
-			}
-			if present {
-				s.leads(n, realPath(path))
-				n.id = s.add(n.namedDevice)
-			}
+		}
+		if was {
+			continue
+		}
+		if err := n.obstacle(); err != nil {
+			s.log.Warn(fmt.Sprintf("%v is not redirected: %v", n, err))
+			continue
+		}
+		if present {
+			s.leads(n, realPath(path))
+			n.id = s.add(n.namedDevice)
 		}
 	}
 }
@@ -241,6 +246,9 @@ func (s *session) leads(n *node, real string) {
 		if d.Node != "" && d.Node == before {
 			s.judge(d)
 		}
+	}
+	if real == "" {
+		s.fill()
 	}
 }
 
