@@ -9,15 +9,12 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"freerdp-pnpdr/channels"
 	"freerdp-pnpdr/channels/client"
 	cshim "freerdp-pnpdr/cshim/client"
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/discover"
 	"freerdp-pnpdr/pnp/rules"
-	"freerdp-pnpdr/pnp/share"
 	"freerdp-pnpdr/pnp/watch"
 )
 
@@ -52,13 +49,6 @@ type session struct {
 	known  map[string]*discover.Device // what is plugged in, by its Key
 	found  map[string]discovered       // what of that is redirected
 	excess map[string]bool             // what of that there was no room for
-}
-
-// node is a named device with a path, which comes and goes.
-type node struct {
-	*namedDevice
-	id   uint32 // while it is present; the watcher's alone
-	real string // where the path leads while it is present; session.mu guards it
 }
 
 // newSession does what the options say. What cannot be done is logged and left
@@ -124,7 +114,10 @@ func (s *session) greeting(o options, host *cshim.Host) string {
 	for _, d := range o.devices {
 		what = append(what, d.String())
 	}
-	if s.rulesKnown() && !s.policy.Idle() {
+	switch {
+	case !s.rulesKnown():
+		what = append(what, "what the rules allow once they are read")
+	case !s.policy.Idle():
 		what = append(what, "what is found and allowed (pnpdr list shows it)")
 	}
 	if len(what) == 0 {
@@ -194,101 +187,6 @@ func (s *session) start(devices []*namedDevice) {
 	}
 }
 
-func (s *session) watch(paths []string) {
-	w, err := watch.New(paths, s.changed, s.log)
-	if err != nil {
-		s.log.Error(fmt.Sprintf("devices with a path are not redirected: %v", err))
-		return
-	}
-	s.watcher = w
-}
-
-// changed follows a path that appears or vanishes; it is told the first state
-// as well. It is called from one goroutine at a time.
-func (s *session) changed(path string, present bool) {
-	for _, n := range s.byPath[path] {
-		was := n.id != 0
-		if was && !present {
-			s.log.Info(fmt.Sprintf("%v has gone", n))
-			s.core.Remove(n.id)
-			n.id = 0
-		}
-		if !present {
-			s.leads(n, "")
-		}
-		if was {
-			continue
-		}
-		if err := n.obstacle(); err != nil {
-			s.log.Warn(fmt.Sprintf("%v is not redirected: %v", n, err))
-			continue
-		}
-		if present {
-			s.leads(n, realPath(path))
-			n.id = s.add(n.namedDevice)
-		}
-	}
-}
-
-// leads notes where a named path leads: what was found there is redirected as
-// the option says, not twice. What the path led to before is its own again.
-func (s *session) leads(n *node, real string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	before := n.real
-	n.real = real
-	for key, f := range s.found {
-		if real != "" && f.path == real {
-			s.drop(key)
-		}
-	}
-	for _, d := range s.known {
-		if d.Node != "" && d.Node == before {
-			s.judge(d)
-		}
-	}
-	if real == "" {
-		s.fill()
-	}
-}
-
-// add makes the device and returns its id, 0 if it cannot be redirected.
-func (s *session) add(d *namedDevice) (id uint32) {
-	id, err := s.redirectNamed(d)
-	if err != nil {
-		s.log.Warn(fmt.Sprintf("%v is not redirected: %v", d, err))
-		return 0
-	}
-	s.log.Debug(fmt.Sprintf("%v is device %d", d, id))
-	return id
-}
-
-// redirectNamed redirects a named device, unless a rule denies it.
-func (s *session) redirectNamed(d *namedDevice) (id uint32, err error) {
-	named := rules.Named{
-		Option: d.option, Backend: discover.Backend(d.backend), Path: d.path, Settings: d.settings, IsRule: d.isRule(),
-	}
-	var node pnp.NodeID
-	decision := rules.Decision{
-		Backend: named.Backend, Description: d.describe(), ReadOnly: d.settings.ReadOnly, Limits: d.settings.Limits,
-	}
-	if d.path != "" {
-		if node, err = share.Identify(d.path); err != nil {
-			return 0, err
-		}
-		if node.Mode != unix.S_IFREG {
-			functions, err := discover.At(s.discovery, d.path)
-			if err != nil && s.policy.HasAdmin() {
-				return 0, fmt.Errorf("it cannot be told what the administrator says of it: %w", err)
-			}
-			if decision = s.policy.DecideNamed(&named, realPath(d.path), functions); !decision.Redirect {
-				return 0, decisionError(decision)
-			}
-		}
-	}
-	return s.redirect(d.path, node, &decision)
-}
-
 // redirect adds the device that serves path, as was decided on node, which is
 // zero for a device without a path.
 func (s *session) redirect(path string, node pnp.NodeID, decision *rules.Decision) (id uint32, err error) {
@@ -300,13 +198,6 @@ func (s *session) redirect(path string, node pnp.NodeID, decision *rules.Decisio
 		dev = &judged{Device: dev, node: node}
 	}
 	return s.core.AddLimited(dev, decision.Limits)
-}
-
-func decisionError(d rules.Decision) error {
-	if d.Admin {
-		return fmt.Errorf("the administrator denies it: %s", d.Reason)
-	}
-	return fmt.Errorf("it is denied: %s", d.Reason)
 }
 
 // Accept implements the shim's Session.
