@@ -46,7 +46,7 @@ func testHID(t *testing.T, f *fixture) {
 	feature := "\x07" + strings.Repeat("f", 32)
 	odd := newUHID(t, "Odd", oddDescriptor, map[byte]string{7: feature})
 	plain := newUHID(t, "Plain", plainDescriptor, map[byte]string{0: "wxyz"})
-	r := f.connect(t, "loopback,hid:"+odd.node+",hid:"+plain.node)
+	r := f.connect(t, "loopback,hid:"+odd.Node+",hid:"+plain.Node)
 	devices := map[string]*server.Device{}
 	for len(devices) < 3 {
 		d := r.event().Device
@@ -70,13 +70,13 @@ func testHID(t *testing.T, f *fixture) {
 		n, _ := h.ReadAt(r.ctx, b, 0)
 		reads <- string(b[:n])
 	}()
-	odd.feed("\xC8\x55\x15")
+	odd.Feed([]byte("\xC8\x55\x15")...)
 	require.Equal(t, "\xC8\x55\x15\x00\x00\x00", <-reads)
-	odd.feed("\x0712345")
-	odd.feed("\xC8\x01\x00")
+	odd.Feed([]byte("\x0712345")...)
+	odd.Feed([]byte("\xC8\x01\x00")...)
 	require.Equal(t, "\x0712345", read(h, 6))
 	require.Equal(t, "\xC8\x01\x00\x00\x00\x00", read(h, 6))
-	plain.feed("ab")
+	plain.Feed([]byte("ab")...)
 	require.Equal(t, "\x00ab", read(p, 3))
 
 	// A write has the room of the longest report, 300 bytes and the id.
@@ -105,7 +105,7 @@ func testHID(t *testing.T, f *fixture) {
 	ended := pending(func() (int, error) { return p.ReadAt(ctx, make([]byte, 3), 0) })
 	cancel()
 	require.ErrorIs(t, <-ended, context.Canceled)
-	plain.feed("cd")
+	plain.Feed([]byte("cd")...)
 	require.Equal(t, "\x00cd", read(p, 3))
 
 	// The device no longer answers; then it goes.
@@ -113,13 +113,13 @@ func testHID(t *testing.T, f *fixture) {
 	asks := pending(func() (int, error) { return h.IOControl(r.ctx, hid.IOCTL_HID_GET_FEATURE, []byte{7}, make([]byte, 33)) })
 	waits := pending(func() (int, error) { return h.ReadAt(r.ctx, make([]byte, 6), 0) })
 	require.EqualValues(t, 7, <-odd.asked)
-	odd.unplug()
+	odd.Unplug()
 	r.requireGone(asks)
 	r.requireGone(waits)
 	r.removed(devices["Odd"])
 	_, err = h.WriteAt(r.ctx, []byte(long), 0)
 	r.notConnected(err)
-	plain.feed("ef")
+	plain.Feed([]byte("ef")...)
 	require.Equal(t, "\x00ef", read(p, 3))
 	r.stillThere(fakeDevice)
 	_, err = devices["Odd"].Open(r.ctx, server.OpenOptions{})

@@ -63,7 +63,7 @@ func TestUdevRules(t *testing.T) {
 		{"keypad in many bytes", slices.Concat(vendor, collection(0x06, 0x01, 0x00, 0x0A, 0x07, 0x00)), false},
 	} {
 		u := newUHID(t, c.name, c.descriptor, nil)
-		open(c.name, u.node, c.want)
-		u.unplug()
+		open(c.name, u.Node, c.want)
+		u.Unplug()
 	}
 }

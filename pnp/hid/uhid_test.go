@@ -20,13 +20,13 @@ import (
 func TestUHIDSuite(t *testing.T) {
 	devtest.Run(t, devtest.Fixture{Stream: true, New: func(t *testing.T) devtest.Instance {
 		u := newUHID(t, bytewise, nil)
-		s := &byteStream{Device: u.device(false), report: func(b byte) { u.feed(b) }}
+		s := &byteStream{Device: u.device(false), report: func(b byte) { u.Feed(b) }}
 		return devtest.Instance{
 			Device:   s,
 			ReadOnly: u.device(true),
 			Feed:     s.feed,
 			Blocking: blocking,
-			Unplug:   u.unplug,
+			Unplug:   u.Unplug,
 		}
 	}})
 }
@@ -48,7 +48,7 @@ func TestUHIDInput(t *testing.T) {
 			u := newUHID(t, c.descriptor, nil)
 			h := open(t, u.device(false))
 			for _, report := range c.feed {
-				u.feed([]byte(report)...)
+				u.Feed([]byte(report)...)
 			}
 			for _, want := range c.reads {
 				hr, b := read(h, c.length)
@@ -66,8 +66,8 @@ func TestUHIDInput(t *testing.T) {
 func TestUHIDShortInput(t *testing.T) {
 	u := newUHID(t, withoutIDs, nil)
 	h := open(t, u.device(false))
-	u.feed([]byte("ab")...)
-	u.feed([]byte("abcdefgh")...)
+	u.Feed([]byte("ab")...)
+	u.Feed([]byte("abcdefgh")...)
 	hr, b := read(h, 9)
 	require.Equal(t, "S_OK", hr)
 	if string(b) == "\x00ab\x00\x00\x00\x00\x00\x00" {
@@ -157,8 +157,7 @@ func TestUHIDReports(t *testing.T) {
 			}
 			// The events of all that was asked are through: the device
 			// has answered.
-			u.file.Close()
-			<-u.done
+			u.Stop()
 			require.Equal(t, want, asked)
 		})
 	}
@@ -218,7 +217,7 @@ func TestUHIDStuck(t *testing.T) {
 	h.Cancel(r)
 	require.Equal(t, ending{pnp.ERROR_OPERATION_ABORTED, 0}, within(done))
 	// Reports come and go meanwhile.
-	u.feed(1, 2, 3, 4)
+	u.Feed(1, 2, 3, 4)
 	hr, b := read(h, 8)
 	require.Equal(t, "S_OK", hr)
 	require.Equal(t, []byte{1, 2, 3, 4, 0, 0, 0, 0}, b)
@@ -238,19 +237,19 @@ func TestUHIDUnplugged(t *testing.T) {
 	u := newUHID(t, bytewise, nil)
 	d := u.device(false)
 	h := open(t, d)
-	u.feed(1)
-	u.feed(2)
+	u.Feed(1)
+	u.Feed(2)
 	arrived(t, h, 2)
 	reading := open(t, d)
 	waits := start(reading, &pnp.Request{Op: pnp.OpRead, Out: make([]byte, 2)})
 	asks := start(reading, &pnp.Request{Op: pnp.OpIOControl, Code: IOCTL_HID_GET_FEATURE, Out: make([]byte, 9)})
 	u.questions(1)
-	u.unplug()
+	u.Unplug()
 	require.Equal(t, gone, within(waits).hr)
 	require.Equal(t, gone, within(asks).hr)
 
 	next := newUHID(t, bytewise, nil)
-	t.Logf("%s, then %s", u.node, next.node)
+	t.Logf("%s, then %s", u.Node, next.Node)
 	for _, want := range []byte{1, 2} {
 		hr, b := read(h, 2)
 		require.Equal(t, "S_OK", hr)
@@ -264,7 +263,7 @@ func TestUHIDUnplugged(t *testing.T) {
 	require.Equal(t, gone.Name(), hr)
 
 	// A handle that only writes learns of it, too.
-	_, err := os.Stat(next.node)
+	_, err := os.Stat(next.Node)
 	require.NoError(t, err)
 	w, err := next.device(false).Open(pnp.OpenRequest{Access: pnp.GENERIC_WRITE, Disposition: pnp.OPEN_EXISTING})
 	require.NoError(t, err)
@@ -272,7 +271,7 @@ func TestUHIDUnplugged(t *testing.T) {
 	hr, n := write(w, make([]byte, 9)...)
 	require.Equal(t, "S_OK", hr)
 	require.Equal(t, 9, n)
-	next.unplug()
+	next.Unplug()
 	require.Equal(t, []sent{{"write", Output, string(make([]byte, 9))}}, next.received(1), "and nothing else")
 	hr, _ = write(w, make([]byte, 9)...)
 	require.Equal(t, gone.Name(), hr)
@@ -285,7 +284,7 @@ func TestUHIDQueue(t *testing.T) {
 	h := open(t, u.device(false))
 	in := &h.(*handle).input
 	for i := range 200 {
-		u.feed(byte(i))
+		u.Feed(byte(i))
 		if i%32 == 31 || i == 199 {
 			// The kernel drops the newest, when nobody takes them off.
 			for newest := -1; newest != i; {
@@ -301,10 +300,10 @@ func TestUHIDQueue(t *testing.T) {
 		_, b := read(h, 2)
 		require.Equal(t, []byte{0, byte(i)}, b)
 	}
-	u.feed(1)
+	u.Feed(1)
 	hr, _ := control(h, IOCTL_HID_FLUSH_QUEUE, nil, 0)
 	require.Equal(t, "S_OK", hr)
-	u.feed(2)
+	u.Feed(2)
 	_, b := read(h, 2)
 	require.Equal(t, []byte{0, 2}, b)
 }

@@ -1,0 +1,224 @@
+// Package uhidtest has tests be a HID device to the real kernel, by /dev/uhid:
+// what the kernel makes of it are nodes, drivers and messages like those of any
+// other.
+package uhidtest
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"freerdp-pnpdr/pnp/discover"
+)
+
+// Kind is enum uhid_report_type.
+type Kind byte
+
+// The kinds of reports.
+const (
+	Feature Kind = iota
+	Output
+	Input
+)
+
+// Config is what a device is like. The functions are called by one goroutine.
+type Config struct {
+	// Name is the product's; of several devices, each needs another one.
+	Name            string
+	Vendor, Product uint16
+	Version         uint16
+	Descriptor      []byte
+	// Write gets an output report that was sent on its own.
+	Write func(report []byte)
+	// Set gets a report that was sent by SET_REPORT, and tells whether the
+	// device answers that.
+	Set func(k Kind, report []byte) (answers bool)
+	// Get answers GET_REPORT, by an error as well; or not.
+	Get func(k Kind, id byte) (report []byte, answers bool, err error)
+}
+
+// Device is a device that is plugged in.
+type Device struct {
+	Node string // /dev/hidrawN
+
+	t      testing.TB
+	cfg    Config
+	file   *os.File
+	served chan struct{}
+	gone   atomic.Bool
+	stop   sync.Once
+}
+
+// The events of linux/uhid.h that matter here. All structures are packed.
+const (
+	destroy        = 1
+	output         = 6
+	getReport      = 9
+	getReportReply = 10
+	create2        = 11
+	input2         = 12
+	setReport      = 13
+	setReportReply = 14
+
+	dataMax = 4096
+	// eventSize is that of struct uhid_event: its type and the largest of its
+	// union, struct uhid_create2_req.
+	eventSize = 4 + 128 + 64 + 64 + 2 + 2 + 4*4 + dataMax
+	busUSB    = 3
+)
+
+// patience ends what hangs.
+const patience = 30 * time.Second
+
+// serial tells devices apart that have one name.
+var serial atomic.Int64
+
+// Plug makes a device and waits until the kernel is done with it: what a device
+// sends before is lost. It skips the test where the kernel has no uhid. At the
+// end of the test the device is gone.
+func Plug(t testing.TB, cfg Config) *Device {
+	t.Helper()
+	file, err := os.OpenFile("/dev/uhid", os.O_RDWR, 0)
+	if err != nil {
+		t.Skipf("no HID devices can be made here: %v (modprobe uhid, as root)", err)
+	}
+	d := &Device{t: t, cfg: cfg, file: file, served: make(chan struct{})}
+	go d.serve()
+	t.Cleanup(func() {
+		d.Unplug()
+		d.Stop()
+	})
+	messages, err := discover.Listen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer messages.Close()
+	uniq := fmt.Sprintf("pnpdr-%d-%d", os.Getpid(), serial.Add(1))
+	b := append(padded(cfg.Name, 128), padded("", 64)...)
+	b = append(b, padded(uniq, 64)...)
+	b = binary.NativeEndian.AppendUint16(b, uint16(len(cfg.Descriptor)))
+	b = binary.NativeEndian.AppendUint16(b, busUSB)
+	for _, v := range []uint16{cfg.Vendor, cfg.Product, cfg.Version, 0} { // the last is a country
+		b = binary.NativeEndian.AppendUint32(b, uint32(v))
+	}
+	d.event(create2, append(b, cfg.Descriptor...))
+	d.await(messages, uniq)
+	return d
+}
+
+func padded(s string, n int) []byte { return append([]byte(s), make([]byte, n-len(s))...) }
+
+// await waits for the message that a driver has the device, and for its node.
+func (d *Device) await(messages discover.Source, uniq string) {
+	d.t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		list, err := messages.Receive(time.Second)
+		if err != nil && !errors.Is(err, discover.ErrLost) {
+			d.t.Fatal(err)
+		}
+		for _, m := range list {
+			if m.Action == "bind" && m.Subsystem == "hid" && hasUniq(m.Path, uniq) {
+				d.awaitNode(m.Path)
+				return
+			}
+		}
+	}
+	d.t.Fatal("no driver takes the device: is hid_generic loaded?")
+}
+
+func hasUniq(path, uniq string) bool {
+	uevent, err := os.ReadFile(filepath.Join("/sys", path, "uevent"))
+	return err == nil && strings.Contains("\n"+string(uevent), "\nHID_UNIQ="+uniq+"\n")
+}
+
+func (d *Device) awaitNode(path string) {
+	d.t.Helper()
+	nodes, _ := filepath.Glob(filepath.Join("/sys", path, "hidraw/hidraw*"))
+	if len(nodes) != 1 {
+		d.t.Fatalf("%s has the nodes %q", path, nodes)
+	}
+	d.Node = "/dev/" + filepath.Base(nodes[0])
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if _, err := os.Stat(d.Node); err == nil {
+			return
+		}
+	}
+	d.t.Fatalf("%s does not come", d.Node)
+}
+
+// event sends an event to the kernel, which extends it with zeros.
+func (d *Device) event(kind uint32, data []byte) {
+	_, err := d.file.Write(append(binary.NativeEndian.AppendUint32(nil, kind), data...))
+	if err != nil && !errors.Is(err, os.ErrClosed) {
+		d.t.Errorf("uhid event %d: %v", kind, err)
+	}
+}
+
+// serve takes the kernel's events until the file is closed.
+func (d *Device) serve() {
+	defer close(d.served)
+	b := make([]byte, eventSize)
+	for {
+		n, err := d.file.Read(b)
+		if err != nil {
+			return
+		}
+		clear(b[n:])
+		d.handle(binary.NativeEndian.Uint32(b), b[4:])
+	}
+}
+
+func (d *Device) handle(kind uint32, p []byte) {
+	switch kind {
+	case output: // data[4096], size, rtype
+		if d.cfg.Write != nil {
+			d.cfg.Write(p[:binary.NativeEndian.Uint16(p[dataMax:])])
+		}
+	case setReport: // id, rnum, rtype, size, data
+		report := p[8 : 8+binary.NativeEndian.Uint16(p[6:])]
+		if d.cfg.Set == nil || d.cfg.Set(Kind(p[5]), report) {
+			d.event(setReportReply, []byte{p[0], p[1], p[2], p[3], 0, 0})
+		}
+	case getReport: // id, rnum, rtype
+		if d.cfg.Get == nil {
+			return
+		}
+		report, answers, err := d.cfg.Get(Kind(p[5]), p[4])
+		if !answers {
+			return
+		}
+		reply := []byte{p[0], p[1], p[2], p[3], 0, 0} // id, err, size, data
+		if err != nil {
+			const eio = 5
+			reply[4] = eio
+		}
+		reply = binary.NativeEndian.AppendUint16(reply, uint16(len(report)))
+		d.event(getReportReply, append(reply, report...))
+	}
+}
+
+// Feed sends an input report.
+func (d *Device) Feed(report ...byte) {
+	b := binary.NativeEndian.AppendUint16(nil, uint16(len(report)))
+	d.event(input2, append(b, report...))
+}
+
+// Unplug takes the device away.
+func (d *Device) Unplug() {
+	if !d.gone.Swap(true) {
+		d.event(destroy, nil)
+	}
+}
+
+// Stop ends the device and waits until none of its functions runs any more.
+func (d *Device) Stop() {
+	d.stop.Do(func() { d.file.Close() })
+	<-d.served
+}
