@@ -302,6 +302,18 @@ func TestCloseWhileStuck(t *testing.T) {
 	}
 }
 
+// TestCloseWhileIdle closes a handle whose device says nothing: nobody waits on for
+// a report.
+func TestCloseWhileIdle(t *testing.T) {
+	f := newFake(t, bytewise)
+	h, err := f.device(false).Open(devtest.ReadWrite)
+	require.NoError(t, err)
+	f.feed(1)
+	arrived(t, h, 1) // so somebody waits for the next one
+	h.Close()
+	require.Eventually(t, func() bool { return f.isClosed(h) }, 20*time.Second, time.Millisecond)
+}
+
 // TestUnplugged gives out what came before the device went.
 func TestUnplugged(t *testing.T) {
 	f := newFake(t, bytewise)
