@@ -41,6 +41,9 @@ func newBackend(b backend, path string, description pnp.Description, readOnly bo
 type judged struct {
 	pnp.Device
 	node pnp.NodeID
+	// again judges a node that can come to stand for something else while it
+	// stays the same: a loop device, a volume. It is nil for others.
+	again func() error
 }
 
 // Open implements pnp.Device.
@@ -52,8 +55,13 @@ func (j *judged) Open(r pnp.OpenRequest) (pnp.Handle, error) {
 // verify refuses another node than the one that was judged. A regular file may
 // be replaced by another: no rule speaks of those.
 func (j *judged) verify(node pnp.NodeID) error {
-	if node == j.node || node.Mode == unix.S_IFREG && j.node.Mode == unix.S_IFREG {
+	switch {
+	case node.Mode == unix.S_IFREG && j.node.Mode == unix.S_IFREG:
 		return nil
+	case node == j.node && j.again == nil:
+		return nil
+	case node == j.node:
+		return j.again()
 	}
 	return fmt.Errorf("the path leads to another node than the one that was allowed: %w", pnp.ERROR_ACCESS_DENIED)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"reflect"
 
 	"freerdp-pnpdr/channels/client"
@@ -41,7 +42,11 @@ func (s *session) plugged(e discover.Event) {
 	if e.Kind != discover.Removed {
 		// A change can be what a rule speaks of: it is judged again.
 		s.known[d.Key] = d
+		_, was := s.found[d.Key]
 		s.judge(d)
+		if _, is := s.found[d.Key]; was && !is {
+			s.fill()
+		}
 		return
 	}
 	delete(s.known, d.Key)
@@ -86,10 +91,14 @@ func (s *session) judge(d *discover.Device) {
 	}
 	var id uint32
 	if err == nil {
-		id, err = s.redirect(d.Node, node, &decision)
+		id, err = s.redirect(d.Node, node, nil, &decision)
 	}
-	if errors.Is(err, client.ErrTooMany) {
+	switch {
+	case errors.Is(err, client.ErrTooMany):
 		s.excess[d.Key] = true
+	case errors.Is(err, fs.ErrNotExist): // it is going; the message is on its way
+		s.log.Debug(fmt.Sprintf("%s is not redirected: %v", name, err))
+		return
 	}
 	if err != nil {
 		s.log.Warn(fmt.Sprintf("%s is not redirected: %v", name, err))

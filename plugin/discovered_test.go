@@ -280,6 +280,59 @@ func TestExcess(t *testing.T) {
 	}
 }
 
+// TestJudgedAgain has a block device come to stand for a denied one after it was
+// redirected, as a loop device or a volume does that is set up anew.
+func TestJudgedAgain(t *testing.T) {
+	m := newMachine(t)
+	m.RealNodes()
+	stick := m.Plug(discovertest.Stick())
+	sda := stick.Key + "/" + filepath.Base(stick.Key) + ":1.0/host6/target6:0:0/6:0:0:0/block/sda"
+	m.AddNode(sda, "block", "sda", true)
+	image := filepath.Join(t.TempDir(), "image")
+	require.NoError(t, os.WriteFile(image, make([]byte, 1<<16), 0o600))
+	disk := devtest.LoopDevice(t, image)
+	id, err := share.Identify(disk)
+	require.NoError(t, err)
+	key := "devices/virtual/block/" + filepath.Base(disk)
+	require.NoError(t, os.MkdirAll(filepath.Join(m.Sys, key), 0o755))
+	number := fmt.Sprintf("%d:%d", unix.Major(id.Rdev), unix.Minor(id.Rdev))
+	require.NoError(t, os.Symlink(filepath.Join(m.Sys, key), filepath.Join(m.Sys, "dev/block", number)))
+
+	m.start("[[rule]]\naction = \"deny\"\nclass = \"08\"\n", "", "file:"+disk, "name:Disk")
+	require.Equal(t, "+Disk", m.event())
+	open := func() error {
+		h, err := m.remote.Devices()[0].Open(context.Background(), server.OpenOptions{})
+		if err == nil {
+			h.Close()
+		}
+		return err
+	}
+	require.NoError(t, open())
+	m.Stack(key, sda)
+	require.Equal(t, pnp.ERROR_ACCESS_DENIED, pnp.HRESULTOf(open()))
+	require.Contains(t, m.log.String(), "is not opened: the administrator denies it")
+}
+
+// TestReplaced: a device that is named, and whose node is made anew, is never
+// offered otherwise in between.
+func TestReplaced(t *testing.T) {
+	m := newMachine(t)
+	m.RealNodes()
+	node := m.Plug(discovertest.FTDI("A1")).Nodes[0]
+	id, err := share.Identify(node)
+	require.NoError(t, err)
+	m.start("", "", "char:"+node, "name:Meter", "ro", "auto")
+	require.Equal(t, "+Meter", m.event())
+	for range 10 {
+		require.NoError(t, unix.Mknod(node+".new", unix.S_IFCHR|0o600, int(id.Rdev)))
+		require.NoError(t, os.Rename(node+".new", node))
+		require.Equal(t, "-Meter", m.event())
+		require.Equal(t, "+Meter", m.event())
+	}
+	require.Equal(t, []string{"Meter"}, m.redirected())
+	require.NotContains(t, m.log.String(), "level=WARN")
+}
+
 // TestHungRules has the file with the rules lie on a file system that does not
 // answer, for a while and for ever: what needs no rules is there, the rest comes
 // once they are known, and the session can end.

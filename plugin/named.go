@@ -45,7 +45,9 @@ func (s *session) changed(path string, present bool) {
 			s.core.Remove(n.id)
 			n.id = 0
 		}
-		if !present {
+		// A node or link that is replaced is told as gone and come; what it
+		// names is not offered otherwise in between.
+		if !present && !watch.Present(path) {
 			s.leads(n, "")
 		}
 		if was {
@@ -58,6 +60,9 @@ func (s *session) changed(path string, present bool) {
 		if present {
 			s.leads(n, realPath(path))
 			n.id = s.add(n.namedDevice)
+			s.mu.Lock()
+			s.fill() // leads may have made room that add did not take
+			s.mu.Unlock()
 		}
 	}
 }
@@ -97,28 +102,54 @@ func (s *session) add(d *namedDevice) (id uint32) {
 
 // redirectNamed redirects a named device, unless a rule denies it.
 func (s *session) redirectNamed(d *namedDevice) (id uint32, err error) {
+	if d.path == "" {
+		return s.redirect("", pnp.NodeID{}, nil, d.asNamed())
+	}
+	node, err := share.Identify(d.path)
+	if err != nil {
+		return 0, err
+	}
+	decision, err := s.judgeNamed(d, node)
+	if err != nil {
+		return 0, err
+	}
+	var again func() error
+	if node.Mode == unix.S_IFBLK {
+		again = func() error {
+			if _, err := s.judgeNamed(d, node); err != nil {
+				s.log.Warn(fmt.Sprintf("%v is not opened: %v", d, err))
+				return fmt.Errorf("%v: %w", err, pnp.ERROR_ACCESS_DENIED)
+			}
+			return nil
+		}
+	}
+	return s.redirect(d.path, node, again, decision)
+}
+
+// asNamed is what becomes of a device of which no rule speaks.
+func (d *namedDevice) asNamed() *rules.Decision {
+	return &rules.Decision{
+		Backend: discover.Backend(d.backend), Description: d.describe(), ReadOnly: d.settings.ReadOnly, Limits: d.settings.Limits,
+	}
+}
+
+// judgeNamed asks the rules about what a device's path leads to.
+func (s *session) judgeNamed(d *namedDevice, node pnp.NodeID) (*rules.Decision, error) {
+	if node.Mode == unix.S_IFREG {
+		return d.asNamed(), nil
+	}
 	named := rules.Named{
 		Option: d.option, Backend: discover.Backend(d.backend), Path: d.path, Settings: d.settings, IsRule: d.isRule(),
 	}
-	var node pnp.NodeID
-	decision := rules.Decision{
-		Backend: named.Backend, Description: d.describe(), ReadOnly: d.settings.ReadOnly, Limits: d.settings.Limits,
+	functions, err := discover.At(s.discovery, d.path)
+	if err != nil && s.policy.HasAdmin() {
+		return nil, fmt.Errorf("it cannot be told what the administrator says of it: %w", err)
 	}
-	if d.path != "" {
-		if node, err = share.Identify(d.path); err != nil {
-			return 0, err
-		}
-		if node.Mode != unix.S_IFREG {
-			functions, err := discover.At(s.discovery, d.path)
-			if err != nil && s.policy.HasAdmin() {
-				return 0, fmt.Errorf("it cannot be told what the administrator says of it: %w", err)
-			}
-			if decision = s.policy.DecideNamed(&named, realPath(d.path), functions); !decision.Redirect {
-				return 0, decisionError(decision)
-			}
-		}
+	decision := s.policy.DecideNamed(&named, realPath(d.path), functions)
+	if !decision.Redirect {
+		return nil, decisionError(decision)
 	}
-	return s.redirect(d.path, node, &decision)
+	return &decision, nil
 }
 
 func decisionError(d rules.Decision) error {

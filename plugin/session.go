@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"freerdp-pnpdr/channels"
@@ -40,6 +41,7 @@ type session struct {
 	loaded chan struct{} // closed when policy is set; it stays nil if that failed
 	policy *rules.Policy
 
+	over    atomic.Bool   // it has ended; nothing begins any more
 	started chan struct{} // closed when watcher and monitor are set, if there are any
 	watcher *watch.Watcher
 	monitor *discover.Monitor
@@ -155,12 +157,12 @@ func (s *session) start(devices []*namedDevice) {
 	watched := make(chan struct{})
 	begin(func() {
 		defer close(watched)
-		if <-s.loaded; s.rulesKnown() && len(paths) > 0 {
+		if <-s.loaded; s.rulesKnown() && !s.over.Load() && len(paths) > 0 {
 			s.watch(paths)
 		}
 	})
 	begin(func() {
-		if <-s.loaded; !s.rulesKnown() || s.policy.Idle() {
+		if <-s.loaded; !s.rulesKnown() || s.over.Load() || s.policy.Idle() {
 			return
 		}
 		// First the named ones, that none of them is found before; but a path
@@ -188,14 +190,14 @@ func (s *session) start(devices []*namedDevice) {
 }
 
 // redirect adds the device that serves path, as was decided on node, which is
-// zero for a device without a path.
-func (s *session) redirect(path string, node pnp.NodeID, decision *rules.Decision) (id uint32, err error) {
+// zero for a device without a path. If again is not nil, every open asks it.
+func (s *session) redirect(path string, node pnp.NodeID, again func() error, decision *rules.Decision) (id uint32, err error) {
 	dev, err := newBackend(backend(decision.Backend), path, decision.Description, decision.ReadOnly, s.log)
 	if err != nil {
 		return 0, err
 	}
 	if path != "" {
-		dev = &judged{Device: dev, node: node}
+		dev = &judged{dev, node, again}
 	}
 	return s.core.AddLimited(dev, decision.Limits)
 }
@@ -209,6 +211,7 @@ func (s *session) Accept(name string, conn channels.Conn) (channels.Receiver, er
 func (s *session) Ended() {
 	ctx, cancel := context.WithTimeout(context.Background(), endWait)
 	defer cancel()
+	s.over.Store(true)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

@@ -34,6 +34,8 @@ func (l Limits) within(d pnp.DeviceLimits) Limits {
 	l.HandleBytes = tighter(l.HandleBytes, d.HandleBytes)
 	l.ReplyData = tighter(l.ReplyData, d.ReplyData)
 	l.EventData = tighter(l.EventData, d.EventData)
+	// A read that can never fit its handle's bytes comes back short, too.
+	l.ReplyData = int(min(int64(l.ReplyData), l.HandleBytes))
 	return l
 }
 

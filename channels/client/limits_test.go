@@ -226,6 +226,15 @@ func TestDeviceLimits(t *testing.T) {
 	other.Closed()
 
 	s.Remove(id)
+	id, err = s.AddLimited(d, pnp.DeviceLimits{HandleBytes: 70})
+	require.NoError(t, err)
+	c, conn = openDevice(t, s, id)
+	left(conn)
+	require.NoError(t, c.Receive(read(1, 1000)))
+	require.Len(t, conn.last(t).Data, 70, "a read that never fits comes back short")
+	c.Closed()
+
+	s.Remove(id)
 	id, err = s.AddLimited(d, pnp.DeviceLimits{ReplyData: 1 << 20, EventData: 1 << 20})
 	require.NoError(t, err)
 	c, conn = openDevice(t, s, id)

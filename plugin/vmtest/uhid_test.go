@@ -4,6 +4,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"freerdp-pnpdr/pnp/devtest/uhidtest"
 )
 
@@ -22,6 +24,7 @@ type uhid struct {
 // newUHID makes a device of that name and waits for its node.
 func newUHID(t testing.TB, name string, descriptor []byte, answer map[byte]string) *uhid {
 	t.Helper()
+	require.FileExists(t, "/dev/uhid", "the machine lacks a module")
 	u := &uhid{sent: make(chan string, 64), asked: make(chan byte, 64)}
 	u.Device = uhidtest.Plug(t, uhidtest.Config{
 		Name: name, Vendor: 0x1209, Product: 0x0002, Version: 0x0100, Descriptor: descriptor,

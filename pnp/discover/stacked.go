@@ -3,6 +3,7 @@ package discover
 import (
 	"fmt"
 	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -52,27 +53,64 @@ func (s *scan) madeOf(dir string) (below []string, err error) {
 		}
 		below = append(below, slave)
 	}
-	// The first line is the whole of it: the kernel escapes others.
-	file, _, _ := strings.Cut(string(s.fs.read(unix.PathMax, disk, "loop", "backing_file")), "\n")
-	if file == "" {
-		return below, nil
+	loop, err := s.behindLoop(disk)
+	if loop != "" {
+		below = append(below, loop)
 	}
-	n, plain, err := nodeNumber(file)
-	switch {
-	case err != nil:
-		return nil, err
-	case plain:
-		return below, nil // no rule speaks of files
-	case n.kind != "block":
-		// It was deleted or renamed, or lies where only others see it.
-		return nil, fmt.Errorf("what lies behind %s cannot be seen: %s", path.Base(disk), strconv.Quote(file))
+	return below, err
+}
+
+// behindLoop returns the block device that a loop device is made of, "" for a
+// plain file, of which no rule speaks, and for what is no loop device in use.
+func (s *scan) behindLoop(disk string) (string, error) {
+	if len(s.fs.list(disk, "loop")) == 0 {
+		return "", nil
 	}
-	slave, err := s.fs.byNumber(n)
-	if err == nil && slave == "" {
+	n, err := s.askLoop(disk)
+	if err != nil {
+		// It may not be ours to open. The name is one that whoever opened it
+		// saw, and plain files can be made to look like any.
+		name := strings.TrimSuffix(string(s.fs.read(unix.PathMax, disk, "loop", "backing_file")), "\n")
+		if n, _, _ = nodeNumber(name); n.kind != "block" {
+			return "", fmt.Errorf("what lies behind %s cannot be seen: %w: %s", path.Base(disk), err, strconv.Quote(name))
+		}
+	}
+	if n.kind == "" {
+		return "", nil
+	}
+	dir, err := s.fs.byNumber(n)
+	if err == nil && dir == "" {
 		err = fmt.Errorf("what lies behind %s is going", path.Base(disk))
 	}
+	return dir, err
+}
+
+// askLoop asks the kernel what a loop device is made of; a number without a kind
+// is that of a plain file.
+func (s *scan) askLoop(disk string) (number, error) {
+	node := filepath.Join(s.cfg.DevRoot, s.fs.uevent(disk)["DEVNAME"])
+	fd, err := ignoringEINTR(func() (int, error) {
+		return unix.Open(node, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	})
 	if err != nil {
-		return nil, err
+		return number{}, err
 	}
-	return append(below, slave), nil
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return number{}, err
+	}
+	if dev := fmt.Sprintf("%d:%d", unix.Major(uint64(st.Rdev)), unix.Minor(uint64(st.Rdev))); dev != s.fs.text(disk, "dev") {
+		return number{}, fmt.Errorf("%s is another device", node)
+	}
+	info, err := unix.IoctlLoopGetStatus64(fd)
+	switch {
+	case err == unix.ENXIO: // not in use any more
+		return number{}, nil
+	case err != nil:
+		return number{}, err
+	case info.Rdevice == 0:
+		return number{}, nil
+	}
+	return number{"block", unix.Major(info.Rdevice), unix.Minor(info.Rdevice)}, nil
 }

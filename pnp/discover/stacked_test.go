@@ -6,10 +6,12 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp/devtest"
 	"freerdp-pnpdr/pnp/discover"
 	"freerdp-pnpdr/pnp/discover/discovertest"
+	"freerdp-pnpdr/pnp/share"
 )
 
 // TestAtStacked: what lies on a stick is the stick's, through however many
@@ -21,7 +23,7 @@ func TestAtStacked(t *testing.T) {
 	sda := stick.Key + "/" + filepath.Base(stick.Key) + ":1.0/host6/target6:0:0/6:0:0:0/block/sda"
 	m.AddNode(sda, "block", "sda", true)
 	sda1 := m.AddNode(sda+"/sda1", "block", "sda1", true)
-	m.SetAttribute(sda+"/sda1", "partition", "1\n")
+	m.SetAttribute(sda+"/sda1", "partition", "1")
 
 	const nvme = "devices/pci0000:00/nvme0n1"
 	m.AddNode(nvme, "block", "nvme0n1", true)
@@ -31,7 +33,7 @@ func TestAtStacked(t *testing.T) {
 	}
 	backing := func(key, file string) {
 		require.NoError(t, os.MkdirAll(filepath.Join(m.Sys, key, "loop"), 0o755))
-		m.SetAttribute(key+"/loop", "backing_file", file+"\n")
+		m.SetAttribute(key+"/loop", "backing_file", file)
 	}
 	crypt, cryptNode := virtual("dm-0")
 	m.Stack(crypt, sda+"/sda1")
@@ -41,7 +43,7 @@ func TestAtStacked(t *testing.T) {
 	raid, raidNode := virtual("md0")
 	m.Stack(raid, volume)
 	raidPart := m.AddNode(raid+"/md0p1", "block", "md0p1", true)
-	m.SetAttribute(raid+"/md0p1", "partition", "1\n")
+	m.SetAttribute(raid+"/md0p1", "partition", "1")
 	loop, loopNode := virtual("loop0")
 	backing(loop, sda1)
 	alone, aloneNode := virtual("dm-2")
@@ -65,12 +67,10 @@ func TestAtStacked(t *testing.T) {
 	require.Len(t, got, 1)
 	require.Equal(t, []string{"virtual", alone}, []string{got[0].Bus, got[0].Key})
 
-	// A file is no device; what cannot be seen may be any.
+	// What cannot be seen may be any.
 	plain := filepath.Join(t.TempDir(), "image")
 	require.NoError(t, os.WriteFile(plain, nil, 0o600))
-	backing(loop, plain)
-	require.Equal(t, loop, at(t, m, loopNode)[0].Key)
-	for _, file := range []string{sda1 + " (deleted)", plain + "/x", "/dev/null"} {
+	for _, file := range []string{plain, sda1 + " (deleted)", plain + "/x", "/dev/null", ""} {
 		backing(loop, file)
 		_, err := discover.At(m.Config(), loopNode)
 		require.ErrorContains(t, err, "cannot be seen", file)
@@ -82,13 +82,22 @@ func TestAtStacked(t *testing.T) {
 	require.ErrorContains(t, err, "made of itself")
 }
 
-// TestAtRealLoop has loop devices of the kernel's, one on the other.
+// TestAtRealLoop has loop devices of the kernel's, one on the other, whatever the
+// name by which that one was opened.
 func TestAtRealLoop(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "image")
+	file := filepath.Join(t.TempDir(), "a\nb")
 	require.NoError(t, os.WriteFile(file, make([]byte, 1<<20), 0o600))
 	lower := devtest.LoopDevice(t, file)
 	upper := devtest.LoopDevice(t, lower)
-	for _, node := range []string{lower, upper} {
+	id, err := share.Identify(lower)
+	require.NoError(t, err)
+	alias := filepath.Join(t.TempDir(), "alias")
+	require.NoError(t, unix.Mknod(alias, unix.S_IFBLK|0o600, int(id.Rdev)))
+	other := devtest.LoopDevice(t, alias)
+	require.NoError(t, os.Remove(alias))
+	require.NoError(t, os.WriteFile(alias, nil, 0o600))
+	require.NoError(t, os.Remove(file))
+	for _, node := range []string{lower, upper, other} {
 		got, err := discover.At(discover.Config{}, node)
 		require.NoError(t, err)
 		require.Len(t, got, 1)

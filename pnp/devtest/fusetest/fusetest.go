@@ -52,6 +52,9 @@ type FS struct {
 	handle Handler
 	conn   int // to the relay
 	next   uint64
+
+	sending sync.Mutex
+	over    bool // conn is closed
 }
 
 // watchdog ends what hangs.
@@ -101,7 +104,10 @@ func Mount(t testing.TB, h Handler) *FS {
 		unix.Shutdown(fs.conn, unix.SHUT_RDWR)
 		<-served
 		<-relayed
+		fs.sending.Lock()
+		defer fs.sending.Unlock()
 		unix.Close(fs.conn)
+		fs.over = true
 	})
 	return fs
 }
@@ -210,7 +216,13 @@ func (fs *FS) request(b []byte) {
 func (r *Request) reply(body []byte) { r.fs.send(message(r.ID, 0, body)) }
 
 // send fails once the relay has ended; nobody waits then.
-func (fs *FS) send(b []byte) { _, _ = unix.Write(fs.conn, b) }
+func (fs *FS) send(b []byte) {
+	fs.sending.Lock()
+	defer fs.sending.Unlock()
+	if !fs.over {
+		_, _ = unix.Write(fs.conn, b)
+	}
+}
 
 // Fail has any request fail.
 func (r *Request) Fail(errno unix.Errno) { r.fs.send(message(r.ID, -int32(errno), nil)) }

@@ -156,7 +156,8 @@ func (d *Device) awaitNode(path string) {
 // event sends an event to the kernel, which extends it with zeros.
 func (d *Device) event(kind uint32, data []byte) {
 	_, err := d.file.Write(append(binary.NativeEndian.AppendUint32(nil, kind), data...))
-	if err != nil && !errors.Is(err, os.ErrClosed) {
+	// An answer can come too late for a device that has gone.
+	if err != nil && !errors.Is(err, os.ErrClosed) && !d.gone.Load() {
 		d.t.Errorf("uhid event %d: %v", kind, err)
 	}
 }
