@@ -330,6 +330,7 @@ func TestReplaced(t *testing.T) {
 		require.Equal(t, "+Meter", m.event())
 	}
 	require.Equal(t, []string{"Meter"}, m.redirected())
+	require.NotRegexp(t, `FT232R[^\n]* is redirected`, m.log.String())
 	require.NotContains(t, m.log.String(), "level=WARN")
 }
 
