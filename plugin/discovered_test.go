@@ -280,37 +280,44 @@ func TestExcess(t *testing.T) {
 	}
 }
 
-// TestJudgedAgain has a block device come to stand for a denied one after it was
+// TestJudgedAgain has a block device come to stand for another one after it was
 // redirected, as a loop device or a volume does that is set up anew.
 func TestJudgedAgain(t *testing.T) {
-	m := newMachine(t)
-	m.RealNodes()
-	stick := m.Plug(discovertest.Stick())
-	sda := stick.Key + "/" + filepath.Base(stick.Key) + ":1.0/host6/target6:0:0/6:0:0:0/block/sda"
-	m.AddNode(sda, "block", "sda", true)
-	image := filepath.Join(t.TempDir(), "image")
-	require.NoError(t, os.WriteFile(image, make([]byte, 1<<16), 0o600))
-	disk := devtest.LoopDevice(t, image)
-	id, err := share.Identify(disk)
-	require.NoError(t, err)
-	key := "devices/virtual/block/" + filepath.Base(disk)
-	require.NoError(t, os.MkdirAll(filepath.Join(m.Sys, key), 0o755))
-	number := fmt.Sprintf("%d:%d", unix.Major(id.Rdev), unix.Minor(id.Rdev))
-	require.NoError(t, os.Symlink(filepath.Join(m.Sys, key), filepath.Join(m.Sys, "dev/block", number)))
+	for rule, why := range map[string]string{
+		`action = "deny"`:                      "the administrator denies it",
+		"action = \"allow\"\nread-only = true": "the rules say something else",
+	} {
+		t.Run(why, func(t *testing.T) {
+			m := newMachine(t)
+			m.RealNodes()
+			stick := m.Plug(discovertest.Stick())
+			sda := stick.Key + "/" + filepath.Base(stick.Key) + ":1.0/host6/target6:0:0/6:0:0:0/block/sda"
+			m.AddNode(sda, "block", "sda", true)
+			image := filepath.Join(t.TempDir(), "image")
+			require.NoError(t, os.WriteFile(image, make([]byte, 1<<16), 0o600))
+			disk := devtest.LoopDevice(t, image)
+			id, err := share.Identify(disk)
+			require.NoError(t, err)
+			key := "devices/virtual/block/" + filepath.Base(disk)
+			require.NoError(t, os.MkdirAll(filepath.Join(m.Sys, key), 0o755))
+			number := fmt.Sprintf("%d:%d", unix.Major(id.Rdev), unix.Minor(id.Rdev))
+			require.NoError(t, os.Symlink(filepath.Join(m.Sys, key), filepath.Join(m.Sys, "dev/block", number)))
 
-	m.start("[[rule]]\naction = \"deny\"\nclass = \"08\"\n", "", "file:"+disk, "name:Disk")
-	require.Equal(t, "+Disk", m.event())
-	open := func() error {
-		h, err := m.remote.Devices()[0].Open(context.Background(), server.OpenOptions{})
-		if err == nil {
-			h.Close()
-		}
-		return err
+			m.start("[[rule]]\nclass = \"08\"\n"+rule, "", "file:"+disk, "name:Disk")
+			require.Equal(t, "+Disk", m.event())
+			open := func() error {
+				h, err := m.remote.Devices()[0].Open(context.Background(), server.OpenOptions{})
+				if err == nil {
+					h.Close()
+				}
+				return err
+			}
+			require.NoError(t, open())
+			m.Stack(key, sda)
+			require.Equal(t, pnp.ERROR_ACCESS_DENIED, pnp.HRESULTOf(open()))
+			require.Contains(t, m.log.String(), "is not opened: "+why)
+		})
 	}
-	require.NoError(t, open())
-	m.Stack(key, sda)
-	require.Equal(t, pnp.ERROR_ACCESS_DENIED, pnp.HRESULTOf(open()))
-	require.Contains(t, m.log.String(), "is not opened: the administrator denies it")
 }
 
 // TestReplaced: a device that is named, and whose node is made anew, is never

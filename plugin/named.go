@@ -116,7 +116,11 @@ func (s *session) redirectNamed(d *namedDevice) (id uint32, err error) {
 	var again func() error
 	if node.Mode == unix.S_IFBLK {
 		again = func() error {
-			if _, err := s.judgeNamed(d, node); err != nil {
+			now, err := s.judgeNamed(d, node)
+			if err == nil && !sameRedirection(now, decision) {
+				err = errors.New("the rules say something else of what it is made of now")
+			}
+			if err != nil {
 				s.log.Warn(fmt.Sprintf("%v is not opened: %v", d, err))
 				return fmt.Errorf("%v: %w", err, pnp.ERROR_ACCESS_DENIED)
 			}
