@@ -5,14 +5,24 @@
 //	go build -buildmode=c-shared -o libpnpdr-client.so ./plugin
 package main
 
-import "freerdp-pnpdr/cshim/client"
+import (
+	"fmt"
+
+	"freerdp-pnpdr/cshim/client"
+	"freerdp-pnpdr/pnp/redirect"
+)
 
 // version is what the plugin says of itself.
 const version = "0.1.0"
 
 func init() {
 	client.SetEntry(func(args []string, host *client.Host) client.Session {
-		return newSession(args, host)
+		major, minor, revision := host.Version()
+		return redirect.Start(args, redirect.Host{
+			Name:        fmt.Sprintf("freerdp-pnpdr %s on FreeRDP %d (%d.%d.%d)", version, major, major, minor, revision),
+			Log:         host.Logger(),
+			LiveObjects: client.LiveObjects,
+		})
 	})
 }
 

@@ -8,7 +8,7 @@ import (
 
 	"freerdp-pnpdr/channels"
 	"freerdp-pnpdr/pnp"
-	"freerdp-pnpdr/pnp/loopback"
+	"freerdp-pnpdr/pnp/backend/loopback"
 	"freerdp-pnpdr/pnp/wire"
 )
 

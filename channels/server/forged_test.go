@@ -10,7 +10,7 @@ import (
 	devices "freerdp-pnpdr/channels/client"
 	"freerdp-pnpdr/channels/memory"
 	"freerdp-pnpdr/channels/server"
-	"freerdp-pnpdr/pnp/loopback"
+	"freerdp-pnpdr/pnp/backend/loopback"
 	"freerdp-pnpdr/pnp/wire"
 )
 

@@ -9,7 +9,7 @@ import (
 	"freerdp-pnpdr/channels"
 	"freerdp-pnpdr/channels/client"
 	"freerdp-pnpdr/pnp"
-	"freerdp-pnpdr/pnp/loopback"
+	"freerdp-pnpdr/pnp/backend/loopback"
 	"freerdp-pnpdr/pnp/wire"
 )
 

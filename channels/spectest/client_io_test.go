@@ -10,7 +10,7 @@ import (
 
 	"freerdp-pnpdr/channels/client"
 	"freerdp-pnpdr/pnp"
-	"freerdp-pnpdr/pnp/file"
+	"freerdp-pnpdr/pnp/backend/file"
 	"freerdp-pnpdr/pnp/wire"
 )
 

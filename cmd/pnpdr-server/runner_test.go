@@ -16,8 +16,8 @@ import (
 	"freerdp-pnpdr/channels/memory"
 	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend/loopback"
 	"freerdp-pnpdr/pnp/devtest"
-	"freerdp-pnpdr/pnp/loopback"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

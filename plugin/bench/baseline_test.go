@@ -10,7 +10,7 @@ import (
 
 	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/pnp"
-	"freerdp-pnpdr/pnp/loopback"
+	"freerdp-pnpdr/pnp/backend/loopback"
 )
 
 // TestSameDevice holds both plugins to the same results: a yardstick that does

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"freerdp-pnpdr/channels/server"
-	"freerdp-pnpdr/pnp/loopback"
+	"freerdp-pnpdr/pnp/backend/loopback"
 )
 
 // workload is one row of the table.

@@ -15,7 +15,7 @@ import (
 	"freerdp-pnpdr/channels"
 	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/cshim/server/servertest"
-	"freerdp-pnpdr/pnp/loopback"
+	"freerdp-pnpdr/pnp/backend/loopback"
 	"freerdp-pnpdr/pnp/wire"
 )
 

@@ -10,7 +10,7 @@ import (
 
 	"freerdp-pnpdr/channels"
 	"freerdp-pnpdr/channels/server"
-	"freerdp-pnpdr/pnp/loopback"
+	"freerdp-pnpdr/pnp/backend/loopback"
 )
 
 // transfer keeps n requests of 64 KiB in flight on h until they fail, and

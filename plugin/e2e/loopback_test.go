@@ -14,7 +14,7 @@ import (
 
 	"freerdp-pnpdr/cshim/server/servertest"
 	"freerdp-pnpdr/pnp"
-	"freerdp-pnpdr/pnp/loopback"
+	"freerdp-pnpdr/pnp/backend/loopback"
 )
 
 func TestReadWriteIOControl(t *testing.T) {

@@ -9,8 +9,8 @@ import (
 
 	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend/serial"
 	"freerdp-pnpdr/pnp/devtest"
-	"freerdp-pnpdr/pnp/serial"
 )
 
 func u32s(values ...uint32) (b []byte) {

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"freerdp-pnpdr/cshim/server/servertest"
-	"freerdp-pnpdr/pnp/loopback"
+	"freerdp-pnpdr/pnp/backend/loopback"
 )
 
 // buildSessions compiles the client that runs several sessions in one process.

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"freerdp-pnpdr/channels/server"
-	"freerdp-pnpdr/pnp/hid"
+	"freerdp-pnpdr/pnp/backend/hid"
 )
 
 // Reports of odd sizes, with ids that are not in order, in a collection and one

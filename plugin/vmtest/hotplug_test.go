@@ -16,8 +16,8 @@ import (
 
 	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend/serial"
 	"freerdp-pnpdr/pnp/discover"
-	"freerdp-pnpdr/pnp/serial"
 )
 
 const (

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/channels/server"
-	"freerdp-pnpdr/pnp/serial"
+	"freerdp-pnpdr/pnp/backend/serial"
 )
 
 func u32s(values ...uint32) (b []byte) {

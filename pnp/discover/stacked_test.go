@@ -11,7 +11,7 @@ import (
 	"freerdp-pnpdr/pnp/devtest"
 	"freerdp-pnpdr/pnp/discover"
 	"freerdp-pnpdr/pnp/discover/discovertest"
-	"freerdp-pnpdr/pnp/share"
+	"freerdp-pnpdr/pnp/internal/devnode"
 )
 
 // TestAtStacked: what lies on a stick is the stick's, through however many
@@ -89,7 +89,7 @@ func TestAtRealLoop(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, make([]byte, 1<<20), 0o600))
 	lower := devtest.LoopDevice(t, file)
 	upper := devtest.LoopDevice(t, lower)
-	id, err := share.Identify(lower)
+	id, err := devnode.Identify(lower)
 	require.NoError(t, err)
 	alias := filepath.Join(t.TempDir(), "alias")
 	require.NoError(t, unix.Mknod(alias, unix.S_IFBLK|0o600, int(id.Rdev)))

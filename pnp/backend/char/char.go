@@ -1,0 +1,111 @@
+// Package char redirects any character device node as a plain stream of bytes.
+//
+// Reads and writes each go in the order in which they came, and never wait for
+// each other. A read returns as soon as there is something; a write takes
+// everything. Offsets are ignored.
+//
+// The stream is 8-bit clean: a terminal is put into raw mode by the first open
+// of the device and gets its settings back when the last handle is closed. Its
+// speed stays as it is.
+package char
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/internal/devnode"
+)
+
+// Options are what New needs beside the path.
+type Options = devnode.Options
+
+// Device is one character device node.
+type Device struct {
+	path  string
+	opts  Options
+	log   *slog.Logger
+	share devnode.Table
+	raw   rawMode
+}
+
+var _ pnp.Device = (*Device)(nil)
+
+// New makes the device. It does not look at the path, which need not exist
+// until the device is opened.
+func New(path string, opts Options) (*Device, error) {
+	log, err := opts.Logger("character device", path)
+	if err != nil {
+		return nil, err
+	}
+	return &Device{path: path, opts: opts, log: log}, nil
+}
+
+// Description implements pnp.Device.
+func (d *Device) Description() *pnp.Description { return &d.opts.Description }
+
+// Open implements pnp.Device. A driver may take its time to open a device, so
+// NoBlock is never granted. There is nothing to create or to truncate in a
+// character device: of the dispositions CREATE_NEW fails, the others open.
+func (d *Device) Open(r pnp.OpenRequest) (pnp.Handle, error) {
+	return d.open(r, classify)
+}
+
+// open is Open with the judgement of what kind of node it is, which the tests
+// replace to have a node that cannot be polled.
+func (d *Device) open(r pnp.OpenRequest, classify func(devnode.Node) class) (pnp.Handle, error) {
+	if err := devnode.CheckOpen(d.path, r); err != nil {
+		return nil, err
+	}
+	n, err := devnode.OpenNode(d.path, r, d.opts.ReadOnly)
+	if err != nil {
+		return nil, err
+	}
+	if n.Stat.Mode&unix.S_IFMT != unix.S_IFCHR {
+		unix.Close(n.FD)
+		return nil, fmt.Errorf("open %s: not a character device: %w", d.path, pnp.ERROR_NOT_SUPPORTED)
+	}
+	h, err := newHandle(d, n, classify(n), r)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", d.path, err)
+	}
+	return h, nil
+}
+
+// class is how a node can be waited for.
+type class uint8
+
+const (
+	// pollable nodes honour O_NONBLOCK, and the runtime's poller waits for
+	// them.
+	pollable class = iota
+	// instant nodes never wait.
+	instant
+	// blocking nodes may wait and cannot be polled.
+	blocking
+)
+
+// classify tells which class a node that was just opened belongs to, as far as
+// that can be told without asking epoll.
+func classify(n devnode.Node) class {
+	major, minor := unix.Major(n.Stat.Rdev), unix.Minor(n.Stat.Rdev)
+	const memoryDevices = 1
+	if major == memoryDevices {
+		switch minor {
+		case 3, 5, 7, 9: // null, zero, full, urandom
+			return instant
+		}
+	}
+	// A device in user space (CUSE) is what its server makes of it: many do
+	// not implement poll, which then always says ready, and ignore
+	// O_NONBLOCK. Even asking can hang.
+	link, err := os.Readlink(fmt.Sprintf("/sys/dev/char/%d:%d", major, minor))
+	if err == nil && strings.Contains(link, "/virtual/cuse/") {
+		return blocking
+	}
+	return pollable
+}

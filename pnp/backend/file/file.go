@@ -1,0 +1,108 @@
+// Package file redirects a regular file or a block device: random access at
+// 64-bit offsets.
+package file
+
+import (
+	"fmt"
+	"log/slog"
+
+	"golang.org/x/sys/unix"
+
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/internal/devnode"
+)
+
+// Options are what New needs beside the path.
+type Options = devnode.Options
+
+// Device is one file or block device.
+type Device struct {
+	path  string
+	opts  Options
+	log   *slog.Logger
+	share devnode.Table
+}
+
+var _ pnp.Device = (*Device)(nil)
+
+// New makes the device. It does not look at the path, which need not exist
+// until the device is opened.
+func New(path string, opts Options) (*Device, error) {
+	log, err := opts.Logger("file device", path)
+	if err != nil {
+		return nil, err
+	}
+	return &Device{path: path, opts: opts, log: log}, nil
+}
+
+// Description implements pnp.Device.
+func (d *Device) Description() *pnp.Description { return &d.opts.Description }
+
+// Open implements pnp.Device. Nothing is ever created: a path that is missing
+// is a device that is gone, ERROR_FILE_NOT_FOUND for every disposition. Looking
+// up a path may wait for a disk or a network, so NoBlock is never granted.
+func (d *Device) Open(r pnp.OpenRequest) (pnp.Handle, error) {
+	if err := devnode.CheckOpen(d.path, r); err != nil {
+		return nil, err
+	}
+	n, err := devnode.OpenNode(d.path, r, d.opts.ReadOnly)
+	if err != nil {
+		return nil, err
+	}
+	h, err := d.handle(n, r)
+	if err != nil {
+		unix.Close(n.FD)
+		return nil, fmt.Errorf("open %s: %w", d.path, err)
+	}
+	return h, nil
+}
+
+// handle makes the handle of an opened node; the descriptor stays the caller's
+// if it fails.
+func (d *Device) handle(n devnode.Node, r pnp.OpenRequest) (*handle, error) {
+	kind := n.Stat.Mode & unix.S_IFMT
+	if kind != unix.S_IFREG && kind != unix.S_IFBLK {
+		return nil, fmt.Errorf("neither a regular file nor a block device: %w", pnp.ERROR_NOT_SUPPORTED)
+	}
+	truncate := r.Disposition == pnp.CREATE_ALWAYS || r.Disposition == pnp.TRUNCATE_EXISTING
+	switch {
+	case r.Disposition == pnp.CREATE_NEW:
+		return nil, pnp.ERROR_FILE_EXISTS
+	case truncate && !n.Write:
+		return nil, pnp.ERROR_ACCESS_DENIED
+	}
+	if n.Read || n.Write {
+		// O_NONBLOCK was for the open alone; to some file systems (FUSE) it
+		// means something for reads as well.
+		if err := unix.SetNonblock(n.FD, false); err != nil {
+			return nil, err
+		}
+	}
+	grant, err := d.share.Open(n.Read, n.Write, r.Share)
+	if err != nil {
+		return nil, err
+	}
+	// Only now: an open that the share modes refuse must not cost the data.
+	if truncate && kind == unix.S_IFREG {
+		if err := unix.Ftruncate(n.FD, 0); err != nil {
+			grant.Release()
+			return nil, err
+		}
+	}
+	return newHandle(d, n, grant), nil
+}
+
+// inMemory reports whether reading and writing the node never waits for
+// anything but memory. The node of a block device lies in a memory file system
+// too, without that being true of the device.
+func inMemory(n devnode.Node) bool {
+	if n.Stat.Mode&unix.S_IFMT != unix.S_IFREG {
+		return false
+	}
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(n.FD, &fs); err != nil {
+		return false
+	}
+	// Type is a signed 32-bit field on some architectures.
+	return uint32(fs.Type) == unix.TMPFS_MAGIC || uint32(fs.Type) == unix.RAMFS_MAGIC
+}

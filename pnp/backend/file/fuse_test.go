@@ -1,0 +1,29 @@
+package file
+
+import (
+	"testing"
+
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend/internal/acceptance"
+	"freerdp-pnpdr/pnp/internal/fusetest"
+)
+
+// TestSuiteOnHungFileSystem has a file system that never answers a read or a
+// write, as a network file system does whose server is gone. Every request is
+// completed all the same by Cancel and Close.
+func TestSuiteOnHungFileSystem(t *testing.T) {
+	acceptance.Run(t, acceptance.Fixture{New: func(t *testing.T) acceptance.Instance {
+		fs := fusetest.Mount(t, func(r *fusetest.Request) {
+			if r.Op == fusetest.Open {
+				r.Opened(fusetest.DirectIO)
+			}
+		})
+		return acceptance.Instance{
+			Device: device(t, fs.Path, false),
+			Blocking: []acceptance.Template{
+				{Name: "read", Op: pnp.OpRead, Len: 512},
+				{Name: "write", Op: pnp.OpWrite, Len: 512},
+			},
+		}
+	}})
+}

@@ -1,0 +1,290 @@
+package hid
+
+import (
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/internal/fusetest"
+)
+
+// fake is a HID device together with what hidraw.c makes of one: a queue of
+// reports for each open, errors in their order, and calls that wait for the
+// device for as long as it likes. Of hidraw nodes there are none without
+// /dev/uhid; TestUHID and its like have them.
+//
+// Its node is a file of fusetest's, so that everything of this package's is
+// real down to its system calls, or where FUSE cannot be mounted, one in memory
+// (memoryNode).
+type fake struct {
+	t          testing.TB
+	descriptor []byte
+	sysfs      string // where its sysfs is, if not in /sys
+	open       opener
+	fs         *fusetest.FS // nil for a node in memory
+
+	// What follows is changed by set, once there is a node: between a call and
+	// its driver the race detector knows of no order.
+	mu      sync.Mutex
+	changed sync.Cond
+	facts   facts
+	// get answers for the device; nil fails with EPIPE, as a stall does.
+	get     func(k Kind, b []byte) (int, error)
+	queues  map[uint64]*fakeQueue
+	sent    []sent // what was written and set
+	asked   []byte // what get was called with last
+	stalled []*fakeCall
+	held    bool   // calls that wait for the device do
+	fails   error  // of calls that wait for the device
+	leaving func() // when somebody waits for the device to leave
+	signals int    // that calls were ended by
+	old     bool   // a kernel before 5.11
+	gone    bool
+}
+
+// sent is a report that came to a fake device.
+type sent struct {
+	how  string // write or set
+	kind Kind
+	data string
+}
+
+// fakeQueue are the reports for one open.
+type fakeQueue struct {
+	reports [][]byte
+	changed func(*fakeQueue) // there is something to find out for who waits
+}
+
+// fakeCall is a call that waits for the device.
+type fakeCall struct {
+	id   uint64
+	how  string // write, set or get
+	kind Kind
+	data []byte // the report, or room for it
+	done func(n int, err error)
+}
+
+func newFake(t testing.TB, descriptor []byte) *fake {
+	t.Helper()
+	if fusetest.Unavailable() == nil {
+		return newFuseFake(t, descriptor)
+	}
+	return newMemoryFake(t, descriptor)
+}
+
+func makeFake(t testing.TB, descriptor []byte) *fake {
+	f := &fake{t: t, descriptor: descriptor, queues: map[uint64]*fakeQueue{}}
+	f.changed.L = &f.mu
+	return f
+}
+
+// device is a Device whose node is the fake.
+func (f *fake) device(readOnly bool) *Device {
+	path := "/dev/fake"
+	if f.fs != nil {
+		path = f.fs.Path
+	}
+	d, err := New(path, Options{Description: pnp.Description{Name: "test"}, ReadOnly: readOnly})
+	require.NoError(f.t, err)
+	d.open = f.open
+	if f.sysfs != "" {
+		d.sysfs = f.sysfs
+	}
+	return d
+}
+
+// opened gives an open its queue.
+func (f *fake) opened(id uint64, changed func(*fakeQueue)) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.gone {
+		return unix.ENODEV
+	}
+	q := &fakeQueue{changed: changed}
+	f.queues[id] = q
+	q.changed(q)
+	return nil
+}
+
+func (f *fake) closed(id uint64) { f.set(func() { delete(f.queues, id) }) }
+
+// isClosed reports whether the node of h is. The kernel tells a driver only when
+// the last call is through, too, so a file is asked itself.
+func (f *fake) isClosed(h pnp.Handle) bool {
+	if n, ok := h.(*handle).node.(*rawNode); ok {
+		_, err := n.file.Stat()
+		return err != nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.queues) == 0
+}
+
+// feed sends an input report to every open node. A queue that is full drops it.
+func (f *fake) feed(report ...byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, q := range f.queues {
+		if len(q.reports) < kernelQueue-1 {
+			q.reports = append(q.reports, slices.Clone(report))
+			q.changed(q)
+		}
+	}
+}
+
+// hold has the calls that wait for the device do so, until release or unplug.
+func (f *fake) hold() { f.set(func() { f.held = true }) }
+
+func (f *fake) release() {
+	f.set(func() { f.held = false })
+	f.answer()
+}
+
+// unplug takes the device away.
+func (f *fake) unplug() {
+	f.set(func() {
+		f.gone = true
+		for _, q := range f.queues {
+			q.changed(q)
+		}
+	})
+	f.answer()
+}
+
+// answer does the calls that were held.
+func (f *fake) answer() {
+	f.mu.Lock()
+	calls := f.stalled
+	f.stalled = nil
+	f.changed.Broadcast()
+	f.mu.Unlock()
+	for _, c := range calls {
+		f.call(c)
+	}
+}
+
+// echo has a device answer with what it was asked with.
+func echo(_ Kind, b []byte) (int, error) { return len(b), nil }
+
+func (f *fake) set(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
+	f.changed.Broadcast()
+}
+
+// await waits until what is asked, under the lock, is true; it ends a test that
+// hangs.
+func (f *fake) await(what string, is func() bool) {
+	late := false
+	defer time.AfterFunc(30*time.Second, func() { f.set(func() { late = true }) }).Stop()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for !is() {
+		if late {
+			panic("never happened: " + what)
+		}
+		f.changed.Wait()
+	}
+}
+
+// stuck waits until n calls wait for the device.
+func (f *fake) stuck(n int) {
+	f.await("calls are stuck", func() bool { return len(f.stalled) == n })
+}
+
+// interrupted waits until n signals have ended calls.
+func (f *fake) interrupted(n int) {
+	f.await("signals end calls", func() bool { return f.signals >= n })
+}
+
+// received returns what was sent to the device so far.
+func (f *fake) received() []sent {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.sent
+}
+
+// question returns what the device was asked for last.
+func (f *fake) question() []byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.asked
+}
+
+// read takes a report out of the queue of an open, cut to n bytes.
+func (f *fake) read(id uint64, n int) ([]byte, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	q := f.queues[id]
+	switch {
+	case len(q.reports) > 0:
+		report := q.reports[0]
+		q.reports = q.reports[1:]
+		q.changed(q)
+		return report[:min(n, len(report))], nil
+	case f.gone:
+		return nil, unix.EIO
+	}
+	return nil, unix.EAGAIN
+}
+
+// call has c done, now or when the device is no longer held.
+func (f *fake) call(c *fakeCall) {
+	f.mu.Lock()
+	if f.held && !f.gone {
+		f.stalled = append(f.stalled, c)
+		f.changed.Broadcast()
+		f.mu.Unlock()
+		return
+	}
+	n, err := 0, f.fails
+	switch {
+	case f.gone:
+		err = unix.ENODEV
+	case len(c.data) < 2: // as hidraw.c has it
+		err = unix.EINVAL
+	case err != nil:
+	case c.how == "get":
+		f.asked, err = slices.Clone(c.data), unix.EPIPE
+		if f.get != nil {
+			n, err = f.get(c.kind, c.data)
+		}
+	default:
+		f.sent = append(f.sent, sent{c.how, c.kind, string(c.data)})
+		n = len(c.data)
+	}
+	f.mu.Unlock()
+	c.done(n, err)
+}
+
+// signalled ends a call that is held as a signal does.
+func (f *fake) signalled(id uint64) {
+	f.mu.Lock()
+	at := slices.IndexFunc(f.stalled, func(c *fakeCall) bool { return c.id == id })
+	if at < 0 {
+		f.mu.Unlock()
+		return
+	}
+	c := f.stalled[at]
+	f.stalled = slices.Delete(f.stalled, at, at+1)
+	f.signals++
+	f.changed.Broadcast()
+	f.mu.Unlock()
+	c.done(0, unix.EINTR)
+}
+
+// leave is called when somebody waits for the device to leave.
+func (f *fake) leave() {
+	f.mu.Lock()
+	leaving := f.leaving
+	f.mu.Unlock()
+	if leaving != nil {
+		leaving()
+	}
+}

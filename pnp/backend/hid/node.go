@@ -1,0 +1,253 @@
+package hid
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/internal/devnode"
+)
+
+// node is an open hidraw node. Reports have the layout of hidraw.h here: what
+// is read begins with an id only if the device uses ids, what is written and
+// what get and set take always does. Its methods may be called from any
+// goroutine, but none after close.
+type node interface {
+	// wait calls f, and again whenever there may be something to read or the
+	// device may have gone, until f returns true. It fails once interrupt
+	// was called.
+	wait(f func() bool) error
+	// read reads one input report, cut to the length of b, or fails with
+	// EAGAIN.
+	read(b []byte) (int, error)
+	// write sends an output report. It may block.
+	write(b []byte) (int, error)
+	// get asks the device for the report with the id b[0]; set sends b as a
+	// report. They may block.
+	get(k Kind, b []byte) (int, error)
+	set(k Kind, b []byte) (int, error)
+	// gone reports whether the device was unplugged, or is within the time
+	// given.
+	gone(within time.Duration) bool
+	// interrupt ends wait, now and for ever.
+	interrupt()
+	// close gives the node up. It may block.
+	close() error
+}
+
+// opened is a node with what is known of it.
+type opened struct {
+	node        node
+	read, write bool // what was granted
+	descriptor  []byte
+	facts       facts
+}
+
+// opener opens a device's node. An error is an errno or an HRESULT, with the
+// path. The tests have others than openHidraw.
+type opener func(d *Device, r pnp.OpenRequest) (opened, error)
+
+// openHidraw is the opener of hidraw nodes.
+func openHidraw(d *Device, r pnp.OpenRequest) (opened, error) {
+	return openNode(d, unix.S_IFCHR, r)
+}
+
+// openNode opens what answers as a hidraw node does and is of the kind that stat
+// knows: the nodes of the tests' own driver are regular files.
+func openNode(d *Device, kind uint32, r pnp.OpenRequest) (opened, error) {
+	asked := r
+	if !r.WantsRead() && !r.WantsWrite() {
+		// For IOControls, which an O_PATH descriptor does not do.
+		asked.Access = pnp.GENERIC_READ | pnp.GENERIC_WRITE
+	}
+	n, err := devnode.OpenNode(d.path, asked, d.opts.ReadOnly)
+	if err != nil {
+		return opened{}, err
+	}
+	refuse := func(why string, err error) (opened, error) {
+		unix.Close(n.FD)
+		return opened{}, fmt.Errorf("open %s: %s: %w", d.path, why, err)
+	}
+	if n.Stat.Mode&unix.S_IFMT != kind {
+		return refuse("not a character device", pnp.ERROR_NOT_SUPPORTED)
+	}
+	descriptor, err := rawDescriptor(n.FD)
+	if err != nil {
+		if pnp.HRESULTOf(err) != pnp.ERROR_DEVICE_NOT_CONNECTED {
+			err = fmt.Errorf("%v: %w", err, pnp.ERROR_NOT_SUPPORTED)
+		}
+		return refuse("not a hidraw node", err)
+	}
+	f, err := readFacts(n, d.sysfs)
+	if err != nil {
+		return refuse("who it is", err)
+	}
+	raw, err := newRawNode(n.FD, d.path)
+	if err != nil {
+		return opened{}, fmt.Errorf("open %s: %w", d.path, err)
+	}
+	return opened{
+		node: raw,
+		read: n.Read && r.WantsRead(), write: n.Write && r.WantsWrite(),
+		descriptor: descriptor, facts: f,
+	}, nil
+}
+
+// rawNode is a hidraw node.
+type rawNode struct {
+	fd   int      // for system calls that do not wait for the poller
+	file *os.File // owns fd
+	conn syscall.RawConn
+}
+
+// newRawNode makes a node of a non-blocking descriptor, which it owns even if it
+// fails.
+func newRawNode(fd int, path string) (*rawNode, error) {
+	n := &rawNode{fd: fd, file: os.NewFile(uintptr(fd), path)} // asks the poller
+	err := n.file.SetDeadline(time.Time{})
+	if err == nil {
+		n.conn, err = n.file.SyscallConn()
+	}
+	if err != nil {
+		n.file.Close()
+		return nil, fmt.Errorf("%v: %w", err, pnp.ERROR_NOT_SUPPORTED) // epoll refuses it
+	}
+	return n, nil
+}
+
+func (n *rawNode) wait(f func() bool) error {
+	return n.conn.Read(func(uintptr) bool { return f() })
+}
+
+func (n *rawNode) read(b []byte) (int, error)  { return call(unix.Read, n.fd, b) }
+func (n *rawNode) write(b []byte) (int, error) { return call(unix.Write, n.fd, b) }
+
+func call(f func(int, []byte) (int, error), fd int, b []byte) (int, error) {
+	for {
+		n, err := f(fd, b)
+		if err != unix.EINTR {
+			return max(n, 0), err
+		}
+	}
+}
+
+// The ioctls of hidraw.h that take reports, and the longest report whose length
+// fits into their codes on every architecture.
+const (
+	hidiocSFeature = 0x06
+	hidiocGFeature = 0x07
+	hidiocGInput   = 0x0A
+	hidiocSOutput  = 0x0B
+	hidiocGOutput  = 0x0C
+
+	maxIoctlReport = 1<<13 - 1
+)
+
+func (n *rawNode) get(k Kind, b []byte) (int, error) {
+	nr := [kinds]uintptr{Input: hidiocGInput, Output: hidiocGOutput, Feature: hidiocGFeature}[k]
+	got, err := n.reportIoctl(nr, b)
+	if err == unix.ENOTTY {
+		err = pnp.ERROR_NOT_SUPPORTED // Linux before 5.11 gets features only
+	}
+	return got, err
+}
+
+func (n *rawNode) set(k Kind, b []byte) (int, error) {
+	if k == Feature {
+		return n.reportIoctl(hidiocSFeature, b)
+	}
+	sent, err := n.reportIoctl(hidiocSOutput, b)
+	if err == unix.ENOTTY { // Linux before 5.11; writing does the same
+		return n.write(b)
+	}
+	return sent, err
+}
+
+// reportIoctl does the ioctl number nr with b, which is not empty.
+func (n *rawNode) reportIoctl(nr uintptr, b []byte) (int, error) {
+	if len(b) > maxIoctlReport {
+		return 0, fmt.Errorf("report of %d bytes: %w", len(b), pnp.ERROR_NOT_SUPPORTED)
+	}
+	// _IOC(_IOC_WRITE|_IOC_READ, 'H', nr, len): both directions are the same
+	// two bits on every architecture.
+	code := 0xC0000000 | uintptr(len(b))<<16 | 'H'<<8 | nr
+	for {
+		got, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(n.fd), code, uintptr(unsafe.Pointer(&b[0])))
+		switch errno {
+		case 0:
+			return min(int(got), len(b)), nil
+		case unix.EINTR:
+		default:
+			return 0, errno
+		}
+	}
+}
+
+// gone asks poll, since EIO is what a read of an unplugged device fails with,
+// but also what a request ends with that the device refused.
+func (n *rawNode) gone(within time.Duration) bool {
+	p := []unix.PollFd{{Fd: int32(n.fd)}} // of no events but a hangup
+	for {
+		_, err := unix.Poll(p, int(within.Milliseconds()))
+		if err != unix.EINTR {
+			return err == nil && p[0].Revents&unix.POLLHUP != 0
+		}
+	}
+}
+
+// interrupt wakes who waits in the poller.
+func (n *rawNode) interrupt() { _ = n.file.SetDeadline(time.Unix(1, 0)) }
+
+func (n *rawNode) close() error { return n.file.Close() }
+
+// rawDescriptor reads the report descriptor.
+func rawDescriptor(fd int) ([]byte, error) {
+	size, err := unix.IoctlGetUint32(fd, unix.HIDIOCGRDESCSIZE) // an int
+	if err != nil {
+		return nil, err
+	}
+	if size > maxDescriptor {
+		return nil, fmt.Errorf("report descriptor of %d bytes: %w", size, pnp.ERROR_NOT_SUPPORTED)
+	}
+	d := unix.HIDRawReportDescriptor{Size: size}
+	if err := unix.IoctlHIDGetDesc(fd, &d); err != nil {
+		return nil, err
+	}
+	return bytes.Clone(d.Value[:size]), nil
+}
+
+// leaving is how long a device is given to be gone after a request failed as it
+// does when the device is being unplugged.
+const leaving = 100 * time.Millisecond
+
+// result is what a request ends with when the node gave err. It may wait where
+// reports are sent and asked for.
+func result(n node, err error) pnp.HRESULT {
+	if err == nil {
+		return pnp.S_OK
+	}
+	var patience time.Duration
+	switch {
+	case errors.Is(err, unix.EIO), errors.Is(err, unix.EPROTO), errors.Is(err, unix.EILSEQ), errors.Is(err, unix.ETIME):
+		// Transfers fail somewhat before the kernel takes the node away. A
+		// read gets EIO only after that, and does not wait here.
+		patience = leaving
+	}
+	switch {
+	case n.gone(patience):
+		return pnp.ERROR_DEVICE_NOT_CONNECTED
+	case errors.Is(err, unix.EPIPE):
+		// The device refused (a USB stall): on Windows
+		// STATUS_UNSUCCESSFUL, "a device attached to the system is not
+		// functioning".
+		return pnp.ERROR_GEN_FAILURE
+	}
+	return pnp.HRESULTOf(err)
+}

@@ -1,0 +1,207 @@
+package hid
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend/internal/acceptance"
+	"freerdp-pnpdr/pnp/internal/fusetest"
+)
+
+// TestNodeReports moves reports of every kind and size through the system calls
+// of a node, and back.
+func TestNodeReports(t *testing.T) {
+	longest := descriptor(field{Input, 0, 8190}, field{Output, 0, 8190}, field{Feature, 0, 8190})
+	for name, c := range map[string]struct {
+		descriptor []byte
+		id         byte
+		lengths    [kinds]int // without the id
+	}{
+		"without ids": {withoutIDs, 0, [kinds]int{8, 6, 4}},
+		"with ids":    {withIDs, 1, [kinds]int{3, 2, 5}},
+		"large":       {large, 0, [kinds]int{4000, 4000, 4000}},
+		"longest":     {longest, 0, [kinds]int{8190, 8190, 8190}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFuseFake(t, c.descriptor)
+			payload := func(k Kind) string { return string(acceptance.Pattern(c.lengths[k])) }
+			report := func(k Kind) string { return string(c.id) + payload(k) }
+			padded := func(k Kind, s string) string {
+				return s + strings.Repeat("\x00", open(t, f.device(true)).(*handle).desc.ByteLength(k)-len(s))
+			}
+			f.set(func() {
+				f.get = func(k Kind, b []byte) (int, error) { return copy(b, report(k)), nil }
+			})
+			h := open(t, f.device(false))
+			if c.id == 0 {
+				f.feed([]byte(payload(Input))...)
+			} else {
+				f.feed([]byte(report(Input))...)
+			}
+			hr, b := read(h, 9000)
+			require.Equal(t, "S_OK", hr)
+			require.Equal(t, padded(Input, report(Input)), string(b))
+
+			hr, n := write(h, []byte(padded(Output, report(Output)))...)
+			require.Equal(t, "S_OK", hr)
+			require.Equal(t, 1+c.lengths[Output], n)
+			for k, code := range map[Kind]uint32{Feature: IOCTL_HID_SET_FEATURE, Output: IOCTL_HID_SET_OUTPUT_REPORT} {
+				hr, _ = control(h, code, []byte(padded(k, report(k))), 0)
+				require.Equal(t, "S_OK", hr)
+			}
+			require.ElementsMatch(t, []sent{
+				{"write", Output, report(Output)}, {"set", Output, report(Output)}, {"set", Feature, report(Feature)},
+			}, f.received())
+
+			for k, code := range []uint32{Input: IOCTL_HID_GET_INPUT_REPORT,
+				Output: IOCTL_HID_GET_OUTPUT_REPORT, Feature: IOCTL_HID_GET_FEATURE} {
+				hr, b = control(h, code, []byte{c.id}, 9000)
+				require.Equal(t, "S_OK", hr, Kind(k))
+				require.Equal(t, report(Kind(k)), string(b))
+				require.Len(t, f.question(), 1+c.lengths[k])
+			}
+		})
+	}
+}
+
+// TestNodeReportsTooLong has reports whose length the codes of the ioctls have no
+// room for on every architecture. They can be read and written.
+func TestNodeReportsTooLong(t *testing.T) {
+	f := newFuseFake(t, descriptor(field{Input, 0, 8191}, field{Output, 0, 8191}, field{Feature, 0, 8191}))
+	h := open(t, f.device(false))
+	for _, code := range []uint32{IOCTL_HID_SET_FEATURE, IOCTL_HID_GET_FEATURE} {
+		hr, _ := control(h, code, make([]byte, 8192), 8192)
+		require.Equal(t, "ERROR_NOT_SUPPORTED", hr)
+	}
+	f.feed(make([]byte, 8191)...)
+	hr, b := read(h, 8192)
+	require.Equal(t, "S_OK", hr)
+	require.Len(t, b, 8192)
+	_, n := write(h, make([]byte, 8192)...)
+	require.Equal(t, 8192, n)
+}
+
+// TestNodeOfAnOldKernel is of Linux before 5.11, whose hidraw knows no ioctls of
+// input and output reports: setting writes.
+func TestNodeOfAnOldKernel(t *testing.T) {
+	f := newFuseFake(t, withIDs)
+	f.set(func() { f.old, f.get = true, echo })
+	h := open(t, f.device(false))
+	hr, _ := control(h, IOCTL_HID_SET_OUTPUT_REPORT, []byte{1, 2, 3, 4, 5}, 0)
+	require.Equal(t, "S_OK", hr)
+	require.Equal(t, []sent{{"write", Output, "\x01\x02\x03"}}, f.received())
+	for code, want := range map[uint32]string{
+		IOCTL_HID_GET_INPUT_REPORT:  "ERROR_NOT_SUPPORTED",
+		IOCTL_HID_GET_OUTPUT_REPORT: "ERROR_NOT_SUPPORTED",
+		IOCTL_HID_GET_FEATURE:       "S_OK",
+	} {
+		hr, _ = control(h, code, []byte{1}, 100)
+		require.Equal(t, want, hr)
+	}
+}
+
+// TestNodeInterrupted has a signal come while the driver is at a call, which then
+// fails with EINTR: it is made again.
+func TestNodeInterrupted(t *testing.T) {
+	f := newFuseFake(t, withoutIDs)
+	f.set(func() { f.get = echo })
+	h := open(t, f.device(false))
+	f.hold()
+	asks := start(h, &pnp.Request{Op: pnp.OpIOControl, Code: IOCTL_HID_GET_FEATURE, Out: make([]byte, 5)})
+	writes := start(h, &pnp.Request{Op: pnp.OpWrite, In: make([]byte, 7)})
+	f.stuck(2)
+	signalThreads(t)
+	f.interrupted(2)
+	f.stuck(2)
+	f.release()
+	require.Equal(t, ending{pnp.S_OK, 5}, within(asks))
+	require.Equal(t, ending{pnp.S_OK, 7}, within(writes))
+	require.Len(t, f.received(), 1)
+}
+
+// signalThreads sends every thread of the process a signal that Go's runtime
+// expects at any time.
+func signalThreads(t *testing.T) {
+	t.Helper()
+	threads, err := filepath.Glob("/proc/self/task/*")
+	require.NoError(t, err)
+	for _, thread := range threads {
+		var tid int
+		_, err := fmt.Sscan(filepath.Base(thread), &tid)
+		require.NoError(t, err)
+		_ = unix.Tgkill(os.Getpid(), tid, unix.SIGURG) // it may have ended
+	}
+}
+
+// TestNodeKind has a file that answers as hidraw's nodes do, which it takes more
+// than to be redirected.
+func TestNodeKind(t *testing.T) {
+	d := newFuseFake(t, withIDs).device(false)
+	d.open = openHidraw
+	_, err := d.Open(acceptance.ReadWrite)
+	require.Equal(t, "ERROR_NOT_SUPPORTED", pnp.HRESULTOf(err).Name())
+	require.ErrorContains(t, err, "not a character device")
+}
+
+// TestNodeSerialNumber has what only the kernel knows of a device.
+func TestNodeSerialNumber(t *testing.T) {
+	f := newFuseFake(t, withIDs)
+	f.set(func() { f.facts.serial = "7" })
+	h := open(t, f.device(false))
+	hr, b := control(h, IOCTL_HID_GET_SERIALNUMBER_STRING, nil, 100)
+	require.Equal(t, "S_OK", hr)
+	require.Equal(t, []byte{'7', 0, 0, 0}, b)
+	hr, _ = control(h, IOCTL_HID_GET_MANUFACTURER_STRING, nil, 100)
+	require.Equal(t, "ERROR_INVALID_PARAMETER", hr)
+}
+
+// TestNodeOpenFails has a node answer what is asked of it on opening otherwise
+// than hidraw's do.
+func TestNodeOpenFails(t *testing.T) {
+	number := func(n uint32) func(*fusetest.Request) {
+		return func(r *fusetest.Request) { r.Returns(0, []byte{byte(n), byte(n >> 8), 0, 0}) }
+	}
+	fails := func(errno unix.Errno) func(*fusetest.Request) {
+		return func(r *fusetest.Request) { r.Fail(errno) }
+	}
+	for name, c := range map[string]struct {
+		size, descriptor, info func(r *fusetest.Request)
+		want                   pnp.HRESULT
+		why                    string
+	}{
+		"no such ioctl":          {fails(unix.ENOTTY), nil, nil, pnp.ERROR_NOT_SUPPORTED, "not a hidraw node"},
+		"too large":              {number(4097), nil, nil, pnp.ERROR_NOT_SUPPORTED, "4097 bytes"},
+		"descriptor fails":       {number(20), fails(unix.EINVAL), nil, pnp.ERROR_NOT_SUPPORTED, "not a hidraw node"},
+		"unplugged":              {fails(unix.ENODEV), nil, nil, pnp.ERROR_DEVICE_NOT_CONNECTED, "not a hidraw node"},
+		"unplugged a bit later":  {number(20), fails(unix.ENODEV), nil, pnp.ERROR_DEVICE_NOT_CONNECTED, "not a hidraw node"},
+		"unplugged at the third": {number(20), number(20), fails(unix.ENODEV), pnp.ERROR_DEVICE_NOT_CONNECTED, "who it is"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fs := fusetest.Mount(t, func(r *fusetest.Request) {
+				switch {
+				case r.Op == fusetest.Open:
+					r.Opened(fusetest.DirectIO)
+				case r.Code == unix.HIDIOCGRDESCSIZE:
+					c.size(r)
+				case r.Code == unix.HIDIOCGRDESC:
+					c.descriptor(r)
+				case r.Code == unix.HIDIOCGRAWINFO:
+					c.info(r)
+				}
+			})
+			d, err := New(fs.Path, Options{})
+			require.NoError(t, err)
+			_, err = openNode(d, unix.S_IFREG, acceptance.ReadWrite)
+			require.Equal(t, c.want.Name(), pnp.HRESULTOf(err).Name())
+			require.ErrorContains(t, err, fs.Path)
+			require.ErrorContains(t, err, c.why)
+		})
+	}
+}

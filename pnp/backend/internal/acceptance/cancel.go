@@ -1,0 +1,270 @@
+package acceptance
+
+import (
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"freerdp-pnpdr/pnp"
+)
+
+// anyRequest is a request that every device can do something with.
+func (s *suite) anyRequest() Template {
+	if len(s.Blocking) > 0 {
+		return s.Blocking[0]
+	}
+	return Template{Op: pnp.OpRead, Len: 512}
+}
+
+// testCancelBeforeStart cancels a request that the handle has not seen, or that
+// Try left to Do: whatever comes after, it completes once and soon, and if it
+// would have waited, as cancelled.
+func testCancelBeforeStart(t *testing.T, s *suite) {
+	for i, m := range append([]Template{{Op: pnp.OpRead, Len: 512}}, s.Blocking...) {
+		if i > 0 {
+			// A read that the last turn left in the kernel, where it cannot
+			// be interrupted, would take what is fed in this one.
+			s = &suite{Fixture: s.Fixture, Instance: s.New(t)}
+		}
+		d := open(t, s.Device, ReadWrite)
+		c := d.prepare(m)
+		d.cancel(c)
+		d.submit(c)
+		if i > 0 || s.Stream && s.Feed != nil {
+			c.aborted()
+		} else {
+			c.wait()
+		}
+		switch {
+		case m.Op == pnp.OpRead && canFeed(s):
+			// It did not stay in the way of the next one.
+			s.Feed([]byte("next"))
+			c = d.read(0, 4)
+			hr, n := c.wait()
+			require.Equal(t, pnp.S_OK, hr)
+			require.Equal(t, "next"[:n], string(c.r.Out[:n]))
+			for n < 4 {
+				_, k := d.read(0, 4).wait()
+				n += k
+			}
+		case m.Op == pnp.OpWrite && hasSink(s):
+			d.write(0, []byte("next")).ends(pnp.S_OK, 4)
+			within(t, "the next write arrives", func() { require.Equal(t, "next", string(s.Sink(4))) })
+		}
+
+		c = d.prepare(m)
+		if !d.h.Try(c.r) {
+			d.cancel(c)
+			within(t, "Do of a cancelled request", func() { d.h.Do(c.r) })
+			c.aborted()
+		} else {
+			d.cancel(c)
+			c.wait()
+		}
+		d.close()
+	}
+}
+
+func testCancelPending(t *testing.T, s *suite) {
+	for _, m := range s.Blocking {
+		for _, wait := range []bool{false, true} {
+			d := open(t, s.Device, ReadWrite)
+			c := d.start(m)
+			if wait {
+				settle()
+			}
+			c.pending()
+			d.cancel(c)
+			c.aborted()
+			d.cancel(c)
+			d.close()
+		}
+	}
+}
+
+// testCancelBetweenOthers cancels some of many that wait for the same thing.
+func testCancelBetweenOthers(t *testing.T, s *suite) {
+	for _, m := range s.Blocking {
+		d := open(t, s.Device, ReadWrite)
+		var cs []*call
+		for range outstanding {
+			cs = append(cs, d.start(m))
+		}
+		settle()
+		for i, c := range slices.Backward(cs) {
+			if i%3 != 0 {
+				d.cancel(c)
+				c.aborted()
+			}
+		}
+		var left []*call
+		for i, c := range cs {
+			if i%3 == 0 {
+				c.pending()
+				left = append(left, c)
+			}
+		}
+		if m.Op == pnp.OpRead && s.Stream && s.Feed != nil {
+			// Those that stayed are served in their order.
+			data := Pattern(len(left))
+			for i, c := range left {
+				s.Feed(data[i : i+1])
+				c.gives(pnp.S_OK, data[i:i+1])
+			}
+		}
+		for _, c := range left {
+			d.cancel(c)
+			c.wait()
+		}
+		d.close()
+	}
+}
+
+func testCancelAfterCompletion(t *testing.T, s *suite) {
+	d := open(t, s.Device, ReadWrite)
+	c := d.start(Template{Op: pnp.OpIOControl, Code: UnknownControl})
+	c.ends(pnp.ERROR_INVALID_FUNCTION, 0)
+	d.cancel(c)
+	c.ends(pnp.ERROR_INVALID_FUNCTION, 0)
+	if s.Content != nil {
+		c = d.read(0, 64)
+		c.gives(pnp.S_OK, s.Content[:64])
+		d.cancel(c)
+		c.gives(pnp.S_OK, s.Content[:64])
+	}
+}
+
+// testCancelRace cancels at any moment; the request completes once, with its
+// data or as cancelled.
+func testCancelRace(t *testing.T, s *suite) {
+	d := open(t, s.Device, ReadWrite)
+	m := s.anyRequest()
+	for i := range 300 {
+		c := d.prepare(m)
+		var wg sync.WaitGroup
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for range i % 7 {
+				runtime.Gosched()
+			}
+			d.cancel(c)
+		}()
+		d.submit(c)
+		wg.Wait()
+		hr, _ := c.wait()
+		// The end is where a device has nothing to read.
+		require.Contains(t, []pnp.HRESULT{pnp.S_OK, pnp.ERROR_OPERATION_ABORTED, pnp.ERROR_HANDLE_EOF}, hr)
+	}
+}
+
+// testCancelFromCompletion calls back into the handle from Complete, which a
+// handle that holds a lock there does not survive.
+func testCancelFromCompletion(t *testing.T, s *suite) {
+	d := open(t, s.Device, ReadWrite)
+	m := s.anyRequest()
+	first, second := d.prepare(m), d.prepare(m)
+	first.then = func() {
+		d.cancel(first)
+		d.cancel(second)
+	}
+	d.submit(first)
+	d.submit(second)
+	within(t, "Cancel inside Complete", func() { d.cancel(first) })
+	first.wait()
+	second.wait()
+}
+
+func testClosePending(t *testing.T, s *suite) {
+	d := open(t, s.Device, ReadWrite)
+	var cs []*call
+	for range outstanding {
+		for _, m := range s.Blocking {
+			cs = append(cs, d.start(m))
+		}
+	}
+	settle()
+	within(t, "Close returns", d.close)
+	for _, c := range cs {
+		c.aborted()
+	}
+}
+
+// testCloseRace closes while requests are being made and cancelled.
+func testCloseRace(t *testing.T, s *suite) {
+	m := s.anyRequest()
+	for range 20 {
+		d := open(t, s.Device, ReadWrite)
+		var cs []*call
+		for range outstanding {
+			cs = append(cs, d.start(m))
+		}
+		var wg sync.WaitGroup
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for _, c := range cs {
+				d.cancel(c)
+			}
+		}()
+		d.close()
+		wg.Wait()
+		for _, c := range cs {
+			c.wait()
+		}
+	}
+}
+
+func testCloseFromCompletion(t *testing.T, s *suite) {
+	d := open(t, s.Device, ReadWrite)
+	m := s.anyRequest()
+	first := d.prepare(m)
+	d.submit(first)
+	second := d.start(m)
+	third := d.prepare(m)
+	third.then = d.h.Close
+	d.submit(third)
+	within(t, "Close inside Complete", func() { d.cancel(third) })
+	third.wait()
+	d.order.Lock()
+	d.closed = true
+	d.order.Unlock()
+	first.wait()
+	second.wait()
+}
+
+// testBuffersReturned checks that nothing touches a request's buffers after it
+// completed: under the race detector any use shows, without it a late result.
+func testBuffersReturned(t *testing.T, s *suite) {
+	d := open(t, s.Device, ReadWrite)
+	scribble := func(b []byte) {
+		for i := range b {
+			b[i] = 0xA5
+		}
+	}
+	var cs []*call
+	for _, m := range s.Blocking {
+		c := d.start(m)
+		settle()
+		d.cancel(c)
+		c.aborted()
+		scribble(c.r.Out)
+		scribble(c.r.In)
+		cs = append(cs, c)
+	}
+	if s.Feed != nil && s.Stream {
+		s.Feed([]byte{1, 2, 3, 4})
+		hr, n := d.read(0, 4).wait()
+		require.Equal(t, pnp.S_OK, hr)
+		require.NotZero(t, n)
+	}
+	d.close()
+	for _, c := range cs {
+		for _, b := range append(c.r.Out[:len(c.r.Out):len(c.r.Out)], c.r.In...) {
+			require.EqualValues(t, 0xA5, b, "a buffer was used after the request completed")
+		}
+	}
+}

@@ -1,0 +1,186 @@
+// Package serial redirects a terminal device (/dev/ttyUSB*, ttyACM*, ttyS*, a
+// pseudo terminal) as what Windows calls a serial port: reads with Windows'
+// timeouts, and the IOControls of ntddser.h.
+//
+// # Opening
+//
+// A port is exclusive, whatever share mode is asked for: an open beside another
+// fails with ERROR_ACCESS_DENIED, and TIOCEXCL keeps other programs out
+// meanwhile. A pseudo terminal does not get TIOCEXCL: as long as its master is
+// open the mark would outlive a process that dies without taking it back, and
+// nobody could open it any more.
+//
+// An open port is raw: 8 data bits, no parity, one stop bit, no flow control, at
+// the speed that it had. Close gives the port its settings back after what is
+// still to be sent has left, for which it waits at most drainLimit; what a flow
+// control holds back longer is discarded. The next open waits for that.
+//
+// FreeRDP 2.11 dies of SIGTERM without a call to any plugin: nothing is restored
+// then. A port that nobody else has open loses TIOCEXCL with the process; its
+// settings stay as they were set last.
+//
+// # Reading
+//
+// What came for a read that is cancelled or aborted before it was complete is
+// not lost: such a read ends with no data, and the next one begins with those
+// bytes. (Windows' own driver drops them.) A read whose time ran out succeeds
+// with what there is, be it nothing, as STATUS_TIMEOUT does. Only a read that a
+// hangup ends fails with data: there is no next one to give it to.
+//
+// # Writing
+//
+// A write is complete when the kernel has all of it, which may be before it is
+// sent. A write whose time ran out succeeds with the number of bytes that the
+// kernel took.
+//
+// # Lines
+//
+// A port without modem lines (a pseudo terminal) reports CTS, DSR and DCD as on:
+// nothing holds its data up, and an application that waits for the other end to
+// be ready goes on. It remembers what DTR and RTS are set to.
+package serial
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/internal/devnode"
+)
+
+// drainLimit is how long a closed port may go on sending.
+const drainLimit = 5 * time.Second
+
+// busyLimit is how long an open waits for the closing of the one before it:
+// longer than it takes unless a driver hangs.
+const busyLimit = drainLimit + 5*time.Second
+
+// Options are what New needs beside the path. ReadOnly refuses what sends
+// something: writes, IOCTL_SERIAL_IMMEDIATE_CHAR and IOCTL_SERIAL_SET_BREAK_ON
+// fail with ERROR_ACCESS_DENIED. Settings and lines can be changed: without its
+// speed no port can be read.
+type Options = devnode.Options
+
+// Device is one serial port.
+type Device struct {
+	path string
+	opts Options
+	log  *slog.Logger
+
+	mu   sync.Mutex
+	open bool
+	// restored is closed when the port has its settings back after the last
+	// open; nil before the first.
+	restored chan struct{}
+}
+
+var _ pnp.Device = (*Device)(nil)
+
+// New makes the device. It does not look at the path, which need not exist until
+// the device is opened.
+func New(path string, opts Options) (*Device, error) {
+	log, err := opts.Logger("serial port", path)
+	if err != nil {
+		return nil, err
+	}
+	return &Device{path: path, opts: opts, log: log}, nil
+}
+
+// Description implements pnp.Device.
+func (d *Device) Description() *pnp.Description { return &d.opts.Description }
+
+// Open implements pnp.Device. Drivers talk to the hardware when a port is
+// opened, so NoBlock is never granted. Of the dispositions CREATE_NEW fails, the
+// others open. A handle without the right to read or to write can still control
+// the port, as on Windows.
+func (d *Device) Open(r pnp.OpenRequest) (pnp.Handle, error) {
+	if err := devnode.CheckOpen(d.path, r); err != nil {
+		return nil, err
+	}
+	if err := d.claim(); err != nil {
+		return nil, fmt.Errorf("open %s: %w", d.path, err)
+	}
+	h, err := d.openNode(r)
+	if err != nil {
+		d.release(nil)
+		return nil, err
+	}
+	return h, nil
+}
+
+// claim makes the caller the one who has the port open.
+func (d *Device) claim() error {
+	d.mu.Lock()
+	if d.open {
+		d.mu.Unlock()
+		return fmt.Errorf("the port is open already: %w", pnp.ERROR_ACCESS_DENIED)
+	}
+	d.open = true
+	restored := d.restored
+	d.mu.Unlock()
+	if restored == nil {
+		return nil
+	}
+	limit := time.NewTimer(busyLimit)
+	defer limit.Stop()
+	select {
+	case <-restored:
+		return nil
+	case <-limit.C:
+		d.release(restored)
+		return fmt.Errorf("the port is still being closed: %w", pnp.ERROR_ACCESS_DENIED)
+	}
+}
+
+// release ends the claim. The next one waits until restored is closed.
+func (d *Device) release(restored chan struct{}) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.open, d.restored = false, restored
+}
+
+func (d *Device) openNode(r pnp.OpenRequest) (*handle, error) {
+	read, write := r.WantsRead(), r.WantsWrite()
+	n, err := d.openAs(r)
+	if errors.Is(err, unix.EBUSY) { // somebody else's TIOCEXCL
+		return nil, fmt.Errorf("%w (%w)", pnp.ERROR_ACCESS_DENIED, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if r.Disposition == pnp.CREATE_NEW {
+		unix.Close(n.FD)
+		return nil, fmt.Errorf("open %s: %w", d.path, pnp.ERROR_FILE_EXISTS)
+	}
+	n.Read, n.Write = n.Read && read, n.Write && write
+	h, err := newHandle(d, n)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", d.path, err)
+	}
+	return h, nil
+}
+
+// openAs opens the node for what r asks for and for what the port does itself:
+// a port that may only be written is still read, to tell of what arrives and to
+// change the marks, and one that may be neither is still controlled.
+func (d *Device) openAs(r pnp.OpenRequest) (devnode.Node, error) {
+	more := r
+	switch {
+	case !r.WantsRead() && !r.WantsWrite():
+		more.Access |= pnp.GENERIC_READ | pnp.GENERIC_WRITE
+	case !r.WantsRead() && !d.opts.ReadOnly:
+		more.Access |= pnp.GENERIC_READ
+		n, err := devnode.OpenNode(d.path, more, false)
+		if err != nil || n.Write {
+			return n, err
+		}
+		unix.Close(n.FD)
+		more = r // it may be written only alone, or not at all
+	}
+	return devnode.OpenNode(d.path, more, d.opts.ReadOnly)
+}

@@ -1,0 +1,115 @@
+package devnode
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"freerdp-pnpdr/pnp"
+)
+
+// Node is an opened node of the file system.
+type Node struct {
+	// FD is the descriptor, with O_NONBLOCK and O_CLOEXEC set. It belongs to
+	// the caller. With neither Read nor Write it is an O_PATH descriptor.
+	FD int
+	// Read and Write tell what was granted.
+	Read, Write bool
+	// Stat is what the descriptor refers to.
+	Stat unix.Stat_t
+}
+
+// OpenNode opens the node at path with as much of the access that r asks for as
+// can be had: where reading and writing are asked for and one of them is not
+// allowed, the other is granted (C-38); with readOnly, writing never is. It
+// creates nothing and truncates nothing.
+//
+// The open itself is non-blocking, so a FIFO without a writer or a line without
+// a carrier does not hold it up, and never makes a terminal the controlling one.
+// It may still wait for a slow file system or driver.
+//
+// An error is an errno or an HRESULT, with the path.
+func OpenNode(path string, r pnp.OpenRequest, readOnly bool) (Node, error) {
+	n, err := openNode(path, r, readOnly)
+	if err != nil {
+		return Node{}, fmt.Errorf("open %s: %w", path, err)
+	}
+	if err := unix.Fstat(n.FD, &n.Stat); err != nil {
+		unix.Close(n.FD)
+		return Node{}, fmt.Errorf("stat %s: %w", path, err)
+	}
+	if r.Verify != nil {
+		if err := r.Verify(ID(&n.Stat)); err != nil {
+			unix.Close(n.FD)
+			return Node{}, fmt.Errorf("open %s: %w", path, err)
+		}
+	}
+	return n, nil
+}
+
+// ID is what a node is, without what changes while it is used.
+func ID(st *unix.Stat_t) pnp.NodeID {
+	//nolint:unconvert // the types differ between architectures
+	return pnp.NodeID{Mode: uint32(st.Mode) & unix.S_IFMT, Dev: uint64(st.Dev), Ino: uint64(st.Ino), Rdev: uint64(st.Rdev)}
+}
+
+// Identify tells what is at path now.
+func Identify(path string) (pnp.NodeID, error) {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return pnp.NodeID{}, err
+	}
+	return ID(&st), nil
+}
+
+func openNode(path string, r pnp.OpenRequest, readOnly bool) (Node, error) {
+	read, write := r.WantsRead(), r.WantsWrite()
+	type mode struct {
+		read, write bool
+		flags       int
+	}
+	rdwr := mode{true, true, unix.O_RDWR}
+	rdonly := mode{true, false, unix.O_RDONLY}
+	wronly := mode{false, true, unix.O_WRONLY}
+	var modes []mode // in order of preference
+	switch {
+	case read && write && readOnly:
+		modes = []mode{rdonly}
+	case read && write:
+		modes = []mode{rdwr, rdonly, wronly}
+	case read:
+		modes = []mode{rdonly}
+	case write && readOnly:
+		return Node{}, pnp.ERROR_ACCESS_DENIED
+	case write:
+		modes = []mode{wronly}
+	default:
+		modes = []mode{{false, false, unix.O_PATH}}
+	}
+	for _, m := range modes {
+		fd, err := open(path, m.flags|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_LARGEFILE)
+		if err == nil {
+			return Node{FD: fd, Read: m.read, Write: m.write}, nil
+		}
+		if !denied(err) {
+			return Node{}, err
+		}
+	}
+	return Node{}, pnp.ERROR_ACCESS_DENIED
+}
+
+// denied reports whether err says that this access is not to be had, while
+// another may be. A read-only file system is one way of saying so.
+func denied(err error) bool {
+	return errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.EROFS)
+}
+
+func open(path string, flags int) (int, error) {
+	for {
+		fd, err := unix.Open(path, flags, 0)
+		if err != unix.EINTR {
+			return fd, err
+		}
+	}
+}

@@ -1,0 +1,137 @@
+package devnode
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"freerdp-pnpdr/pnp"
+)
+
+// TestTableAgainstTheRule goes through all 256 pairs of opens.
+func TestTableAgainstTheRule(t *testing.T) {
+	for i := range 256 {
+		r1, w1, s1 := i&1 != 0, i&2 != 0, uint32(i>>2&3)
+		r2, w2, s2 := i&16 != 0, i&32 != 0, uint32(i>>6&3)
+		var table Table
+		first, err := table.Open(r1, w1, s1)
+		require.NoError(t, err)
+
+		want := !(r1 || w1) || !(r2 || w2) || // attributes only: never a conflict
+			(!r2 || s1&pnp.FILE_SHARE_READ != 0) && (!w2 || s1&pnp.FILE_SHARE_WRITE != 0) &&
+				(!r1 || s2&pnp.FILE_SHARE_READ != 0) && (!w1 || s2&pnp.FILE_SHARE_WRITE != 0)
+		name := fmt.Sprintf("r%v w%v share %d, then r%v w%v share %d", r1, w1, s1, r2, w2, s2)
+		second, err := table.Open(r2, w2, s2)
+		if want {
+			require.NoError(t, err, name)
+			second.Release()
+			second.Release()
+		} else {
+			require.ErrorIs(t, err, pnp.ERROR_SHARING_VIOLATION, name)
+		}
+		first.Release()
+		require.Empty(t, table.opens, name)
+		_, err = table.Open(true, true, 0)
+		require.NoError(t, err, name)
+	}
+}
+
+func TestTableChecksEveryOpen(t *testing.T) {
+	var table Table
+	all := uint32(pnp.FILE_SHARE_READ | pnp.FILE_SHARE_WRITE)
+	_, err := table.Open(true, true, all)
+	require.NoError(t, err)
+	picky, err := table.Open(true, false, pnp.FILE_SHARE_WRITE|pnp.FILE_SHARE_READ)
+	require.NoError(t, err)
+	picky.share = pnp.FILE_SHARE_READ
+	_, err = table.Open(true, true, all)
+	require.ErrorIs(t, err, pnp.ERROR_SHARING_VIOLATION, "the second of two opens shares reading only")
+	picky.Release()
+	_, err = table.Open(true, true, all)
+	require.NoError(t, err)
+}
+
+// asNobody runs f without root's privilege to pass over permission bits. The
+// kernel drops the file capabilities with the thread's file system uid.
+func asNobody(t *testing.T, f func()) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		f()
+		return
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	_, _ = unix.SetfsuidRetUid(65534)
+	defer unix.SetfsuidRetUid(0)
+	f()
+}
+
+func TestOpenNodeGrantsWhatItCan(t *testing.T) {
+	dir, err := os.MkdirTemp("", "share")
+	require.NoError(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	require.NoError(t, os.Chmod(dir, 0o755))
+	const rd, wr = pnp.GENERIC_READ, pnp.GENERIC_WRITE
+	for i, c := range []struct {
+		mode        os.FileMode
+		readOnly    bool
+		access      uint32
+		read, write bool
+		err         error
+	}{
+		{0o666, false, rd | wr, true, true, nil},
+		{0o666, false, pnp.GENERIC_ALL, true, true, nil},
+		{0o666, false, pnp.MAXIMUM_ALLOWED, true, true, nil},
+		{0o666, false, pnp.FILE_READ_DATA, true, false, nil},
+		{0o666, false, pnp.FILE_APPEND, false, true, nil},
+		{0o666, false, 0x00120080, false, false, nil},
+		{0o666, true, rd | wr, true, false, nil},
+		{0o666, true, wr, false, false, pnp.ERROR_ACCESS_DENIED},
+		{0o444, false, rd | wr, true, false, nil},
+		{0o444, false, wr, false, false, pnp.ERROR_ACCESS_DENIED},
+		{0o222, false, rd | wr, false, true, nil},
+		{0o222, false, rd, false, false, pnp.ERROR_ACCESS_DENIED},
+		{0o000, false, rd | wr, false, false, pnp.ERROR_ACCESS_DENIED},
+		{0o000, false, 0, false, false, nil},
+	} {
+		path := filepath.Join(dir, fmt.Sprint(i))
+		require.NoError(t, os.WriteFile(path, []byte("x"), 0o600))
+		require.NoError(t, os.Chmod(path, c.mode))
+		var n Node
+		asNobody(t, func() { n, err = OpenNode(path, pnp.OpenRequest{Access: c.access}, c.readOnly) })
+		if c.err != nil {
+			require.ErrorIs(t, err, c.err, "%+v", c)
+			continue
+		}
+		require.NoError(t, err, "%+v", c)
+		require.Equal(t, c.read, n.Read, "%+v", c)
+		require.Equal(t, c.write, n.Write, "%+v", c)
+		require.EqualValues(t, unix.S_IFREG, n.Stat.Mode&unix.S_IFMT)
+		unix.Close(n.FD)
+	}
+}
+
+func TestOpenNodeDoesNotCreateOrHang(t *testing.T) {
+	dir := t.TempDir()
+	missing := filepath.Join(dir, "missing")
+	for d := range uint32(7) {
+		_, err := OpenNode(missing, pnp.OpenRequest{Access: pnp.GENERIC_ALL, Disposition: d}, false)
+		require.Equal(t, pnp.ERROR_FILE_NOT_FOUND, pnp.HRESULTOf(err))
+		require.Contains(t, err.Error(), missing)
+	}
+	_, err := os.Stat(missing)
+	require.True(t, errors.Is(err, os.ErrNotExist))
+
+	fifo := filepath.Join(dir, "fifo")
+	require.NoError(t, unix.Mkfifo(fifo, 0o600))
+	n, err := OpenNode(fifo, pnp.OpenRequest{Access: pnp.GENERIC_READ}, false)
+	require.NoError(t, err)
+	require.EqualValues(t, unix.S_IFIFO, n.Stat.Mode&unix.S_IFMT)
+	unix.Close(n.FD)
+}

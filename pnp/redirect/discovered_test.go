@@ -1,0 +1,433 @@
+package redirect
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+
+	"freerdp-pnpdr/channels/client"
+	"freerdp-pnpdr/channels/memory"
+	"freerdp-pnpdr/channels/server"
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend/loopback"
+	"freerdp-pnpdr/pnp/devtest"
+	"freerdp-pnpdr/pnp/discover/discovertest"
+	"freerdp-pnpdr/pnp/internal/devnode"
+	"freerdp-pnpdr/pnp/internal/fusetest"
+	"freerdp-pnpdr/pnp/rules"
+)
+
+// machine is a session of the plugin on a tree of devices, with a server at the
+// other end.
+type machine struct {
+	*discovertest.Tree
+	t      testing.TB
+	s      *session
+	remote *server.Session
+	come   chan server.DeviceEvent
+	log    devtest.Output
+}
+
+// start begins a session with the options, and the rules of files.
+func (m *machine) start(admin, user string, words ...string) {
+	t := m.t
+	dir := t.TempDir()
+	files := rules.Files{Admin: filepath.Join(dir, "admin.toml"), User: filepath.Join(dir, "user.toml")}
+	require.NoError(t, os.WriteFile(files.Admin, []byte(admin), 0o600))
+	require.NoError(t, os.WriteFile(files.User, []byte(user), 0o600))
+	for _, file := range []string{files.Admin, files.User} {
+		_, problems := rules.Check(file)
+		require.Empty(t, problems)
+	}
+	m.startWith(files, words...)
+	<-m.s.started
+}
+
+// startWith begins a session that may be starting still.
+func (m *machine) startWith(files rules.Files, words ...string) {
+	t := m.t
+	o, problems := parseOptions(words)
+	require.Empty(t, problems)
+	log := m.log.Logger(slog.LevelDebug)
+	m.s = &session{
+		log:       log,
+		discovery: m.Config(),
+		core:      client.NewSession(client.Config{Limits: o.limits, Log: log}),
+	}
+	m.s.load(files, &o.rules)
+	link := memory.NewLink(m.s.core)
+	m.come = make(chan server.DeviceEvent, 1024)
+	m.remote = server.New(link, server.Config{OnDevice: func(e server.DeviceEvent) { m.come <- e }})
+	m.s.start(o.devices)
+	require.NoError(t, m.remote.Start(context.Background()))
+	require.NoError(t, m.remote.LoggedOn())
+	t.Cleanup(func() {
+		m.remote.Close()
+		link.Close()
+		m.s.Ended()
+		require.Zero(t, m.s.core.Counts())
+	})
+}
+
+func newMachine(t testing.TB) *machine {
+	return &machine{Tree: discovertest.New(t), t: t}
+}
+
+// event waits for the next device that comes or goes, in words.
+func (m *machine) event() string {
+	m.t.Helper()
+	select {
+	case e := <-m.come:
+		if e.Removed {
+			return "-" + e.Device.Description().Name
+		}
+		return "+" + e.Device.Description().Name
+	case <-time.After(20 * time.Second):
+		m.t.Fatalf("no device comes or goes; the log:\n%s", m.log.String())
+		return ""
+	}
+}
+
+// redirected returns the names of what is redirected once everything that
+// happened so far was seen: a device that is plugged in last is told of last.
+func (m *machine) redirected() []string {
+	m.t.Helper()
+	marker := discovertest.FTDI("")
+	marker.Vendor, marker.Product = 0x0001, "Marker"
+	plugged := m.Plug(marker)
+	for !strings.Contains(m.event(), "Marker") {
+	}
+	names := []string{}
+	for _, d := range m.remote.Devices() {
+		if name := d.Description().Name; !strings.Contains(name, "Marker") {
+			names = append(names, name)
+		}
+	}
+	plugged.Unplug()
+	for !strings.Contains(m.event(), "Marker") {
+	}
+	slices.Sort(names)
+	return names
+}
+
+// TestAuto: what is eligible is redirected, present or plugged in later, and
+// what drives the local desktop or has channels of its own is not.
+func TestAuto(t *testing.T) {
+	m := newMachine(t)
+	m.Plug(discovertest.Gamepad())
+	m.Plug(discovertest.Keyboard())
+	m.start("", "", "auto")
+	require.Equal(t, []string{"Dual Action"}, m.redirected())
+	uart := m.Plug(discovertest.FTDI("A1"))
+	for _, d := range []discovertest.USB{
+		discovertest.Mouse(), discovertest.Stick(), discovertest.Hub(""), discovertest.CardReader(),
+		discovertest.Webcam(), discovertest.Network(), discovertest.Phone(), discovertest.Camera(), discovertest.Unknown(),
+	} {
+		m.Plug(d)
+	}
+	require.Len(t, m.redirected(), 2)
+	uart.Unplug()
+	require.Equal(t, []string{"Dual Action"}, m.redirected())
+	require.Contains(t, m.log.String(), "is redirected: option auto")
+}
+
+// TestAdminDenies: a device that the administrator denies is never announced,
+// whatever the user says.
+func TestAdminDenies(t *testing.T) {
+	for name, words := range map[string][]string{
+		"auto":        {"auto"},
+		"vendor":      {"usb:046d:c216", "auto"},
+		"rule":        {"rule:allow+vid=046d", "auto"},
+		"everything":  {"rule:allow"},
+		"description": {"usb:046d:c216", "name:Other", "auto"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t)
+			m.Plug(discovertest.Gamepad())
+			m.start("[[rule]]\naction = \"deny\"\nvid = \"046d\"\n", "auto = true\n[[rule]]\naction = \"allow\"\nvid = \"046d\"\n", words...)
+			m.Plug(discovertest.Gamepad())
+			require.Empty(t, m.redirected())
+		})
+	}
+}
+
+// TestAdminDeniesPaths: neither is a node that the user names by its path, by
+// whatever name and description.
+func TestAdminDeniesPaths(t *testing.T) {
+	m := newMachine(t)
+	m.RealNodes()
+	node := m.Plug(discovertest.FTDI("A1")).Nodes[0]
+	dir := t.TempDir()
+	link, alias := filepath.Join(dir, "link"), filepath.Join(dir, "alias")
+	require.NoError(t, os.Symlink(node, link))
+	id, err := devnode.Identify(node)
+	require.NoError(t, err)
+	require.NoError(t, unix.Mknod(alias, unix.S_IFCHR|0o600, int(id.Rdev)))
+	var words []string
+	for _, kind := range []string{"char", "serial", "hid"} {
+		for _, path := range []string{node, link, alias} {
+			words = append(words, kind+":"+path, `hwid:USB\VID_9999`, "name:evaded")
+		}
+	}
+	m.start("[[rule]]\naction = \"deny\"\nvid = \"0403\"\n", "", append(words, "auto")...)
+	require.Empty(t, m.redirected())
+	require.Equal(t, 9, strings.Count(m.log.String(), "the administrator denies it"))
+}
+
+// TestAdminDeniesByDefault: an id that the user gives a device is not the
+// device's.
+func TestAdminDeniesByDefault(t *testing.T) {
+	_, pty := devtest.OpenPTY(t)
+	m := newMachine(t)
+	m.start("default = \"deny\"\n[[rule]]\naction = \"allow\"\nhardware-id = 'USB\\VID_0403*'\n[[rule]]\naction = \"allow\"\nvid = \"0001\"\n",
+		"", "char:"+pty, `hwid:USB\VID_0403&PID_6001`, "auto")
+	require.Empty(t, m.redirected())
+}
+
+// TestOwnDeny: what the user's own rules deny before it is named is not
+// redirected either.
+func TestOwnDeny(t *testing.T) {
+	_, pty := devtest.OpenPTY(t)
+	m := newMachine(t)
+	m.start("", "", "rule:deny+node="+pty, "serial:"+pty, "name:Meter", "auto")
+	require.Empty(t, m.redirected())
+	require.Contains(t, m.log.String(), "it is denied: option rule:deny+node="+pty)
+}
+
+// TestNamedIsNotFoundTwice: a device that is named by its path is announced
+// once, with what the option says of it, also if the path appears later.
+func TestNamedIsNotFoundTwice(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		m := newMachine(t)
+		m.RealNodes()
+		node := m.Plug(discovertest.FTDI("A1")).Nodes[0]
+		link := filepath.Join(t.TempDir(), "link")
+		if !late {
+			require.NoError(t, os.Symlink(node, link))
+		}
+		m.start("", "", "serial:"+link, "name:Meter", "auto")
+		if late {
+			require.Len(t, m.redirected(), 1)
+			require.NoError(t, os.Symlink(node, link))
+			for m.event() != "+Meter" {
+			}
+		}
+		require.Equal(t, []string{"Meter"}, m.redirected())
+		// Without the name the device is one that is found.
+		require.NoError(t, os.Remove(link))
+		for m.event() != "+FT232R USB UART" {
+		}
+		require.Equal(t, []string{"FT232R USB UART"}, m.redirected())
+	}
+}
+
+// TestDeviceLimits: what the user says of one device bounds that one.
+func TestDeviceLimits(t *testing.T) {
+	m := newMachine(t)
+	m.start("", "", "loopback", "name:Small", "handles:1", "reply:16", "loopback")
+	read := map[string]int{}
+	for range 2 {
+		m.event()
+	}
+	for _, d := range m.remote.Devices() {
+		h, err := d.Open(context.Background(), server.OpenOptions{})
+		require.NoError(t, err)
+		read[d.Description().Name], err = h.ReadAt(context.Background(), make([]byte, 100), 0)
+		require.NoError(t, err)
+		_, err = d.Open(context.Background(), server.OpenOptions{})
+		if d.Description().Name == "Small" {
+			require.Equal(t, pnp.ERROR_TOO_MANY_OPEN_FILES, pnp.HRESULTOf(err))
+		} else {
+			require.NoError(t, err)
+		}
+	}
+	require.Equal(t, map[string]int{"Small": 16, loopback.DefaultDescription().Name: 100}, read)
+}
+
+// TestExcess: what there is no room for is redirected when there is.
+func TestExcess(t *testing.T) {
+	m := newMachine(t)
+	var plugged []*discovertest.Plugged
+	for i := range 4 {
+		plugged = append(plugged, m.Plug(discovertest.FTDI(fmt.Sprint("S", i))))
+	}
+	m.start("", "", "auto", "max-devices:2")
+	for range 2 {
+		require.Equal(t, "+", m.event()[:1])
+	}
+	require.Contains(t, m.log.String(), "a limit of this session is reached")
+	for range 2 {
+		key := ""
+		m.s.mu.Lock()
+		for key = range m.s.found {
+		}
+		m.s.mu.Unlock()
+		at := slices.IndexFunc(plugged, func(p *discovertest.Plugged) bool { return p.Keys[0] == key })
+		plugged[at].Unplug()
+		require.Equal(t, "-", m.event()[:1])
+		require.Equal(t, "+", m.event()[:1])
+		require.Len(t, m.remote.Devices(), 2)
+	}
+}
+
+// TestJudgedAgain has a block device come to stand for another one after it was
+// redirected, as a loop device or a volume does that is set up anew.
+func TestJudgedAgain(t *testing.T) {
+	for rule, why := range map[string]string{
+		`action = "deny"`:                      "the administrator denies it",
+		"action = \"allow\"\nread-only = true": "the rules say something else",
+	} {
+		t.Run(why, func(t *testing.T) {
+			m := newMachine(t)
+			m.RealNodes()
+			stick := m.Plug(discovertest.Stick())
+			sda := stick.Key + "/" + filepath.Base(stick.Key) + ":1.0/host6/target6:0:0/6:0:0:0/block/sda"
+			m.AddNode(sda, "block", "sda", true)
+			image := filepath.Join(t.TempDir(), "image")
+			require.NoError(t, os.WriteFile(image, make([]byte, 1<<16), 0o600))
+			disk := devtest.LoopDevice(t, image)
+			id, err := devnode.Identify(disk)
+			require.NoError(t, err)
+			key := "devices/virtual/block/" + filepath.Base(disk)
+			require.NoError(t, os.MkdirAll(filepath.Join(m.Sys, key), 0o755))
+			number := fmt.Sprintf("%d:%d", unix.Major(id.Rdev), unix.Minor(id.Rdev))
+			require.NoError(t, os.Symlink(filepath.Join(m.Sys, key), filepath.Join(m.Sys, "dev/block", number)))
+
+			m.start("[[rule]]\nclass = \"08\"\n"+rule, "", "file:"+disk, "name:Disk")
+			require.Equal(t, "+Disk", m.event())
+			open := func() error {
+				h, err := m.remote.Devices()[0].Open(context.Background(), server.OpenOptions{})
+				if err == nil {
+					h.Close()
+				}
+				return err
+			}
+			require.NoError(t, open())
+			m.Stack(key, sda)
+			require.Equal(t, pnp.ERROR_ACCESS_DENIED, pnp.HRESULTOf(open()))
+			require.Contains(t, m.log.String(), "is not opened: "+why)
+		})
+	}
+}
+
+// TestReplaced: a device that is named, and whose node is made anew, is never
+// offered otherwise in between.
+func TestReplaced(t *testing.T) {
+	m := newMachine(t)
+	m.RealNodes()
+	node := m.Plug(discovertest.FTDI("A1")).Nodes[0]
+	id, err := devnode.Identify(node)
+	require.NoError(t, err)
+	m.start("", "", "char:"+node, "name:Meter", "ro", "auto")
+	require.Equal(t, "+Meter", m.event())
+	for range 10 {
+		require.NoError(t, unix.Mknod(node+".new", unix.S_IFCHR|0o600, int(id.Rdev)))
+		require.NoError(t, os.Rename(node+".new", node))
+		require.Equal(t, "-Meter", m.event())
+		require.Equal(t, "+Meter", m.event())
+	}
+	require.Equal(t, []string{"Meter"}, m.redirected())
+	require.NotRegexp(t, `FT232R[^\n]* is redirected`, m.log.String())
+	require.NotContains(t, m.log.String(), "level=WARN")
+}
+
+// TestHungRules has the file with the rules lie on a file system that does not
+// answer, for a while and for ever: what needs no rules is there, the rest comes
+// once they are known, and the session can end.
+func TestHungRules(t *testing.T) {
+	for _, answers := range []bool{true, false} {
+		reads := make(chan *fusetest.Request, 16)
+		fs := fusetest.Mount(t, func(r *fusetest.Request) {
+			switch r.Op {
+			case fusetest.Open:
+				r.Opened(fusetest.DirectIO)
+			case fusetest.Read:
+				reads <- r
+			}
+		})
+		m := newMachine(t)
+		m.Plug(discovertest.Gamepad())
+		m.startWith(rules.Files{User: fs.Path}, "loopback", "name:Memory", "rule:deny+vid=1234")
+		require.Equal(t, "+Memory", m.event())
+		require.Contains(t, m.log.String(), "the files with the rules do not answer")
+		require.Len(t, m.remote.Devices(), 1)
+		if answers {
+			(<-reads).Gives([]byte("auto = true\n"))
+			(<-reads).Gives(nil)
+			require.Equal(t, "+Dual Action", m.event())
+		}
+	}
+}
+
+// TestFiftyCycles of plugging and unplugging leave nothing behind; the fixture
+// counts.
+func TestFiftyCycles(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	t.Run("cycles", func(t *testing.T) {
+		m := newMachine(t)
+		m.start("", "", "auto")
+		seen := map[uint32]bool{}
+		for range 50 {
+			p := m.Plug(discovertest.FTDI("A1"))
+			require.Equal(t, "+", m.event()[:1])
+			id := m.remote.Devices()[0].ID()
+			require.False(t, seen[id], "an id was given twice")
+			seen[id] = true
+			p.Unplug()
+			require.Equal(t, "-", m.event()[:1])
+		}
+		require.Empty(t, m.remote.Devices())
+	})
+}
+
+// TestTwoHundredDevices are found and announced, each once.
+func TestTwoHundredDevices(t *testing.T) {
+	m := newMachine(t)
+	for i := range 200 {
+		m.PlugUnseen(discovertest.FTDI(fmt.Sprint("S", i)))
+	}
+	m.start("", "", "auto")
+	for range 200 {
+		require.Equal(t, "+", m.event()[:1])
+	}
+	require.Len(t, m.remote.Devices(), 200)
+}
+
+// BenchmarkPlug is the time from the kernel's message to the announcement at the
+// server's end, and from the removal to its news.
+func BenchmarkPlug(b *testing.B) {
+	m := newMachine(b)
+	m.start("", "", "auto")
+	for range b.N {
+		p := m.Plug(discovertest.FTDI("A1"))
+		<-m.come
+		p.Unplug()
+		<-m.come
+	}
+}
+
+// BenchmarkTwoHundredDevices is the time to find 200 devices and announce them.
+func BenchmarkTwoHundredDevices(b *testing.B) {
+	for range b.N {
+		b.StopTimer()
+		m := newMachine(b)
+		for i := range 200 {
+			m.PlugUnseen(discovertest.FTDI(fmt.Sprint("S", i)))
+		}
+		b.StartTimer()
+		m.start("", "", "auto")
+		for range 200 {
+			<-m.come
+		}
+	}
+}
