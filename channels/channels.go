@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package channels holds what both roles of the two sub-protocols share: the
 // names of the dynamic channels and how a state machine meets its transport.
 //

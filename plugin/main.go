@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The plugin libpnpdr-client.so: FreeRDP loads it for /dvc:pnpdr and redirects
 // the devices that its options name. This package turns options into devices
 // and devices into a session; it decides nothing else.

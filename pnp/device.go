@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package pnp is the domain of the project: what a redirectable device is, how
 // it describes itself and how it is read, written and controlled. It knows no
 // transport and no FreeRDP.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package pnp
 
 // DeviceLimits bound what a server can make one device cost, within what its

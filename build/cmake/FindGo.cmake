@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 # Finds a Go toolchain that can build the module, also where it is not on PATH.
 # Sets GO_EXECUTABLE.
 

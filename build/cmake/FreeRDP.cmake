@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 # Which FreeRDPs are installed, which one's headers to use, and where each
 # looks for its add-ins. Sets
 #   FREERDP_MAJORS         all that have headers, newest first

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 # Installs the plugin; run by "cmake --install" with
 #   PLUGIN           the built library
 #   LIBDIR           CMAKE_INSTALL_LIBDIR

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package client is the client role of both sub-protocols: the side that has
 // the devices ([MS-RDPEPNP] 3.2). A Session announces devices on PNPDR and
 // serves the handles that the server opens, one FileRedirectorChannel each.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package memory carries the dynamic channels between a client and a server in
 // one process: what tests use in place of an RDP connection.
 package memory

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package server is the server role of [MS-RDPEPNP]: it learns from the client
 // which devices there are (PNPDR) and opens, reads, writes and controls them
 // for applications on the server (FileRedirectorChannel).

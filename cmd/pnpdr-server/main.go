@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command pnpdr-server is the reference server of [MS-RDPEPNP]: an RDP server
 // that sees the Plug and Play devices which a client redirects and uses them as
 // a script says. It serves tests, tries without Windows, and as an example of

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command pnpdr shows which devices of this machine the plugin would redirect,
 // and why. It decides by the same packages as the plugin does, opens no device,
 // and needs no FreeRDP.

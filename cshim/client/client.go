@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package client joins a Go plugin to FreeRDP's dynamic virtual channel client:
 // a thin C shim registers the listeners and forwards buffers, this file gives
 // them Go types. It knows nothing of the protocol.

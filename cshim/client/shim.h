@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /**
  * freerdp-pnpdr: Plug and Play device redirection for FreeRDP
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /**
  * Loads the plugin into a FreeRDP client without installing it.
  *

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package server
 
 // -Wno-unused-parameter is for what cgo generates. What we write is compiled

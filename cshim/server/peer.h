@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /**
  * The C side of one RDP peer: the few FreeRDP calls that the event loop in
  * peer_loop.go is made of.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package server is an RDP server for Go programs that speak over dynamic
 // virtual channels. It stands on FreeRDP's server library, 3.x by default and
 // 2.11 with the build tag freerdp2, and adds nothing to the protocol: TLS,

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package devtest holds what the tests of several packages need: pseudo
 // terminals, loop devices, a log that can be read while it is written.
 package devtest

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package discover finds the devices of this machine that could be redirected,
 // and describes them as a Windows client would. It reads sysfs and follows the
 // kernel's and udev's messages; it opens no device and polls nothing.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package redirect turns options and rules into redirected devices: it decides
 // which devices a session has, and follows them as they come and go.
 package redirect

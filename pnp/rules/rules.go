@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package rules decides which of the devices that discovery finds are
 // redirected, and how.
 //

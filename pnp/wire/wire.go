@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package wire is the byte format of [MS-RDPEPNP] 2.2: the messages of the PNP
 // Device Info Subprotocol (info.go) and of the PNP Device I/O Subprotocol
 // (io_request.go, io_reply.go), encoded and decoded exactly.

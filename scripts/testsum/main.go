@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Testsum turns the output of "go test -json" into something to read: a line
 // per package, failures in full, and the numbers.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package servertest is a client for tests of the server role. It knows nothing
 // of the protocol but what Fixture needs: the test reads what the server sent
 // and says, byte for byte, what the client answers.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Tests of the C shim without Go and without FreeRDP's libraries: this file
  * plays both. It is compiled with AddressSanitizer against the headers of each
  * major version; structures are exactly as large as those headers say, so that

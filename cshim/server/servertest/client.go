@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package servertest starts what tests against real clients need: an X server
 // without a screen, and an unmodified xfreerdp on it. Only tests import it.
 package servertest

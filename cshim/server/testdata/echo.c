@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /**
  * A plugin that echoes: what the client side of the tests consists of. It
  * returns every message as it is, but for "close", on which it closes the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /**
  * The frame of a plugin that is written purely in C: it listens for PNPDR and
  * FileRedirectorChannel and passes on what comes. Whoever includes this defines

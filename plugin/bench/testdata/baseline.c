@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /**
  * The yardstick of the benchmarks: the loopback device in a plugin that is
  * written purely in C and does no more than it must.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A client of libfreerdp-client without a window that runs several sessions in
  * one process, as Remmina does with its tabs:
  *

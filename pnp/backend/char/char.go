@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package char redirects any character device node as a plain stream of bytes.
 //
 // Reads and writes each go in the order in which they came, and never wait for

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package file redirects a regular file or a block device: random access at
 // 64-bit offsets.
 package file

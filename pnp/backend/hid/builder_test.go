@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package hid
 
 // field is one data field of a report, of whole bytes.

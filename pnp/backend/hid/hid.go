@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package hid redirects a HID device by its hidraw node, as Windows' HID class
 // driver (hidclass.sys) shows one to applications.
 //

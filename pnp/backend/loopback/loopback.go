@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package loopback is the "Ts Fake Device" of [MS-RDPEPNP] 4.2: a device made
 // of memory. It lets a user check a set-up without hardware and serves the
 // tests and benchmarks.

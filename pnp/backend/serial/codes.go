@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package serial
 
 // The IOControls of a serial port (ntddser.h). All of them are METHOD_BUFFERED

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package serial
 
 // marker takes PARMRK's marks out of what a terminal read (termios(3)): 0xFF

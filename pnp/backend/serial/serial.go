@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package serial redirects a terminal device (/dev/ttyUSB*, ttyACM*, ttyS*, a
 // pseudo terminal) as what Windows calls a serial port: reads with Windows'
 // timeouts, and the IOControls of ntddser.h.

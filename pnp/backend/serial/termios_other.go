@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build !ppc && !ppc64 && !ppc64le
 
 package serial

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package uhidtest has tests be a HID device to the real kernel, by /dev/uhid:
 // what the kernel makes of it are nodes, drivers and messages like those of any
 // other.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package discovertest builds trees like /sys, /dev and /run/udev that hold
 // typical devices, plugs and unplugs them, and sends the messages that the
 // kernel and udev would send.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package devnode holds what it means to open a device in Windows' terms: which
 // of the access asked for is granted, and whether it agrees with the share
 // modes of the handles that are open already. The backends whose devices are

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package fusetest has tests be the driver behind a file: a file system in user
 // space whose file opens, reads, writes, answers ioctls and can be waited for as
 // a test says, or does not answer at all. What the kernel does in between is

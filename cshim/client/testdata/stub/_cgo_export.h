@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* In place of the header that cgo makes: the test of the C side defines these. */
 #ifndef PNPDR_TEST_CGO_EXPORT_H
 #define PNPDR_TEST_CGO_EXPORT_H

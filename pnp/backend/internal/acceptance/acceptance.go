@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package acceptance is the acceptance suite of the device model: what package
 // pnp promises of a Device and a Handle, as tests that every backend passes.
 // A backend's test makes a Fixture and calls Run.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package watch tells when device nodes appear and vanish. It polls nothing:
 // inotify reports, and after every report that can matter the paths are looked
 // at again, so what is told never depends on the order or the number of
