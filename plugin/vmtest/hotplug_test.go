@@ -75,7 +75,7 @@ func testAuto(t *testing.T, f *fixture) {
 	adapter := plugSerial(t)
 	d := r.added(usbSerialName)
 	require.Equal(t, []string{`USB\VID_0403&PID_6001&REV_0400`, `USB\VID_0403&PID_6001`}, d.Description().HardwareIDs)
-	require.Equal(t, []pnp.GUID{pnp.MustGUID("{86E0D1E0-8089-11D0-9CE4-08003E301F73}")}, d.Description().Interfaces)
+	require.Equal(t, []pnp.GUID{pnp.GUID_DEVINTERFACE_COMPORT}, d.Description().Interfaces)
 	require.NotNil(t, d.Description().Container)
 	w := newWire(t)
 	line := openLine(t)

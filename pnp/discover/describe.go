@@ -11,16 +11,6 @@ import (
 	"freerdp-pnpdr/pnp"
 )
 
-// Device interface classes of Windows.
-var (
-	interfaceWPD      = pnp.MustGUID("{6AC27878-A6FA-4155-BA85-F98F491D4F33}")
-	interfaceImage    = pnp.MustGUID("{6BDD1FC6-810F-11D0-BEC7-08002BE2092F}")
-	interfaceHID      = pnp.MustGUID("{4D1E55B2-F16F-11CF-88CB-001111000030}")
-	interfaceCOM      = pnp.MustGUID("{86E0D1E0-8089-11D0-9CE4-08003E301F73}")
-	interfaceUSB      = pnp.MustGUID("{A5DCBF10-6530-11D2-901F-00C04FB951ED}")
-	interfaceUSBPrint = pnp.MustGUID("{28D78FAD-5A12-11D1-AE5B-0000F803A8C2}")
-)
-
 // containers is the name space of the container ids.
 var containers = pnp.MustGUID("{5D5F3C6E-7A0B-4F0C-9B1D-3E6A4C8F2B17}")
 
@@ -136,19 +126,19 @@ func (d *Device) interfaces() []pnp.GUID {
 	var list []pnp.GUID
 	switch {
 	case d.Subsystem == "tty":
-		return []pnp.GUID{interfaceCOM}
+		return []pnp.GUID{pnp.GUID_DEVINTERFACE_COMPORT}
 	case d.Subsystem == "hidraw":
-		return []pnp.GUID{interfaceHID}
+		return []pnp.GUID{pnp.GUID_DEVINTERFACE_HID}
 	case d.Class == classPrinter:
-		return []pnp.GUID{interfaceUSBPrint}
+		return []pnp.GUID{pnp.GUID_DEVINTERFACE_USBPRINT}
 	case d.Class == classStillImage:
-		list = []pnp.GUID{interfaceWPD, interfaceImage}
+		list = []pnp.GUID{pnp.GUID_DEVINTERFACE_WPD, pnp.GUID_DEVINTERFACE_IMAGE}
 	case d.MTP:
-		list = []pnp.GUID{interfaceWPD}
+		list = []pnp.GUID{pnp.GUID_DEVINTERFACE_WPD}
 	}
 	if !d.Composite {
 		// Windows gives it to the device as a whole.
-		list = append(list, interfaceUSB)
+		list = append(list, pnp.GUID_DEVINTERFACE_USB_DEVICE)
 	}
 	return list
 }

@@ -41,8 +41,8 @@ func PlainDescription(b discover.Backend, path string) pnp.Description {
 
 // interfaces are the device interface classes of the backends that have one.
 var interfaces = map[discover.Backend]pnp.GUID{
-	discover.BackendSerial: pnp.MustGUID("{86E0D1E0-8089-11D0-9CE4-08003E301F73}"), // GUID_DEVINTERFACE_COMPORT
-	discover.BackendHID:    pnp.MustGUID("{4D1E55B2-F16F-11CF-88CB-001111000030}"), // GUID_DEVINTERFACE_HID
+	discover.BackendSerial: pnp.GUID_DEVINTERFACE_COMPORT,
+	discover.BackendHID:    pnp.GUID_DEVINTERFACE_HID,
 }
 
 // DecideNamed says what becomes of a named device. node is the real path of its
