@@ -13,17 +13,6 @@ import (
 	"sync/atomic"
 )
 
-// DeviceCaps are the capability bits of PNP_DEVICE_DESCRIPTION (2.2.1.3.1.1).
-type DeviceCaps uint32
-
-// The DeviceCaps bits.
-const (
-	PNP_DEVCAPS_LOCKSUPPORTED     DeviceCaps = 0x1
-	PNP_DEVCAPS_EJECTSUPPORTED    DeviceCaps = 0x2
-	PNP_DEVCAPS_REMOVABLE         DeviceCaps = 0x4
-	PNP_DEVCAPS_SURPRISEREMOVALOK DeviceCaps = 0x8
-)
-
 // Description is what the server is told of a device (PNP_DEVICE_DESCRIPTION,
 // 2.2.1.3.1.1). It does not change while the device is redirected.
 type Description struct {

@@ -56,25 +56,10 @@ func describe(d *server.Device) []string {
 }
 
 func capsText(caps pnp.DeviceCaps) string {
-	var names []string
-	for _, c := range []struct {
-		bit  pnp.DeviceCaps
-		name string
-	}{
-		{pnp.PNP_DEVCAPS_LOCKSUPPORTED, "lock"},
-		{pnp.PNP_DEVCAPS_EJECTSUPPORTED, "eject"},
-		{pnp.PNP_DEVCAPS_REMOVABLE, "removable"},
-		{pnp.PNP_DEVCAPS_SURPRISEREMOVALOK, "surprise removal"},
-	} {
-		if caps&c.bit != 0 {
-			names = append(names, c.name)
-			caps &^= c.bit
-		}
+	if caps == 0 {
+		return "none"
 	}
-	if caps != 0 || len(names) == 0 {
-		names = append(names, fmt.Sprintf("0x%X", uint32(caps)))
-	}
-	return strings.Join(names, ", ")
+	return strings.Join(caps.Names(), ", ")
 }
 
 // matcher returns what tells whether a device is the one that ref names.

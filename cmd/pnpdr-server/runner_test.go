@@ -324,7 +324,7 @@ func TestListShowsEverything(t *testing.T) {
       compatible id   C1
       interface       {22222222-8080-425F-922A-DABF3DE3F69A}
       container       {22222222-8080-425F-922A-DABF3DE3F69A}
-      capabilities    removable, surprise removal, 0x100
+      capabilities    removable, surprise, 0x100
       optional        the server may decline it
 `)
 }

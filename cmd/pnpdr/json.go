@@ -148,7 +148,10 @@ func describe(d pnp.Description) jsonDescription {
 		// An empty list is [], not null.
 		HardwareIDs:   append([]string{}, d.HardwareIDs...),
 		CompatibleIDs: append([]string{}, d.CompatibleIDs...),
-		Interfaces:    []string{}, Caps: capNames(d.Caps),
+		Interfaces:    []string{}, Caps: []string{},
+	}
+	if d.Caps != nil {
+		out.Caps = d.Caps.Names()
 	}
 	for _, g := range d.Interfaces {
 		out.Interfaces = append(out.Interfaces, g.String())
@@ -157,28 +160,6 @@ func describe(d pnp.Description) jsonDescription {
 		out.Container = d.Container.String()
 	}
 	return out
-}
-
-// capNames are the words of option caps:.
-func capNames(caps *pnp.DeviceCaps) []string {
-	names := []string{}
-	if caps == nil {
-		return names
-	}
-	for _, c := range []struct {
-		bit  pnp.DeviceCaps
-		name string
-	}{
-		{pnp.PNP_DEVCAPS_REMOVABLE, "removable"},
-		{pnp.PNP_DEVCAPS_SURPRISEREMOVALOK, "surprise"},
-		{pnp.PNP_DEVCAPS_LOCKSUPPORTED, "lock"},
-		{pnp.PNP_DEVCAPS_EJECTSUPPORTED, "eject"},
-	} {
-		if *caps&c.bit != 0 {
-			names = append(names, c.name)
-		}
-	}
-	return names
 }
 
 // printJSON prints one value; without an indent, on one line.

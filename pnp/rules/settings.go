@@ -83,9 +83,10 @@ var qualifiers = withLimits(map[string]setting{
 	"caps": func(s *Settings, value string) error {
 		var caps pnp.DeviceCaps
 		for _, word := range strings.Split(value, "+") {
-			bit, ok := capNames[word]
+			bit, ok := pnp.ParseDeviceCap(word)
 			if !ok {
-				return fmt.Errorf("%q is none of removable, surprise, lock, eject%s", word, didYouMean(word, keys(capNames)))
+				names := pnp.DeviceCapNames()
+				return fmt.Errorf("%q is none of %s%s", word, strings.Join(names, ", "), didYouMean(word, names))
 			}
 			caps |= bit
 		}
@@ -101,13 +102,6 @@ var qualifiers = withLimits(map[string]setting{
 		return noValue(value)
 	},
 })
-
-var capNames = map[string]pnp.DeviceCaps{
-	"removable": pnp.PNP_DEVCAPS_REMOVABLE,
-	"surprise":  pnp.PNP_DEVCAPS_SURPRISEREMOVALOK,
-	"lock":      pnp.PNP_DEVCAPS_LOCKSUPPORTED,
-	"eject":     pnp.PNP_DEVCAPS_EJECTSUPPORTED,
-}
 
 func noValue(value string) error {
 	if value != "" {
