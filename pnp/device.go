@@ -65,16 +65,6 @@ type OpenRequest struct {
 	// NoBlock asks the device to open only if that cannot block, and to
 	// return ErrWouldBlock otherwise.
 	NoBlock bool
-
-	// Verify, if it is set, has the last word on the node that was opened, of
-	// a device that has one: a path can come to lead elsewhere.
-	Verify func(NodeID) error
-}
-
-// NodeID is what a node is, whatever path leads to it (stat(2)).
-type NodeID struct {
-	Mode           uint32
-	Dev, Ino, Rdev uint64
 }
 
 // WantsRead reports whether the access mask includes reading.

@@ -12,6 +12,7 @@ import (
 
 	"freerdp-pnpdr/channels/client"
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/backend/file"
 	"freerdp-pnpdr/pnp/wire"
 )
@@ -20,13 +21,14 @@ import (
 var offsets = []uint64{0, 1, 1<<32 - 1, 1 << 32, 0x70000001_ffffffff, 1<<63 - 1, 1 << 63, 1<<64 - 1}
 
 // openFile makes a session with a file as its device and opens it.
-func openFile(t *testing.T, content string, opts file.Options) *clientChannel {
+func openFile(t *testing.T, content string, src backend.Source) *clientChannel {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "device")
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	dev, err := file.New(path, opts)
+	src.Path = path
+	dev, err := file.New(src)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +63,7 @@ func init() {
 		}
 	})
 	add("C-19", "offset_a_file_cannot_hold", func(t *testing.T) {
-		ch := openFile(t, "content", file.Options{})
+		ch := openFile(t, "content", backend.Source{})
 		for i, offset := range []uint64{1 << 63, 1<<63 + 1, 1<<64 - 1} {
 			id := wire.RequestID(3 + 2*i)
 			ch.receive(wire.ReadRequest{RequestID: id, CbBytesToRead: 4, Offset: offset})
@@ -100,7 +102,7 @@ func init() {
 			r.Complete(pnp.S_OK, n)
 			ch.expect(wire.DataReply{RequestID: 3, Data: []byte("abcdefgh")[:n]})
 		}
-		file := openFile(t, "content", file.Options{})
+		file := openFile(t, "content", backend.Source{})
 		file.receive(wire.ReadRequest{RequestID: 3, CbBytesToRead: 100, Offset: 4})
 		file.expect(wire.DataReply{RequestID: 3, Data: []byte("ent")})
 	})
@@ -286,7 +288,7 @@ func init() {
 	})
 
 	add("C-38", "read_only_file", func(t *testing.T) {
-		ch := openFile(t, "content", file.Options{ReadOnly: true}) // asks for 0xC0000000
+		ch := openFile(t, "content", backend.Source{ReadOnly: true}) // asks for 0xC0000000
 		ch.receive(wire.WriteRequest{RequestID: 3, Data: []byte("x")})
 		ch.expect(wire.WriteReply{RequestID: 3, Result: 0x80070005})
 		ch.receive(wire.ReadRequest{RequestID: 4, CbBytesToRead: 100})
@@ -297,7 +299,7 @@ func init() {
 		if err := os.WriteFile(path, []byte("content"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		dev, err := file.New(path, file.Options{})
+		dev, err := file.New(backend.Source{Path: path})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,12 +4,11 @@ package redirect
 
 import (
 	"fmt"
-	"io"
-	"log/slog"
 
 	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/backend/char"
 	"freerdp-pnpdr/pnp/backend/file"
 	"freerdp-pnpdr/pnp/backend/hid"
@@ -18,67 +17,39 @@ import (
 	"freerdp-pnpdr/pnp/internal/devnode"
 )
 
-// newBackend makes the device that serves path.
-func newBackend(b backend, path string, description pnp.Description, readOnly bool, log *slog.Logger) (pnp.Device, error) {
-	opts := devnode.Options{Description: description, ReadOnly: readOnly, Log: log}
-	switch b {
-	case backendLoopback:
-		if readOnly {
+// newDevice makes the device of a kind.
+func newDevice(k kind, src backend.Source) (pnp.Device, error) {
+	switch k {
+	case kindLoopback:
+		if src.ReadOnly {
 			return nil, fmt.Errorf("loopback cannot be read-only")
 		}
-		return loopback.New(description), nil
-	case backendFile:
-		return file.New(path, opts)
-	case backendChar:
-		return char.New(path, opts)
-	case backendSerial:
-		return serial.New(path, opts)
-	case backendHID:
-		return hid.New(path, opts)
+		return loopback.New(src.Description), nil
+	case kindFile:
+		return file.New(src)
+	case kindChar:
+		return char.New(src)
+	case kindSerial:
+		return serial.New(src)
+	case kindHID:
+		return hid.New(src)
 	}
-	return nil, fmt.Errorf("there is no backend %q", b)
+	return nil, fmt.Errorf("there is no backend %q", k)
 }
 
-// judged is a device that is opened only as the node that was decided on.
-type judged struct {
-	pnp.Device
-	node pnp.NodeID
-	// again judges a node that can come to stand for something else while it
-	// stays the same: a loop device, a volume. It is nil for others.
-	again func() error
-}
-
-// Open implements pnp.Device.
-func (j *judged) Open(r pnp.OpenRequest) (pnp.Handle, error) {
-	r.Verify = j.verify
-	return j.Device.Open(r)
-}
-
-// verify refuses another node than the one that was judged. A regular file may
-// be replaced by another: no rule speaks of those.
-func (j *judged) verify(node pnp.NodeID) error {
-	switch {
-	case node.Mode == unix.S_IFREG && j.node.Mode == unix.S_IFREG:
+// judged returns what verifies that a device is opened only as the node that was
+// decided on. again judges a node that can become another device while it stays
+// the same: a loop device, a volume. It is nil for others.
+func judged(node devnode.ID, again func() error) func(devnode.ID) error {
+	return func(opened devnode.ID) error {
+		switch {
+		case opened.Mode == unix.S_IFREG && node.Mode == unix.S_IFREG:
+			return nil // it may be replaced by another file: no rule speaks of those
+		case opened != node:
+			return fmt.Errorf("the path leads to another node than the one that was allowed: %w", pnp.ERROR_ACCESS_DENIED)
+		case again != nil:
+			return again()
+		}
 		return nil
-	case node == j.node && j.again == nil:
-		return nil
-	case node == j.node:
-		return j.again()
 	}
-	return fmt.Errorf("the path leads to another node than the one that was allowed: %w", pnp.ERROR_ACCESS_DENIED)
-}
-
-// Notify implements pnp.EventSource, for devices that raise events.
-func (j *judged) Notify(sink func(pnp.Event)) {
-	if src, ok := j.Device.(pnp.EventSource); ok {
-		src.Notify(sink)
-	}
-}
-
-// Close implements io.Closer, for devices that do.
-func (j *judged) Close() error {
-	if c, ok := j.Device.(io.Closer); ok {
-		return c.Close()
-	}
-	return nil
 }

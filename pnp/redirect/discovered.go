@@ -18,7 +18,7 @@ import (
 // discovered is a device that discovery has found and that is redirected.
 type discovered struct {
 	path   string
-	node   pnp.NodeID
+	node   devnode.ID
 	as     rules.Decision
 	device uint32 // id in the session
 }

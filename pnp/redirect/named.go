@@ -105,7 +105,7 @@ func (s *session) add(d *namedDevice) (id uint32) {
 // redirectNamed redirects a named device, unless a rule denies it.
 func (s *session) redirectNamed(d *namedDevice) (id uint32, err error) {
 	if d.path == "" {
-		return s.redirect("", pnp.NodeID{}, nil, d.asNamed())
+		return s.redirect("", devnode.ID{}, nil, d.asNamed())
 	}
 	node, err := devnode.Identify(d.path)
 	if err != nil {
@@ -135,17 +135,17 @@ func (s *session) redirectNamed(d *namedDevice) (id uint32, err error) {
 // asNamed is what becomes of a device of which no rule speaks.
 func (d *namedDevice) asNamed() *rules.Decision {
 	return &rules.Decision{
-		Backend: discover.Backend(d.backend), Description: d.describe(), ReadOnly: d.settings.ReadOnly, Limits: d.settings.Limits,
+		Backend: discover.Backend(d.kind), Description: d.describe(), ReadOnly: d.settings.ReadOnly, Limits: d.settings.Limits,
 	}
 }
 
 // judgeNamed asks the rules about what a device's path leads to.
-func (s *session) judgeNamed(d *namedDevice, node pnp.NodeID) (*rules.Decision, error) {
+func (s *session) judgeNamed(d *namedDevice, node devnode.ID) (*rules.Decision, error) {
 	if node.Mode == unix.S_IFREG {
 		return d.asNamed(), nil
 	}
 	named := rules.Named{
-		Option: d.option, Backend: discover.Backend(d.backend), Path: d.path, Settings: d.settings, IsRule: d.isRule(),
+		Option: d.option, Backend: discover.Backend(d.kind), Path: d.path, Settings: d.settings, IsRule: d.isRule(),
 	}
 	functions, err := discover.At(s.discovery, d.path)
 	if err != nil && s.policy.HasAdmin() {
@@ -181,11 +181,11 @@ func (d *namedDevice) obstacle() error {
 	}
 	isChar := info.Mode()&fs.ModeCharDevice != 0
 	switch {
-	case isChar && d.backend == backendFile:
+	case isChar && d.kind == kindFile:
 		return fmt.Errorf("it is a character device; name it as char:%s", d.path)
-	case !isChar && d.backend != backendFile:
+	case !isChar && d.kind != kindFile:
 		return fmt.Errorf("it is no character device; if it is a file or block device, name it as file:%s", d.path)
-	case d.backend == backendFile && !info.Mode().IsRegular() && info.Mode()&fs.ModeDevice == 0:
+	case d.kind == kindFile && !info.Mode().IsRegular() && info.Mode()&fs.ModeDevice == 0:
 		return errors.New("it is neither a regular file nor a block device")
 	}
 	return nil

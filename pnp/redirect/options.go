@@ -48,21 +48,21 @@ func usage() []string {
 	)
 }
 
-// backend is the kind of a device that an option names.
-type backend string
+// kind is the kind of a device that an option names.
+type kind string
 
 const (
-	backendLoopback backend = "loopback"
-	backendFile     backend = "file"
-	backendChar     backend = "char"
-	backendSerial   backend = backend(discover.BackendSerial)
-	backendHID      backend = backend(discover.BackendHID)
+	kindLoopback kind = "loopback"
+	kindFile     kind = "file"
+	kindChar     kind = "char"
+	kindSerial   kind = kind(discover.BackendSerial)
+	kindHID      kind = kind(discover.BackendHID)
 )
 
 // namedDevice is a device that an option names, by its path if it has one.
 type namedDevice struct {
 	option   string
-	backend  backend
+	kind     kind
 	path     string
 	settings *rules.Settings
 }
@@ -71,14 +71,14 @@ func (d *namedDevice) String() string { return d.option }
 
 // isRule reports whether the option that names the device is one of package
 // rules.
-func (d *namedDevice) isRule() bool { return d.backend == backendSerial || d.backend == backendHID }
+func (d *namedDevice) isRule() bool { return d.kind == kindSerial || d.kind == kindHID }
 
 // describe returns what can be said of any device of its kind, with the settings
 // applied.
 func (d *namedDevice) describe() pnp.Description {
 	p := loopback.DefaultDescription()
-	if d.backend != backendLoopback {
-		p = rules.PlainDescription(discover.Backend(d.backend), d.path)
+	if d.kind != kindLoopback {
+		p = rules.PlainDescription(discover.Backend(d.kind), d.path)
 	}
 	d.settings.Apply(&p)
 	return p
@@ -114,11 +114,11 @@ func (o *options) take(word string) error {
 	case key == "help":
 		o.help = true
 		return nil
-	case key == string(backendLoopback), key == string(backendFile), key == string(backendChar):
+	case key == string(kindLoopback), key == string(kindFile), key == string(kindChar):
 		// What follows a device that is left out must not be taken for the
 		// device before it.
 		o.rules.Begin(nil)
-		d := &namedDevice{option: word, backend: backend(key), path: value, settings: new(rules.Settings)}
+		d := &namedDevice{option: word, kind: kind(key), path: value, settings: new(rules.Settings)}
 		if err := d.check(hasValue); err != nil {
 			return ignored(err)
 		}
@@ -138,7 +138,7 @@ func (o *options) take(word string) error {
 	// knows of: it is watched by its path.
 	if err == nil && len(o.rules.Rules) > before {
 		r := o.rules.Rules[before]
-		d := &namedDevice{option: word, backend: backend(key), path: r.Node(), settings: &r.Settings}
+		d := &namedDevice{option: word, kind: kind(key), path: r.Node(), settings: &r.Settings}
 		if d.isRule() {
 			o.devices = append(o.devices, d)
 		}
@@ -156,12 +156,12 @@ func ignored(err error) error {
 // check completes a device's path.
 func (d *namedDevice) check(hasValue bool) (err error) {
 	switch {
-	case d.backend == backendLoopback && hasValue:
+	case d.kind == kindLoopback && hasValue:
 		return fmt.Errorf("it takes no value")
-	case d.backend == backendLoopback:
+	case d.kind == kindLoopback:
 		return nil
 	case d.path == "":
-		return fmt.Errorf("the path is missing, as in %s:/dev/NAME", d.backend)
+		return fmt.Errorf("the path is missing, as in %s:/dev/NAME", d.kind)
 	}
 	d.path, err = filepath.Abs(d.path)
 	return err

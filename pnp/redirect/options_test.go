@@ -11,6 +11,7 @@ import (
 
 	"freerdp-pnpdr/channels/client"
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/backend/loopback"
 	"freerdp-pnpdr/pnp/internal/devnode"
 )
@@ -73,18 +74,18 @@ func TestObstacles(t *testing.T) {
 	regular := filepath.Join(dir, "regular")
 	require.NoError(t, os.WriteFile(regular, nil, 0o600))
 	for _, c := range []struct {
-		backend    backend
+		kind       kind
 		path, want string
 	}{
-		{backendFile, filepath.Join(dir, "missing"), "it is not there; it will be redirected when it appears"},
-		{backendFile, dir, "it is a directory"},
-		{backendFile, "/dev/null", "name it as char:/dev/null"},
-		{backendChar, regular, "name it as file:" + regular},
-		{backendSerial, regular, "it is no character device"},
-		{backendFile, regular, ""},
-		{backendChar, "/dev/null", ""},
+		{kindFile, filepath.Join(dir, "missing"), "it is not there; it will be redirected when it appears"},
+		{kindFile, dir, "it is a directory"},
+		{kindFile, "/dev/null", "name it as char:/dev/null"},
+		{kindChar, regular, "name it as file:" + regular},
+		{kindSerial, regular, "it is no character device"},
+		{kindFile, regular, ""},
+		{kindChar, "/dev/null", ""},
 	} {
-		err := (&namedDevice{backend: c.backend, path: c.path}).obstacle()
+		err := (&namedDevice{kind: c.kind, path: c.path}).obstacle()
 		if c.want == "" {
 			require.NoError(t, err)
 			continue
@@ -98,20 +99,19 @@ func TestObstacles(t *testing.T) {
 func TestOnlyWhatWasJudgedIsOpened(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "link")
 	require.NoError(t, os.Symlink("/dev/null", path))
-	for _, b := range []backend{backendChar, backendFile, backendSerial, backendHID} {
-		inner, err := newBackend(b, path, pnp.Description{}, false, nil)
+	open := func(k kind, judgedNode string) (pnp.Handle, error) {
+		node, err := devnode.Identify(judgedNode)
 		require.NoError(t, err)
-		node, err := devnode.Identify("/dev/zero")
+		d, err := newDevice(k, backend.Source{Path: path, Verify: judged(node, nil)})
 		require.NoError(t, err)
-		_, err = (&judged{Device: inner, node: node}).Open(pnp.OpenRequest{Access: pnp.GENERIC_READ, Disposition: pnp.OPEN_EXISTING})
-		require.Equal(t, pnp.ERROR_ACCESS_DENIED, pnp.HRESULTOf(err), b)
+		return d.Open(pnp.OpenRequest{Access: pnp.GENERIC_READ, Disposition: pnp.OPEN_EXISTING})
+	}
+	for _, k := range []kind{kindChar, kindFile, kindSerial, kindHID} {
+		_, err := open(k, "/dev/zero")
+		require.Equal(t, pnp.ERROR_ACCESS_DENIED, pnp.HRESULTOf(err), k)
 		require.ErrorContains(t, err, "another node than the one that was allowed")
 	}
-	inner, err := newBackend(backendChar, path, pnp.Description{}, false, nil)
-	require.NoError(t, err)
-	node, err := devnode.Identify(path)
-	require.NoError(t, err)
-	h, err := (&judged{Device: inner, node: node}).Open(pnp.OpenRequest{Access: pnp.GENERIC_READ, Disposition: pnp.OPEN_EXISTING})
+	h, err := open(kindChar, path)
 	require.NoError(t, err)
 	h.Close()
 }

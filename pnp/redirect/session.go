@@ -17,7 +17,9 @@ import (
 	"freerdp-pnpdr/channels"
 	"freerdp-pnpdr/channels/client"
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/discover"
+	"freerdp-pnpdr/pnp/internal/devnode"
 	"freerdp-pnpdr/pnp/redirect/internal/watch"
 	"freerdp-pnpdr/pnp/rules"
 )
@@ -216,13 +218,12 @@ func (s *session) start(devices []*namedDevice) {
 
 // redirect adds the device that serves path, as was decided on node, which is
 // zero for a device without a path. If again is not nil, every open asks it.
-func (s *session) redirect(path string, node pnp.NodeID, again func() error, decision *rules.Decision) (id uint32, err error) {
-	dev, err := newBackend(backend(decision.Backend), path, decision.Description, decision.ReadOnly, s.log)
+func (s *session) redirect(path string, node devnode.ID, again func() error, decision *rules.Decision) (id uint32, err error) {
+	dev, err := newDevice(kind(decision.Backend), backend.Source{
+		Path: path, Description: decision.Description, ReadOnly: decision.ReadOnly, Verify: judged(node, again), Log: s.log,
+	})
 	if err != nil {
 		return 0, err
-	}
-	if path != "" {
-		dev = &judged{dev, node, again}
 	}
 	return s.core.AddLimited(dev, decision.Limits)
 }

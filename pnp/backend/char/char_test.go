@@ -14,13 +14,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/backend/internal/acceptance"
 	"freerdp-pnpdr/pnp/internal/devnode"
 )
 
 func device(t *testing.T, path string, readOnly bool) *Device {
 	t.Helper()
-	d, err := New(path, Options{Description: pnp.Description{Name: "test"}, ReadOnly: readOnly})
+	d, err := New(backend.Source{Path: path, Description: pnp.Description{Name: "test"}, ReadOnly: readOnly})
 	require.NoError(t, err)
 	return d
 }
@@ -326,6 +327,6 @@ func TestOpenRefuses(t *testing.T) {
 			h.Close()
 		}
 	}
-	_, err := New("", Options{})
+	_, err := New(backend.Source{})
 	require.Error(t, err)
 }

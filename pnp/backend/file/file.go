@@ -11,16 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/internal/devnode"
 )
-
-// Options are what New needs beside the path.
-type Options = devnode.Options
 
 // Device is one file or block device.
 type Device struct {
 	path  string
-	opts  Options
+	src   backend.Source
 	log   *slog.Logger
 	share devnode.Table
 }
@@ -29,16 +27,16 @@ var _ pnp.Device = (*Device)(nil)
 
 // New makes the device. It does not look at the path, which need not exist
 // until the device is opened.
-func New(path string, opts Options) (*Device, error) {
-	log, err := opts.Logger("file device", path)
+func New(src backend.Source) (*Device, error) {
+	log, err := src.Logger()
 	if err != nil {
 		return nil, err
 	}
-	return &Device{path: path, opts: opts, log: log}, nil
+	return &Device{path: src.Path, src: src, log: log}, nil
 }
 
 // Description implements pnp.Device.
-func (d *Device) Description() *pnp.Description { return &d.opts.Description }
+func (d *Device) Description() *pnp.Description { return &d.src.Description }
 
 // Open implements pnp.Device. Nothing is ever created: a path that is missing
 // is a device that is gone, ERROR_FILE_NOT_FOUND for every disposition. Looking
@@ -47,7 +45,7 @@ func (d *Device) Open(r pnp.OpenRequest) (pnp.Handle, error) {
 	if err := devnode.CheckOpen(d.path, r); err != nil {
 		return nil, err
 	}
-	n, err := devnode.OpenNode(d.path, r, d.opts.ReadOnly)
+	n, err := d.src.OpenNode(r)
 	if err != nil {
 		return nil, err
 	}

@@ -12,13 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/backend/internal/acceptance"
 	"freerdp-pnpdr/pnp/devtest"
 )
 
 func device(t *testing.T, path string, readOnly bool) *Device {
 	t.Helper()
-	d, err := New(path, Options{Description: pnp.Description{Name: "test"}, ReadOnly: readOnly})
+	d, err := New(backend.Source{Path: path, Description: pnp.Description{Name: "test"}, ReadOnly: readOnly})
 	require.NoError(t, err)
 	return d
 }
@@ -204,7 +205,7 @@ func TestOnlyFilesAndBlockDevices(t *testing.T) {
 	}
 	_, err := device(t, dir, false).Open(acceptance.ReadWrite)
 	require.Equal(t, pnp.ERROR_ACCESS_DENIED, pnp.HRESULTOf(err), "as Windows answers for a directory")
-	_, err = New("", Options{})
+	_, err = New(backend.Source{})
 	require.Error(t, err)
 
 	link := filepath.Join(dir, "link")

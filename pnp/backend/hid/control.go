@@ -141,7 +141,7 @@ func stringReply(out []byte, s string) (pnp.HRESULT, int) {
 
 // setReport sends the report in In.
 func (h *handle) setReport(k Kind, r *pnp.Request) {
-	if h.dev.opts.ReadOnly {
+	if h.dev.src.ReadOnly {
 		r.Complete(pnp.ERROR_ACCESS_DENIED, 0)
 		return
 	}

@@ -174,7 +174,7 @@ func newMemoryFake(t testing.TB, descriptor []byte) *fake {
 	f := makeFake(t, descriptor)
 	var next atomic.Uint64
 	f.open = func(d *Device, r pnp.OpenRequest) (opened, error) {
-		read, write := r.WantsRead(), r.WantsWrite() && !d.opts.ReadOnly
+		read, write := r.WantsRead(), r.WantsWrite() && !d.src.ReadOnly
 		if r.WantsWrite() && !read && !write {
 			return opened{}, pnp.ERROR_ACCESS_DENIED
 		}

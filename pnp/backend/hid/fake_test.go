@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/internal/fusetest"
 )
 
@@ -91,7 +92,7 @@ func (f *fake) device(readOnly bool) *Device {
 	if f.fs != nil {
 		path = f.fs.Path
 	}
-	d, err := New(path, Options{Description: pnp.Description{Name: "test"}, ReadOnly: readOnly})
+	d, err := New(backend.Source{Path: path, Description: pnp.Description{Name: "test"}, ReadOnly: readOnly})
 	require.NoError(f.t, err)
 	d.open = f.open
 	if f.sysfs != "" {

@@ -57,6 +57,7 @@ import (
 	"log/slog"
 
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/internal/devnode"
 )
 
@@ -65,14 +66,10 @@ import (
 // answer to a buffer that cannot hold what was asked for.
 const ERROR_INVALID_USER_BUFFER pnp.HRESULT = 0x80070000 | 1784
 
-// Options are what New needs beside the path. ReadOnly refuses writes,
-// SET_FEATURE and SET_OUTPUT_REPORT.
-type Options = devnode.Options
-
 // Device is one hidraw node.
 type Device struct {
 	path  string
-	opts  Options
+	src   backend.Source
 	log   *slog.Logger
 	share devnode.Table
 	open  opener
@@ -82,17 +79,18 @@ type Device struct {
 var _ pnp.Device = (*Device)(nil)
 
 // New makes the device. It does not look at the path, which need not exist
-// until the device is opened.
-func New(path string, opts Options) (*Device, error) {
-	log, err := opts.Logger("HID device", path)
+// until the device is opened. One that is read-only refuses writes, SET_FEATURE
+// and SET_OUTPUT_REPORT.
+func New(src backend.Source) (*Device, error) {
+	log, err := src.Logger()
 	if err != nil {
 		return nil, err
 	}
-	return &Device{path: path, opts: opts, log: log, open: openHidraw, sysfs: "/sys"}, nil
+	return &Device{path: src.Path, src: src, log: log, open: openHidraw, sysfs: "/sys"}, nil
 }
 
 // Description implements pnp.Device.
-func (d *Device) Description() *pnp.Description { return &d.opts.Description }
+func (d *Device) Description() *pnp.Description { return &d.src.Description }
 
 // Open implements pnp.Device. Opening wakes the device up, so NoBlock is never
 // granted. There is nothing to create or to truncate: of the dispositions

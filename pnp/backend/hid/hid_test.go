@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/backend/internal/acceptance"
 )
 
@@ -374,7 +375,7 @@ func TestOpenRefuses(t *testing.T) {
 		file + "missing": pnp.ERROR_FILE_NOT_FOUND,
 		"/dev/null":      pnp.ERROR_NOT_SUPPORTED,
 	} {
-		d, err := New(path, Options{})
+		d, err := New(backend.Source{Path: path})
 		require.NoError(t, err)
 		for _, access := range []uint32{0, pnp.GENERIC_READ, pnp.GENERIC_ALL} {
 			_, err = d.Open(pnp.OpenRequest{Access: access, Disposition: pnp.OPEN_EXISTING})
@@ -382,7 +383,7 @@ func TestOpenRefuses(t *testing.T) {
 			require.ErrorContains(t, err, path)
 		}
 	}
-	_, err := New("", Options{})
+	_, err := New(backend.Source{})
 	require.Error(t, err)
 
 	d := newFake(t, withIDs).device(false)

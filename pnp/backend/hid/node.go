@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp"
-	"freerdp-pnpdr/pnp/internal/devnode"
 )
 
 // node is an open hidraw node. Reports have the layout of hidraw.h here: what
@@ -69,7 +68,7 @@ func openNode(d *Device, kind uint32, r pnp.OpenRequest) (opened, error) {
 		// For IOControls, which an O_PATH descriptor does not do.
 		asked.Access = pnp.GENERIC_READ | pnp.GENERIC_WRITE
 	}
-	n, err := devnode.OpenNode(d.path, asked, d.opts.ReadOnly)
+	n, err := d.src.OpenNode(asked)
 	if err != nil {
 		return opened{}, err
 	}

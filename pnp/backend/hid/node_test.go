@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/backend/internal/acceptance"
 	"freerdp-pnpdr/pnp/internal/fusetest"
 )
@@ -198,7 +199,7 @@ func TestNodeOpenFails(t *testing.T) {
 					c.info(r)
 				}
 			})
-			d, err := New(fs.Path, Options{})
+			d, err := New(backend.Source{Path: fs.Path})
 			require.NoError(t, err)
 			_, err = openNode(d, unix.S_IFREG, acceptance.ReadWrite)
 			require.Equal(t, c.want.Name(), pnp.HRESULTOf(err).Name())

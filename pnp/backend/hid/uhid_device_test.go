@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/devtest/uhidtest"
 )
 
@@ -93,7 +94,7 @@ func (u *uhid) questions(n int) {
 
 // device is a Device of the node.
 func (u *uhid) device(readOnly bool) *Device {
-	d, err := New(u.Node, Options{Description: pnp.Description{Name: "test"}, ReadOnly: readOnly})
+	d, err := New(backend.Source{Path: u.Node, Description: pnp.Description{Name: "test"}, ReadOnly: readOnly})
 	require.NoError(u.t, err)
 	return d
 }

@@ -9,6 +9,8 @@ import (
 	"unicode/utf16"
 
 	"github.com/stretchr/testify/require"
+
+	"freerdp-pnpdr/pnp/backend"
 )
 
 // TestUSBKeyboard asks a keyboard on a USB bus, that of a virtual machine
@@ -27,7 +29,7 @@ func TestUSBKeyboard(t *testing.T) {
 	if node == "" {
 		t.Skip("there is no " + name)
 	}
-	d, err := New(node, Options{})
+	d, err := New(backend.Source{Path: node})
 	require.NoError(t, err)
 	h := open(t, d)
 	require.Equal(t, Usage{Page: 1, ID: 6}, h.(*handle).desc.TopLevel())

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/backend/internal/acceptance"
 	"freerdp-pnpdr/pnp/devtest"
 )
@@ -36,7 +37,7 @@ func newBench(t *testing.T) *bench {
 
 func device(t *testing.T, path string, readOnly bool) *Device {
 	t.Helper()
-	d, err := New(path, Options{Description: pnp.Description{Name: "test"}, ReadOnly: readOnly})
+	d, err := New(backend.Source{Path: path, Description: pnp.Description{Name: "test"}, ReadOnly: readOnly})
 	require.NoError(t, err)
 	return d
 }

@@ -267,7 +267,7 @@ func modemStatus(lines int) uint32 {
 }
 
 func (h *handle) setBreakOn(_, _ []byte) pnp.HRESULT {
-	if h.dev.opts.ReadOnly {
+	if h.dev.src.ReadOnly {
 		return pnp.ERROR_ACCESS_DENIED
 	}
 	return h.changeBreak(true)

@@ -52,6 +52,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/internal/devnode"
 )
 
@@ -62,16 +63,10 @@ const drainLimit = 5 * time.Second
 // longer than it takes unless a driver hangs.
 const busyLimit = drainLimit + 5*time.Second
 
-// Options are what New needs beside the path. ReadOnly refuses what sends
-// something: writes, IOCTL_SERIAL_IMMEDIATE_CHAR and IOCTL_SERIAL_SET_BREAK_ON
-// fail with ERROR_ACCESS_DENIED. Settings and lines can be changed: without its
-// speed no port can be read.
-type Options = devnode.Options
-
 // Device is one serial port.
 type Device struct {
 	path string
-	opts Options
+	src  backend.Source
 	log  *slog.Logger
 
 	mu   sync.Mutex
@@ -85,16 +80,21 @@ var _ pnp.Device = (*Device)(nil)
 
 // New makes the device. It does not look at the path, which need not exist until
 // the device is opened.
-func New(path string, opts Options) (*Device, error) {
-	log, err := opts.Logger("serial port", path)
+//
+// A port that is read-only refuses what sends something: writes,
+// IOCTL_SERIAL_IMMEDIATE_CHAR and IOCTL_SERIAL_SET_BREAK_ON fail with
+// ERROR_ACCESS_DENIED. Settings and lines can be changed: without its speed no
+// port can be read.
+func New(src backend.Source) (*Device, error) {
+	log, err := src.Logger()
 	if err != nil {
 		return nil, err
 	}
-	return &Device{path: path, opts: opts, log: log}, nil
+	return &Device{path: src.Path, src: src, log: log}, nil
 }
 
 // Description implements pnp.Device.
-func (d *Device) Description() *pnp.Description { return &d.opts.Description }
+func (d *Device) Description() *pnp.Description { return &d.src.Description }
 
 // Open implements pnp.Device. Drivers talk to the hardware when a port is
 // opened, so NoBlock is never granted. Of the dispositions CREATE_NEW fails, the
@@ -175,14 +175,14 @@ func (d *Device) openAs(r pnp.OpenRequest) (devnode.Node, error) {
 	switch {
 	case !r.WantsRead() && !r.WantsWrite():
 		more.Access |= pnp.GENERIC_READ | pnp.GENERIC_WRITE
-	case !r.WantsRead() && !d.opts.ReadOnly:
+	case !r.WantsRead() && !d.src.ReadOnly:
 		more.Access |= pnp.GENERIC_READ
-		n, err := devnode.OpenNode(d.path, more, false)
+		n, err := d.src.OpenNode(more)
 		if err != nil || n.Write {
 			return n, err
 		}
 		unix.Close(n.FD)
 		more = r // it may be written only alone, or not at all
 	}
-	return devnode.OpenNode(d.path, more, d.opts.ReadOnly)
+	return d.src.OpenNode(more)
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/backend/internal/acceptance"
 	"freerdp-pnpdr/pnp/devtest"
 )
@@ -163,7 +164,7 @@ func TestOpenRefuses(t *testing.T) {
 		}
 		require.False(t, d.open, "%+v", c)
 	}
-	_, err := New("", Options{})
+	_, err := New(backend.Source{})
 	require.Error(t, err)
 }
 

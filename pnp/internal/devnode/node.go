@@ -31,8 +31,10 @@ type Node struct {
 // a carrier does not hold it up, and never makes a terminal the controlling one.
 // It may still wait for a slow file system or driver.
 //
+// verify, if it is not nil, has the last word on the node that was opened.
+//
 // An error is an errno or an HRESULT, with the path.
-func OpenNode(path string, r pnp.OpenRequest, readOnly bool) (Node, error) {
+func OpenNode(path string, r pnp.OpenRequest, readOnly bool, verify func(ID) error) (Node, error) {
 	n, err := openNode(path, r, readOnly)
 	if err != nil {
 		return Node{}, fmt.Errorf("open %s: %w", path, err)
@@ -41,8 +43,8 @@ func OpenNode(path string, r pnp.OpenRequest, readOnly bool) (Node, error) {
 		unix.Close(n.FD)
 		return Node{}, fmt.Errorf("stat %s: %w", path, err)
 	}
-	if r.Verify != nil {
-		if err := r.Verify(ID(&n.Stat)); err != nil {
+	if verify != nil {
+		if err := verify(identity(&n.Stat)); err != nil {
 			unix.Close(n.FD)
 			return Node{}, fmt.Errorf("open %s: %w", path, err)
 		}
@@ -50,19 +52,25 @@ func OpenNode(path string, r pnp.OpenRequest, readOnly bool) (Node, error) {
 	return n, nil
 }
 
-// ID is what a node is, without what changes while it is used.
-func ID(st *unix.Stat_t) pnp.NodeID {
+// ID is what a node is, whatever path leads to it (stat(2)), without what changes
+// while it is used.
+type ID struct {
+	Mode           uint32 // the type alone
+	Dev, Ino, Rdev uint64
+}
+
+func identity(st *unix.Stat_t) ID {
 	//nolint:unconvert // the types differ between architectures
-	return pnp.NodeID{Mode: uint32(st.Mode) & unix.S_IFMT, Dev: uint64(st.Dev), Ino: uint64(st.Ino), Rdev: uint64(st.Rdev)}
+	return ID{Mode: uint32(st.Mode) & unix.S_IFMT, Dev: uint64(st.Dev), Ino: uint64(st.Ino), Rdev: uint64(st.Rdev)}
 }
 
 // Identify tells what is at path now.
-func Identify(path string) (pnp.NodeID, error) {
+func Identify(path string) (ID, error) {
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err != nil {
-		return pnp.NodeID{}, err
+		return ID{}, err
 	}
-	return ID(&st), nil
+	return identity(&st), nil
 }
 
 func openNode(path string, r pnp.OpenRequest, readOnly bool) (Node, error) {

@@ -106,7 +106,7 @@ func TestOpenNodeGrantsWhatItCan(t *testing.T) {
 		require.NoError(t, os.WriteFile(path, []byte("x"), 0o600))
 		require.NoError(t, os.Chmod(path, c.mode))
 		var n Node
-		asNobody(t, func() { n, err = OpenNode(path, pnp.OpenRequest{Access: c.access}, c.readOnly) })
+		asNobody(t, func() { n, err = OpenNode(path, pnp.OpenRequest{Access: c.access}, c.readOnly, nil) })
 		if c.err != nil {
 			require.ErrorIs(t, err, c.err, "%+v", c)
 			continue
@@ -123,7 +123,7 @@ func TestOpenNodeDoesNotCreateOrHang(t *testing.T) {
 	dir := t.TempDir()
 	missing := filepath.Join(dir, "missing")
 	for d := range uint32(7) {
-		_, err := OpenNode(missing, pnp.OpenRequest{Access: pnp.GENERIC_ALL, Disposition: d}, false)
+		_, err := OpenNode(missing, pnp.OpenRequest{Access: pnp.GENERIC_ALL, Disposition: d}, false, nil)
 		require.Equal(t, pnp.ERROR_FILE_NOT_FOUND, pnp.HRESULTOf(err))
 		require.Contains(t, err.Error(), missing)
 	}
@@ -132,7 +132,7 @@ func TestOpenNodeDoesNotCreateOrHang(t *testing.T) {
 
 	fifo := filepath.Join(dir, "fifo")
 	require.NoError(t, unix.Mkfifo(fifo, 0o600))
-	n, err := OpenNode(fifo, pnp.OpenRequest{Access: pnp.GENERIC_READ}, false)
+	n, err := OpenNode(fifo, pnp.OpenRequest{Access: pnp.GENERIC_READ}, false, nil)
 	require.NoError(t, err)
 	require.EqualValues(t, unix.S_IFIFO, n.Stat.Mode&unix.S_IFMT)
 	unix.Close(n.FD)
