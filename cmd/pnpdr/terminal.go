@@ -5,7 +5,7 @@ package main
 import (
 	"os"
 
-	"golang.org/x/sys/unix"
+	"golang.org/x/term"
 )
 
 // color is the code of a way to print text on a terminal.
@@ -28,23 +28,16 @@ func (a *app) paint(c color, s string) string {
 	return "\x1b[" + string(c) + "m" + s + "\x1b[0m"
 }
 
-// terminal returns the width of f and whether to use colours: 0 and false if it
-// is no terminal.
+// terminal returns the width of f and whether to use colours: 0 and false if f
+// is not a terminal.
 func terminal(f *os.File) (width int, color bool) {
-	raw, err := f.SyscallConn()
-	if err != nil {
+	fd := int(f.Fd())
+	if !term.IsTerminal(fd) {
 		return 0, false
 	}
-	isTerminal := false
-	err = raw.Control(func(fd uintptr) {
-		_, err := unix.IoctlGetTermios(int(fd), unix.TCGETS)
-		isTerminal = err == nil
-		if size, err := unix.IoctlGetWinsize(int(fd), unix.TIOCGWINSZ); isTerminal && err == nil {
-			width = int(size.Col)
-		}
-	})
-	if err != nil || !isTerminal {
-		return 0, false
+	width, _, err := term.GetSize(fd)
+	if err != nil {
+		width = 0
 	}
 	return width, os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }
