@@ -5,14 +5,13 @@
 // a script says. It serves tests, tries without Windows, and as an example of
 // how the packages cshim/server and channels/server are used.
 //
-//	go build ./cmd/pnpdr-server                  stands on FreeRDP 3
-//	go build -tags freerdp2 ./cmd/pnpdr-server   stands on FreeRDP 2.11
+//	go build ./cmd/pnpdr-server                  uses FreeRDP 3
+//	go build -tags freerdp2 ./cmd/pnpdr-server   uses FreeRDP 2.11
 package main
 
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -23,6 +22,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 )
 
@@ -39,18 +39,27 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	// A second signal ends the program at once.
 	context.AfterFunc(ctx, stop)
-	quietFreeRDP(os.Args[1:])
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	c := &cli{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, quiet: quietFreeRDP}
+	os.Exit(c.run(ctx, os.Args[1:]))
 }
 
-// quietFreeRDP keeps FreeRDP's own log for --verbose, as it takes every client
-// that hangs up for an error. It does what WLOG_LEVEL says if that is set.
-func quietFreeRDP(args []string) {
-	o, err := parseFlags(args)
-	if _, set := os.LookupEnv("WLOG_LEVEL"); !set && err == nil && !o.verbose {
-		// FreeRDP reads it when it is first used. Failing costs only quiet.
-		_ = os.Setenv("WLOG_LEVEL", "OFF")
+// quietFreeRDP turns FreeRDP's own log off unless WLOG_LEVEL says what to log:
+// FreeRDP logs each client that hangs up as an error. It reads the variable when
+// it is first used.
+func quietFreeRDP() {
+	if _, set := os.LookupEnv("WLOG_LEVEL"); !set {
+		_ = os.Setenv("WLOG_LEVEL", "OFF") // at worst it is not quiet
 	}
+}
+
+// cli is one run of the program.
+type cli struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	// quiet is called before FreeRDP is used, unless --verbose was given.
+	quiet func()
+
+	opt options
 }
 
 // options are the command line.
@@ -63,36 +72,114 @@ type options struct {
 	runOptions
 }
 
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	fail := func(status int, err error) int {
-		fmt.Fprintln(stderr, "pnpdr-server:", err)
-		return status
-	}
-	o, err := parseFlags(args)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(stdout, usage())
-		return exitOK
-	case errors.Is(err, errVersion):
-		fmt.Fprintf(stdout, "pnpdr-server %s (%s)\n", version, runtime.Version())
-		return exitOK
-	case err != nil:
-		return fail(exitUsage, fmt.Errorf("%w; --help describes the options", err))
-	}
+// failure is an error that is not one of the command line.
+type failure struct {
+	error
+	status int
+}
 
-	a := &app{opt: o, out: &transcript{w: stdout}, log: newLog(stderr, o.verbose)}
-	if o.script != "" {
-		if a.next, a.out.typed, err = openScript(o.script, stdin); err != nil {
-			return fail(exitUsage, err)
+func (f failure) Unwrap() error { return f.error }
+
+// run carries out the command line and returns the exit status.
+func (c *cli) run(ctx context.Context, args []string) int {
+	root := c.command()
+	root.SetArgs(args)
+	root.SetOut(c.stdout)
+	root.SetErr(c.stderr)
+	err := root.ExecuteContext(ctx)
+	var failed failure
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errFailed):
+		return exitFailed // the transcript says all
+	case !errors.As(err, &failed):
+		failed = failure{fmt.Errorf("%w; --help describes the options", err), exitUsage}
+	}
+	fmt.Fprintln(c.stderr, "pnpdr-server:", failed)
+	return failed.status
+}
+
+// command is the command line: one command, and the script language as a topic
+// of its help.
+func (c *cli) command() *cobra.Command {
+	o := &c.opt
+	root := &cobra.Command{
+		Use:   "pnpdr-server",
+		Short: "Use the Plug and Play devices that RDP clients redirect",
+		Long: `pnpdr-server is an RDP server that uses the Plug and Play devices of its clients
+[MS-RDPEPNP]. Without --script it reports which devices come and go, for every
+client, until it is interrupted. Anyone who can connect is let in, whatever the
+password.
+
+"pnpdr-server help script" describes the commands of a script.
+
+The exit status is 0 if every command of the script did what it should, 1 if one
+did not, and 2 if the options or the script cannot be understood.`,
+		Example: `  pnpdr-server                        report the devices of all clients
+  pnpdr-server --script -             type commands for the first client
+  pnpdr-server --script check.pnpdr   run a script, exit 0 if all went as expected`,
+		Version:       version + " (" + runtime.Version() + ")",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("unexpected argument %q", args[0])
+			}
+			return nil
+		},
+		PreRunE: func(*cobra.Command, []string) error { return o.check() },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return c.serve(cmd.Context()) },
+	}
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	f := root.Flags()
+	f.SortFlags = false
+	f.StringVar(&o.listen, "listen", "127.0.0.1:3389", "accept clients on `ADDRESS`; port 0 is any that is free")
+	f.StringVar(&o.portFile, "port-file", "", "write the port to `FILE` once clients can connect")
+	f.StringVar(&o.cert, "cert", "", "PEM `FILE` of the TLS certificate; without it one is made at each start")
+	f.StringVar(&o.key, "key", "", "PEM `FILE` of the certificate's private key")
+	f.StringVar(&o.script, "script", "", "run the commands in `FILE`, or - for standard input, with the first client's devices, and end")
+	f.BoolVar(&o.once, "once", false, "end after the first client")
+	f.BoolVar(&o.allowShell, "allow-shell", false, "let the script run programs on this machine")
+	f.DurationVar(&o.patience, "timeout", 30*time.Second, "give up on a command of the script after this `TIME`")
+	f.BoolVar(&o.verbose, "verbose", false, "log what goes on to standard error")
+	for _, name := range []string{"port-file", "cert", "key", "script"} {
+		_ = root.MarkFlagFilename(name) // the flag exists
+	}
+	root.AddCommand(&cobra.Command{
+		Use:   "script",
+		Short: "The commands of a script",
+		Long:  strings.Join(scriptHelp(), "\n"),
+	})
+	return root
+}
+
+// check refuses options that make no sense.
+func (o *options) check() error {
+	switch {
+	case (o.cert == "") != (o.key == ""):
+		return errors.New("--cert and --key go together")
+	case o.patience <= 0:
+		return errors.New("--timeout must be more than 0")
+	}
+	return nil
+}
+
+// serve is the program's work.
+func (c *cli) serve(ctx context.Context) (err error) {
+	if !c.opt.verbose {
+		c.quiet()
+	}
+	a := &app{opt: c.opt, out: &transcript{w: c.stdout}, log: newLog(c.stderr, c.opt.verbose)}
+	if c.opt.script != "" {
+		if a.next, a.out.typed, err = openScript(c.opt.script, c.stdin); err != nil {
+			return failure{err, exitUsage}
 		}
 	}
 	if err := a.serve(ctx); err != nil {
-		if err == errFailed {
-			return exitFailed // the transcript says all
-		}
-		return fail(exitFailed, err)
+		return failure{err, exitFailed}
 	}
-	return exitOK
+	return nil
 }
 
 func newLog(w io.Writer, verbose bool) *slog.Logger {
@@ -101,80 +188,6 @@ func newLog(w io.Writer, verbose bool) *slog.Logger {
 		level = slog.LevelDebug
 	}
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
-}
-
-var errVersion = errors.New("version")
-
-// parseFlags returns flag.ErrHelp or errVersion if that is what was asked for.
-func parseFlags(args []string) (options, error) {
-	var o options
-	var showVersion bool
-	flags := newFlags(&o, &showVersion)
-	if err := flags.Parse(args); err != nil {
-		return o, err
-	}
-	switch {
-	case showVersion:
-		return o, errVersion
-	case flags.NArg() > 0:
-		return o, fmt.Errorf("%q is no option", flags.Arg(0))
-	case (o.cert == "") != (o.key == ""):
-		return o, errors.New("--cert and --key go together")
-	case o.patience <= 0:
-		return o, errors.New("--timeout must be more than 0")
-	}
-	return o, nil
-}
-
-func newFlags(o *options, showVersion *bool) *flag.FlagSet {
-	f := flag.NewFlagSet("pnpdr-server", flag.ContinueOnError)
-	f.SetOutput(io.Discard)
-	f.StringVar(&o.listen, "listen", "127.0.0.1:3389", "accept clients on `ADDRESS`; port 0 is any that is free")
-	f.StringVar(&o.portFile, "port-file", "", "write the port to `FILE` once clients can come")
-	f.StringVar(&o.cert, "cert", "", "PEM `FILE` of the TLS certificate; without it one is made at each start")
-	f.StringVar(&o.key, "key", "", "PEM `FILE` of the certificate's private key")
-	f.StringVar(&o.script, "script", "", "carry out the commands in `FILE`, or - for standard input, with the first client's devices, and end")
-	f.BoolVar(&o.once, "once", false, "end after the first client")
-	f.BoolVar(&o.allowShell, "allow-shell", false, "let the script run programs on this machine")
-	f.DurationVar(&o.patience, "timeout", 30*time.Second, "give up on a command of the script after this `TIME`")
-	f.BoolVar(&o.verbose, "verbose", false, "log what goes on to standard error")
-	f.BoolVar(showVersion, "version", false, "print the version")
-	return f
-}
-
-func usage() string {
-	var b strings.Builder
-	b.WriteString(`Usage: pnpdr-server [OPTION]...
-
-An RDP server that uses the Plug and Play devices of its clients [MS-RDPEPNP].
-Without --script it tells which devices come and go, for every client, until it
-is interrupted. Everybody who can connect is welcome, whatever the password.
-
-Options:
-`)
-	newFlags(new(options), new(bool)).VisitAll(func(f *flag.Flag) {
-		name, about := flag.UnquoteUsage(f)
-		line := strings.TrimSpace("--" + f.Name + " " + name)
-		if f.DefValue != "" && f.DefValue != "false" {
-			about += " (" + f.DefValue + ")"
-		}
-		for i, text := range wrap(about, 56, "") {
-			if i > 0 {
-				line = ""
-			}
-			fmt.Fprintf(&b, "  %-20s %s\n", line, text)
-		}
-	})
-	b.WriteString(`
-The exit status is 0 if every command of the script did what it should, 1 if one
-did not, and 2 if the options or the script cannot be understood.
-
-Commands of a script:
-`)
-	for _, line := range scriptHelp() {
-		b.WriteString(strings.TrimRight("  "+line, " ") + "\n")
-	}
-	return b.String()
 }
 
 // openScript returns what gives one command after the other. Those of a file

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -18,7 +19,8 @@ import (
 // runMain runs the program to its end.
 func runMain(ctx context.Context, stdin string, args ...string) (status int, stdout, stderr string) {
 	var out, err devtest.Output
-	status = run(ctx, args, strings.NewReader(stdin), &out, &err)
+	c := &cli{stdin: strings.NewReader(stdin), stdout: &out, stderr: &err, quiet: func() {}}
+	status = c.run(ctx, args)
 	return status, out.String(), err.String()
 }
 
@@ -28,11 +30,17 @@ func TestHelpAndVersion(t *testing.T) {
 		require.Equal(t, exitOK, status)
 		require.Empty(t, errs)
 		require.Contains(t, out, "--listen ADDRESS")
-		require.Contains(t, out, "expect-error RESULT COMMAND...")
+		require.Contains(t, out, "pnpdr-server script")
+	}
+	for _, args := range []string{"help script", "script", "script --help"} {
+		status, out, errs := runMain(context.Background(), "", strings.Fields(args)...)
+		require.Equal(t, exitOK, status)
+		require.Empty(t, errs)
+		require.Equal(t, strings.Join(scriptHelp(), "\n"), strings.TrimSpace(out), args)
 	}
 	status, out, _ := runMain(context.Background(), "", "--version")
 	require.Equal(t, exitOK, status)
-	require.True(t, strings.HasPrefix(out, "pnpdr-server "+version), out)
+	require.Equal(t, "pnpdr-server "+version+" ("+runtime.Version()+")\n", out)
 }
 
 func TestUsageErrors(t *testing.T) {
@@ -40,12 +48,12 @@ func TestUsageErrors(t *testing.T) {
 	require.NoError(t, os.WriteFile(script, []byte("list\n\nread h\n"), 0o600))
 	for args, want := range map[string]string{
 		"--nothing":                "--help describes the options",
-		"now":                      `"now" is no option`,
+		"now":                      `unexpected argument "now"`,
 		"--cert c":                 "--cert and --key go together",
 		"--timeout 0s":             "--timeout must be more than 0",
 		"--script /none/x":         "no such file",
 		"--script " + script:       "script: line 3: usage: read HANDLE",
-		"--listen 127.0.0.1:0 now": `"now" is no option`,
+		"--listen 127.0.0.1:0 now": `unexpected argument "now"`,
 	} {
 		status, out, errs := runMain(context.Background(), "", strings.Fields(args)...)
 		require.Equal(t, exitUsage, status, args)
