@@ -16,10 +16,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"os/signal"
 	"runtime"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,14 +32,6 @@ const (
 	exitFailed = 1 // of the script or the session
 	exitUsage  = 2 // of the command line, or a script that cannot be understood
 )
-
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	// A second signal ends the program at once.
-	context.AfterFunc(ctx, stop)
-	c := &cli{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, quiet: quietFreeRDP}
-	os.Exit(c.run(ctx, os.Args[1:]))
-}
 
 // quietFreeRDP turns FreeRDP's own log off unless WLOG_LEVEL says what to log:
 // FreeRDP logs each client that hangs up as an error. It reads the variable when

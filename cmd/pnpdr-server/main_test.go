@@ -11,8 +11,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/require"
 
+	"freerdp-pnpdr/cmd/internal/manpages"
 	"freerdp-pnpdr/pnp/devtest"
 )
 
@@ -41,6 +43,20 @@ func TestHelpAndVersion(t *testing.T) {
 	status, out, _ := runMain(context.Background(), "", "--version")
 	require.Equal(t, exitOK, status)
 	require.Equal(t, "pnpdr-server "+version+" ("+runtime.Version()+")\n", out)
+}
+
+func TestManual(t *testing.T) {
+	dir := t.TempDir()
+	root := (&cli{}).command()
+	require.NoError(t, manpages.Write(root, dir))
+	page, err := os.ReadFile(filepath.Join(dir, "pnpdr-server.1"))
+	require.NoError(t, err)
+	root.Flags().VisitAll(func(f *pflag.Flag) { require.Contains(t, string(page), "--"+f.Name) })
+	page, err = os.ReadFile(filepath.Join(dir, "pnpdr-server-script.1"))
+	require.NoError(t, err)
+	for _, c := range commands() {
+		require.Contains(t, string(page), c.String())
+	}
 }
 
 func TestUsageErrors(t *testing.T) {

@@ -10,9 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
-	"syscall"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -28,15 +26,6 @@ const (
 	exitFailed = 1 // something cannot be read or understood, or is not there
 	exitUsage  = 2 // of the command line
 )
-
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	// A second signal ends the program at once.
-	context.AfterFunc(ctx, stop)
-	a := &app{out: os.Stdout, errs: os.Stderr}
-	a.width, a.color = terminal(os.Stdout)
-	os.Exit(a.run(ctx, os.Args[1:]))
-}
 
 // app is one run of the program.
 type app struct {
@@ -92,7 +81,15 @@ func (a *app) command() *cobra.Command {
 		Short: "Show which devices FreeRDP's pnpdr plugin redirects, and why",
 		Long: `pnpdr shows which devices of this machine the plugin freerdp-pnpdr would
 redirect to a remote session, and why. Pass it the options that you would pass
-to /dvc:pnpdr, separated by spaces or commas.`,
+to /dvc:pnpdr, separated by spaces or commas; "pnpdr help options" lists them.
+
+The administrator's rules are read from /etc/freerdp/pnpdr.toml and yours from
+$XDG_CONFIG_HOME/freerdp/pnpdr.toml, by default in ~/.config. What the
+administrator denies stays denied. If NO_COLOR is set, there are no colours.
+
+The exit status is 0 if everything could be read and understood, 1 if something
+could not (the rest is shown all the same) or there is no such device, and 2 if
+the command line is wrong.`,
 		Example: `  pnpdr list                         what is here
   pnpdr list auto                    what /dvc:pnpdr,auto would do
   pnpdr list --all usb:046d:*        everything, and what one option would do
@@ -114,7 +111,11 @@ to /dvc:pnpdr, separated by spaces or commas.`,
 	for _, name := range []string{"sys-root", "dev-root", "udev-root"} {
 		_ = f.MarkHidden(name) // it is there
 	}
-	root.AddCommand(a.listCommand(), a.explainCommand(), a.checkCommand(), a.monitorCommand())
+	root.AddCommand(a.listCommand(), a.explainCommand(), a.checkCommand(), a.monitorCommand(), &cobra.Command{
+		Use:   "options",
+		Short: "The options of /dvc:pnpdr",
+		Long:  strings.Join(rules.Usage, "\n"),
+	})
 	return root
 }
 

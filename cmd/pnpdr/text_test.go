@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"freerdp-pnpdr/cmd/internal/manpages"
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/discover"
 	"freerdp-pnpdr/pnp/rules"
@@ -160,23 +162,25 @@ func TestCompletion(t *testing.T) {
 	}
 }
 
-// TestManual holds that the manual page knows every command and flag.
+// TestManual holds the manual pages to the commands, flags and options.
 func TestManual(t *testing.T) {
-	page, err := os.ReadFile("pnpdr.1")
-	require.NoError(t, err)
-	text := strings.ReplaceAll(string(page), `\-`, "-")
+	dir := t.TempDir()
 	root := (&app{}).command()
-	commands := append([]*cobra.Command{root}, root.Commands()...)
-	for _, c := range commands {
-		assert.Contains(t, text, c.Name())
-		for _, flags := range []*pflag.FlagSet{c.PersistentFlags(), c.LocalFlags()} {
-			flags.VisitAll(func(f *pflag.Flag) { assert.Contains(t, text, "--"+f.Name) })
-		}
+	require.NoError(t, manpages.Write(root, dir))
+	page := func(name string) string {
+		text, err := os.ReadFile(filepath.Join(dir, name+".1"))
+		require.NoError(t, err)
+		return string(text)
 	}
-	for _, line := range rules.Usage {
-		if word := strings.Fields(line)[0]; strings.HasPrefix(line, "  ") && !strings.HasPrefix(line, "    ") {
-			key, _, _ := strings.Cut(word, ":")
-			assert.Contains(t, text, key)
+	for _, c := range append([]*cobra.Command{root}, root.Commands()...) {
+		if c.Name() == "help" {
+			continue
 		}
+		text := page(strings.ReplaceAll(c.CommandPath(), " ", "-"))
+		assert.Contains(t, text, c.Short)
+		c.Flags().VisitAll(func(f *pflag.Flag) {
+			assert.Equal(t, !f.Hidden, strings.Contains(text, "--"+f.Name), "%s --%s", c.Name(), f.Name)
+		})
 	}
+	assert.Contains(t, page("pnpdr-options"), strings.Join(rules.Usage, "\n"))
 }
