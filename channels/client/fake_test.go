@@ -79,9 +79,24 @@ func (c *wireConn) last(t *testing.T) wire.DataReply {
 	t.Helper()
 	m := c.take()
 	require.NotEmpty(t, m, "no reply")
-	r, err := wire.DecodeReadReply(m[len(m)-1])
+	return replyTo(t, wire.KindReadRequest, m[len(m)-1]).DataReply()
+}
+
+// replyTo decodes the reply to a request.
+func replyTo(t *testing.T, request wire.Kind, msg []byte) wire.Message {
+	t.Helper()
+	m, err := wire.Decode(msg, wire.IOToServer)
 	require.NoError(t, err)
-	return r
+	require.Equal(t, wire.KindReply, m.Kind)
+	m, err = m.ReplyTo(request)
+	require.NoError(t, err)
+	return m
+}
+
+// opened returns the result in a CreateFile Reply.
+func opened(t *testing.T, msg []byte) pnp.HRESULT {
+	t.Helper()
+	return replyTo(t, wire.KindCreateFileRequest, msg).CreateFileReply().Result
 }
 
 // testDevice performs requests by one function.

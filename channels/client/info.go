@@ -31,7 +31,7 @@ var errNotVersion = errors.New("3.2.5.1.1.1: the first message on PNPDR was not 
 
 // Receive implements channels.Receiver.
 func (c *infoChannel) Receive(msg []byte) error {
-	id, err := wire.DecodeInfoHeader(msg, wire.ServerToClient)
+	m, err := wire.Decode(msg, wire.InfoToClient)
 	if err != nil {
 		return err
 	}
@@ -43,22 +43,18 @@ func (c *infoChannel) Receive(msg []byte) error {
 	if c.broken != nil {
 		return c.broken
 	}
-	if !c.versioned && id != wire.IRPDR_ID_VERSION {
+	if !c.versioned && m.Kind != wire.KindVersion {
 		return errNotVersion
 	}
-	switch id {
-	case wire.IRPDR_ID_VERSION:
-		m, err := wire.DecodeVersion(msg)
-		if err != nil {
-			return err
-		}
-		if !c.versioned {
+	switch m.Kind {
+	case wire.KindVersion:
+		if v := m.Version(); !c.versioned {
 			c.versioned = true
-			c.dynamic = m.Capabilities&wire.CapDynamicAddition != 0
-			c.s.log.Debug(fmt.Sprintf("PNPDR: the server speaks version %d.%d, capabilities 0x%X", m.MajorVersion, m.MinorVersion, m.Capabilities))
+			c.dynamic = v.Capabilities&wire.CapDynamicAddition != 0
+			c.s.log.Debug(fmt.Sprintf("PNPDR: the server speaks version %d.%d, capabilities 0x%X", v.MajorVersion, v.MinorVersion, v.Capabilities))
 		}
 		return c.s.out.notice(c.conn, &c.quota, wire.OurVersion.Append(nil))
-	case wire.IRPDR_ID_SERVER_LOGON:
+	case wire.KindAuthenticatedClient:
 		c.authenticated = true
 		c.announce()
 	}

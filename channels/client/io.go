@@ -59,7 +59,7 @@ var (
 
 // Receive implements channels.Receiver.
 func (c *ioChannel) Receive(msg []byte) error {
-	h, err := wire.DecodeServerHeader(msg)
+	m, err := wire.Decode(msg, wire.IOToClient)
 	if err != nil {
 		return err
 	}
@@ -70,28 +70,28 @@ func (c *ioChannel) Receive(msg []byte) error {
 		err = channels.ErrClosed
 	case c.broken != nil:
 		err = c.broken
-	case state == awaitingCapabilities && h.FunctionID != wire.CAPABILITIES_REQUEST:
+	case state == awaitingCapabilities && m.Kind != wire.KindCapabilitiesRequest:
 		err = errNotCapabilities
-	case h.FunctionID != wire.SPECIFIC_IOCANCEL_REQUEST && c.outstanding(h.RequestID): // C-28, C-35
+	case m.Kind != wire.KindIoCancelRequest && c.outstanding(m.RequestID): // C-28, C-35
 		err = errDuplicateID
 	}
 	c.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	switch h.FunctionID {
-	case wire.CAPABILITIES_REQUEST:
-		return c.capabilities(msg)
-	case wire.CREATE_FILE_REQUEST:
-		return c.createFile(msg)
-	case wire.READ_REQUEST:
-		return c.read(msg)
-	case wire.WRITE_REQUEST:
-		return c.write(msg)
-	case wire.IOCONTROL_REQUEST:
-		return c.ioControl(msg)
-	case wire.SPECIFIC_IOCANCEL_REQUEST:
-		return c.cancel(msg)
+	switch m.Kind {
+	case wire.KindCapabilitiesRequest:
+		return c.capabilities(m.CapabilitiesRequest())
+	case wire.KindCreateFileRequest:
+		return c.createFile(m.CreateFileRequest())
+	case wire.KindReadRequest:
+		return c.read(m.ReadRequest())
+	case wire.KindWriteRequest:
+		return c.write(m.WriteRequest())
+	case wire.KindIOControlRequest:
+		return c.ioControl(m.IOControlRequest())
+	case wire.KindIoCancelRequest:
+		return c.cancel(m.IoCancelRequest())
 	}
 	return nil
 }
@@ -100,11 +100,7 @@ func (c *ioChannel) outstanding(id requestID) bool {
 	return c.pending[id] != nil || c.state == opening && c.openID == id
 }
 
-func (c *ioChannel) capabilities(msg []byte) error {
-	m, err := wire.DecodeCapabilitiesRequest(msg)
-	if err != nil {
-		return err
-	}
+func (c *ioChannel) capabilities(m wire.CapabilitiesRequest) error {
 	c.mu.Lock()
 	if c.state == awaitingCapabilities { // C-12: a further one changes nothing
 		c.state = awaitingCreateFile
@@ -115,11 +111,7 @@ func (c *ioChannel) capabilities(msg []byte) error {
 	return c.notice(reply.Append(nil))
 }
 
-func (c *ioChannel) createFile(msg []byte) error {
-	m, err := wire.DecodeCreateFileRequest(msg)
-	if err != nil {
-		return err
-	}
+func (c *ioChannel) createFile(m wire.CreateFileRequest) error {
 	c.mu.Lock()
 	switch c.state {
 	case closed:

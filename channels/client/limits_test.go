@@ -113,9 +113,7 @@ func TestHandles(t *testing.T) {
 	}
 	c, conn := openChannel(t, s)
 	m := conn.take()
-	r, err := wire.DecodeCreateFileReply(m[len(m)-1])
-	require.NoError(t, err)
-	require.Equal(t, pnp.ERROR_TOO_MANY_OPEN_FILES, r.Result)
+	require.Equal(t, pnp.ERROR_TOO_MANY_OPEN_FILES, opened(t, m[len(m)-1]))
 	c.Closed()
 
 	// Channels without a handle are bounded too.
@@ -124,7 +122,7 @@ func TestHandles(t *testing.T) {
 		require.NoError(t, err)
 		defer c.Closed()
 	}
-	_, err = s.Accept(channels.FileRedirectorChannel, &wireConn{})
+	_, err := s.Accept(channels.FileRedirectorChannel, &wireConn{})
 	require.ErrorIs(t, err, ErrTooMany)
 }
 
@@ -157,9 +155,9 @@ func TestEvents(t *testing.T) {
 	for range 100 {
 		d.sink(pnp.Event{Data: make([]byte, 100)})
 		for _, m := range conn.take() {
-			e, err := wire.DecodeCustomEvent(m)
+			e, err := wire.Decode(m, wire.IOToServer)
 			require.NoError(t, err)
-			require.Len(t, e.Data, 100)
+			require.Len(t, e.CustomEvent().Data, 100)
 			sent++
 		}
 	}
@@ -212,9 +210,7 @@ func TestDeviceLimits(t *testing.T) {
 
 	second, conn2 := openDevice(t, s, id)
 	m := conn2.take()
-	r, err := wire.DecodeCreateFileReply(m[len(m)-1])
-	require.NoError(t, err)
-	require.Equal(t, pnp.ERROR_TOO_MANY_OPEN_FILES, r.Result)
+	require.Equal(t, pnp.ERROR_TOO_MANY_OPEN_FILES, opened(t, m[len(m)-1]))
 	second.Closed()
 	c.Closed()
 	second, conn2 = openDevice(t, s, id)

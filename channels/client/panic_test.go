@@ -21,9 +21,7 @@ func TestPanics(t *testing.T) {
 	d.open = func(pnp.OpenRequest) (pnp.Handle, error) { panic("open") }
 	c, conn := openChannel(t, s)
 	m := conn.take()
-	r, err := wire.DecodeCreateFileReply(m[len(m)-1])
-	require.NoError(t, err)
-	require.Equal(t, pnp.E_UNEXPECTED, r.Result)
+	require.Equal(t, pnp.E_UNEXPECTED, opened(t, m[len(m)-1]))
 	c.Closed()
 	d.open = nil
 
@@ -36,9 +34,7 @@ func TestPanics(t *testing.T) {
 	d.handle.do = func(*pnp.Request) { panic("do") }
 	require.NoError(t, c.Receive(read(2, 8)))
 	reply := awaitMessages(t, conn, 1)[0]
-	decoded, err := wire.DecodeReadReply(reply)
-	require.NoError(t, err)
-	require.Equal(t, wire.DataReply{RequestID: 2, Result: pnp.E_UNEXPECTED, Data: []byte{}}, decoded)
+	require.Equal(t, wire.DataReply{RequestID: 2, Result: pnp.E_UNEXPECTED, Data: []byte{}}, replyTo(t, wire.KindReadRequest, reply).DataReply())
 
 	d.handle.try = func(*pnp.Request) bool { return true } // keeps it
 	d.handle.cancel = func(*pnp.Request) { panic("cancel") }

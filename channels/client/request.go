@@ -40,11 +40,7 @@ type fill func(r *request, buf []byte)
 // The amount of a request's buffer that serves its data reply beside the data.
 const replyFrame = wire.DataReplyHead + wire.DataReplyTail
 
-func (c *ioChannel) read(msg []byte) error {
-	m, err := wire.DecodeReadRequest(msg)
-	if err != nil {
-		return err
-	}
+func (c *ioChannel) read(m wire.ReadRequest) error {
 	// C-34: longer reads come back short.
 	n := int(min(uint64(m.CbBytesToRead), uint64(c.quota.limits.ReplyData)))
 	return c.begin(m.RequestID, pnp.OpRead, n, replyFrame+n, func(r *request, buf []byte) {
@@ -53,22 +49,14 @@ func (c *ioChannel) read(msg []byte) error {
 	})
 }
 
-func (c *ioChannel) write(msg []byte) error {
-	m, err := wire.DecodeWriteRequest(msg)
-	if err != nil {
-		return err
-	}
+func (c *ioChannel) write(m wire.WriteRequest) error {
 	return c.begin(m.RequestID, pnp.OpWrite, len(m.Data), len(m.Data), func(r *request, buf []byte) {
 		r.Offset = m.Offset
 		r.In = buf[:copy(buf, m.Data)]
 	})
 }
 
-func (c *ioChannel) ioControl(msg []byte) error {
-	m, err := wire.DecodeIOControlRequest(msg)
-	if err != nil {
-		return err
-	}
+func (c *ioChannel) ioControl(m wire.IOControlRequest) error {
 	if n := len(m.DataOut); n > 0 && uint64(n) != uint64(m.CbOut) { // 3.2.5.2.2.7
 		return c.refuse(m.RequestID, pnp.OpIOControl, pnp.ERROR_INSUFFICIENT_BUFFER)
 	}
@@ -154,11 +142,7 @@ func (c *ioChannel) work(h pnp.Handle) {
 }
 
 // cancel processes a Specific IoCancel Request: 3.2.5.2.2.9.
-func (c *ioChannel) cancel(msg []byte) error {
-	m, err := wire.DecodeIoCancelRequest(msg)
-	if err != nil {
-		return err
-	}
+func (c *ioChannel) cancel(m wire.IoCancelRequest) error {
 	c.mu.Lock()
 	r, h := c.pending[m.IDToCancel], c.handle
 	if r == nil || r.cancelled { // C-26

@@ -20,7 +20,7 @@ func BenchmarkRead64(b *testing.B) {
 	ids := make(chan wire.RequestID, callers)
 	ch.NoRecord = true
 	ch.OnSend = func(msg []byte) {
-		m, _ := wire.DecodeServerHeader(msg)
+		m, _ := wire.Decode(msg, wire.IOToClient)
 		ids <- m.RequestID
 	}
 	go func() {

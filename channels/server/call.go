@@ -14,7 +14,7 @@ import (
 // call is one outstanding request. Until it is complete its out is the
 // receiver's to write to; its caller does nothing but wait for done.
 type call struct {
-	op    wire.FunctionID
+	op    wire.Kind
 	id    wire.RequestID
 	out   []byte // where the data of the reply goes
 	limit int    // the count that the reply must not exceed
@@ -47,7 +47,7 @@ func (h *Handle) ReadAt(ctx context.Context, p []byte, off uint64) (n int, err e
 	if err := checkSize(len(p)); err != nil {
 		return 0, err
 	}
-	c, err := h.begin(ctx, wire.READ_REQUEST, p, len(p))
+	c, err := h.begin(ctx, wire.KindReadRequest, p, len(p))
 	if err != nil {
 		return 0, err
 	}
@@ -61,7 +61,7 @@ func (h *Handle) WriteAt(ctx context.Context, p []byte, off uint64) (n int, err 
 	if err := checkSize(len(p)); err != nil {
 		return 0, err
 	}
-	c, err := h.begin(ctx, wire.WRITE_REQUEST, nil, len(p))
+	c, err := h.begin(ctx, wire.KindWriteRequest, nil, len(p))
 	if err != nil {
 		return 0, err
 	}
@@ -77,7 +77,7 @@ func (h *Handle) IOControl(ctx context.Context, code uint32, in, out []byte) (n 
 	if err := checkSize(len(in), len(out)); err != nil {
 		return 0, err
 	}
-	c, err := h.begin(ctx, wire.IOCONTROL_REQUEST, out, len(out))
+	c, err := h.begin(ctx, wire.KindIOControlRequest, out, len(out))
 	if err != nil {
 		return 0, err
 	}
@@ -101,7 +101,7 @@ func checkSize(sizes ...int) error {
 
 // begin puts a new request on the list of the outstanding. The caller appends
 // the message to c.msg and sends it.
-func (h *Handle) begin(ctx context.Context, op wire.FunctionID, out []byte, limit int) (*call, error) {
+func (h *Handle) begin(ctx context.Context, op wire.Kind, out []byte, limit int) (*call, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -213,51 +213,41 @@ func (c *call) fail(err error) {
 	c.done <- struct{}{}
 }
 
-// decode takes over what the reply msg says, according to what was asked. An
+// decode takes over what the reply m says, according to what was asked. An
 // error means that the reply breaks the protocol.
-func (c *call) decode(msg []byte) error {
-	switch c.op {
-	case wire.CAPABILITIES_REQUEST:
-		m, err := wire.DecodeCapabilitiesReply(msg)
-		c.version = m.Version
-		return err
-	case wire.CREATE_FILE_REQUEST:
-		m, err := wire.DecodeCreateFileReply(msg)
-		c.result = m.Result
-		return err
-	case wire.WRITE_REQUEST:
-		m, err := wire.DecodeWriteReply(msg)
-		if err != nil {
-			return err
-		}
-		if uint64(m.CbBytesWritten) > uint64(c.limit) {
-			return tooMuch("3.3.5.2.2.6", "Write Reply", "cbBytesWritten", uint64(m.CbBytesWritten), c.limit)
-		}
-		c.result, c.n = m.Result, int(m.CbBytesWritten)
-		return nil
-	case wire.READ_REQUEST:
-		m, err := wire.DecodeReadReply(msg)
-		if err == nil && len(m.Data) > c.limit {
-			err = tooMuch("2.2.2.3.4", "Read Reply", "cbBytesRead", uint64(len(m.Data)), c.limit)
-		}
-		return c.data(m, err)
-	default:
-		m, err := wire.DecodeIOControlReply(msg)
-		if err == nil && len(m.Data) > c.limit {
-			err = tooMuch("3.3.5.2.2.8", "IOControl Reply", "cbBytesReadReturned", uint64(len(m.Data)), c.limit)
-		}
-		return c.data(m, err)
-	}
-}
-
-func (c *call) data(m wire.DataReply, err error) error {
+func (c *call) decode(m wire.Message) error {
+	m, err := m.ReplyTo(c.op)
 	if err != nil {
 		return err
 	}
-	c.result, c.n = m.Result, copy(c.out, m.Data)
+	switch m.Kind {
+	case wire.KindCapabilitiesReply:
+		c.version = m.CapabilitiesReply().Version
+	case wire.KindCreateFileReply:
+		c.result = m.CreateFileReply().Result
+	case wire.KindWriteReply:
+		r := m.WriteReply()
+		if uint64(r.CbBytesWritten) > uint64(c.limit) {
+			return tooMuch("3.3.5.2.2.6", m.Kind, "cbBytesWritten", uint64(r.CbBytesWritten), c.limit)
+		}
+		c.result, c.n = r.Result, int(r.CbBytesWritten)
+	case wire.KindReadReply:
+		return c.data(m, "2.2.2.3.4", "cbBytesRead")
+	case wire.KindIOControlReply:
+		return c.data(m, "3.3.5.2.2.8", "cbBytesReadReturned")
+	}
 	return nil
 }
 
-func tooMuch(section, message, field string, got uint64, asked int) error {
-	return &wire.Error{Section: section, Message: message, Problem: fmt.Sprintf("%s %d, %d were asked for", field, got, asked)}
+func (c *call) data(m wire.Message, section, field string) error {
+	r := m.DataReply()
+	if len(r.Data) > c.limit {
+		return tooMuch(section, m.Kind, field, uint64(len(r.Data)), c.limit)
+	}
+	c.result, c.n = r.Result, copy(c.out, r.Data)
+	return nil
+}
+
+func tooMuch(section string, message wire.Kind, field string, got uint64, asked int) error {
+	return &wire.Error{Section: section, Message: message.String(), Problem: fmt.Sprintf("%s %d, %d were asked for", field, got, asked)}
 }

@@ -32,21 +32,21 @@ func (s *Session) RegisterEvent(guid pnp.GUID) (events <-chan CustomEvent, cance
 	return q.channel(), func() { s.events.remove(guid, &q) }
 }
 
-// customEvent processes Client Device Custom Event (3.3.5.2.2.10).
-func (h *Handle) customEvent(msg []byte) error {
+// takesEvents reports whether custom events may come by now, and logs if not.
+func (h *Handle) takesEvents() bool {
 	h.mu.Lock()
 	version := min(h.version, h.opt.Version)
 	h.mu.Unlock()
 	if version < wire.VersionWithCustomEvents {
 		// Also before Capabilities Reply, when there is no version yet.
 		h.late.log(h.s.log, "a custom event is ignored: it needs version 6 on both sides", "device", h.device.id, "version", version)
-		return nil
+		return false
 	}
-	m, err := wire.DecodeCustomEvent(msg)
-	if err != nil {
-		return err
-	}
+	return true
+}
 
+// customEvent processes Client Device Custom Event (3.3.5.2.2.10).
+func (h *Handle) customEvent(m wire.CustomEvent) {
 	ev := CustomEvent{h, pnp.Event{GUID: m.CustomEventGUID}}
 	dropped := len(m.Data) > h.s.cfg.Limits.EventBytes
 	if !dropped {
@@ -58,7 +58,6 @@ func (h *Handle) customEvent(msg []byte) error {
 		h.events.dropped.log(h.s.log, "a custom event is dropped: it is too long or not read in time",
 			"device", h.device.id, "event", ev.GUID, "size", len(m.Data))
 	}
-	return nil
 }
 
 // eventQueue is a channel of limited room, made when it is first needed.

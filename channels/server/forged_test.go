@@ -34,8 +34,8 @@ type forgedConn struct {
 }
 
 func (c *forgedConn) Send(msg []byte) error {
-	if h, err := wire.DecodeServerHeader(msg); err == nil && len(msg) == 20 && h.FunctionID == wire.READ_REQUEST {
-		if err := c.receiver.Receive(wire.DataReply{RequestID: h.RequestID, Data: []byte("forged")}.Append(nil)); err != nil {
+	if m, err := wire.Decode(msg, wire.IOToClient); err == nil && m.Kind == wire.KindReadRequest {
+		if err := c.receiver.Receive(wire.DataReply{RequestID: m.RequestID, Data: []byte("forged")}.Append(nil)); err != nil {
 			return err
 		}
 		return channels.ErrClosed

@@ -85,8 +85,8 @@ func (s *fuzzSession) watch(ch *servertest.Channel) {
 	defer s.mu.Unlock()
 	s.files = append(s.files, ch)
 	ch.OnSend = func(msg []byte) {
-		h, err := wire.DecodeServerHeader(msg)
-		if err != nil || (h.RequestID == wire.CancelID) != (h.FunctionID == wire.SPECIFIC_IOCANCEL_REQUEST) {
+		m, err := wire.Decode(msg, wire.IOToClient)
+		if err != nil || (m.RequestID == wire.CancelID) != (m.Kind == wire.KindIoCancelRequest) {
 			s.t.Errorf("the server sent %x: %v", msg, err)
 		}
 		s.mu.Lock()
@@ -171,16 +171,16 @@ func (s *fuzzSession) play(kind, arg byte, msg []byte) {
 
 // wellFormed answers a request in the right shape.
 func wellFormed(request, data []byte) []byte {
-	h, _ := wire.DecodeServerHeader(request)
-	switch h.FunctionID {
-	case wire.CAPABILITIES_REQUEST:
-		return wire.CapabilitiesReply{RequestID: h.RequestID, Version: uint16(len(data))}.Append(nil)
-	case wire.CREATE_FILE_REQUEST:
-		return wire.CreateFileReply{RequestID: h.RequestID}.Append(nil)
-	case wire.WRITE_REQUEST:
-		return wire.WriteReply{RequestID: h.RequestID, CbBytesWritten: uint32(len(data))}.Append(nil)
+	m, _ := wire.Decode(request, wire.IOToClient)
+	switch m.Kind {
+	case wire.KindCapabilitiesRequest:
+		return wire.CapabilitiesReply{RequestID: m.RequestID, Version: uint16(len(data))}.Append(nil)
+	case wire.KindCreateFileRequest:
+		return wire.CreateFileReply{RequestID: m.RequestID}.Append(nil)
+	case wire.KindWriteRequest:
+		return wire.WriteReply{RequestID: m.RequestID, CbBytesWritten: uint32(len(data))}.Append(nil)
 	}
-	return wire.DataReply{RequestID: h.RequestID, Data: data}.Append(nil)
+	return wire.DataReply{RequestID: m.RequestID, Data: data}.Append(nil)
 }
 
 // finish closes the session: everything ends, and nothing failed but for a

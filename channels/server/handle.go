@@ -67,7 +67,7 @@ func (h *Handle) attach(conn channels.ServerConn, release func()) channels.Recei
 func (h *Handle) create(ctx context.Context) error {
 	// 3.3.5.2.1.1: the first message on the channel; nothing but its reply
 	// is processed (3.3.5.2.1.2), as nothing else is outstanding.
-	c, err := h.begin(ctx, wire.CAPABILITIES_REQUEST, nil, 0)
+	c, err := h.begin(ctx, wire.KindCapabilitiesRequest, nil, 0)
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func (h *Handle) create(ctx context.Context) error {
 	if h.device.isGone() {
 		return pnp.ERROR_DEVICE_NOT_CONNECTED
 	}
-	c, err = h.begin(ctx, wire.CREATE_FILE_REQUEST, nil, 0)
+	c, err = h.begin(ctx, wire.KindCreateFileRequest, nil, 0)
 	if err != nil {
 		return err
 	}
@@ -167,18 +167,18 @@ func (h *Handle) Receive(msg []byte) error {
 	if h.Err() != nil {
 		return nil // on its way when the channel was closed
 	}
-	m, err := wire.DecodeClientHeader(msg)
+	m, err := wire.Decode(msg, wire.IOToServer)
 	switch {
+	case m.Kind == wire.KindCustomEvent && !h.takesEvents():
+		return nil // even a malformed one
 	case err != nil:
-	case m.PacketType == wire.CUSTOM_EVENT_PACKET:
-		err = h.customEvent(msg)
-	default:
-		return h.reply(m.RequestID, msg)
-	}
-	if err != nil {
 		h.broken(err)
+		return err
+	case m.Kind == wire.KindCustomEvent:
+		h.customEvent(m.CustomEvent())
+		return nil
 	}
-	return err
+	return h.reply(m)
 }
 
 // broken ends the channel for a violation of the protocol.
@@ -196,27 +196,27 @@ func (h *Handle) Closed() {
 	h.release()
 }
 
-// reply completes the request that msg answers.
-func (h *Handle) reply(id wire.RequestID, msg []byte) error {
+// reply completes the request that m answers.
+func (h *Handle) reply(m wire.Message) error {
 	h.mu.Lock()
-	c, ok := h.calls[id]
+	c, ok := h.calls[m.RequestID]
 	// From here on c is ours: nobody else completes it, and its caller waits.
-	delete(h.calls, id)
+	delete(h.calls, m.RequestID)
 	h.mu.Unlock()
 	if !ok {
 		// 3.3.5.2.2: a reply to nothing is ignored, whatever it says. So is
 		// all that comes before Capabilities Reply (3.3.5.2.1.2): "not
 		// processed", says the specification, not "terminate".
-		h.late.log(h.s.log, "a reply to no outstanding request is ignored", "device", h.device.id, "request", id)
+		h.late.log(h.s.log, "a reply to no outstanding request is ignored", "device", h.device.id, "request", m.RequestID)
 		return nil
 	}
 
-	if err := c.decode(msg); err != nil {
+	if err := c.decode(m); err != nil {
 		h.broken(err)
 		c.fail(h.Err())
 		return err
 	}
-	if c.op == wire.CAPABILITIES_REQUEST {
+	if c.op == wire.KindCapabilitiesRequest {
 		h.mu.Lock()
 		h.version = c.version
 		h.mu.Unlock()

@@ -53,9 +53,8 @@ func TestDataOutIsSentOnRequest(t *testing.T) {
 	f := servertest.Started(t, server.Config{})
 	h, ch := f.Open(f.AddDevice(4), 6, server.OpenOptions{DataOut: true})
 	r := servertest.Go(func() (int, error) { return h.IOControl(bg, 7, []byte("in"), []byte("out")) })
-	m, err := wire.DecodeIOControlRequest(ch.Next())
-	if err != nil || string(m.DataIn) != "in" || string(m.DataOut) != "out" || m.CbOut != 3 {
-		t.Errorf("%+v, %v", m, err)
+	if m := servertest.NextAs[wire.IOControlRequest](ch); string(m.DataIn) != "in" || string(m.DataOut) != "out" || m.CbOut != 3 {
+		t.Errorf("%q and %q for %v", m.DataIn, m.DataOut, m)
 	}
 	h.Close()
 	servertest.Wait(t, "IOControl", r)
@@ -68,11 +67,11 @@ func TestRequestLimit(t *testing.T) {
 	for range 2 {
 		results = append(results, servertest.Go(func() (int, error) { return h.ReadAt(bg, make([]byte, 1), 0) }))
 	}
-	id, _ := wire.DecodeServerHeader(ch.Next())
+	first := ch.NextMessage()
 	ch.Next()
 	_, err := h.WriteAt(bg, []byte("x"), 0)
 	wantError(t, err, pnp.ERROR_NO_SYSTEM_RESOURCES)
-	inject(t, ch, wire.DataReply{RequestID: id.RequestID}.Append(nil))
+	inject(t, ch, wire.DataReply{RequestID: first.RequestID}.Append(nil))
 	results = append(results, servertest.Go(func() (int, error) { return h.ReadAt(bg, make([]byte, 1), 0) }))
 	ch.Next()
 	h.Close()
@@ -87,7 +86,7 @@ var errSend = errors.New("no room in the outbox")
 func TestSendFailure(t *testing.T) {
 	_, h, ch := servertest.OpenedHandle(t, server.Config{})
 	ch.Fail = func(msg []byte) error {
-		if m, _ := wire.DecodeServerHeader(msg); m.FunctionID == wire.WRITE_REQUEST || m.FunctionID == wire.SPECIFIC_IOCANCEL_REQUEST {
+		if m, _ := wire.Decode(msg, wire.IOToClient); m.Kind == wire.KindWriteRequest || m.Kind == wire.KindIoCancelRequest {
 			return errSend
 		}
 		return nil
@@ -101,7 +100,7 @@ func TestSendFailure(t *testing.T) {
 	// IoCancel is not taken either: the request goes on.
 	ctx, cancel := context.WithCancel(bg)
 	r := servertest.Go(func() (int, error) { return h.ReadAt(ctx, make([]byte, 4), 0) })
-	m, _ := wire.DecodeServerHeader(ch.Next())
+	m := ch.NextMessage()
 	cancel()
 	inject(t, ch, wire.DataReply{RequestID: m.RequestID, Data: []byte("data")}.Append(nil))
 	if got := servertest.Wait(t, "Read", r); got.N != 4 || got.Err != nil {
@@ -115,17 +114,17 @@ func TestSendFailure(t *testing.T) {
 func TestSendFailureWhileOpening(t *testing.T) {
 	f := servertest.Started(t, server.Config{})
 	d := f.AddDevice(4)
-	for _, refused := range []wire.FunctionID{wire.CAPABILITIES_REQUEST, wire.CREATE_FILE_REQUEST} {
+	for _, refused := range []wire.Kind{wire.KindCapabilitiesRequest, wire.KindCreateFileRequest} {
 		f.Client.Attached = func(ch *servertest.Channel) {
 			ch.Fail = func(msg []byte) error {
-				if m, _ := wire.DecodeServerHeader(msg); m.FunctionID == refused {
+				if m, _ := wire.Decode(msg, wire.IOToClient); m.Kind == refused {
 					return errSend
 				}
 				return nil
 			}
 		}
 		o := f.BeginOpen(bg, d, server.OpenOptions{})
-		if refused == wire.CREATE_FILE_REQUEST {
+		if refused == wire.KindCreateFileRequest {
 			o.ReplyCapabilities(t, 6)
 		}
 		wantError(t, servertest.Wait(t, "Open", o.Result).Err, errSend)
@@ -180,7 +179,7 @@ func TestMalformedRepliesTerminate(t *testing.T) {
 			if replies == 1 {
 				o.ReplyCapabilities(t, 6)
 			}
-			m, _ := wire.DecodeServerHeader(o.Channel.Next())
+			m := o.Channel.NextMessage()
 			if o.Channel.Inject(wire.DataReply{RequestID: m.RequestID}.Append(nil)) == nil {
 				t.Error("accepted")
 			}
@@ -194,7 +193,7 @@ func TestReceiveAfterClose(t *testing.T) {
 	f, h, ch := servertest.OpenedHandle(t, server.Config{})
 	app, _ := f.RegisterEvent(eventGUID)
 	r := servertest.Go(func() (int, error) { return h.ReadAt(bg, make([]byte, 1), 0) })
-	m, _ := wire.DecodeServerHeader(ch.Next())
+	m := ch.NextMessage()
 	ch.HoldClosed(func() {
 		h.Close()
 		wantError(t, servertest.Wait(t, "Read", r).Err, channels.ErrClosed)
@@ -233,18 +232,14 @@ type client struct {
 	cancelled map[wire.RequestID]int
 }
 
-func (c *client) take(msg []byte) {
-	m, err := wire.DecodeServerHeader(msg)
-	if err != nil {
-		panic(err)
-	}
+func (c *client) take(m wire.Message) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if m.FunctionID == wire.SPECIFIC_IOCANCEL_REQUEST {
-		r, _ := wire.DecodeIoCancelRequest(msg)
-		c.cancelled[r.IDToCancel]++
-		if reply := c.pending[r.IDToCancel]; reply != nil {
-			delete(c.pending, r.IDToCancel)
+	if m.Kind == wire.KindIoCancelRequest {
+		id := m.IoCancelRequest().IDToCancel
+		c.cancelled[id]++
+		if reply := c.pending[id]; reply != nil {
+			delete(c.pending, id)
 			go c.ch.Inject(reply(pnp.ERROR_OPERATION_ABORTED))
 		}
 		return
@@ -253,20 +248,20 @@ func (c *client) take(msg []byte) {
 		panic(fmt.Sprintf("RequestId %#x is outstanding twice", m.RequestID))
 	}
 	c.pending[m.RequestID] = func(hr pnp.HRESULT) []byte {
-		switch m.FunctionID {
-		case wire.READ_REQUEST:
-			r, _ := wire.DecodeReadRequest(msg)
+		switch m.Kind {
+		case wire.KindReadRequest:
+			r := m.ReadRequest()
 			reply := wire.DataReply{RequestID: r.RequestID, Result: hr}
 			if !hr.Failed() {
 				reply.Data = make([]byte, r.CbBytesToRead)
 				fill(reply.Data, r.Offset)
 			}
 			return reply.Append(nil)
-		case wire.WRITE_REQUEST:
-			r, _ := wire.DecodeWriteRequest(msg)
+		case wire.KindWriteRequest:
+			r := m.WriteRequest()
 			return wire.WriteReply{RequestID: r.RequestID, Result: hr, CbBytesWritten: uint32(len(r.Data))}.Append(nil)
 		default:
-			r, _ := wire.DecodeIOControlRequest(msg)
+			r := m.IOControlRequest()
 			reply := wire.DataReply{RequestID: r.RequestID, Result: hr}
 			if !hr.Failed() {
 				reply.Data = make([]byte, min(int(r.CbOut), len(r.DataIn)))
@@ -306,7 +301,7 @@ func TestConcurrentCallers(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				c.take(ch.Next())
+				c.take(ch.NextMessage())
 			}
 		}
 	}()
@@ -381,7 +376,7 @@ func answering(ch *servertest.Channel, size int) {
 	reply := make([]byte, wire.DataReplyHead+size+wire.DataReplyTail)
 	ch.NoRecord = true
 	ch.OnSend = func(msg []byte) {
-		m, _ := wire.DecodeServerHeader(msg)
+		m, _ := wire.Decode(msg, wire.IOToClient)
 		ch.Lend(wire.FinishDataReply(reply, m.RequestID, pnp.S_OK, size))
 	}
 }

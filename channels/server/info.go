@@ -149,8 +149,8 @@ func (i *infoChannel) endLocked(err error) {
 }
 
 func (i *infoChannel) receive(msg []byte) error {
-	id, err := wire.DecodeInfoHeader(msg, wire.ClientToServer)
-	if err != nil {
+	m, err := wire.Decode(msg, wire.InfoToServer)
+	if m.Kind == wire.KindUnknown {
 		return err
 	}
 
@@ -161,33 +161,33 @@ func (i *infoChannel) receive(msg []byte) error {
 	switch {
 	case ended:
 		return channels.ErrClosed
-	case id == wire.IRPDR_ID_VERSION && answered:
+	case m.Kind == wire.KindVersion && answered:
 		s.log.Debug("a further Client Version is ignored")
 		return nil
-	case id == wire.IRPDR_ID_VERSION:
-		return i.version(msg)
+	case m.Kind == wire.KindVersion:
+		i.version(m.Version())
+		return nil
 	case !answered:
 		// 3.3.5.1.1.2: nothing meaningful before Client Version.
-		i.dropped.log(s.log, "a message before Client Version is dropped", "message", id)
+		i.dropped.log(s.log, "a message before Client Version is dropped", "message", m.Kind)
 		return nil
 	case !authenticated:
 		// 3.3.5.1.1.3: nobody who is not logged on can fill our lists.
-		i.dropped.log(s.log, "a message before logon is dropped", "message", id)
+		i.dropped.log(s.log, "a message before logon is dropped", "message", m.Kind)
 		return nil
-	case id == wire.IRPDR_ID_REDIRECT_DEVICES:
-		return i.addition(msg)
+	case err != nil: // only now: what is dropped may be malformed
+		return err
+	case m.Kind == wire.KindDeviceAddition:
+		return i.addition(m.DeviceAddition())
 	default:
-		return i.removal(msg)
+		i.removal(m.DeviceRemoval())
+		return nil
 	}
 }
 
 // version processes Client Version (3.3.5.1.1.2). Any version is accepted
 // (W-08): there is no message that some clients understand and others do not.
-func (i *infoChannel) version(msg []byte) error {
-	v, err := wire.DecodeVersion(msg)
-	if err != nil {
-		return err
-	}
+func (i *infoChannel) version(v wire.Version) {
 	s := i.s
 	s.log.Debug("Client Version", "major", v.MajorVersion, "minor", v.MinorVersion, "capabilities", v.Capabilities)
 	s.mu.Lock()
@@ -199,15 +199,10 @@ func (i *infoChannel) version(msg []byte) error {
 			s.log.Debug("Authenticated Client was not sent", "error", err)
 		}
 	}
-	return nil
 }
 
 // addition processes Client Device Addition (3.3.5.1.2.1).
-func (i *infoChannel) addition(msg []byte) error {
-	m, err := wire.DecodeDeviceAddition(msg)
-	if err != nil {
-		return err
-	}
+func (i *infoChannel) addition(m wire.DeviceAddition) error {
 	for d := range m.All() {
 		if err := i.add(d); err != nil {
 			return err
@@ -252,11 +247,7 @@ func (i *infoChannel) add(w wire.DeviceDescription) error {
 }
 
 // removal processes Client Device Removal (3.3.5.1.2.2).
-func (i *infoChannel) removal(msg []byte) error {
-	m, err := wire.DecodeDeviceRemoval(msg)
-	if err != nil {
-		return err
-	}
+func (i *infoChannel) removal(m wire.DeviceRemoval) {
 	s := i.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -264,14 +255,13 @@ func (i *infoChannel) removal(msg []byte) error {
 	if !ok {
 		// One that AcceptOptional declined, perhaps.
 		s.log.Debug("the removal of an unknown device is ignored", "id", m.ClientDeviceID)
-		return nil
+		return
 	}
 	delete(s.devices, d.id)
 	s.order = slices.DeleteFunc(s.order, func(o *Device) bool { return o == d })
 	s.retained -= d.size
 	close(d.gone)
 	s.notifyRemoved(d)
-	return nil
 }
 
 // acceptOptional asks the application, of which nothing is taken for granted.

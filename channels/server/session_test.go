@@ -42,9 +42,7 @@ func TestStartCanBeRepeatedAfterAFailure(t *testing.T) {
 
 	f.Start()
 	// The logon was not forgotten.
-	if _, err := wire.DecodeAuthenticatedClient(f.Info.Next()); err != nil {
-		t.Error(err)
-	}
+	servertest.NextAs[wire.AuthenticatedClient](f.Info)
 	wantError(t, f.Session.Start(bg), server.ErrStarted)
 }
 

@@ -81,9 +81,9 @@ func init() {
 		close(dev.proceed)
 		seen := map[wire.RequestID]bool{10 + n/2: true}
 		for range n - 1 {
-			m, err := wire.DecodeWriteReply(ch.next())
-			if err != nil || m.Result.Failed() || seen[m.RequestID] {
-				t.Fatalf("%+v, %v", m, err)
+			m := must(t, writeReply, ch.next()).WriteReply()
+			if m.Result.Failed() || seen[m.RequestID] {
+				t.Fatal(m)
 			}
 			seen[m.RequestID] = true
 		}

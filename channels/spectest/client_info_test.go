@@ -19,27 +19,16 @@ func changes(t *testing.T, msgs [][]byte) string {
 	t.Helper()
 	var s string
 	for _, msg := range msgs {
-		id, err := wire.DecodeInfoHeader(msg, wire.ClientToServer)
-		if err != nil {
-			t.Fatalf("the client sent %x: %v", msg, err)
-		}
-		switch id {
-		case wire.IRPDR_ID_REDIRECT_DEVICES:
-			m, err := wire.DecodeDeviceAddition(msg)
-			if err != nil {
-				t.Fatalf("the client sent %x: %v", msg, err)
-			}
-			for d := range m.All() {
+		m := must(t, infoToServer, msg)
+		switch m.Kind {
+		case wire.KindDeviceAddition:
+			for d := range m.DeviceAddition().All() {
 				s += fmt.Sprintf(" +%d", d.ClientDeviceID)
 			}
-		case wire.IRPDR_ID_UNREDIRECT_DEVICE:
-			m, err := wire.DecodeDeviceRemoval(msg)
-			if err != nil {
-				t.Fatalf("the client sent %x: %v", msg, err)
-			}
-			s += fmt.Sprintf(" -%d", m.ClientDeviceID)
+		case wire.KindDeviceRemoval:
+			s += fmt.Sprintf(" -%d", m.DeviceRemoval().ClientDeviceID)
 		default:
-			t.Fatalf("the client sent %x", msg)
+			t.Fatalf("the client sent %v", m)
 		}
 	}
 	if s == "" {
@@ -153,11 +142,7 @@ func init() {
 		}
 		var got []string
 		for _, msg := range c.logon().sync() {
-			m, err := wire.DecodeDeviceAddition(msg)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for d := range m.All() {
+			for d := range must(t, infoToServer, msg).DeviceAddition().All() {
 				got = append(got, text(d))
 			}
 		}
@@ -225,9 +210,9 @@ func init() {
 			for _, v := range [][3]uint32{{1, 5, 1}, {1, 6, 1}, {0, 0, 0}, {2, 0, 3}, {1<<32 - 1, 1<<32 - 1, 1<<32 - 1}} {
 				ch := newClientSide(t).pnpdr()
 				ch.receive(wire.Version{MajorVersion: v[0], MinorVersion: v[1], Capabilities: v[2]})
-				m, err := wire.DecodeVersion(ch.next())
-				if err != nil || m.MajorVersion != 1 || m.MinorVersion != 5 && m.MinorVersion != 6 || m.Capabilities&1 == 0 {
-					t.Errorf("%+v is answered by %+v, %v", v, m, err)
+				m := must(t, infoToServer, ch.next()).Version()
+				if m.MajorVersion != 1 || m.MinorVersion != 5 && m.MinorVersion != 6 || m.Capabilities&1 == 0 {
+					t.Errorf("%v is answered by %v", v, m)
 				}
 			}
 		})
@@ -382,7 +367,7 @@ func init() {
 		c := newClientSide(t)
 		c.add(newScriptedDevice("d"))
 		ch := c.announced()
-		other := newRecordingConn()
+		other := newRecordingConn(t, channels.PNPDR)
 		if _, err := c.s.Accept(channels.PNPDR, other); err == nil {
 			t.Fatal("a second PNPDR was accepted")
 		}
@@ -397,22 +382,15 @@ func init() {
 	add("C-37", "other_names_are_refused", func(t *testing.T) {
 		s := client.NewSession(client.Config{})
 		for _, name := range []string{"", "pnpdr", "PNPDR2", "FileRedirectorChannel2"} {
-			if _, err := s.Accept(name, newRecordingConn()); err == nil {
+			if _, err := s.Accept(name, newRecordingConn(t, name)); err == nil {
 				t.Errorf("%q was accepted", name)
 			}
 		}
 	})
 }
 
-// text shows all fields of v; a nil slice looks like an empty one.
-func text(v any) string { return fmt.Sprintf("%+v", v) }
-
 // createResult is the result in a CreateFile Reply.
 func createResult(t *testing.T, msg []byte) pnp.HRESULT {
 	t.Helper()
-	m, err := wire.DecodeCreateFileReply(msg)
-	if err != nil {
-		t.Fatalf("the client sent %x: %v", msg, err)
-	}
-	return m.Result
+	return must(t, createFileReply, msg).CreateFileReply().Result
 }

@@ -228,9 +228,9 @@ func init() {
 				ch.receive(request(3, room))
 				msg := ch.next()
 				runtime.ReadMemStats(&after)
-				m, err := wire.DecodeReadReply(msg)
-				if err != nil || m.RequestID != 3 || len(m.Data) > limits.ReplyData || room == 4096 && len(m.Data) != 4096 {
-					t.Errorf("%s of %d bytes is answered by %d: %v", name, room, len(m.Data), err)
+				m := must(t, readReply, msg).DataReply()
+				if m.RequestID != 3 || len(m.Data) > limits.ReplyData || room == 4096 && len(m.Data) != 4096 {
+					t.Errorf("%s of %d bytes is answered by %v", name, room, m)
 				}
 				if name == "IOControl" && room > 4096 && !m.Result.Failed() {
 					t.Errorf("an IOControl for %d bytes succeeds with %d", room, len(m.Data))

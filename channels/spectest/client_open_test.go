@@ -25,18 +25,15 @@ func operations(id wire.RequestID) map[string]message {
 // full shape and the request's id.
 func operationResult(t *testing.T, name string, id wire.RequestID, msg []byte) pnp.HRESULT {
 	t.Helper()
-	if name == "Write" {
-		m, err := wire.DecodeWriteReply(msg)
-		if err != nil || m.RequestID != id {
-			t.Fatalf("%s is answered by %x: %v", name, msg, err)
-		}
-		return m.Result
-	}
-	m, err := wire.DecodeReadReply(msg)
+	decode := map[string]decoder{"Read": readReply, "Write": writeReply, "IOControl": ioControlReply}[name]
+	m, err := decode(msg)
 	if err != nil || m.RequestID != id {
 		t.Fatalf("%s is answered by %x: %v", name, msg, err)
 	}
-	return m.Result
+	if m.Kind == wire.KindWriteReply {
+		return m.WriteReply().Result
+	}
+	return m.DataReply().Result
 }
 
 // refuses checks that each operation gets an error or ends a channel that
@@ -272,9 +269,9 @@ func init() {
 		for _, unknown := range []uint32{0, gone, 3, 77, 1 << 31, 1<<32 - 1, id | 1<<24} {
 			ch := c.greeted()
 			ch.receive(createFile(0xabcdef, unknown))
-			m, err := wire.DecodeCreateFileReply(ch.next())
-			if err != nil || m.RequestID != 0xabcdef || !m.Result.Failed() {
-				t.Errorf("device %d: %+v, %v", unknown, m, err)
+			m := must(t, createFileReply, ch.next()).CreateFileReply()
+			if m.RequestID != 0xabcdef || !m.Result.Failed() {
+				t.Errorf("device %d: %v", unknown, m)
 			}
 			ch.silent()
 		}

@@ -86,7 +86,7 @@ func (c *clientSide) add(d pnp.Device) uint32 {
 // accept opens a channel to the client.
 func (c *clientSide) accept(name string) *clientChannel {
 	c.t.Helper()
-	ch := &clientChannel{t: c.t, name: name, conn: newRecordingConn()}
+	ch := &clientChannel{t: c.t, name: name, conn: newRecordingConn(c.t, name)}
 	r, err := c.s.Accept(name, ch.conn)
 	if err != nil {
 		c.t.Fatalf("%s: %v", name, err)
@@ -191,6 +191,7 @@ func (ch *clientChannel) deliver(m message) error {
 		ch.t.Fatal("the channel has ended")
 	}
 	msg := m.Append(nil)
+	ch.conn.asks(msg)
 	err := ch.r.Receive(msg)
 	for i := range msg {
 		msg[i] = 0xee
@@ -205,7 +206,7 @@ func (ch *clientChannel) deliver(m message) error {
 func (ch *clientChannel) receive(m message) {
 	ch.t.Helper()
 	if err := ch.deliver(m); err != nil {
-		ch.t.Fatalf("%+v: %v", m, err)
+		ch.t.Fatalf("%v: %v", m, err)
 	}
 }
 
@@ -245,7 +246,7 @@ func (ch *clientChannel) next() []byte {
 func (ch *clientChannel) expect(want message) {
 	ch.t.Helper()
 	if got := ch.next(); !bytes.Equal(got, want.Append(nil)) {
-		ch.t.Fatalf("the client sent %x\nnot             %x %T%+v", got, want.Append(nil), want, want)
+		ch.t.Fatalf("the client sent %x\nnot             %x %v", got, want.Append(nil), want)
 	}
 }
 
@@ -278,9 +279,14 @@ func (ch *clientChannel) silent() {
 	}
 }
 
-// recordingConn is a Conn that keeps what is sent.
+// recordingConn is a Conn that keeps what is sent. Each message must be well
+// formed, and each reply must answer a request.
 type recordingConn struct {
+	t    *testing.T
+	name string
+
 	mu     sync.Mutex
+	asked  map[wire.RequestID][]wire.Kind // requests without a reply
 	queue  [][]byte
 	n      int
 	wire   uint64
@@ -288,8 +294,37 @@ type recordingConn struct {
 	more   chan struct{} // has a token while queue may be non-empty
 }
 
-func newRecordingConn() *recordingConn {
-	return &recordingConn{more: make(chan struct{}, 1)}
+func newRecordingConn(t *testing.T, name string) *recordingConn {
+	return &recordingConn{t: t, name: name, asked: make(map[wire.RequestID][]wire.Kind), more: make(chan struct{}, 1)}
+}
+
+// asks takes note of a message that the client is about to receive.
+func (c *recordingConn) asks(msg []byte) {
+	if c.name == channels.PNPDR {
+		return
+	}
+	m, err := wire.Decode(msg, wire.IOToClient)
+	if err != nil || m.Kind == wire.KindIoCancelRequest {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asked[m.RequestID] = append(c.asked[m.RequestID], m.Kind)
+}
+
+// check checks a message of the client's. c.mu is held.
+func (c *recordingConn) check(msg []byte) error {
+	m, err := wire.Decode(msg, directionOf(c.name, false))
+	if err != nil || m.Kind != wire.KindReply {
+		return err
+	}
+	requests := c.asked[m.RequestID]
+	if len(requests) == 0 {
+		return errors.New("it answers nothing")
+	}
+	c.asked[m.RequestID] = requests[1:]
+	_, err = m.ReplyTo(requests[0])
+	return err
 }
 
 // Send implements channels.Conn.
@@ -298,6 +333,9 @@ func (c *recordingConn) Send(msg []byte) error {
 	defer c.mu.Unlock()
 	if c.closed {
 		return channels.ErrClosed
+	}
+	if err := c.check(msg); err != nil {
+		c.t.Errorf("the client sent %x on %s: %v", msg, c.name, err)
 	}
 	c.n++
 	c.wire += 2*uint64(len(msg)) + 100

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 
@@ -116,11 +117,11 @@ func cancelled(t *testing.T, h *server.Handle, far *scriptedHandle) {
 
 // sentAs adds a test of every message of some kind on the wire; there must be
 // at least one.
-func sentAs(id string, kind string, check func(t *testing.T, s sent)) {
-	add(id, "sent_as_"+kind, func(t *testing.T) {
+func sentAs(id string, from wire.Direction, kind wire.Kind, check func(t *testing.T, s sent)) {
+	add(id, fmt.Sprintf("sent_as_%v_on_%v", kind, from), func(t *testing.T) {
 		n := 0
 		for _, s := range everything(t) {
-			if s.kind != kind {
+			if s.from != from || s.kind != kind {
 				continue
 			}
 			n++
@@ -144,48 +145,48 @@ func init() {
 		}
 	}
 	for _, id := range []string{"W-04", "W-05", "W-08"} {
-		sentAs(id, "ServerVersion", version)
+		sentAs(id, wire.InfoToClient, wire.KindVersion, version)
 	}
 	for _, id := range []string{"W-06", "W-07", "W-08"} {
-		sentAs(id, "ClientVersion", version)
+		sentAs(id, wire.InfoToServer, wire.KindVersion, version)
 	}
-	sentAs("W-09", "AuthenticatedClient", nil)
-	sentAs("W-10", "DeviceAddition", nil)
-	sentAs("W-22", "DeviceRemoval", nil)
-	sentAs("W-27", "CapabilitiesRequest", func(t *testing.T, s sent) {
+	sentAs("W-09", wire.InfoToClient, wire.KindAuthenticatedClient, nil)
+	sentAs("W-10", wire.InfoToServer, wire.KindDeviceAddition, nil)
+	sentAs("W-22", wire.InfoToServer, wire.KindDeviceRemoval, nil)
+	sentAs("W-27", wire.IOToClient, wire.KindCapabilitiesRequest, func(t *testing.T, s sent) {
 		if v := s.m.(wire.CapabilitiesRequest).Version; v != 4 && v != 6 {
 			t.Errorf("version %d", v)
 		}
 	})
-	sentAs("W-28", "CapabilitiesReply", nil)
-	sentAs("W-29", "CreateFileRequest", nil)
-	sentAs("W-30", "CreateFileReply", nil)
-	sentAs("W-31", "ReadRequest", nil)
-	sentAs("W-32", "ReadReply", func(t *testing.T, s sent) {
+	sentAs("W-28", wire.IOToServer, wire.KindCapabilitiesReply, nil)
+	sentAs("W-29", wire.IOToClient, wire.KindCreateFileRequest, nil)
+	sentAs("W-30", wire.IOToServer, wire.KindCreateFileReply, nil)
+	sentAs("W-31", wire.IOToClient, wire.KindReadRequest, nil)
+	sentAs("W-32", wire.IOToServer, wire.KindReadReply, func(t *testing.T, s sent) {
 		if n, most := len(s.m.(wire.DataReply).Data), s.answers.(wire.ReadRequest).CbBytesToRead; n > int(most) {
 			t.Errorf("%d bytes for a read of %d", n, most)
 		}
 	})
-	sentAs("W-33", "WriteRequest", nil)
-	sentAs("W-34", "WriteReply", func(t *testing.T, s sent) {
+	sentAs("W-33", wire.IOToClient, wire.KindWriteRequest, nil)
+	sentAs("W-34", wire.IOToServer, wire.KindWriteReply, func(t *testing.T, s sent) {
 		if n, most := s.m.(wire.WriteReply).CbBytesWritten, len(s.answers.(wire.WriteRequest).Data); int(n) > most {
 			t.Errorf("%d bytes of a write of %d", n, most)
 		}
 	})
-	sentAs("W-35", "IOControlRequest", func(t *testing.T, s sent) {
+	sentAs("W-35", wire.IOToClient, wire.KindIOControlRequest, func(t *testing.T, s sent) {
 		if m := s.m.(wire.IOControlRequest); len(m.DataOut) != 0 && len(m.DataOut) != int(m.CbOut) {
 			t.Errorf("%d bytes of DataOut, cbOut %d", len(m.DataOut), m.CbOut)
 		}
 	})
 	for _, id := range []string{"W-36", "C-24"} {
-		sentAs(id, "IOControlReply", func(t *testing.T, s sent) {
+		sentAs(id, wire.IOToServer, wire.KindIOControlReply, func(t *testing.T, s sent) {
 			if n, most := len(s.m.(wire.DataReply).Data), s.answers.(wire.IOControlRequest).CbOut; n > int(most) {
 				t.Errorf("%d bytes, cbOut %d", n, most)
 			}
 		})
 	}
-	sentAs("W-37", "SpecificIoCancelRequest", nil)
-	sentAs("W-38", "CustomEvent", nil)
+	sentAs("W-37", wire.IOToClient, wire.KindIoCancelRequest, nil)
+	sentAs("W-38", wire.IOToServer, wire.KindCustomEvent, nil)
 
 	add("W-11", "sent_ids_are_unique", func(t *testing.T) {
 		seen := make(map[uint32]bool)
@@ -206,10 +207,10 @@ func init() {
 	add("W-24", "unused_bits_of_what_the_server_sends", func(t *testing.T) {
 		n := 0
 		for _, s := range everything(t) {
-			if s.from == wire.ServerToClient && s.name == "FileRedirectorChannel" {
+			if s.from == wire.IOToClient {
 				n++
 				if s.msg[3] != 0 {
-					t.Errorf("%s %x", s.kind, s.msg)
+					t.Errorf("%v %x", s.kind, s.msg)
 				}
 			}
 		}
@@ -224,7 +225,7 @@ func init() {
 			switch {
 			case s.answers != nil:
 				replies++
-			case s.name == "FileRedirectorChannel" && s.from == wire.ServerToClient && s.kind != "SpecificIoCancelRequest":
+			case s.from == wire.IOToClient && s.kind != wire.KindIoCancelRequest:
 				requests++
 			}
 		}

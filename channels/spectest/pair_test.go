@@ -5,7 +5,6 @@ package spectest
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -42,6 +41,9 @@ func newPair(t *testing.T, devices ...pnp.Device) *pair {
 		}
 		if n := p.client.Counts(); n != (client.Counts{}) {
 			t.Errorf("the client session has ended and holds %+v", n)
+		}
+		if _, err := decodeTape(p.tap.messages()); err != nil {
+			t.Error(err)
 		}
 	})
 	for _, d := range devices {
@@ -137,22 +139,22 @@ type tapEnd struct {
 }
 
 func (e tapEnd) Send(msg []byte) error {
-	e.tap.write(taped{e.channel, e.name, wire.ClientToServer, msg})
+	e.tap.write(taped{e.channel, e.name, directionOf(e.name, false), msg})
 	return e.Conn.Send(msg)
 }
 
 func (e tapEnd) Receive(msg []byte) error {
-	e.tap.write(taped{e.channel, e.name, wire.ServerToClient, msg})
+	e.tap.write(taped{e.channel, e.name, directionOf(e.name, true), msg})
 	return e.Receiver.Receive(msg)
 }
 
 // sent is a message of the tape, decoded.
 type sent struct {
 	taped
-	kind string // as in examples.csv
-	m    message
+	kind wire.Kind
+	m    wire.Body
 	// answers is the request of a reply.
-	answers message
+	answers wire.Body
 }
 
 // decodeTape decodes every message; replies by their request.
@@ -165,100 +167,28 @@ func decodeTape(tape []taped) ([]sent, error) {
 	var list []sent
 	for i, m := range tape {
 		s := sent{taped: m}
-		var err error
-		switch {
-		case m.name == channels.PNPDR:
-			s.kind, s.m, err = decodeInfo(m)
-		case m.from == wire.ServerToClient:
-			s.m, err = decodeRequest(m.msg)
-			s.kind = kindName(s.m)
-			if s.kind != "SpecificIoCancelRequest" {
-				h, _ := wire.DecodeServerHeader(m.msg)
-				k := key{m.channel, h.RequestID}
-				if _, twice := outstanding[k]; twice {
-					err = errors.Join(err, fmt.Errorf("the id %d is outstanding", h.RequestID))
-				}
-				outstanding[k] = s
-			}
-		default:
-			var h wire.ClientHeader
-			if h, err = wire.DecodeClientHeader(m.msg); err != nil {
-				break
-			}
-			if h.PacketType == wire.CUSTOM_EVENT_PACKET {
-				s.kind = "CustomEvent"
-				s.m, err = wire.DecodeCustomEvent(m.msg)
-				break
-			}
-			k := key{m.channel, h.RequestID}
+		decoded, err := wire.Decode(m.msg, m.from)
+		k := key{m.channel, decoded.RequestID}
+		if decoded.Kind == wire.KindReply {
 			request, ok := outstanding[k]
 			if !ok {
-				return nil, fmt.Errorf("message %d, %x, answers no request", i, m.msg)
+				return nil, fmt.Errorf("message %d, %v, answers no request", i, decoded)
 			}
 			delete(outstanding, k)
 			s.answers = request.m
-			s.kind, s.m, err = decodeReply(request.kind, m.msg)
+			decoded, err = decoded.ReplyTo(request.kind)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("message %d, %s %x: %w", i, m.name, m.msg, err)
 		}
+		s.kind, s.m = decoded.Kind, decoded.Body()
+		if m.from == wire.IOToClient && s.kind != wire.KindIoCancelRequest {
+			if _, twice := outstanding[k]; twice {
+				return nil, fmt.Errorf("message %d, %v: its id is outstanding", i, decoded)
+			}
+			outstanding[k] = s
+		}
 		list = append(list, s)
 	}
 	return list, nil
-}
-
-func decodeInfo(m taped) (kind string, msg message, err error) {
-	id, err := wire.DecodeInfoHeader(m.msg, m.from)
-	if err != nil {
-		return "", nil, err
-	}
-	switch id {
-	case wire.IRPDR_ID_VERSION:
-		kind = map[wire.Direction]string{wire.ServerToClient: "ServerVersion", wire.ClientToServer: "ClientVersion"}[m.from]
-		msg, err = wire.DecodeVersion(m.msg)
-	case wire.IRPDR_ID_SERVER_LOGON:
-		kind = "AuthenticatedClient"
-		msg, err = wire.DecodeAuthenticatedClient(m.msg)
-	case wire.IRPDR_ID_REDIRECT_DEVICES:
-		kind = "DeviceAddition"
-		msg, err = wire.DecodeDeviceAddition(m.msg)
-	default:
-		kind = "DeviceRemoval"
-		msg, err = wire.DecodeDeviceRemoval(m.msg)
-	}
-	return kind, msg, err
-}
-
-func decodeReply(request string, msg []byte) (kind string, m message, err error) {
-	switch request {
-	case "CapabilitiesRequest":
-		m, err = wire.DecodeCapabilitiesReply(msg)
-	case "CreateFileRequest":
-		m, err = wire.DecodeCreateFileReply(msg)
-	case "ReadRequest":
-		m, err = wire.DecodeReadReply(msg)
-	case "WriteRequest":
-		m, err = wire.DecodeWriteReply(msg)
-	default:
-		m, err = wire.DecodeIOControlReply(msg)
-	}
-	return request[:len(request)-len("Request")] + "Reply", m, err
-}
-
-func kindName(m message) string {
-	switch m.(type) {
-	case wire.CapabilitiesRequest:
-		return "CapabilitiesRequest"
-	case wire.CreateFileRequest:
-		return "CreateFileRequest"
-	case wire.ReadRequest:
-		return "ReadRequest"
-	case wire.WriteRequest:
-		return "WriteRequest"
-	case wire.IOControlRequest:
-		return "IOControlRequest"
-	case wire.IoCancelRequest:
-		return "SpecificIoCancelRequest"
-	}
-	return fmt.Sprintf("%T", m)
 }

@@ -23,7 +23,7 @@ func init() {
 		ctx, cancel := context.WithCancel(bg)
 		r, m := srvRead(t, ctx, h, ch, 1)
 		cancel()
-		got := srvNext(t, ch, wire.DecodeIoCancelRequest)
+		got := servertest.NextAs[wire.IoCancelRequest](ch)
 		if want := (wire.IoCancelRequest{RequestID: wire.CancelID, IDToCancel: m.RequestID}); got != want {
 			t.Errorf("%+v, not %+v", got, want)
 		}
@@ -59,7 +59,7 @@ func init() {
 			ctx, cancel := context.WithCancel(bg)
 			r, m := srvRead(t, ctx, h, ch, 3)
 			cancel()
-			srvNext(t, ch, wire.DecodeIoCancelRequest)
+			servertest.NextAs[wire.IoCancelRequest](ch)
 			// Its id stays its own for as long.
 			for range 300 {
 				other, o := srvRead(t, bg, h, ch, 3)
@@ -101,7 +101,7 @@ func init() {
 		ctx, cancel := context.WithCancel(bg)
 		r, _ := srvRead(t, ctx, h, ch, 1)
 		cancel()
-		srvNext(t, ch, wire.DecodeIoCancelRequest)
+		servertest.NextAs[wire.IoCancelRequest](ch)
 		h.Close()
 		if got := servertest.Wait(t, "Read", r); !errors.Is(got.Err, context.Canceled) || !errors.Is(got.Err, channels.ErrClosed) {
 			t.Error(got.Err)
@@ -192,7 +192,7 @@ func init() {
 			if err := servertest.Wait(t, "Start", started); err != nil {
 				t.Fatal(err)
 			}
-			srvNext(t, f.Info, wire.DecodeAuthenticatedClient)
+			servertest.NextAs[wire.AuthenticatedClient](f.Info)
 			f.AddDevice(1)
 			f.AddDevice(2)
 			srvSilent(t, f.Info)

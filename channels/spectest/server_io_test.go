@@ -29,7 +29,7 @@ func init() {
 		d := f.AddDevice(4)
 		for version, want := range map[uint16]uint16{0: 6, 4: 4} {
 			o := f.BeginOpen(bg, d, server.OpenOptions{Version: version})
-			m := srvNext(t, o.Channel, wire.DecodeCapabilitiesRequest)
+			m := servertest.NextAs[wire.CapabilitiesRequest](o.Channel)
 			if m.Version != want {
 				t.Errorf("version %d, not %d", m.Version, want)
 			}
@@ -39,7 +39,7 @@ func init() {
 	add("S-10", "nothing_before_capabilities_reply", func(t *testing.T) {
 		f := servertest.Started(t, server.Config{})
 		o := f.BeginOpen(bg, f.AddDevice(4), server.OpenOptions{})
-		m := srvNext(t, o.Channel, wire.DecodeCapabilitiesRequest)
+		m := servertest.NextAs[wire.CapabilitiesRequest](o.Channel)
 		event := wire.CustomEvent{Data: []byte("early")}.Append(nil)
 		srvInject(t, o.Channel, event)
 		for _, other := range []wire.RequestID{0, m.RequestID + 1, m.RequestID - 1} {
@@ -109,7 +109,7 @@ func init() {
 		d := f.AddDevice(4)
 		o := f.BeginOpen(bg, d, server.OpenOptions{})
 		o.ReplyCapabilities(t, srvVersion6)
-		m := srvNext(t, o.Channel, wire.DecodeCreateFileRequest)
+		m := servertest.NextAs[wire.CreateFileRequest](o.Channel)
 		srvPending(t, o.Result)
 		srvInject(t, o.Channel, wire.CreateFileReply{RequestID: m.RequestID, Result: pnp.ERROR_SHARING_VIOLATION}.Append(nil))
 		r := servertest.Wait(t, "Open", o.Result)
@@ -144,7 +144,7 @@ func init() {
 		for _, result := range []pnp.HRESULT{0, 1, pnp.ERROR_MORE_DATA, pnp.ERROR_HANDLE_EOF, 0xA0001234} {
 			p := []byte("......")
 			r := servertest.Go(func() (int, error) { return h.ReadAt(bg, p, 0x70000001_FFFFFFFF) })
-			m := srvNext(t, ch, wire.DecodeReadRequest)
+			m := servertest.NextAs[wire.ReadRequest](ch)
 			if m.CbBytesToRead != 6 || m.Offset != 0x70000001_FFFFFFFF {
 				t.Errorf("%+v", m)
 			}
@@ -159,7 +159,7 @@ func init() {
 		h, ch := srvHandle(t)
 		for _, result := range []pnp.HRESULT{0, 1, pnp.ERROR_DISK_FULL} {
 			r := servertest.Go(func() (int, error) { return h.WriteAt(bg, []byte("data"), 1<<40) })
-			m := srvNext(t, ch, wire.DecodeWriteRequest)
+			m := servertest.NextAs[wire.WriteRequest](ch)
 			if string(m.Data) != "data" || m.Offset != 1<<40 {
 				t.Errorf("%+v", m)
 			}
@@ -172,7 +172,7 @@ func init() {
 		for _, result := range []pnp.HRESULT{0, 1, pnp.ERROR_MORE_DATA} {
 			out := []byte("......")
 			r := servertest.Go(func() (int, error) { return h.IOControl(bg, 0x222440, []byte("in"), out) })
-			m := srvNext(t, ch, wire.DecodeIOControlRequest)
+			m := servertest.NextAs[wire.IOControlRequest](ch)
 			if m.IoCode != 0x222440 || string(m.DataIn) != "in" || m.CbOut != 6 || len(m.DataOut) > 0 {
 				t.Errorf("%+v", m)
 			}
@@ -187,9 +187,9 @@ func init() {
 		h, ch := srvHandle(t)
 		read, r := srvRead(t, bg, h, ch, 4)
 		write := servertest.Go(func() (int, error) { return h.WriteAt(bg, []byte("ab"), 0) })
-		w := srvNext(t, ch, wire.DecodeWriteRequest)
+		w := servertest.NextAs[wire.WriteRequest](ch)
 		control := servertest.Go(func() (int, error) { return h.IOControl(bg, 1, nil, make([]byte, 1)) })
-		c := srvNext(t, ch, wire.DecodeIOControlRequest)
+		c := servertest.NextAs[wire.IOControlRequest](ch)
 
 		srvInject(t, ch, wire.DataReply{RequestID: c.RequestID, Data: []byte{1}}.Append(nil))
 		srvWant(t, servertest.Wait(t, "IOControl", control), 1, nil)
@@ -261,8 +261,7 @@ func init() {
 			other, otherCh := session.Open(h.Device(), srvVersion6, server.OpenOptions{})
 			request := func() (<-chan servertest.Result, wire.RequestID) {
 				r := servertest.Go(func() (int, error) { return f.begin(h) })
-				m := srvNext(t, ch, wire.DecodeServerHeader)
-				return r, m.RequestID
+				return r, ch.NextMessage().RequestID
 			}
 			r, id := request()
 			srvInject(t, ch, f.good(id))
@@ -296,7 +295,7 @@ func init() {
 				ctx, cancel := context.WithCancel(bg)
 				cancelled, _ := srvRead(t, ctx, h, ch, 1)
 				cancel()
-				srvNext(t, ch, wire.DecodeIoCancelRequest)
+				servertest.NextAs[wire.IoCancelRequest](ch)
 				outstanding := []<-chan servertest.Result{cancelled}
 				for range 5 {
 					outstanding = append(outstanding,

@@ -36,16 +36,6 @@ func srvSilent(t *testing.T, ch *servertest.Channel) {
 	}
 }
 
-// srvNext decodes the next message of the server.
-func srvNext[M any](t *testing.T, ch *servertest.Channel, decode func([]byte) (M, error)) M {
-	t.Helper()
-	m, err := decode(ch.Next())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
-
 // srvTerminates checks that the server ends ch because of msg.
 func srvTerminates(t *testing.T, ch *servertest.Channel, msg []byte) {
 	t.Helper()
@@ -79,7 +69,7 @@ func srvDevices(t *testing.T, f *servertest.Fixture, want ...uint32) {
 func srvRead(t *testing.T, ctx context.Context, h *server.Handle, ch *servertest.Channel, n int) (<-chan servertest.Result, wire.ReadRequest) {
 	t.Helper()
 	r := servertest.Go(func() (int, error) { return h.ReadAt(ctx, make([]byte, n), 0) })
-	return r, srvNext(t, ch, wire.DecodeReadRequest)
+	return r, servertest.NextAs[wire.ReadRequest](ch)
 }
 
 // srvServes checks that h still serves I/O.
@@ -131,7 +121,7 @@ func init() {
 		if got := ch.Next(); !bytes.Equal(got, unhex(t, "1400000065000000010000000600000001000000")) {
 			t.Errorf("the first message is %x", got)
 		}
-		srvNext(t, ch, wire.DecodeAuthenticatedClient)
+		servertest.NextAs[wire.AuthenticatedClient](ch)
 		srvSilent(t, ch)
 	})
 	add("S-02", "nothing_before_client_version", func(t *testing.T) {
@@ -148,7 +138,7 @@ func init() {
 		if err := servertest.Wait(t, "Start", started); err != nil {
 			t.Fatal(err)
 		}
-		srvNext(t, f.Info, wire.DecodeAuthenticatedClient)
+		servertest.NextAs[wire.AuthenticatedClient](f.Info)
 		f.AddDevice(4)
 	})
 	add("S-03", "authenticated_client_follows_logon", func(t *testing.T) {
@@ -159,7 +149,7 @@ func init() {
 			if err := f.LoggedOn(); err != nil {
 				t.Fatal(err)
 			}
-			srvNext(t, f.Info, wire.DecodeAuthenticatedClient)
+			servertest.NextAs[wire.AuthenticatedClient](f.Info)
 			srvSilent(t, f.Info)
 		}
 	})
@@ -266,7 +256,7 @@ func init() {
 	add("S-08", "removal_while_versions_are_exchanged", func(t *testing.T) {
 		f := servertest.Started(t, server.Config{})
 		o := f.BeginOpen(context.Background(), f.AddDevice(4), server.OpenOptions{})
-		m := srvNext(t, o.Channel, wire.DecodeCapabilitiesRequest)
+		m := servertest.NextAs[wire.CapabilitiesRequest](o.Channel)
 		srvInject(t, f.Info, servertest.Removal(4))
 		srvInject(t, o.Channel, wire.CapabilitiesReply{RequestID: m.RequestID, Version: 6}.Append(nil))
 		if r := servertest.Wait(t, "Open", o.Result); !errors.Is(r.Err, pnp.ERROR_DEVICE_NOT_CONNECTED) {

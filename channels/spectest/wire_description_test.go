@@ -42,12 +42,12 @@ func init() {
 		// The optional fields belong to the first description or are missing
 		// there: only DataSize tells.
 		with, without := noInterfaces+noHardware+noCompatible+noName+redirectable+container, plain
-		m, err := wire.DecodeDeviceAddition(unhex(t, addition(with, without)))
+		m, err := infoToServer(unhex(t, addition(with, without)))
 		if err != nil {
 			t.Fatal(err)
 		}
 		var got []bool
-		for d := range m.All() {
+		for d := range m.DeviceAddition().All() {
 			got = append(got, d.HasContainerID)
 		}
 		if !reflect.DeepEqual(got, []bool{true, false}) {
@@ -60,14 +60,14 @@ func init() {
 			right := le.Uint32(msg[16:])
 			for size := uint32(0); size < uint32(len(msg)); size++ {
 				le.PutUint32(msg[16:], size)
-				if _, err := wire.DecodeDeviceAddition(msg); (err == nil) != (size == right) {
+				if _, err := infoToServer(msg); (err == nil) != (size == right) {
 					t.Errorf("DataSize %d instead of %d: error %v", size, right, err)
 				}
 			}
 		}
 		// It ends the description even where all fields are there.
 		msg := unhex(t, addition(with+caps+"00000000"))
-		if _, err := wire.DecodeDeviceAddition(msg); err == nil {
+		if _, err := infoToServer(msg); err == nil {
 			t.Error("bytes between the last field and the end of DataSize were accepted")
 		}
 	})
@@ -75,7 +75,7 @@ func init() {
 		// cbDeviceDescriptionLength reaches into the second description.
 		msg := unhex(t, addition(noInterfaces+noHardware+noCompatible+"02000000 7800"+redirectable, plain))
 		le.PutUint32(msg[12+8+12:], 0x10)
-		if m, err := wire.DecodeDeviceAddition(msg); err == nil {
+		if m, err := infoToServer(msg); err == nil {
 			t.Errorf("accepted as %+v", m)
 		}
 	})

@@ -4,31 +4,22 @@ package spectest
 
 import (
 	"bytes"
-	"fmt"
 	"strconv"
 	"testing"
 
 	"freerdp-pnpdr/pnp/wire"
 )
 
-// decoder turns any of the example messages into its fields.
-type decoder func(msg []byte) (message, error)
-
-// as makes a decoder of a message type's own.
-func as[M message](decode func([]byte) (M, error)) decoder {
-	return func(msg []byte) (message, error) { return decode(msg) }
-}
-
 // exampleFields are the fields that section 4 lists for each example.
 var exampleFields = []struct {
 	section string
 	decode  decoder
-	fields  message
+	fields  wire.Body
 }{
-	{"4.1(1)", as(wire.DecodeVersion), wire.Version{MajorVersion: 1, MinorVersion: 6, Capabilities: 1}},
-	{"4.1(2)", as(wire.DecodeVersion), wire.Version{MajorVersion: 1, MinorVersion: 6, Capabilities: 1}},
-	{"4.1(3)", as(wire.DecodeAuthenticatedClient), wire.AuthenticatedClient{}},
-	{"4.2(1)", as(wire.DecodeDeviceAddition), wire.DeviceAddition{
+	{"4.1(1)", infoToClient, wire.Version{MajorVersion: 1, MinorVersion: 6, Capabilities: 1}},
+	{"4.1(2)", infoToServer, wire.Version{MajorVersion: 1, MinorVersion: 6, Capabilities: 1}},
+	{"4.1(3)", infoToClient, wire.AuthenticatedClient{}},
+	{"4.2(1)", infoToServer, wire.DeviceAddition{
 		DeviceCount: 1,
 		DeviceDescriptions: wire.DeviceDescription{
 			ClientDeviceID: 4,
@@ -39,21 +30,21 @@ var exampleFields = []struct {
 			CustomFlag:        2,
 		}.Append(nil),
 	}},
-	{"4.2(2)", as(wire.DecodeDeviceRemoval), wire.DeviceRemoval{ClientDeviceID: 4}},
-	{"4.3(1)", as(wire.DecodeCapabilitiesRequest), wire.CapabilitiesRequest{Version: 6}},
-	{"4.3(2)", as(wire.DecodeCapabilitiesReply), wire.CapabilitiesReply{Version: 6}},
-	{"4.4(1)", as(wire.DecodeCreateFileRequest), wire.CreateFileRequest{DeviceID: 4, DwDesiredAccess: 0xc0000000,
+	{"4.2(2)", infoToServer, wire.DeviceRemoval{ClientDeviceID: 4}},
+	{"4.3(1)", ioToClient, wire.CapabilitiesRequest{Version: 6}},
+	{"4.3(2)", capabilitiesReply, wire.CapabilitiesReply{Version: 6}},
+	{"4.4(1)", ioToClient, wire.CreateFileRequest{DeviceID: 4, DwDesiredAccess: 0xc0000000,
 		DwShareMode: 3, DwCreationDisposition: 3, DwFlagsAndAttributes: 0x40000080}},
-	{"4.4(2)", as(wire.DecodeCreateFileReply), wire.CreateFileReply{}},
-	{"4.4(3)", as(wire.DecodeReadRequest), wire.ReadRequest{CbBytesToRead: 8, Offset: 0x70000001_ffffffff}},
-	{"4.4(4)", as(wire.DecodeReadReply), wire.DataReply{Data: []byte{0x2d, 0, 0, 0, 0x20, 0x72, 0, 0}}},
-	{"4.4(5)", as(wire.DecodeWriteRequest), wire.WriteRequest{Offset: 1, Data: []byte{1, 0, 0, 0, 0x2d, 0, 0, 0}}},
-	{"4.4(6)", as(wire.DecodeWriteReply), wire.WriteReply{CbBytesWritten: 8}},
-	{"4.4(7)", as(wire.DecodeIOControlRequest), wire.IOControlRequest{IoCode: 0x222440, CbOut: 8,
+	{"4.4(2)", createFileReply, wire.CreateFileReply{}},
+	{"4.4(3)", ioToClient, wire.ReadRequest{CbBytesToRead: 8, Offset: 0x70000001_ffffffff}},
+	{"4.4(4)", readReply, wire.DataReply{Data: []byte{0x2d, 0, 0, 0, 0x20, 0x72, 0, 0}}},
+	{"4.4(5)", ioToClient, wire.WriteRequest{Offset: 1, Data: []byte{1, 0, 0, 0, 0x2d, 0, 0, 0}}},
+	{"4.4(6)", writeReply, wire.WriteReply{CbBytesWritten: 8}},
+	{"4.4(7)", ioToClient, wire.IOControlRequest{IoCode: 0x222440, CbOut: 8,
 		DataIn: []byte{2, 0, 0, 0, 0x2d, 0, 0, 0, 0x20, 0x72, 0, 0, 0x6c, 0x59, 0, 0}}},
-	{"4.4(8)", as(wire.DecodeIOControlReply), wire.DataReply{Data: []byte{0x2d, 0, 0, 0, 0x20, 0x72, 0, 0}}},
-	{"4.4(9)", as(wire.DecodeIoCancelRequest), wire.IoCancelRequest{RequestID: 0xffffff}},
-	{"4.4(10)", as(wire.DecodeCustomEvent), wire.CustomEvent{
+	{"4.4(8)", ioControlReply, wire.DataReply{Data: []byte{0x2d, 0, 0, 0, 0x20, 0x72, 0, 0}}},
+	{"4.4(9)", ioToClient, wire.IoCancelRequest{RequestID: 0xffffff}},
+	{"4.4(10)", ioToServer, wire.CustomEvent{
 		CustomEventGUID: [16]byte{0x11, 0x11, 0x11, 0x11, 0x80, 0x80, 0x5f, 0x42, 0x92, 0x2a, 0xda, 0xbf, 0x3d, 0xe3, 0xf6, 0x9a},
 		Data:            []byte{0x20, 0x4c, 0x0f, 0, 0xc4, 0, 0x0f, 0}}},
 }
@@ -86,11 +77,11 @@ func init() {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if g, w := fmt.Sprintf("%+v", got), fmt.Sprintf("%+v", want.fields); g != w {
+				if g, w := text(got.Body()), text(want.fields); g != w {
 					t.Errorf("fields %s\nnot    %s", g, w)
 				}
-				if err := decodeHeader(row[2], direction, msg); err != nil {
-					t.Errorf("its header: %v", err)
+				if _, err := wire.Decode(msg, directionOf(row[2], direction == "s2c")); err != nil {
+					t.Errorf("%s %s: %v", row[2], direction, err)
 				}
 				if at, ok := examplePadding[section]; ok {
 					msg[at] = 0
@@ -101,19 +92,4 @@ func init() {
 			})
 		}
 	})
-}
-
-// decodeHeader decodes no more than the header of a message.
-func decodeHeader(channel, direction string, msg []byte) error {
-	from := map[string]wire.Direction{"s2c": wire.ServerToClient, "c2s": wire.ClientToServer}[direction]
-	var err error
-	switch {
-	case channel == "PNPDR":
-		_, err = wire.DecodeInfoHeader(msg, from)
-	case from == wire.ServerToClient:
-		_, err = wire.DecodeServerHeader(msg)
-	default:
-		_, err = wire.DecodeClientHeader(msg)
-	}
-	return err
 }

@@ -13,7 +13,7 @@ import (
 
 // otherLengths checks that text is rejected with one byte more or less, and
 // when cut anywhere.
-func otherLengths[M any](t *testing.T, decode func([]byte) (M, error), text string) {
+func otherLengths(t *testing.T, decode decoder, text string) {
 	t.Helper()
 	msg := unhex(t, text)
 	for n := range msg {
@@ -31,11 +31,11 @@ func otherLengths[M any](t *testing.T, decode func([]byte) (M, error), text stri
 func init() {
 	add("W-23", "request_header", func(t *testing.T) {
 		const msg = "efcdab 00 05000000 0600"
-		h, err := wire.DecodeServerHeader(unhex(t, msg))
-		if err != nil || h.RequestID != 0xabcdef || h.FunctionID != 5 {
-			t.Errorf("%+v, %v", h, err)
+		m, err := ioToClient(unhex(t, msg))
+		if err != nil || m.RequestID != 0xabcdef || m.Kind != wire.KindCapabilitiesRequest {
+			t.Errorf("%v, %v", m, err)
 		}
-		same(t, wire.DecodeCapabilitiesRequest, msg, wire.CapabilitiesRequest{RequestID: 0xabcdef, Version: 6})
+		same(t, ioToClient, msg, wire.CapabilitiesRequest{RequestID: 0xabcdef, Version: 6})
 	})
 	add("W-23", "request_id_of_every_kind", func(t *testing.T) {
 		for name, m := range requestKinds(0xabcdef) {
@@ -43,9 +43,9 @@ func init() {
 			if !bytes.Equal(msg[:4], unhex(t, "efcdab00")) {
 				t.Errorf("%s is sent with the header %x", name, msg[:8])
 			}
-			got, err := decodeRequest(msg)
-			if err != nil || fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", m) {
-				t.Errorf("%+v comes back as %+v, %v", m, got, err)
+			got, err := ioToClient(msg)
+			if err != nil || text(got.Body()) != text(m) {
+				t.Errorf("%v comes back as %v, %v", m, got, err)
 			}
 		}
 	})
@@ -62,9 +62,9 @@ func init() {
 			msg := m.Append(nil)
 			for _, unused := range []byte{1, 0x7f, 0x80, 0xff} {
 				msg[3] = unused
-				got, err := decodeRequest(msg)
-				if err != nil || fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", m) {
-					t.Errorf("%s with UnusedBits 0x%x: %+v, %v", name, unused, got, err)
+				got, err := ioToClient(msg)
+				if err != nil || text(got.Body()) != text(m) {
+					t.Errorf("%s with UnusedBits 0x%x: %v, %v", name, unused, got, err)
 				}
 			}
 		}
@@ -79,8 +79,8 @@ func init() {
 			if got := le.Uint32(msg[4:]); got != id {
 				t.Errorf("%s is sent with FunctionId %d", name, got)
 			}
-			if got, err := decodeRequest(msg); err != nil || fmt.Sprintf("%T", got) != fmt.Sprintf("%T", kinds[name]) {
-				t.Errorf("FunctionId %d is received as %T, %v", id, got, err)
+			if got, err := ioToClient(msg); err != nil || fmt.Sprintf("%T", got.Body()) != fmt.Sprintf("%T", kinds[name]) {
+				t.Errorf("FunctionId %d is received as %v, %v", id, got, err)
 			}
 		}
 	})
@@ -89,7 +89,7 @@ func init() {
 			for _, size := range []int{8, 10, 12, 20, 28, 37} {
 				msg := make([]byte, size)
 				le.PutUint32(msg[4:], id)
-				if _, err := wire.DecodeServerHeader(msg); err == nil {
+				if _, err := ioToClient(msg); err == nil {
 					t.Errorf("FunctionId 0x%x was accepted in %d bytes", id, size)
 				}
 			}
@@ -97,20 +97,20 @@ func init() {
 	})
 
 	add("W-26", "reply_header", func(t *testing.T) {
-		for _, c := range []struct {
-			msg  string
-			want wire.ClientHeader
-		}{
-			{"efcdab 00", wire.ClientHeader{RequestID: 0xabcdef, PacketType: wire.RESPONSE_PACKET}},
-			{"efcdab 01", wire.ClientHeader{RequestID: 0xabcdef, PacketType: wire.CUSTOM_EVENT_PACKET}},
-		} {
-			decodes(t, wire.DecodeClientHeader, c.msg, c.want)
+		m, err := ioToServer(unhex(t, "efcdab 00"))
+		if err != nil || m.RequestID != 0xabcdef || m.Kind != wire.KindReply {
+			t.Errorf("%v, %v", m, err)
+		}
+		m, err = ioToServer(unhex(t, "efcdab 01 00000000000000000000000000000000 00000000 00"))
+		if err != nil || m.RequestID != 0xabcdef || m.Kind != wire.KindCustomEvent {
+			t.Errorf("%v, %v", m, err)
 		}
 		for packetType := 2; packetType < 0x100; packetType++ {
-			rejected(t, wire.DecodeClientHeader, fmt.Sprintf("efcdab %02x", packetType))
+			rejected(t, ioToServer, fmt.Sprintf("efcdab %02x", packetType))
+			rejected(t, ioToServer, fmt.Sprintf("efcdab %02x 00000000000000000000000000000000 00000000 00", packetType))
 		}
 		for n := range 4 {
-			rejected(t, wire.DecodeClientHeader, "efcdab"[:2*min(n, 3)])
+			rejected(t, ioToServer, "efcdab"[:2*min(n, 3)])
 		}
 	})
 	add("W-26", "replies_are_responses", func(t *testing.T) {
@@ -129,12 +129,13 @@ func init() {
 		if msg := wire.FinishDataReply(buf, id, 0, 0); !bytes.Equal(msg[:4], unhex(t, "efcdab 00")) {
 			t.Errorf("FinishDataReply writes the header %x", msg[:4])
 		}
-		// A custom event is none of the replies.
-		rejected(t, wire.DecodeCapabilitiesReply, "efcdab 01 0600")
-		rejected(t, wire.DecodeCreateFileReply, "efcdab 01 00000000")
-		rejected(t, wire.DecodeReadReply, "efcdab 01 00000000 00000000 00")
-		rejected(t, wire.DecodeWriteReply, "efcdab 01 00000000 00000000")
-		rejected(t, wire.DecodeIOControlReply, "efcdab 01 00000000 00000000 00")
+		// A custom event is not a reply.
+		rejected(t, capabilitiesReply, "efcdab 01 0600")
+		rejected(t, createFileReply, "efcdab 01 00000000")
+		rejected(t, readReply, "efcdab 01 00000000 00000000 00")
+		rejected(t, writeReply, "efcdab 01 00000000 00000000")
+		rejected(t, ioControlReply, "efcdab 01 00000000 00000000 00")
+		rejected(t, ioControlReply, "efcdab 01 00000000000000000000000000000000 00000000 00")
 	})
 
 	add("W-27", "layout", func(t *testing.T) {
@@ -142,15 +143,15 @@ func init() {
 			010000 00 // RequestId, UnusedBits
 			05000000  // FunctionId
 			0600      // Version`
-		same(t, wire.DecodeCapabilitiesRequest, msg, wire.CapabilitiesRequest{RequestID: 1, Version: wire.VersionWithCustomEvents})
-		otherLengths(t, wire.DecodeCapabilitiesRequest, msg)
+		same(t, ioToClient, msg, wire.CapabilitiesRequest{RequestID: 1, Version: wire.VersionWithCustomEvents})
+		otherLengths(t, ioToClient, msg)
 		if wire.VersionWithoutCustomEvents != 4 {
 			t.Errorf("the version without custom events is %d", wire.VersionWithoutCustomEvents)
 		}
 	})
 	add("W-27", "any_version_is_accepted", func(t *testing.T) {
 		for _, v := range []uint16{0, 1, 3, 4, 5, 6, 7, 0x100, 0xffff} {
-			decodes(t, wire.DecodeCapabilitiesRequest, fmt.Sprintf("01000000 05000000 %02x%02x", byte(v), v>>8),
+			decodes(t, ioToClient, fmt.Sprintf("01000000 05000000 %02x%02x", byte(v), v>>8),
 				wire.CapabilitiesRequest{RequestID: 1, Version: v})
 		}
 	})
@@ -159,12 +160,12 @@ func init() {
 		const msg = `
 			efcdab 00 // RequestId, PacketType
 			0600      // Version`
-		same(t, wire.DecodeCapabilitiesReply, msg, wire.CapabilitiesReply{RequestID: 0xabcdef, Version: 6})
-		otherLengths(t, wire.DecodeCapabilitiesReply, msg)
+		same(t, capabilitiesReply, msg, wire.CapabilitiesReply{RequestID: 0xabcdef, Version: 6})
+		otherLengths(t, capabilitiesReply, msg)
 	})
 	add("W-28", "any_version_is_accepted", func(t *testing.T) {
 		for _, v := range []uint16{0, 1, 3, 4, 5, 6, 7, 0x100, 0xffff} {
-			decodes(t, wire.DecodeCapabilitiesReply, fmt.Sprintf("01000000 %02x%02x", byte(v), v>>8),
+			decodes(t, capabilitiesReply, fmt.Sprintf("01000000 %02x%02x", byte(v), v>>8),
 				wire.CapabilitiesReply{RequestID: 1, Version: v})
 		}
 	})
@@ -177,7 +178,7 @@ func init() {
 			03000000 // dwShareMode
 			05000000 // dwCreationDisposition
 			80000040 // dwFlagsAndAttributes`
-		same(t, wire.DecodeCreateFileRequest, msg, wire.CreateFileRequest{
+		same(t, ioToClient, msg, wire.CreateFileRequest{
 			RequestID:             1,
 			DeviceID:              0x80000004,
 			DwDesiredAccess:       pnp.GENERIC_READ | pnp.GENERIC_WRITE,
@@ -185,15 +186,15 @@ func init() {
 			DwCreationDisposition: pnp.TRUNCATE_EXISTING,
 			DwFlagsAndAttributes:  0x40000080,
 		})
-		otherLengths(t, wire.DecodeCreateFileRequest, msg)
+		otherLengths(t, ioToClient, msg)
 	})
 
 	add("W-30", "layout", func(t *testing.T) {
 		const msg = `
 			efcdab 00 // RequestId, PacketType
 			02000780  // Result`
-		same(t, wire.DecodeCreateFileReply, msg, wire.CreateFileReply{RequestID: 0xabcdef, Result: pnp.ERROR_FILE_NOT_FOUND})
-		otherLengths(t, wire.DecodeCreateFileReply, msg)
+		same(t, createFileReply, msg, wire.CreateFileReply{RequestID: 0xabcdef, Result: pnp.ERROR_FILE_NOT_FOUND})
+		otherLengths(t, createFileReply, msg)
 	})
 
 	add("W-31", "layout", func(t *testing.T) {
@@ -202,8 +203,8 @@ func init() {
 			ffffffff // cbBytesToRead
 			010000f0 // OffsetHigh
 			feffffff // OffsetLow`
-		same(t, wire.DecodeReadRequest, msg, wire.ReadRequest{RequestID: 1, CbBytesToRead: 0xffffffff, Offset: 0xf0000001_fffffffe})
-		otherLengths(t, wire.DecodeReadRequest, msg)
+		same(t, ioToClient, msg, wire.ReadRequest{RequestID: 1, CbBytesToRead: 0xffffffff, Offset: 0xf0000001_fffffffe})
+		otherLengths(t, ioToClient, msg)
 	})
 
 	add("W-34", "layout", func(t *testing.T) {
@@ -211,9 +212,9 @@ func init() {
 			efcdab 00 // RequestId, PacketType
 			05000780  // Result
 			080000f0  // cbBytesWritten`
-		same(t, wire.DecodeWriteReply, msg,
+		same(t, writeReply, msg,
 			wire.WriteReply{RequestID: 0xabcdef, Result: pnp.ERROR_ACCESS_DENIED, CbBytesWritten: 0xf0000008})
-		otherLengths(t, wire.DecodeWriteReply, msg)
+		otherLengths(t, writeReply, msg)
 	})
 
 	add("W-37", "layout", func(t *testing.T) {
@@ -221,11 +222,11 @@ func init() {
 			ffffff 00 06000000 // RequestId, UnusedBits, FunctionId
 			00                 // UnusedBits
 			efcdab             // idToCancel`
-		same(t, wire.DecodeIoCancelRequest, msg, wire.IoCancelRequest{RequestID: wire.CancelID, IDToCancel: 0xabcdef})
-		otherLengths(t, wire.DecodeIoCancelRequest, msg)
+		same(t, ioToClient, msg, wire.IoCancelRequest{RequestID: wire.CancelID, IDToCancel: 0xabcdef})
+		otherLengths(t, ioToClient, msg)
 	})
 	add("W-37", "unused_bits", func(t *testing.T) {
-		decodes(t, wire.DecodeIoCancelRequest, "ffffff 00 06000000 ff efcdab",
+		decodes(t, ioToClient, "ffffff 00 06000000 ff efcdab",
 			wire.IoCancelRequest{RequestID: wire.CancelID, IDToCancel: 0xabcdef})
 		encodes(t, wire.IoCancelRequest{RequestID: wire.CancelID, IDToCancel: 0xff_abcdef}, "ffffff 00 06000000 00 efcdab")
 	})

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
-	"fmt"
 	"strings"
 	"testing"
 
@@ -16,13 +15,13 @@ import (
 
 var le = binary.LittleEndian
 
-// message is what every message of package wire has.
+// message is what is sent: a message of package wire, or raw.
 type message interface {
 	Append(b []byte) []byte
 }
 
-// unhex turns hexadecimal text into bytes. White space is ignored and so is
-// what stands behind // on a line.
+// unhex turns hexadecimal text into bytes. White space is ignored, and so is
+// what follows // on a line.
 func unhex(t testing.TB, text string) []byte {
 	t.Helper()
 	var digits strings.Builder
@@ -37,16 +36,16 @@ func unhex(t testing.TB, text string) []byte {
 	return b
 }
 
-// decodes checks that text decodes to want. A nil slice equals an empty one.
-func decodes[M any](t *testing.T, decode func([]byte) (M, error), text string, want M) {
+// decodes checks that msg decodes to want. A nil slice equals an empty one.
+func decodes(t *testing.T, decode decoder, msg string, want wire.Body) {
 	t.Helper()
-	got, err := decode(unhex(t, text))
+	got, err := decode(unhex(t, msg))
 	if err != nil {
-		t.Errorf("%s: %v", text, err)
+		t.Errorf("%s: %v", msg, err)
 		return
 	}
-	if g, w := fmt.Sprintf("%+v", got), fmt.Sprintf("%+v", want); g != w {
-		t.Errorf("%s\n decodes to %s\nnot to     %s", text, g, w)
+	if g, w := text(got.Body()), text(want); g != w {
+		t.Errorf("%s\n decodes to %s\nnot to     %s", msg, g, w)
 	}
 }
 
@@ -60,21 +59,21 @@ func encodes(t *testing.T, m message, text string) {
 }
 
 // same checks both directions.
-func same[M message](t *testing.T, decode func([]byte) (M, error), text string, want M) {
+func same(t *testing.T, decode decoder, msg string, want wire.Body) {
 	t.Helper()
-	decodes(t, decode, text, want)
-	encodes(t, want, text)
+	decodes(t, decode, msg, want)
+	encodes(t, want, msg)
 }
 
-// rejected checks that text does not decode.
-func rejected[M any](t *testing.T, decode func([]byte) (M, error), text string) {
+// rejected checks that msg does not decode.
+func rejected(t *testing.T, decode decoder, msg string) {
 	t.Helper()
-	if got, err := decode(unhex(t, text)); err == nil {
-		t.Errorf("%s\n was accepted as %+v", text, got)
+	if got, err := decode(unhex(t, msg)); err == nil {
+		t.Errorf("%s\n was accepted as %v", msg, got)
 	}
 }
 
-// u32 is n in hexadecimal as it stands on the wire.
+// u32 is n in hexadecimal, as on the wire.
 func u32(n uint32) string {
 	return hex.EncodeToString([]byte{byte(n), byte(n >> 8), byte(n >> 16), byte(n >> 24)})
 }
@@ -99,11 +98,15 @@ func addition(descriptions ...string) string {
 // describe decodes a message of one description, given like addition's.
 func describe(t *testing.T, description string) (wire.DeviceDescription, error) {
 	t.Helper()
-	m, err := wire.DecodeDeviceAddition(unhex(t, addition(description)))
-	for d := range m.All() {
-		return d, err
+	m, err := infoToServer(unhex(t, addition(description)))
+	if err != nil {
+		return wire.DeviceDescription{}, err
 	}
-	return wire.DeviceDescription{}, err
+	for d := range m.DeviceAddition().All() {
+		return d, nil
+	}
+	t.Fatalf("%v has no description", m)
+	panic("unreachable")
 }
 
 // described is describe for what has to decode.
@@ -126,8 +129,8 @@ func undescribed(t *testing.T, description string) {
 
 // requestKinds has one message of each kind of request, with the RequestId
 // given.
-func requestKinds(id wire.RequestID) map[string]message {
-	return map[string]message{
+func requestKinds(id wire.RequestID) map[string]wire.Body {
+	return map[string]wire.Body{
 		"Capabilities": wire.CapabilitiesRequest{RequestID: id, Version: 6},
 		"CreateFile":   wire.CreateFileRequest{RequestID: id, DeviceID: 4},
 		"Read":         wire.ReadRequest{RequestID: id, CbBytesToRead: 8},
@@ -137,36 +140,13 @@ func requestKinds(id wire.RequestID) map[string]message {
 	}
 }
 
-// decodeRequest decodes a request of any kind.
-func decodeRequest(msg []byte) (message, error) {
-	h, err := wire.DecodeServerHeader(msg)
-	if err != nil {
-		return nil, err
-	}
-	switch h.FunctionID {
-	case wire.CAPABILITIES_REQUEST:
-		return wire.DecodeCapabilitiesRequest(msg)
-	case wire.CREATE_FILE_REQUEST:
-		return wire.DecodeCreateFileRequest(msg)
-	case wire.READ_REQUEST:
-		return wire.DecodeReadRequest(msg)
-	case wire.WRITE_REQUEST:
-		return wire.DecodeWriteRequest(msg)
-	case wire.IOCONTROL_REQUEST:
-		return wire.DecodeIOControlRequest(msg)
-	case wire.SPECIFIC_IOCANCEL_REQUEST:
-		return wire.DecodeIoCancelRequest(msg)
-	}
-	return nil, fmt.Errorf("FunctionId %d", h.FunctionID)
-}
-
 func init() {
 	add("W-01", "integers_are_little_endian", func(t *testing.T) {
-		same(t, wire.DecodeVersion, "14000000 65000000 04030201 14131211 24232221",
+		same(t, infoToClient, "14000000 65000000 04030201 14131211 24232221",
 			wire.Version{MajorVersion: 0x01020304, MinorVersion: 0x11121314, Capabilities: 0x21222324})
-		same(t, wire.DecodeAuthenticatedClient, "08000000 67000000", wire.AuthenticatedClient{})
-		same(t, wire.DecodeDeviceRemoval, "0c000000 68000000 04030201", wire.DeviceRemoval{ClientDeviceID: 0x01020304})
-		same(t, wire.DecodeDeviceAddition,
+		same(t, infoToClient, "08000000 67000000", wire.AuthenticatedClient{})
+		same(t, infoToServer, "0c000000 68000000 04030201", wire.DeviceRemoval{ClientDeviceID: 0x01020304})
+		same(t, infoToServer,
 			info(wire.IRPDR_ID_REDIRECT_DEVICES, "01000000"+
 				"04030201 4a000000"+
 				"10000000 00112233445566778899aabbccddeeff"+
@@ -188,30 +168,30 @@ func init() {
 				DeviceCaps:         8,
 			}.Append(nil)})
 
-		same(t, wire.DecodeCapabilitiesRequest, "03020100 05000000 0201",
+		same(t, ioToClient, "03020100 05000000 0201",
 			wire.CapabilitiesRequest{RequestID: 0x010203, Version: 0x0102})
-		same(t, wire.DecodeCapabilitiesReply, "03020100 0201",
+		same(t, capabilitiesReply, "03020100 0201",
 			wire.CapabilitiesReply{RequestID: 0x010203, Version: 0x0102})
-		same(t, wire.DecodeCreateFileRequest, "03020100 04000000 14131211 24232221 34333231 44434241 54535251",
+		same(t, ioToClient, "03020100 04000000 14131211 24232221 34333231 44434241 54535251",
 			wire.CreateFileRequest{RequestID: 0x010203, DeviceID: 0x11121314, DwDesiredAccess: 0x21222324,
 				DwShareMode: 0x31323334, DwCreationDisposition: 0x41424344, DwFlagsAndAttributes: 0x51525354})
-		same(t, wire.DecodeCreateFileReply, "03020100 05000780",
+		same(t, createFileReply, "03020100 05000780",
 			wire.CreateFileReply{RequestID: 0x010203, Result: 0x80070005})
-		same(t, wire.DecodeReadRequest, "03020100 00000000 14131211 24232221 34333231",
+		same(t, ioToClient, "03020100 00000000 14131211 24232221 34333231",
 			wire.ReadRequest{RequestID: 0x010203, CbBytesToRead: 0x11121314, Offset: 0x2122232431323334})
-		same(t, wire.DecodeReadReply, "03020100 05000780 02000000 abcd 00",
+		same(t, readReply, "03020100 05000780 02000000 abcd 00",
 			wire.DataReply{RequestID: 0x010203, Result: 0x80070005, Data: []byte{0xab, 0xcd}})
-		same(t, wire.DecodeWriteRequest, "03020100 01000000 02000000 24232221 34333231 abcd 00",
+		same(t, ioToClient, "03020100 01000000 02000000 24232221 34333231 abcd 00",
 			wire.WriteRequest{RequestID: 0x010203, Offset: 0x2122232431323334, Data: []byte{0xab, 0xcd}})
-		same(t, wire.DecodeWriteReply, "03020100 05000780 14131211",
+		same(t, writeReply, "03020100 05000780 14131211",
 			wire.WriteReply{RequestID: 0x010203, Result: 0x80070005, CbBytesWritten: 0x11121314})
-		same(t, wire.DecodeIOControlRequest, "03020100 02000000 14131211 02000000 24232221 abcd 00",
+		same(t, ioToClient, "03020100 02000000 14131211 02000000 24232221 abcd 00",
 			wire.IOControlRequest{RequestID: 0x010203, IoCode: 0x11121314, CbOut: 0x21222324, DataIn: []byte{0xab, 0xcd}})
-		same(t, wire.DecodeIOControlReply, "03020100 05000780 02000000 abcd 00",
+		same(t, ioControlReply, "03020100 05000780 02000000 abcd 00",
 			wire.DataReply{RequestID: 0x010203, Result: 0x80070005, Data: []byte{0xab, 0xcd}})
-		same(t, wire.DecodeIoCancelRequest, "03020100 06000000 00 131211",
+		same(t, ioToClient, "03020100 06000000 00 131211",
 			wire.IoCancelRequest{RequestID: 0x010203, IDToCancel: 0x111213})
-		same(t, wire.DecodeCustomEvent, "00000001 00112233445566778899aabbccddeeff 02000000 abcd 00",
+		same(t, ioToServer, "00000001 00112233445566778899aabbccddeeff 02000000 abcd 00",
 			wire.CustomEvent{CustomEventGUID: pnp.GUID(unhex(t, "00112233445566778899aabbccddeeff")), Data: []byte{0xab, 0xcd}})
 	})
 }

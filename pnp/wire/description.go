@@ -98,8 +98,6 @@ func (d DeviceDescription) Append(b []byte) []byte {
 	return b
 }
 
-var deviceDescription = kind{name: "PNP_DEVICE_DESCRIPTION", section: "2.2.1.3.1.1"}
-
 // description reads one structure, bounded by its DataSize.
 func (c *cursor) description() (d DeviceDescription, err error) {
 	bad := deviceDescription.errorf
@@ -116,17 +114,17 @@ func (c *cursor) description() (d DeviceDescription, err error) {
 	}
 	switch {
 	case len(d.InterfaceGUIDArray)%16 != 0:
-		return d, bad("cbInterfaceLength %d is no multiple of 16", len(d.InterfaceGUIDArray))
+		return d, bad("cbInterfaceLength %d is not a multiple of 16", len(d.InterfaceGUIDArray))
 	case !validMultisz(d.HardwareID):
-		return d, bad("HardwareId is no UTF-16 multisz")
+		return d, bad("HardwareId is not a UTF-16 multisz")
 	case !validMultisz(d.CompatibilityID):
-		return d, bad("CompatibilityID is no UTF-16 multisz")
+		return d, bad("CompatibilityID is not a UTF-16 multisz")
 	case len(d.DeviceDescription)%2 != 0:
 		return d, bad("cbDeviceDescriptionLength %d is odd", len(d.DeviceDescription))
 	case flagLength != 4:
 		return d, bad("CustomFlagLength %d, not 4", flagLength)
 	case d.CustomFlag > CustomFlagRedirectableAsInside:
-		return d, bad("CustomFlag %d is none of 0, 1, 2", d.CustomFlag)
+		return d, bad("CustomFlag %d is not 0, 1 or 2", d.CustomFlag)
 	}
 	if len(in.b) == 0 {
 		return d, nil

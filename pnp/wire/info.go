@@ -15,58 +15,6 @@ const (
 	IRPDR_ID_UNREDIRECT_DEVICE PacketID = 0x68
 )
 
-// InfoHeaderSize is the size of a PNP_INFO_HEADER in bytes.
-const InfoHeaderSize = 8
-
-var infoKinds = map[PacketID]kind{
-	IRPDR_ID_VERSION:           {"Version", "2.2.1.2.1", ServerToClient | ClientToServer, 20, true},
-	IRPDR_ID_SERVER_LOGON:      {"Authenticated Client", "2.2.1.2.3", ServerToClient, 8, true},
-	IRPDR_ID_REDIRECT_DEVICES:  {"Client Device Addition", "2.2.1.3.1", ClientToServer, 12, false},
-	IRPDR_ID_UNREDIRECT_DEVICE: {"Client Device Removal", "2.2.1.3.2", ClientToServer, 12, true},
-}
-
-var infoHeader = kind{"PNP_INFO_HEADER", "2.2.1.1", ServerToClient | ClientToServer, InfoHeaderSize, false}
-
-func (id PacketID) String() string {
-	if k, ok := infoKinds[id]; ok {
-		return k.name
-	}
-	return "unknown PacketId"
-}
-
-// DecodeInfoHeader checks the header of a message on PNPDR that came from from:
-// the Size field, a PacketId which that role may send, and the message's size.
-func DecodeInfoHeader(msg []byte, from Direction) (PacketID, error) {
-	if err := infoHeader.check(len(msg)); err != nil {
-		return 0, err
-	}
-	if size := le.Uint32(msg); uint64(size) != uint64(len(msg)) {
-		return 0, infoHeader.errorf("Size %d in a message of %d bytes", size, len(msg))
-	}
-	id := PacketID(le.Uint32(msg[4:]))
-	k, ok := infoKinds[id]
-	if !ok {
-		return 0, infoHeader.errorf("PacketId 0x%08X is unknown", uint32(id))
-	}
-	if k.from&from == 0 {
-		return 0, k.errorf("sent in the wrong direction")
-	}
-	return id, k.check(len(msg))
-}
-
-// decodeInfo checks that msg is a message of the given kind, whoever sent it,
-// and returns its payload.
-func decodeInfo(msg []byte, want PacketID) ([]byte, error) {
-	id, err := DecodeInfoHeader(msg, infoKinds[want].from)
-	if err != nil {
-		return nil, err
-	}
-	if id != want {
-		return nil, infoKinds[want].errorf("PacketId 0x%08X", uint32(id))
-	}
-	return msg[InfoHeaderSize:], nil
-}
-
 func appendInfoHeader(b []byte, size int, id PacketID) []byte {
 	b = le.AppendUint32(b, uint32(size))
 	return le.AppendUint32(b, uint32(id))
@@ -95,13 +43,10 @@ func (m Version) Append(b []byte) []byte {
 	return le.AppendUint32(b, m.Capabilities)
 }
 
-// DecodeVersion decodes a Server or Client Version Message.
-func DecodeVersion(msg []byte) (Version, error) {
-	p, err := decodeInfo(msg, IRPDR_ID_VERSION)
-	if err != nil {
-		return Version{}, err
-	}
-	return Version{le.Uint32(p), le.Uint32(p[4:]), le.Uint32(p[8:])}, nil
+// Version returns a KindVersion as its own type.
+func (m Message) Version() Version {
+	p := m.of(KindVersion)
+	return Version{le.Uint32(p), le.Uint32(p[4:]), le.Uint32(p[8:])}
 }
 
 // AuthenticatedClient is an Authenticated Client Message (2.2.1.2.3).
@@ -109,13 +54,7 @@ type AuthenticatedClient struct{}
 
 // Append appends the message to b.
 func (AuthenticatedClient) Append(b []byte) []byte {
-	return appendInfoHeader(b, InfoHeaderSize, IRPDR_ID_SERVER_LOGON)
-}
-
-// DecodeAuthenticatedClient decodes an Authenticated Client Message.
-func DecodeAuthenticatedClient(msg []byte) (AuthenticatedClient, error) {
-	_, err := decodeInfo(msg, IRPDR_ID_SERVER_LOGON)
-	return AuthenticatedClient{}, err
+	return appendInfoHeader(b, 8, IRPDR_ID_SERVER_LOGON)
 }
 
 // DeviceRemoval is a Client Device Removal Message (2.2.1.3.2).
@@ -129,13 +68,9 @@ func (m DeviceRemoval) Append(b []byte) []byte {
 	return le.AppendUint32(b, m.ClientDeviceID)
 }
 
-// DecodeDeviceRemoval decodes a Client Device Removal Message.
-func DecodeDeviceRemoval(msg []byte) (DeviceRemoval, error) {
-	p, err := decodeInfo(msg, IRPDR_ID_UNREDIRECT_DEVICE)
-	if err != nil {
-		return DeviceRemoval{}, err
-	}
-	return DeviceRemoval{le.Uint32(p)}, nil
+// DeviceRemoval returns a KindDeviceRemoval as its own type.
+func (m Message) DeviceRemoval() DeviceRemoval {
+	return DeviceRemoval{le.Uint32(m.of(KindDeviceRemoval))}
 }
 
 // DeviceAddition is a Client Device Addition Message (2.2.1.3.1).
@@ -154,24 +89,25 @@ func (m DeviceAddition) Append(b []byte) []byte {
 	return append(b, m.DeviceDescriptions...)
 }
 
-// DecodeDeviceAddition decodes a Client Device Addition Message and checks
-// every description in it.
-func DecodeDeviceAddition(msg []byte) (DeviceAddition, error) {
-	p, err := decodeInfo(msg, IRPDR_ID_REDIRECT_DEVICES)
-	if err != nil {
-		return DeviceAddition{}, err
-	}
-	m := DeviceAddition{le.Uint32(p), p[4:]}
-	c := cursor{b: m.DeviceDescriptions}
-	for i := range m.DeviceCount {
+// DeviceAddition returns a KindDeviceAddition as its own type.
+func (m Message) DeviceAddition() DeviceAddition {
+	p := m.of(KindDeviceAddition)
+	return DeviceAddition{le.Uint32(p), p[4:]}
+}
+
+// checkDeviceAddition checks every description.
+func checkDeviceAddition(r *row, p []byte) error {
+	count := le.Uint32(p)
+	c := cursor{b: p[4:]}
+	for i := range count {
 		if _, err := c.description(); err != nil {
-			return DeviceAddition{}, infoKinds[IRPDR_ID_REDIRECT_DEVICES].errorf("description %d of %d: %v", i+1, m.DeviceCount, err)
+			return r.errorf("description %d of %d: %v", i+1, count, err)
 		}
 	}
 	if len(c.b) > 0 {
-		return DeviceAddition{}, infoKinds[IRPDR_ID_REDIRECT_DEVICES].errorf("%d bytes behind the %d descriptions", len(c.b), m.DeviceCount)
+		return r.errorf("%d bytes behind the %d descriptions", len(c.b), count)
 	}
-	return m, nil
+	return nil
 }
 
 // All yields the descriptions of a message that was decoded.

@@ -13,54 +13,19 @@ const (
 	CUSTOM_EVENT_PACKET PacketType = 1
 )
 
-// ClientHeaderSize is the size of a CLIENT_IO_HEADER in bytes.
-const ClientHeaderSize = 4
-
-var (
-	clientHeader      = kind{"CLIENT_IO_HEADER", "2.2.2.1.2", ClientToServer, ClientHeaderSize, false}
-	capabilitiesReply = kind{"Capabilities Reply", "2.2.2.2.2", ClientToServer, 6, true}
-	createFileReply   = kind{"CreateFile Reply", "2.2.2.3.2", ClientToServer, 8, true}
-	readReply         = kind{"Read Reply", "2.2.2.3.4", ClientToServer, 13, false}
-	writeReply        = kind{"Write Reply", "2.2.2.3.6", ClientToServer, 12, true}
-	ioControlReply    = kind{"IOControl Reply", "2.2.2.3.8", ClientToServer, 13, false}
-	customEvent       = kind{"Client Device Custom Event", "2.2.2.3.10", ClientToServer, 25, false}
-)
-
-// ClientHeader is a CLIENT_IO_HEADER.
-type ClientHeader struct {
-	RequestID  RequestID
-	PacketType PacketType
-}
-
-// DecodeClientHeader decodes the header of a message from the client. Which
-// kind of reply follows is for the receiver to know by the RequestID.
-func DecodeClientHeader(msg []byte) (ClientHeader, error) {
-	if err := clientHeader.check(len(msg)); err != nil {
-		return ClientHeader{}, err
-	}
-	v := le.Uint32(msg)
-	h := ClientHeader{RequestID(v & requestIDMask), PacketType(v >> 24)}
-	if h.PacketType > CUSTOM_EVENT_PACKET {
-		return h, clientHeader.errorf("PacketType 0x%02X is unknown", uint8(h.PacketType))
-	}
-	return h, nil
-}
-
 func appendClientHeader(b []byte, id RequestID, t PacketType) []byte {
 	return le.AppendUint32(b, uint32(id)&requestIDMask|uint32(t)<<24)
 }
 
-// decodeReply checks header and size of a reply of kind k and returns its id
-// and what follows the header.
-func decodeReply(msg []byte, k kind, t PacketType) (RequestID, []byte, error) {
-	h, err := DecodeClientHeader(msg)
-	if err != nil {
-		return 0, nil, err
-	}
-	if h.PacketType != t {
-		return h.RequestID, nil, k.errorf("PacketType %d", h.PacketType)
-	}
-	return h.RequestID, msg[ClientHeaderSize:], k.check(len(msg))
+// Reply is a reply of unknown kind.
+type Reply struct {
+	RequestID RequestID
+	Payload   []byte // what follows the header
+}
+
+// Append appends the message to b.
+func (m Reply) Append(b []byte) []byte {
+	return append(appendClientHeader(b, m.RequestID, RESPONSE_PACKET), m.Payload...)
 }
 
 // CapabilitiesReply is a Client Capabilities Reply Message (2.2.2.2.2).
@@ -74,13 +39,9 @@ func (m CapabilitiesReply) Append(b []byte) []byte {
 	return le.AppendUint16(appendClientHeader(b, m.RequestID, RESPONSE_PACKET), m.Version)
 }
 
-// DecodeCapabilitiesReply decodes a Client Capabilities Reply Message.
-func DecodeCapabilitiesReply(msg []byte) (CapabilitiesReply, error) {
-	id, p, err := decodeReply(msg, capabilitiesReply, RESPONSE_PACKET)
-	if err != nil {
-		return CapabilitiesReply{}, err
-	}
-	return CapabilitiesReply{id, le.Uint16(p)}, nil
+// CapabilitiesReply returns a KindCapabilitiesReply as its own type.
+func (m Message) CapabilitiesReply() CapabilitiesReply {
+	return CapabilitiesReply{m.RequestID, le.Uint16(m.of(KindCapabilitiesReply))}
 }
 
 // CreateFileReply is a CreateFile Reply Message (2.2.2.3.2).
@@ -94,13 +55,9 @@ func (m CreateFileReply) Append(b []byte) []byte {
 	return le.AppendUint32(appendClientHeader(b, m.RequestID, RESPONSE_PACKET), uint32(m.Result))
 }
 
-// DecodeCreateFileReply decodes a CreateFile Reply Message.
-func DecodeCreateFileReply(msg []byte) (CreateFileReply, error) {
-	id, p, err := decodeReply(msg, createFileReply, RESPONSE_PACKET)
-	if err != nil {
-		return CreateFileReply{}, err
-	}
-	return CreateFileReply{id, pnp.HRESULT(le.Uint32(p))}, nil
+// CreateFileReply returns a KindCreateFileReply as its own type.
+func (m Message) CreateFileReply() CreateFileReply {
+	return CreateFileReply{m.RequestID, pnp.HRESULT(le.Uint32(m.of(KindCreateFileReply)))}
 }
 
 // WriteReply is a Write Reply Message (2.2.2.3.6).
@@ -117,13 +74,10 @@ func (m WriteReply) Append(b []byte) []byte {
 	return le.AppendUint32(b, m.CbBytesWritten)
 }
 
-// DecodeWriteReply decodes a Write Reply Message.
-func DecodeWriteReply(msg []byte) (WriteReply, error) {
-	id, p, err := decodeReply(msg, writeReply, RESPONSE_PACKET)
-	if err != nil {
-		return WriteReply{}, err
-	}
-	return WriteReply{id, pnp.HRESULT(le.Uint32(p)), le.Uint32(p[4:])}, nil
+// WriteReply returns a KindWriteReply as its own type.
+func (m Message) WriteReply() WriteReply {
+	p := m.of(KindWriteReply)
+	return WriteReply{m.RequestID, pnp.HRESULT(le.Uint32(p)), le.Uint32(p[4:])}
 }
 
 // DataReply is a Read Reply or an IOControl Reply Message (2.2.2.3.4,
@@ -148,8 +102,8 @@ func (m DataReply) Append(b []byte) []byte {
 	return append(b, 0)
 }
 
-// FinishDataReply completes a reply whose n bytes of data already stand in buf
-// behind DataReplyHead bytes, and returns the message, a part of buf. buf has
+// FinishDataReply completes a reply whose n bytes of data are already in buf,
+// after DataReplyHead bytes, and returns the message, a part of buf. buf has
 // room for DataReplyHead + n + DataReplyTail bytes: a device reads straight
 // into the message that is sent.
 func FinishDataReply(buf []byte, id RequestID, result pnp.HRESULT, n int) []byte {
@@ -160,20 +114,15 @@ func FinishDataReply(buf []byte, id RequestID, result pnp.HRESULT, n int) []byte
 	return buf[:DataReplyHead+n+DataReplyTail]
 }
 
-// DecodeReadReply decodes a Read Reply Message.
-func DecodeReadReply(msg []byte) (DataReply, error) { return decodeDataReply(msg, readReply) }
-
-// DecodeIOControlReply decodes an IOControl Reply Message.
-func DecodeIOControlReply(msg []byte) (DataReply, error) { return decodeDataReply(msg, ioControlReply) }
-
-func decodeDataReply(msg []byte, k kind) (DataReply, error) {
-	id, p, err := decodeReply(msg, k, RESPONSE_PACKET)
-	if err != nil {
-		return DataReply{RequestID: id}, err
+// DataReply returns a KindReadReply or a KindIOControlReply as its own type.
+func (m Message) DataReply() DataReply {
+	if m.Kind != KindReadReply {
+		m.of(KindIOControlReply)
 	}
-	data, err := countedTail(p[4:], k)
-	return DataReply{id, pnp.HRESULT(le.Uint32(p)), data}, err
+	return DataReply{m.RequestID, pnp.HRESULT(le.Uint32(m.payload)), counted(m.payload[4:])}
 }
+
+func checkDataReply(r *row, p []byte) error { return checkCounted(r, p[4:]) }
 
 // CustomEvent is a Client Device Custom Event Message (2.2.2.3.10).
 type CustomEvent struct {
@@ -192,22 +141,22 @@ func (m CustomEvent) Append(b []byte) []byte {
 	return append(b, 0)
 }
 
-// DecodeCustomEvent decodes a Client Device Custom Event Message.
-func DecodeCustomEvent(msg []byte) (CustomEvent, error) {
-	_, p, err := decodeReply(msg, customEvent, CUSTOM_EVENT_PACKET)
-	if err != nil {
-		return CustomEvent{}, err
-	}
-	data, err := countedTail(p[16:], customEvent)
-	return CustomEvent{pnp.GUID(p[:16]), data}, err
+// CustomEvent returns a KindCustomEvent as its own type.
+func (m Message) CustomEvent() CustomEvent {
+	p := m.of(KindCustomEvent)
+	return CustomEvent{pnp.GUID(p[:16]), counted(p[16:])}
 }
 
-// countedTail reads a u32 count, that many bytes and one UnusedByte: exactly
-// what is left of a message.
-func countedTail(p []byte, k kind) ([]byte, error) {
-	n, have := uint64(le.Uint32(p)), uint64(len(p)-4)
-	if n+1 != have {
-		return nil, k.errorf("a count of %d with %d bytes behind it", n, have)
+func checkCustomEvent(r *row, p []byte) error { return checkCounted(r, p[16:]) }
+
+// checkCounted checks that p, the rest of a message, is a u32 count, that many
+// bytes and one UnusedByte.
+func checkCounted(r *row, p []byte) error {
+	if n, have := uint64(le.Uint32(p)), uint64(len(p)-4); n+1 != have {
+		return r.errorf("a count of %d with %d bytes behind it", n, have)
 	}
-	return p[4 : 4+n : 4+n], nil
+	return nil
 }
+
+// counted returns the bytes that checkCounted has counted.
+func counted(p []byte) []byte { return p[4 : len(p)-1 : len(p)-1] }

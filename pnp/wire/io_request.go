@@ -24,65 +24,6 @@ const (
 	SPECIFIC_IOCANCEL_REQUEST FunctionID = 6
 )
 
-// ServerHeaderSize is the size of a SERVER_IO_HEADER in bytes.
-const ServerHeaderSize = 8
-
-var requestKinds = map[FunctionID]kind{
-	CAPABILITIES_REQUEST:      {"Capabilities Request", "2.2.2.2.1", ServerToClient, 10, true},
-	CREATE_FILE_REQUEST:       {"CreateFile Request", "2.2.2.3.1", ServerToClient, 28, true},
-	READ_REQUEST:              {"Read Request", "2.2.2.3.3", ServerToClient, 20, true},
-	WRITE_REQUEST:             {"Write Request", "2.2.2.3.5", ServerToClient, 20, false},
-	IOCONTROL_REQUEST:         {"IOControl Request", "2.2.2.3.7", ServerToClient, 20, false},
-	SPECIFIC_IOCANCEL_REQUEST: {"Specific IoCancel Request", "2.2.2.3.9", ServerToClient, 12, true},
-}
-
-var serverHeader = kind{"SERVER_IO_HEADER", "2.2.2.1.1", ServerToClient, ServerHeaderSize, false}
-
-func (f FunctionID) String() string {
-	if k, ok := requestKinds[f]; ok {
-		return k.name
-	}
-	return "unknown FunctionId"
-}
-
-// ServerHeader is a SERVER_IO_HEADER.
-type ServerHeader struct {
-	RequestID  RequestID
-	FunctionID FunctionID
-}
-
-// DecodeServerHeader decodes the header of a message from the server and checks
-// the message's size against what its FunctionId needs. UnusedBits are ignored.
-// The RequestID returned is right whenever there are four bytes, error or not.
-func DecodeServerHeader(msg []byte) (ServerHeader, error) {
-	var h ServerHeader
-	if len(msg) >= 4 {
-		h.RequestID = RequestID(le.Uint32(msg) & requestIDMask)
-	}
-	if err := serverHeader.check(len(msg)); err != nil {
-		return h, err
-	}
-	h.FunctionID = FunctionID(le.Uint32(msg[4:]))
-	k, ok := requestKinds[h.FunctionID]
-	if !ok {
-		return h, serverHeader.errorf("FunctionId 0x%08X is unknown", uint32(h.FunctionID))
-	}
-	return h, k.check(len(msg))
-}
-
-// decodeRequest checks that msg is a request of the given kind and returns its
-// id and what follows the header.
-func decodeRequest(msg []byte, want FunctionID) (RequestID, []byte, error) {
-	h, err := DecodeServerHeader(msg)
-	if err != nil {
-		return h.RequestID, nil, err
-	}
-	if h.FunctionID != want {
-		return h.RequestID, nil, requestKinds[want].errorf("FunctionId %d", uint32(h.FunctionID))
-	}
-	return h.RequestID, msg[ServerHeaderSize:], nil
-}
-
 func appendServerHeader(b []byte, id RequestID, f FunctionID) []byte {
 	b = le.AppendUint32(b, uint32(id)&requestIDMask)
 	return le.AppendUint32(b, uint32(f))
@@ -105,13 +46,9 @@ func (m CapabilitiesRequest) Append(b []byte) []byte {
 	return le.AppendUint16(appendServerHeader(b, m.RequestID, CAPABILITIES_REQUEST), m.Version)
 }
 
-// DecodeCapabilitiesRequest decodes a Server Capabilities Request Message.
-func DecodeCapabilitiesRequest(msg []byte) (CapabilitiesRequest, error) {
-	id, p, err := decodeRequest(msg, CAPABILITIES_REQUEST)
-	if err != nil {
-		return CapabilitiesRequest{}, err
-	}
-	return CapabilitiesRequest{id, le.Uint16(p)}, nil
+// CapabilitiesRequest returns a KindCapabilitiesRequest as its own type.
+func (m Message) CapabilitiesRequest() CapabilitiesRequest {
+	return CapabilitiesRequest{m.RequestID, le.Uint16(m.of(KindCapabilitiesRequest))}
 }
 
 // CreateFileRequest is a CreateFile Request Message (2.2.2.3.1).
@@ -134,14 +71,10 @@ func (m CreateFileRequest) Append(b []byte) []byte {
 	return le.AppendUint32(b, m.DwFlagsAndAttributes)
 }
 
-// DecodeCreateFileRequest decodes a CreateFile Request Message.
-func DecodeCreateFileRequest(msg []byte) (CreateFileRequest, error) {
-	id, p, err := decodeRequest(msg, CREATE_FILE_REQUEST)
-	if err != nil {
-		return CreateFileRequest{}, err
-	}
-	c := cursor{b: p}
-	return CreateFileRequest{id, c.u32(), c.u32(), c.u32(), c.u32(), c.u32()}, nil
+// CreateFileRequest returns a KindCreateFileRequest as its own type.
+func (m Message) CreateFileRequest() CreateFileRequest {
+	c := cursor{b: m.of(KindCreateFileRequest)}
+	return CreateFileRequest{m.RequestID, c.u32(), c.u32(), c.u32(), c.u32(), c.u32()}
 }
 
 // ReadRequest is a Read Request Message (2.2.2.3.3).
@@ -159,13 +92,10 @@ func (m ReadRequest) Append(b []byte) []byte {
 	return appendOffset(b, m.Offset)
 }
 
-// DecodeReadRequest decodes a Read Request Message.
-func DecodeReadRequest(msg []byte) (ReadRequest, error) {
-	id, p, err := decodeRequest(msg, READ_REQUEST)
-	if err != nil {
-		return ReadRequest{}, err
-	}
-	return ReadRequest{id, le.Uint32(p), offset(p[4:])}, nil
+// ReadRequest returns a KindReadRequest as its own type.
+func (m Message) ReadRequest() ReadRequest {
+	p := m.of(KindReadRequest)
+	return ReadRequest{m.RequestID, le.Uint32(p), offset(p[4:])}
 }
 
 // WriteRequest is a Write Request Message (2.2.2.3.5).
@@ -188,18 +118,19 @@ func (m WriteRequest) Append(b []byte) []byte {
 	return append(b, 0)
 }
 
-// DecodeWriteRequest decodes a Write Request Message. The UnusedByte may be
-// missing (W-33).
-func DecodeWriteRequest(msg []byte) (WriteRequest, error) {
-	id, p, err := decodeRequest(msg, WRITE_REQUEST)
-	if err != nil {
-		return WriteRequest{}, err
+// WriteRequest returns a KindWriteRequest as its own type.
+func (m Message) WriteRequest() WriteRequest {
+	p := m.of(KindWriteRequest)
+	n, data := int(le.Uint32(p)), p[12:]
+	return WriteRequest{m.RequestID, offset(p[4:]), data[:n:n]}
+}
+
+// checkWriteRequest: the UnusedByte may be missing (W-33).
+func checkWriteRequest(r *row, p []byte) error {
+	if n, have := uint64(le.Uint32(p)), uint64(len(p)-12); have != n && have != n+1 {
+		return r.errorf("cbWrite %d with %d bytes behind it", n, have)
 	}
-	n, data := uint64(le.Uint32(p)), p[12:]
-	if have := uint64(len(data)); have != n && have != n+1 {
-		return WriteRequest{}, requestKinds[WRITE_REQUEST].errorf("cbWrite %d with %d bytes behind it", n, have)
-	}
-	return WriteRequest{id, offset(p[4:]), data[:n:n]}, nil
+	return nil
 }
 
 // IOControlRequest is an IOControl Request Message (2.2.2.3.7).
@@ -226,32 +157,31 @@ func (m IOControlRequest) Append(b []byte) []byte {
 	return append(b, 0)
 }
 
-// DecodeIOControlRequest decodes an IOControl Request Message. DataOut is
+// IOControlRequest returns a KindIOControlRequest as its own type. DataOut is
 // whatever lies between DataIn and the UnusedByte: it is for the receiver to
-// compare with CbOut (3.2.5.2.2.7). The UnusedByte may be missing if nothing
-// follows DataIn (W-35).
-func DecodeIOControlRequest(msg []byte) (IOControlRequest, error) {
-	id, p, err := decodeRequest(msg, IOCONTROL_REQUEST)
-	if err != nil {
-		return IOControlRequest{}, err
+// compare with CbOut (3.2.5.2.2.7).
+func (m Message) IOControlRequest() IOControlRequest {
+	p := m.of(KindIOControlRequest)
+	n, data := int(le.Uint32(p[4:])), p[12:]
+	r := IOControlRequest{RequestID: m.RequestID, IoCode: le.Uint32(p), CbOut: le.Uint32(p[8:]), DataIn: data[:n:n]}
+	if rest := data[n:]; len(rest) > 0 {
+		r.DataOut = rest[: len(rest)-1 : len(rest)-1]
 	}
-	m := IOControlRequest{RequestID: id, IoCode: le.Uint32(p), CbOut: le.Uint32(p[8:])}
-	cbIn := le.Uint32(p[4:])
-	c := cursor{b: p[12:]}
-	m.DataIn = c.take(cbIn)
-	if c.fail {
-		return IOControlRequest{}, requestKinds[IOCONTROL_REQUEST].errorf("cbIn %d with %d bytes behind it", cbIn, len(p)-12)
+	return r
+}
+
+// checkIOControlRequest: the UnusedByte may be missing if nothing follows DataIn
+// (W-35).
+func checkIOControlRequest(r *row, p []byte) error {
+	if n, have := uint64(le.Uint32(p[4:])), uint64(len(p)-12); n > have {
+		return r.errorf("cbIn %d with %d bytes behind it", n, have)
 	}
-	if len(c.b) > 0 {
-		n := len(c.b) - 1
-		m.DataOut = c.b[:n:n]
-	}
-	return m, nil
+	return nil
 }
 
 // IoCancelRequest is a Specific IoCancel Request Message (2.2.2.3.9).
 type IoCancelRequest struct {
-	// RequestID stands in the header; CancelID by custom, ignored by the
+	// RequestID is that of the header: CancelID by custom, ignored by the
 	// client.
 	RequestID  RequestID
 	IDToCancel RequestID
@@ -264,13 +194,9 @@ func (m IoCancelRequest) Append(b []byte) []byte {
 	return le.AppendUint32(b, uint32(m.IDToCancel)<<8)
 }
 
-// DecodeIoCancelRequest decodes a Specific IoCancel Request Message.
-func DecodeIoCancelRequest(msg []byte) (IoCancelRequest, error) {
-	id, p, err := decodeRequest(msg, SPECIFIC_IOCANCEL_REQUEST)
-	if err != nil {
-		return IoCancelRequest{}, err
-	}
-	return IoCancelRequest{id, RequestID(le.Uint32(p) >> 8)}, nil
+// IoCancelRequest returns a KindIoCancelRequest as its own type.
+func (m Message) IoCancelRequest() IoCancelRequest {
+	return IoCancelRequest{m.RequestID, RequestID(le.Uint32(m.of(KindIoCancelRequest)) >> 8)}
 }
 
 func offset(p []byte) uint64 {

@@ -15,18 +15,13 @@ import (
 
 var le = binary.LittleEndian
 
-// message is what every message type has.
-type message interface {
-	Append(b []byte) []byte
-}
-
 // sample is one of the examples of section 4, with its fields.
 type sample struct {
 	section string
 	name    string
 	text    string // the bytes, commented
-	fields  message
-	decode  func(msg []byte) (message, error)
+	fields  wire.Body
+	decode  decoder
 
 	// lengths are the positions of the 32-bit fields that determine the
 	// message's size; any other value in them is malformed.
@@ -39,8 +34,25 @@ type sample struct {
 	padding int
 }
 
-func as[M message](decode func([]byte) (M, error)) func([]byte) (message, error) {
-	return func(msg []byte) (message, error) { return decode(msg) }
+// decoder decodes what one role sends on one channel.
+type decoder func(msg []byte) (wire.Message, error)
+
+func in(from wire.Direction) decoder {
+	return func(msg []byte) (wire.Message, error) { return wire.Decode(msg, from) }
+}
+
+// replyTo decodes replies to one kind of request.
+func replyTo(request wire.Kind) decoder {
+	return func(msg []byte) (wire.Message, error) {
+		m, err := wire.Decode(msg, wire.IOToServer)
+		switch {
+		case err != nil:
+			return m, err
+		case m.Kind != wire.KindReply:
+			return wire.Message{}, fmt.Errorf("%v is not a reply", m)
+		}
+		return m.ReplyTo(request)
+	}
 }
 
 var samples = []sample{{
@@ -52,7 +64,7 @@ var samples = []sample{{
 		06000000 // MinorVersion
 		01000000 // Capabilities`,
 	fields:  wire.Version{MajorVersion: 1, MinorVersion: 6, Capabilities: wire.CapDynamicAddition},
-	decode:  as(wire.DecodeVersion),
+	decode:  in(wire.InfoToClient),
 	lengths: []int{0},
 }, {
 	section: "4.1(2)", name: "ClientVersion",
@@ -63,7 +75,7 @@ var samples = []sample{{
 		06000000 // MinorVersion
 		01000000 // Capabilities`,
 	fields:  wire.OurVersion,
-	decode:  as(wire.DecodeVersion),
+	decode:  in(wire.InfoToServer),
 	lengths: []int{0},
 }, {
 	section: "4.1(3)", name: "AuthenticatedClient",
@@ -71,7 +83,7 @@ var samples = []sample{{
 		08000000 // Size
 		67000000 // PacketId`,
 	fields:  wire.AuthenticatedClient{},
-	decode:  as(wire.DecodeAuthenticatedClient),
+	decode:  in(wire.InfoToClient),
 	lengths: []int{0},
 }, {
 	section: "4.2(1)", name: "DeviceAddition",
@@ -95,7 +107,7 @@ var samples = []sample{{
 		HardwareIDs: []string{`WUDF\LB`},
 		Interfaces:  []pnp.GUID{pnp.MustGUID("{2B4A9C46-658D-4AF2-A91D-1E691861706C}")},
 	}).Append(nil)},
-	decode:  as(wire.DecodeDeviceAddition),
+	decode:  in(wire.InfoToServer),
 	lengths: []int{0, 8, 16, 20, 40, 62, 66, 98},
 }, {
 	section: "4.2(2)", name: "DeviceRemoval",
@@ -104,7 +116,7 @@ var samples = []sample{{
 		68000000 // PacketId
 		04000000 // ClientDeviceID`,
 	fields:  wire.DeviceRemoval{ClientDeviceID: 4},
-	decode:  as(wire.DecodeDeviceRemoval),
+	decode:  in(wire.InfoToServer),
 	lengths: []int{0},
 }, {
 	section: "4.3(1)", name: "CapabilitiesRequest",
@@ -113,14 +125,14 @@ var samples = []sample{{
 		05000000  // FunctionId
 		0600      // Version`,
 	fields: wire.CapabilitiesRequest{Version: wire.VersionWithCustomEvents},
-	decode: as(wire.DecodeCapabilitiesRequest),
+	decode: in(wire.IOToClient),
 }, {
 	section: "4.3(2)", name: "CapabilitiesReply",
 	text: `
 		000000 00 // RequestId, PacketType
 		0600      // Version`,
 	fields: wire.CapabilitiesReply{Version: wire.VersionWithCustomEvents},
-	decode: as(wire.DecodeCapabilitiesReply),
+	decode: replyTo(wire.KindCapabilitiesRequest),
 }, {
 	section: "4.4(1)", name: "CreateFileRequest",
 	text: `
@@ -138,14 +150,14 @@ var samples = []sample{{
 		DwCreationDisposition: pnp.OPEN_EXISTING,
 		DwFlagsAndAttributes:  0x40000080,
 	},
-	decode: as(wire.DecodeCreateFileRequest),
+	decode: in(wire.IOToClient),
 }, {
 	section: "4.4(2)", name: "CreateFileReply",
 	text: `
 		000000 00 // RequestId, PacketType
 		00000000  // Result`,
 	fields: wire.CreateFileReply{},
-	decode: as(wire.DecodeCreateFileReply),
+	decode: replyTo(wire.KindCreateFileRequest),
 }, {
 	section: "4.4(3)", name: "ReadRequest",
 	text: `
@@ -155,7 +167,7 @@ var samples = []sample{{
 		01000070  // OffsetHigh
 		ffffffff  // OffsetLow`,
 	fields: wire.ReadRequest{CbBytesToRead: 8, Offset: 0x70000001_ffffffff},
-	decode: as(wire.DecodeReadRequest),
+	decode: in(wire.IOToClient),
 }, {
 	section: "4.4(4)", name: "ReadReply",
 	text: `
@@ -165,7 +177,7 @@ var samples = []sample{{
 		2d000000 20720000 // Data
 		00        // UnusedByte`,
 	fields:  wire.DataReply{Data: []byte{0x2d, 0, 0, 0, 0x20, 0x72, 0, 0}},
-	decode:  as(wire.DecodeReadReply),
+	decode:  replyTo(wire.KindReadRequest),
 	lengths: []int{8},
 }, {
 	section: "4.4(5)", name: "WriteRequest",
@@ -178,7 +190,7 @@ var samples = []sample{{
 		01000000 2d000000 // Data
 		20        // UnusedByte`,
 	fields:  wire.WriteRequest{Offset: 1, Data: []byte{1, 0, 0, 0, 0x2d, 0, 0, 0}},
-	decode:  as(wire.DecodeWriteRequest),
+	decode:  in(wire.IOToClient),
 	lengths: []int{8},
 	shorter: 1, // W-33
 	padding: 28,
@@ -189,7 +201,7 @@ var samples = []sample{{
 		00000000  // Result
 		08000000  // cbBytesWritten`,
 	fields: wire.WriteReply{CbBytesWritten: 8},
-	decode: as(wire.DecodeWriteReply),
+	decode: replyTo(wire.KindWriteRequest),
 }, {
 	section: "4.4(7)", name: "IOControlRequest",
 	text: `
@@ -202,7 +214,7 @@ var samples = []sample{{
 		00        // UnusedByte`,
 	fields: wire.IOControlRequest{IoCode: 0x222440, CbOut: 8,
 		DataIn: []byte{2, 0, 0, 0, 0x2d, 0, 0, 0, 0x20, 0x72, 0, 0, 0x6c, 0x59, 0, 0}},
-	decode:  as(wire.DecodeIOControlRequest),
+	decode:  in(wire.IOToClient),
 	shorter: 1,    // W-35
 	longer:  true, // DataOut, for the receiver to compare with cbOut
 }, {
@@ -214,7 +226,7 @@ var samples = []sample{{
 		2d000000 20720000 // Data
 		00        // UnusedByte`,
 	fields:  wire.DataReply{Data: []byte{0x2d, 0, 0, 0, 0x20, 0x72, 0, 0}},
-	decode:  as(wire.DecodeIOControlReply),
+	decode:  replyTo(wire.KindIOControlRequest),
 	lengths: []int{8},
 }, {
 	section: "4.4(9)", name: "SpecificIoCancelRequest",
@@ -224,7 +236,7 @@ var samples = []sample{{
 		00        // UnusedBits
 		000000    // idToCancel`,
 	fields:  wire.IoCancelRequest{RequestID: wire.CancelID},
-	decode:  as(wire.DecodeIoCancelRequest),
+	decode:  in(wire.IOToClient),
 	padding: 3,
 }, {
 	section: "4.4(10)", name: "CustomEvent",
@@ -238,7 +250,7 @@ var samples = []sample{{
 		CustomEventGUID: pnp.MustGUID("{11111111-8080-425F-922A-DABF3DE3F69A}"),
 		Data:            []byte{0x20, 0x4c, 0x0f, 0, 0xc4, 0, 0x0f, 0},
 	},
-	decode:  as(wire.DecodeCustomEvent),
+	decode:  in(wire.IOToServer),
 	lengths: []int{20},
 }}
 
@@ -248,8 +260,8 @@ func (s sample) bytes(t testing.TB) []byte {
 	return unhex(t, s.text)
 }
 
-// unhex turns hexadecimal text into bytes. White space is ignored and so is
-// what stands behind // on a line.
+// unhex turns hexadecimal text into bytes. White space is ignored, and so is
+// what follows // on a line.
 func unhex(t testing.TB, text string) []byte {
 	t.Helper()
 	var digits strings.Builder
@@ -264,5 +276,8 @@ func unhex(t testing.TB, text string) []byte {
 	return b
 }
 
-// text shows all fields of v; a nil slice looks like an empty one.
-func text(v any) string { return fmt.Sprintf("%T%+v", v, v) }
+// text shows all fields of v, and of data every byte; a nil slice looks like an
+// empty one.
+func text(v any) string {
+	return strings.ReplaceAll(fmt.Sprintf("%#v", v), "[]uint8(nil)", "[]uint8{}")
+}

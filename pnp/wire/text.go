@@ -9,7 +9,7 @@ import (
 )
 
 // AppendUTF16 appends s as UTF-16LE without a terminating null. Bytes that are
-// no UTF-8 become U+FFFD.
+// not UTF-8 become U+FFFD.
 func AppendUTF16(b []byte, s string) []byte {
 	for _, r := range s {
 		if r1, r2 := utf16.EncodeRune(r); r1 != utf8.RuneError {
@@ -44,8 +44,8 @@ func UTF16String(b []byte) string {
 }
 
 // AppendMultisz appends the UTF-16LE multisz of list: each string with a null
-// behind it, and one more null. Empty strings and nulls within a string cannot
-// stand in a multisz and are left out; nothing is appended for an empty list.
+// behind it, and one more null. A multisz cannot hold empty strings or nulls
+// within a string: they are left out; nothing is appended for an empty list.
 func AppendMultisz(b []byte, list []string) []byte {
 	start := len(b)
 	for _, s := range list {
@@ -79,8 +79,8 @@ func MultiszStrings(b []byte) []string {
 	return list
 }
 
-// validMultisz reports whether b is a whole number of UTF-16 units of which the
-// last is null, or empty.
+// validMultisz reports whether b is empty, or a whole number of UTF-16 units that
+// ends in a null.
 func validMultisz(b []byte) bool {
 	return len(b)%2 == 0 && (len(b) == 0 || le.Uint16(b[len(b)-2:]) == 0)
 }

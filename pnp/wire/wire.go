@@ -2,26 +2,19 @@
 
 // Package wire is the byte format of [MS-RDPEPNP] 2.2: the messages of the PNP
 // Device Info Subprotocol (info.go) and of the PNP Device I/O Subprotocol
-// (io_request.go, io_reply.go), encoded and decoded exactly.
+// (io_request.go, io_reply.go), encoded and decoded exactly. Decode takes them
+// apart, for the roles as for tests and captures; the Append of each type puts
+// one together.
 //
-// A decoder checks every length before it uses it and allocates nothing: byte
-// fields of a decoded message are views into the message and live as long as
-// it does. An encoder appends to the caller's buffer. Neither keeps a buffer,
-// and all functions may be called from any goroutine.
+// Decode allocates nothing: a Message, and the byte fields of what it returns,
+// are views of the bytes decoded and live as long as they do. Append appends to
+// the caller's buffer. Neither keeps a buffer, and all functions may be called
+// from any goroutine.
 package wire
 
 import (
 	"encoding/binary"
 	"fmt"
-)
-
-// Direction says which role sends a message.
-type Direction uint8
-
-// The two directions.
-const (
-	ServerToClient Direction = 1 << iota
-	ClientToServer
 )
 
 // Error tells why a message is malformed, in the specification's words.
@@ -36,33 +29,6 @@ type Error struct {
 
 func (e *Error) Error() string {
 	return fmt.Sprintf("malformed %s: %s ([MS-RDPEPNP] %s)", e.Message, e.Problem, e.Section)
-}
-
-// kind is a row of the tables of messages.
-type kind struct {
-	name    string
-	section string
-	from    Direction
-	// size is the exact length of a message without variable fields and the
-	// least length of any other.
-	size  int
-	exact bool
-}
-
-func (k kind) errorf(format string, args ...any) error {
-	return &Error{Section: k.section, Message: k.name, Problem: fmt.Sprintf(format, args...)}
-}
-
-// check applies the row to a message of n bytes.
-func (k kind) check(n int) error {
-	if n < k.size || k.exact && n != k.size {
-		least := "at least "
-		if k.exact {
-			least = ""
-		}
-		return k.errorf("%d bytes, not %s%d", n, least, k.size)
-	}
-	return nil
 }
 
 // cursor reads little-endian fields; the first read past the end makes it fail

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package servertest is a client for tests of the server role. It knows nothing
-// of the protocol but what Fixture needs: the test reads what the server sent
-// and says, byte for byte, what the client answers.
+// Package servertest is a client for tests of the server role. It checks that
+// each message of the server is well formed, and knows nothing else of the
+// protocol but what Fixture needs: the test reads what the server sent and says,
+// byte for byte, what the client answers.
 package servertest
 
 import (
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"freerdp-pnpdr/channels"
+	"freerdp-pnpdr/pnp/wire"
 )
 
 // Watchdog is how long anything may take before the test is given up.
@@ -113,8 +115,8 @@ func (ch *Channel) Send(msg []byte) error {
 			return err
 		}
 	}
-	if len(msg) == 0 {
-		ch.t.Error("the server sent an empty message")
+	if _, err := ch.decode(msg); err != nil {
+		ch.t.Errorf("the server sent %x on %s: %v", msg, ch.Name, err)
 	}
 	if !ch.NoRecord {
 		ch.sent = append(ch.sent, bytes.Clone(msg))
@@ -128,6 +130,14 @@ func (ch *Channel) Send(msg []byte) error {
 		ch.OnSend(msg)
 	}
 	return nil
+}
+
+// decode decodes a message of the server's.
+func (ch *Channel) decode(msg []byte) (wire.Message, error) {
+	if ch.Name == channels.PNPDR {
+		return wire.Decode(msg, wire.InfoToClient)
+	}
+	return wire.Decode(msg, wire.IOToClient)
 }
 
 // Close implements channels.ServerConn.
@@ -244,6 +254,28 @@ func (ch *Channel) Next() []byte {
 			ch.t.Fatalf("the server did not send anything on %s", ch.Name)
 		}
 	}
+}
+
+// NextMessage is Next, decoded.
+func (ch *Channel) NextMessage() wire.Message {
+	ch.t.Helper()
+	msg := ch.Next()
+	m, err := ch.decode(msg)
+	if err != nil {
+		ch.t.Fatalf("the server sent %x on %s: %v", msg, ch.Name, err)
+	}
+	return m
+}
+
+// NextAs is NextMessage of a message that must be an M.
+func NextAs[M wire.Body](ch *Channel) M {
+	ch.t.Helper()
+	m := ch.NextMessage()
+	body, ok := m.Body().(M)
+	if !ok {
+		ch.t.Fatalf("the server sent %v, not a %T", m, body)
+	}
+	return body
 }
 
 func (ch *Channel) tryNext() []byte {

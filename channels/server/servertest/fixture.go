@@ -128,10 +128,7 @@ func (f *Fixture) BeginOpen(ctx context.Context, d *server.Device, opt server.Op
 // ReplyCapabilities takes Capabilities Request and answers it.
 func (o Opening) ReplyCapabilities(t testing.TB, version uint16) wire.CapabilitiesRequest {
 	t.Helper()
-	m, err := wire.DecodeCapabilitiesRequest(o.Channel.Next())
-	if err != nil {
-		t.Fatal("Capabilities Request:", err)
-	}
+	m := NextAs[wire.CapabilitiesRequest](o.Channel)
 	if err := o.Channel.Inject(wire.CapabilitiesReply{RequestID: m.RequestID, Version: version}.Append(nil)); err != nil {
 		t.Fatal("Capabilities Reply:", err)
 	}
@@ -141,10 +138,7 @@ func (o Opening) ReplyCapabilities(t testing.TB, version uint16) wire.Capabiliti
 // ReplyCreateFile takes CreateFile Request and answers it.
 func (o Opening) ReplyCreateFile(t testing.TB, result pnp.HRESULT) wire.CreateFileRequest {
 	t.Helper()
-	m, err := wire.DecodeCreateFileRequest(o.Channel.Next())
-	if err != nil {
-		t.Fatal("CreateFile Request:", err)
-	}
+	m := NextAs[wire.CreateFileRequest](o.Channel)
 	if err := o.Channel.Inject(wire.CreateFileReply{RequestID: m.RequestID, Result: result}.Append(nil)); err != nil {
 		t.Fatal("CreateFile Reply:", err)
 	}
