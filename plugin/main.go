@@ -11,6 +11,7 @@ import (
 	"fmt"
 
 	"freerdp-pnpdr/cshim/client"
+	"freerdp-pnpdr/pnp/backend/kinds"
 	"freerdp-pnpdr/pnp/redirect"
 )
 
@@ -22,6 +23,7 @@ func init() {
 		major, minor, revision := host.Version()
 		return redirect.Start(args, redirect.Host{
 			Name:        fmt.Sprintf("freerdp-pnpdr %s on FreeRDP %d (%d.%d.%d)", version, major, major, minor, revision),
+			Kinds:       kinds.All(),
 			Log:         host.Logger(),
 			LiveObjects: client.LiveObjects,
 		})

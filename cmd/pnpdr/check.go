@@ -24,7 +24,7 @@ func (a *app) check(files []string) error {
 			fmt.Fprintf(a.out, "%s: there is none\n", clean(file))
 			continue
 		}
-		count, problems := rules.Check(file)
+		count, problems := rules.Check(file, a.kinds)
 		for _, p := range problems {
 			a.problem(p.String())
 		}

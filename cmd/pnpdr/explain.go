@@ -79,7 +79,7 @@ func (a *app) explainItem(i item) {
 	status, c := i.status()
 	a.field("status", status, c)
 	a.field("why", dec.Reason, plain)
-	a.field("to do", dec.Advice(d), plain)
+	a.field("to do", i.advice, plain)
 	switch {
 	case d.Node == "":
 	case i.access == nil:
@@ -87,7 +87,7 @@ func (a *app) explainItem(i item) {
 	default:
 		a.field("permission", i.access.Error(), yellow)
 	}
-	a.field("backend", string(dec.Backend), plain)
+	a.field("backend", i.backend(), plain)
 	if dec.ReadOnly {
 		a.field("read-only", "yes", plain)
 	}

@@ -120,8 +120,8 @@ func (i item) json() jsonDevice {
 		VID: hex(4, d.VendorID), PID: hex(4, d.ProductID), Revision: hex(4, d.Revision),
 		Class: hex(2, d.Class), SubClass: hex(2, d.SubClass), Protocol: hex(2, d.Protocol),
 		Manufacturer: d.Manufacturer, Product: d.Product, Serial: d.Serial, Driver: d.Driver, Excluded: d.Excluded,
-		Verdict: dec.Verdict, Redirect: dec.Redirect, Reason: dec.Reason, Advice: dec.Advice(d),
-		Backend: string(dec.Backend), ReadOnly: dec.ReadOnly, Limits: jsonLimits(dec.Limits),
+		Verdict: dec.Verdict, Redirect: dec.Redirect, Reason: dec.Reason, Advice: i.advice,
+		Backend: i.backend(), ReadOnly: dec.ReadOnly, Limits: jsonLimits(dec.Limits),
 		Access: &jsonAccess{OK: i.access == nil}, Description: describe(dec.Description),
 	}
 	if d.Interface >= 0 {

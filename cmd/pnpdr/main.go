@@ -14,7 +14,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/discover"
+	"freerdp-pnpdr/pnp/redirect"
 	"freerdp-pnpdr/pnp/rules"
 )
 
@@ -30,6 +32,7 @@ const (
 // app is one run of the program.
 type app struct {
 	out, errs io.Writer
+	kinds     backend.Table
 	width     int  // of the terminal; 0 without one
 	color     bool // out is a terminal that shows colours
 	listen    func() (discover.Source, error)
@@ -114,7 +117,7 @@ the command line is wrong.`,
 	root.AddCommand(a.listCommand(), a.explainCommand(), a.checkCommand(), a.monitorCommand(), &cobra.Command{
 		Use:   "options",
 		Short: "The options of /dvc:pnpdr",
-		Long:  strings.Join(rules.Usage, "\n"),
+		Long:  strings.Join(redirect.Usage(a.kinds), "\n"),
 	})
 	return root
 }
@@ -126,8 +129,7 @@ func (a *app) listCommand() *cobra.Command {
 		Long: `Show the devices that could be redirected, how the server would be told of them,
 and whether they are redirected, by which rule or option.
 
-OPTIONs are those of /dvc:pnpdr: auto, usb:VID:PID, serial:PATH, hid:PATH,
-rule:..., config:PATH, and what describes a device.`,
+OPTIONs are those of /dvc:pnpdr, which "pnpdr help options" lists.`,
 		Example: `  pnpdr list
   pnpdr list auto
   pnpdr list rule:deny+vid=1050,auto

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"freerdp-pnpdr/pnp/backend/kinds"
 	"freerdp-pnpdr/pnp/discover/discovertest"
 )
 
@@ -90,7 +91,7 @@ func roots(args ...string) []string {
 // runApp runs the program to its end, without a terminal.
 func runApp(args ...string) (status int, stdout, stderr string) {
 	var out, errs bytes.Buffer
-	a := &app{out: &out, errs: &errs}
+	a := &app{kinds: kinds.All(), out: &out, errs: &errs}
 	status = a.run(context.Background(), args)
 	return status, out.String(), errs.String()
 }
@@ -126,7 +127,7 @@ func TestListed(t *testing.T) {
 func TestNarrow(t *testing.T) {
 	furnished(t)
 	var out, errs bytes.Buffer
-	a := &app{out: &out, errs: &errs, sysRoot: "sys", devRoot: "dev", udevRoot: "run/udev"}
+	a := &app{kinds: kinds.All(), out: &out, errs: &errs, sysRoot: "sys", devRoot: "dev", udevRoot: "run/udev"}
 	p, err := a.policy([]string{"auto"})
 	require.NoError(t, err)
 	items, err := a.scan(p)
@@ -153,11 +154,11 @@ func TestNarrow(t *testing.T) {
 func TestColor(t *testing.T) {
 	furnished(t)
 	var out bytes.Buffer
-	a := &app{out: &out, errs: &out, color: true, width: 100}
+	a := &app{kinds: kinds.All(), out: &out, errs: &out, color: true, width: 100}
 	require.Equal(t, exitOK, a.run(context.Background(), roots("list", "auto")))
 	assert.Contains(t, out.String(), "\x1b[32mredirected\x1b[0m")
 	var bare bytes.Buffer
-	a = &app{out: &bare, errs: &bare, width: 100}
+	a = &app{kinds: kinds.All(), out: &bare, errs: &bare, width: 100}
 	require.Equal(t, exitOK, a.run(context.Background(), roots("list", "auto")))
 	stripped := out.String()
 	for _, code := range []color{bold, faint, red, green, yellow, "0"} {
@@ -223,7 +224,7 @@ func TestOtherDevices(t *testing.T) {
 		assert.Equal(t, want, tail)
 	}
 	require.NoError(t, os.Symlink("dev/ttyUSB0", "link"))
-	list("loopback is redirected as it is named, whatever is found.\nfile:x is redirected as it is named, whatever is found.\n",
+	list("loopback is redirected as it is named, whatever is found.\nfile:x is redirected as it is named, read-only, whatever is found.\n",
 		"loopback,name:x", "file:x,ro", "max-handles:3", "help")
 	list("serial:/none is redirected as it is named, whatever is found.\n", "serial:/none")
 	list("", "auto")

@@ -4,6 +4,9 @@
 
 package main
 
-import "freerdp-pnpdr/cmd/internal/manpages"
+import (
+	"freerdp-pnpdr/cmd/internal/manpages"
+	"freerdp-pnpdr/pnp/backend/kinds"
+)
 
-func main() { manpages.Main((&app{}).command()) }
+func main() { manpages.Main((&app{kinds: kinds.All()}).command()) }

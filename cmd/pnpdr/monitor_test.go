@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"freerdp-pnpdr/pnp/backend/kinds"
 	"freerdp-pnpdr/pnp/discover/discovertest"
 )
 
@@ -26,7 +27,7 @@ func startMonitor(t *testing.T, tree *discovertest.Tree, args ...string) (next f
 	status := make(chan int)
 	var errs bytes.Buffer
 	go func() {
-		a := &app{out: w, errs: &errs, listen: tree.Listen}
+		a := &app{kinds: kinds.All(), out: w, errs: &errs, listen: tree.Listen}
 		s := a.run(ctx, roots(append([]string{"monitor"}, args...)...))
 		w.Close()
 		status <- s
@@ -86,7 +87,7 @@ func TestMonitorWithoutReader(t *testing.T) {
 	tree.Plug(discovertest.FTDI("A"))
 	for _, args := range [][]string{{"monitor"}, {"monitor", "--json"}} {
 		var errs bytes.Buffer
-		a := &app{out: brokenPipe{}, errs: &errs, listen: tree.Listen}
+		a := &app{kinds: kinds.All(), out: brokenPipe{}, errs: &errs, listen: tree.Listen}
 		assert.Equal(t, exitFailed, a.run(context.Background(), roots(args...)))
 		assert.Contains(t, errs.String(), "broken pipe")
 	}

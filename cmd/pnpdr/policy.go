@@ -5,7 +5,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,7 +12,9 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/discover"
+	"freerdp-pnpdr/pnp/redirect"
 	"freerdp-pnpdr/pnp/rules"
 )
 
@@ -22,8 +23,9 @@ type plan struct {
 	*rules.Policy
 	problems  []rules.Problem
 	discovery discover.Config
-	// named are the devices that options name by a path, which need not be
-	// among those found; one without a path is no device node.
+	kinds     backend.Table
+	// named are the devices that options name, which need not be among those
+	// found.
 	named []*rules.Named
 }
 
@@ -31,61 +33,24 @@ type plan struct {
 // wrong with them is printed, and counts as a failure in the end; a word that is
 // no option at all is an error.
 func (a *app) policy(words []string) (*plan, error) {
-	o, p := new(rules.Options), &plan{discovery: a.discovery()}
 	if a.config != "" {
 		words = append([]string{"config:" + escape.Replace(a.config)}, words...)
 	}
-	for _, word := range splitOptions(words) {
-		key, value, hasValue := strings.Cut(word, ":")
-		switch {
-		case key == "help" || strings.HasPrefix(key, "max-"):
-			continue
-		case key == "loopback" || key == "file" || key == "char":
-			o.Begin(nil)
-			n := &rules.Named{Option: word, Backend: discover.Backend(key), Settings: new(rules.Settings)}
-			if err := locate(n, rules.Unescape(value), hasValue); err != nil {
-				a.problem(fmt.Sprintf("option %q: it is ignored: %v", word, err))
-				continue
-			}
-			p.named = append(p.named, n)
-			o.Begin(n.Settings)
-			continue
+	o := redirect.ParseOptions(splitOptions(words), a.kinds)
+	for _, problem := range o.Problems {
+		if errors.Is(problem.Err, redirect.ErrNoOption) {
+			return nil, fmt.Errorf("there is no option %q", problem.Option)
 		}
-		before := len(o.Rules)
-		known, err := o.Take(word)
-		switch {
-		case err != nil:
-			a.problem(fmt.Sprintf("option %q: %v", word, err))
-		case !known:
-			return nil, fmt.Errorf("there is no option %q", word)
-		case len(o.Rules) > before && (key == "serial" || key == "hid"):
-			r := o.Rules[before]
-			p.named = append(p.named, &rules.Named{
-				Option: word, Backend: discover.Backend(key), Path: r.Node(), Settings: &r.Settings, IsRule: true,
-			})
-		}
+		a.problem(problem.String())
 	}
-	files := rules.DefaultFiles(o)
+	p := &plan{discovery: a.discovery(), kinds: a.kinds, named: o.Rules.Named}
+	files := rules.DefaultFiles(&o.Rules)
 	files.Admin = a.admin
-	p.Policy, p.problems = rules.Load(files, o)
+	p.Policy, p.problems = rules.Load(files, &o.Rules)
 	for _, problem := range p.problems {
 		a.problem(problem.String())
 	}
 	return p, nil
-}
-
-// locate completes the path of a device, as the plugin does.
-func locate(n *rules.Named, path string, hasValue bool) (err error) {
-	switch {
-	case n.Backend == "loopback" && hasValue:
-		return errors.New("it takes no value")
-	case n.Backend == "loopback":
-		return nil
-	case path == "":
-		return fmt.Errorf("the path is missing, as in %s:/dev/NAME", n.Backend)
-	}
-	n.Path, err = filepath.Abs(path)
-	return err
 }
 
 // realPath is the absolute path without symbolic links, as far as it exists.
@@ -99,19 +64,14 @@ func realPath(path string) string {
 	return path
 }
 
-// decideNamed says what becomes of a device with a path.
+// decideNamed says what becomes of a device that an option names.
 func (p *plan) decideNamed(n *rules.Named) rules.Decision {
 	cfg := p.discovery
 	if cfg.DevRoot != "" {
 		cfg.DevRoot = realPath(cfg.DevRoot) // as the path is
 	}
-	functions, err := discover.At(cfg, n.Path)
-	if err != nil && p.HasAdmin() {
-		return rules.Decision{Verdict: rules.Denied, Admin: true, Backend: n.Backend,
-			Description: rules.PlainDescription(n.Backend, n.Path),
-			Reason:      fmt.Sprintf("it cannot be told what the administrator says of it: %v", err)}
-	}
-	return p.DecideNamed(n, realPath(n.Path), functions)
+	decision, _ := redirect.Decide(p.Policy, cfg, n)
+	return decision
 }
 
 // naming returns the first option that names the device by its node; nil if none
@@ -121,7 +81,7 @@ func (p *plan) naming(d *discover.Device) *rules.Named {
 		return nil
 	}
 	for _, n := range p.named {
-		if n.Path != "" && realPath(n.Path) == realPath(d.Node) {
+		if n.Kind.Nodes != 0 && realPath(n.Path) == realPath(d.Node) {
 			return n
 		}
 	}
@@ -135,16 +95,13 @@ func (p *plan) tell(n *rules.Named, items []item) string {
 			return ""
 		}
 	}
+	d := p.decideNamed(n)
+	if !d.Redirect {
+		return fmt.Sprintf("%s is not redirected: %s", n.Option, d.Reason)
+	}
 	how := ""
-	// No rule speaks of files.
-	if info, err := os.Stat(n.Path); n.Path != "" && (err != nil && n.Backend != rules.BackendFile || err == nil && !info.Mode().IsRegular()) {
-		d := p.decideNamed(n)
-		if !d.Redirect {
-			return fmt.Sprintf("%s is not redirected: %s", n.Option, d.Reason)
-		}
-		if d.ReadOnly || err == nil && onlyReadable(n.Path) {
-			how = ", read-only"
-		}
+	if d.ReadOnly || n.Kind.Nodes != 0 && onlyReadable(n.Path) {
+		how = ", read-only"
 	}
 	return fmt.Sprintf("%s is redirected as it is named%s, whatever is found", n.Option, how)
 }
@@ -184,30 +141,38 @@ type item struct {
 	index    int // from 1, in the order of keys
 	device   *discover.Device
 	decision rules.Decision
+	advice   string // what can be done if it is not redirected
+	eligible bool
 	access   error
 	named    *rules.Named // the option that names it by its path, if one does
 }
 
 func newItem(index int, d *discover.Device, p *plan) item {
-	i := item{index: index, device: d, access: d.Access()}
+	i := item{index: index, device: d, eligible: p.Eligible(d), access: d.Access()}
 	if i.named = p.naming(d); i.named == nil {
 		i.decision = p.Decide(d)
-		return i
+	} else {
+		i.decision = p.decideNamed(i.named)
+		// What is named needs to be opened in one way only.
+		if onlyReadable(d.Node) {
+			i.access, i.decision.ReadOnly = nil, true
+		} else if mayOpen(d.Node, unix.W_OK) {
+			i.access = nil
+		}
 	}
-	i.decision = p.decideNamed(i.named)
-	// What is named needs to be opened in one way only.
-	if onlyReadable(d.Node) {
-		i.access, i.decision.ReadOnly = nil, true
-	} else if mayOpen(d.Node, unix.W_OK) {
-		i.access = nil
-	}
+	i.advice = p.Advice(d, &i.decision)
 	return i
 }
 
 // listed reports whether the device is listed without --all.
-func (i item) listed() bool {
-	d := i.device
-	return i.decision.Redirect || d.Backend != discover.BackendNone && d.Excluded == "" && d.Node != ""
+func (i item) listed() bool { return i.decision.Redirect || i.eligible }
+
+// backend is the kind of device that it is redirected as; "" if nothing serves it.
+func (i item) backend() string {
+	if i.decision.Kind == nil {
+		return ""
+	}
+	return i.decision.Kind.Name
 }
 
 // status is the verdict for people, with how it is coloured.
@@ -266,9 +231,17 @@ func (a *app) scan(p *plan) ([]item, error) {
 	return items, nil
 }
 
-// completeOptions offers options for the devices that are here.
+// completeOptions offers options for the devices that are here, and the kinds of
+// devices that can be named.
 func (a *app) completeOptions(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	offers := []string{"auto\tevery eligible device", "rule:allow+", "rule:deny+", "config:"}
+	for _, k := range a.kinds {
+		word, _, hasArgument := strings.Cut(k.Usage(), ":")
+		if hasArgument {
+			word += ":"
+		}
+		offers = append(offers, word+"\t"+k.Help)
+	}
 	devices, _ := discover.Scan(a.discovery()) // without devices there is less to offer
 	for _, d := range devices {
 		name := clean(d.Description.Name)
@@ -276,8 +249,8 @@ func (a *app) completeOptions(*cobra.Command, []string, string) ([]string, cobra
 		if d.Bus == "usb" && !slices.Contains(offers, usb) {
 			offers = append(offers, usb)
 		}
-		if d.Node != "" && (d.Backend == discover.BackendSerial || d.Backend == discover.BackendHID) {
-			offers = append(offers, fmt.Sprintf("%s:%s\t%s", d.Backend, d.Node, name))
+		if k := a.kinds.Serving(d); k != nil && k.Rules == backend.Named && d.Node != "" {
+			offers = append(offers, fmt.Sprintf("%s:%s\t%s", k.Name, d.Node, name))
 		}
 	}
 	return offers, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace

@@ -20,14 +20,16 @@ import (
 
 	"freerdp-pnpdr/cmd/internal/manpages"
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend/kinds"
 	"freerdp-pnpdr/pnp/discover"
+	"freerdp-pnpdr/pnp/redirect"
 	"freerdp-pnpdr/pnp/rules"
 )
 
 // TestHostileNames prints what a device says of itself without acting on it.
 func TestHostileNames(t *testing.T) {
 	var out bytes.Buffer
-	a := &app{out: &out, width: 60}
+	a := &app{kinds: kinds.All(), out: &out, width: 60}
 	i := item{index: 1, device: &discover.Device{Interface: -1, Product: "\x1b]0;x\a"}, decision: rules.Decision{
 		Description: pnp.Description{Name: "\x1b[2J\u202eevil\nname"}, Reason: "option \x1b[31m",
 	}}
@@ -40,10 +42,10 @@ func TestHostileNames(t *testing.T) {
 
 func TestNoAccess(t *testing.T) {
 	var out bytes.Buffer
-	a := &app{out: &out}
-	d := &discover.Device{Node: "/dev/ttyUSB0", Backend: discover.BackendSerial, Interface: -1}
-	i := item{1, d, rules.Decision{Redirect: true, Verdict: rules.Redirected, Reason: "option auto"},
-		&discover.AccessError{Node: d.Node, Rule: "the rule", Err: os.ErrPermission}, nil}
+	a := &app{kinds: kinds.All(), out: &out}
+	d := &discover.Device{Node: "/dev/ttyUSB0", Interface: -1}
+	i := item{index: 1, device: d, decision: rules.Decision{Redirect: true, Verdict: rules.Redirected, Reason: "option auto"},
+		access: &discover.AccessError{Node: d.Node, Rule: "the rule", Err: os.ErrPermission}}
 	a.printTable([]item{i})
 	assert.Contains(t, out.String(), "no access")
 	assert.Contains(t, out.String(), "option auto, but you may not open it")
@@ -165,7 +167,7 @@ func TestCompletion(t *testing.T) {
 // TestManual holds the manual pages to the commands, flags and options.
 func TestManual(t *testing.T) {
 	dir := t.TempDir()
-	root := (&app{}).command()
+	root := (&app{kinds: kinds.All()}).command()
 	require.NoError(t, manpages.Write(root, dir))
 	page := func(name string) string {
 		text, err := os.ReadFile(filepath.Join(dir, name+".1"))
@@ -182,5 +184,5 @@ func TestManual(t *testing.T) {
 			assert.Equal(t, !f.Hidden, strings.Contains(text, "--"+f.Name), "%s --%s", c.Name(), f.Name)
 		})
 	}
-	assert.Contains(t, page("pnpdr-options"), strings.Join(rules.Usage, "\n"))
+	assert.Contains(t, page("pnpdr-options"), strings.Join(redirect.Usage(kinds.All()), "\n"))
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package backend holds what the backends share: what a device is made from. The
-// backends are the packages below it, one for each kind of device.
+// Package backend holds what the backends share: what a kind of device is, and what
+// a device is made from. The backends are the packages below it, one for each
+// kind; package kinds is the table of them.
 package backend
 
 import (
@@ -16,8 +17,9 @@ import (
 
 // Source is what a backend makes a device from.
 type Source struct {
-	// Path is where the device's node is. The node need not exist until the
-	// device is opened.
+	// Path is the argument of the option: where the device's node is, unless
+	// the kind has no nodes. The node need not exist until the device is
+	// opened.
 	Path string
 	// Found is what discovery knows of the device; nil if discovery has not
 	// found it.

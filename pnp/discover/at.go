@@ -233,8 +233,7 @@ func (s *scan) aboveHID(d *Device, hid string) []*Device {
 	return []*Device{d}
 }
 
-// exclude sets the backend of a device at a USB interface, and why it is not
-// eligible.
+// exclude sets why a device at a USB interface is not eligible.
 func (s *scan) exclude(d *Device, u *usbDevice, i *usbInterface, hid string) {
 	switch {
 	case d.Subsystem == "tty":

@@ -12,18 +12,6 @@ package discover
 
 import "freerdp-pnpdr/pnp"
 
-// Backend names the package that serves a device.
-type Backend string
-
-// The backends. A device with BackendNone is known and can be listed, but not
-// redirected yet.
-const (
-	BackendNone   Backend = ""
-	BackendSerial Backend = "serial" // pnp/serial
-	BackendHID    Backend = "hid"    // pnp/hid
-	BackendChar   Backend = "char"   // pnp/char
-)
-
 // Device is one function of a device: a USB interface, a serial port, a HID
 // node. It does not change once it was found; the monitor tells of changes with
 // a new one.
@@ -37,9 +25,8 @@ type Device struct {
 	Node string
 	// Subsystem is that of the node: "tty", "hidraw", "usbmisc" or "usb".
 	Subsystem string
-	Backend   Backend
 	// Excluded says why the device is not eligible unless it is named: "" if
-	// it is.
+	// it is. See Unserved.
 	Excluded string
 
 	// Bus is "usb", "bluetooth", "i2c", "pnp", "platform" or "virtual", or
@@ -72,6 +59,10 @@ type Device struct {
 	// Description is what the server would be told.
 	Description pnp.Description
 }
+
+// Unserved reports whether all that excludes the device is that nothing serves
+// devices like it, as far as discovery knows.
+func (d *Device) Unserved() bool { return d.Excluded == becauseVendor || d.Excluded == becauseClass }
 
 // Usage is what a HID collection is for, by the HID usage tables.
 type Usage struct{ Page, ID uint16 }

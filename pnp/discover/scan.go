@@ -202,7 +202,6 @@ func (s *scan) isNode(name string) bool {
 }
 
 func (s *scan) tty(dir string, d *Device, u *usbDevice, _ *usbInterface) bool {
-	d.Backend = BackendSerial
 	if u != nil {
 		if u.connects() {
 			d.Excluded = becauseModem
@@ -217,17 +216,12 @@ func (s *scan) tty(dir string, d *Device, u *usbDevice, _ *usbInterface) bool {
 	return true
 }
 
-func (s *scan) usbmisc(_ string, d *Device, u *usbDevice, i *usbInterface) bool {
-	if u == nil || i.class != classPrinter {
-		return false // its interface is listed
-	}
-	d.Backend = BackendChar
-	return true
+func (s *scan) usbmisc(_ string, _ *Device, u *usbDevice, i *usbInterface) bool {
+	return u != nil && i.class == classPrinter // else its interface is listed
 }
 
 func (s *scan) hidraw(dir string, d *Device, u *usbDevice, i *usbInterface) bool {
 	hid := path.Dir(path.Dir(dir)) // …/0003:046D:C31C.0001/hidraw/hidraw0
-	d.Backend = BackendHID
 	var class usbClass
 	if u != nil {
 		class = i.usbClass

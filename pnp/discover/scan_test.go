@@ -42,7 +42,7 @@ func TestSerialConverter(t *testing.T) {
 	require.True(t, strings.HasSuffix(d.Key, "/usb1/1-1/1-1:1.0/ttyUSB0/tty/ttyUSB0"), d.Key)
 	caps, container := pnp.PNP_DEVCAPS_REMOVABLE|pnp.PNP_DEVCAPS_SURPRISEREMOVALOK, *d.Description.Container
 	require.Equal(t, &discover.Device{
-		Key: d.Key, Node: p.Nodes[0], Subsystem: "tty", Backend: discover.BackendSerial,
+		Key: d.Key, Node: p.Nodes[0], Subsystem: "tty",
 		Bus: "usb", Port: "1-1", VendorID: 0x0403, ProductID: 0x6001, Revision: 0x0600,
 		Class: 0xff, SubClass: 0xff, Protocol: 0xff,
 		Manufacturer: "FTDI", Product: "FT232R USB UART", Serial: "A50285BI", Driver: "ftdi_sio",
@@ -72,7 +72,7 @@ func TestCompositeSerialPort(t *testing.T) {
 	require.Equal(t, []string{`USB\Class_02&SubClass_02&Prot_00`, `USB\Class_02&SubClass_02`, `USB\Class_02`}, port.Description.CompatibleIDs)
 	require.Equal(t, 2, reset.Interface)
 	require.Contains(t, reset.Excluded, "vendor-specific")
-	require.Equal(t, discover.BackendNone, reset.Backend)
+	require.True(t, reset.Unserved())
 	require.Equal(t, port.Description.Container, reset.Description.Container)
 	require.Empty(t, reset.Description.Interfaces)
 
@@ -89,25 +89,23 @@ func TestCompositeSerialPort(t *testing.T) {
 func TestEligible(t *testing.T) {
 	for _, c := range []struct {
 		device   discovertest.USB
-		backend  discover.Backend
 		excluded string
 	}{
-		{discovertest.FTDI(""), discover.BackendSerial, ""},
-		{discovertest.Gamepad(), discover.BackendHID, ""},
-		{discovertest.SecurityKey(), discover.BackendHID, ""},
-		{discovertest.Mouse(), discover.BackendHID, "a pointing device"},
-		{discovertest.Phone(), discover.BackendNone, ""},
-		{discovertest.Camera(), discover.BackendNone, ""},
-		{discovertest.Printer(), discover.BackendChar, ""},
-		{discovertest.Stick(), discover.BackendNone, "mass storage"},
-		{discovertest.CardReader(), discover.BackendNone, "a smart card reader"},
-		{discovertest.Network(), discover.BackendNone, "a network device"},
-		{discovertest.VendorNetwork(), discover.BackendNone, "a network device"},
-		{discovertest.Unknown(), discover.BackendNone, "no backend for vendor-specific"},
+		{discovertest.FTDI(""), ""},
+		{discovertest.Gamepad(), ""},
+		{discovertest.SecurityKey(), ""},
+		{discovertest.Mouse(), "a pointing device"},
+		{discovertest.Phone(), ""},
+		{discovertest.Camera(), ""},
+		{discovertest.Printer(), ""},
+		{discovertest.Stick(), "mass storage"},
+		{discovertest.CardReader(), "a smart card reader"},
+		{discovertest.Network(), "a network device"},
+		{discovertest.VendorNetwork(), "a network device"},
+		{discovertest.Unknown(), "no backend for vendor-specific"},
 	} {
 		t.Run(c.device.Product, func(t *testing.T) {
 			d := one(t, c.device)
-			require.Equal(t, c.backend, d.Backend)
 			if c.excluded == "" {
 				require.Empty(t, d.Excluded)
 			} else {
@@ -219,7 +217,7 @@ func TestOtherBuses(t *testing.T) {
 	require.Len(t, by, 3)
 
 	d := by[s0.Keys[0]]
-	require.Contains(t, d.Excluded, "name it with serial:PATH")
+	require.Contains(t, d.Excluded, "a part of this machine")
 	require.Equal(t, "pnp", d.Bus)
 	require.Equal(t, -1, d.Interface)
 	require.Equal(t, pnp.DeviceCaps(0), *d.Description.Caps)

@@ -144,7 +144,7 @@ const (
 	becausePointer   = "a pointing device: it drives the local desktop"
 	becauseControls  = "media or system keys: they drive the local desktop"
 	becauseModem     = "a part of a network device: this machine's connection may depend on it"
-	becauseFixedTTY  = "it is not plugged in: name it with serial:PATH"
+	becauseFixedTTY  = "a part of this machine: it was not plugged in"
 	becauseNoHIDRaw  = "it has no hidraw node: no driver has made one"
 	becauseNoPrinter = "it has no printer port: usblp does not drive it"
 	becauseNoModem   = "it has no serial port: no driver for one has taken it"

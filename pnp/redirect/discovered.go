@@ -10,6 +10,7 @@ import (
 
 	"freerdp-pnpdr/channels/client"
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/discover"
 	"freerdp-pnpdr/pnp/internal/devnode"
 	"freerdp-pnpdr/pnp/rules"
@@ -77,9 +78,9 @@ func (s *session) judge(d *discover.Device) {
 	name := fmt.Sprintf("%s (%s)", d.Description.Name, d.Node)
 	decision := s.policy.Decide(d)
 	node, err := devnode.Identify(d.Node)
-	same := have.path == d.Node && have.node == node && sameRedirection(&have.as, &decision)
+	unchanged := have.path == d.Node && have.node == node && sameRedirection(&have.as, &decision)
 	wanted := decision.Redirect && !s.isNamed(d.Node)
-	if redirected && (!wanted || !same) {
+	if redirected && (!wanted || !unchanged) {
 		s.log.Info(fmt.Sprintf("%s is not redirected any more as it was: %s", name, decision.Reason))
 		s.drop(d.Key)
 		redirected = false
@@ -93,7 +94,7 @@ func (s *session) judge(d *discover.Device) {
 	}
 	var id uint32
 	if err == nil {
-		id, err = s.redirect(d.Node, node, nil, &decision)
+		id, err = s.redirect(backend.Source{Path: d.Node, Found: d, Verify: same(node, nil)}, &decision)
 	}
 	switch {
 	case errors.Is(err, client.ErrTooMany):
@@ -114,7 +115,7 @@ func (s *session) judge(d *discover.Device) {
 // sameRedirection reports whether a device is redirected alike by either
 // decision, whatever the reason.
 func sameRedirection(a, b *rules.Decision) bool {
-	return a.Backend == b.Backend && a.ReadOnly == b.ReadOnly && a.Limits == b.Limits &&
+	return a.Kind == b.Kind && a.ReadOnly == b.ReadOnly && a.Limits == b.Limits &&
 		reflect.DeepEqual(a.Description, b.Description)
 }
 

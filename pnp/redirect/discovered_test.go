@@ -21,6 +21,8 @@ import (
 	"freerdp-pnpdr/channels/memory"
 	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend"
+	"freerdp-pnpdr/pnp/backend/kinds"
 	"freerdp-pnpdr/pnp/backend/loopback"
 	"freerdp-pnpdr/pnp/devtest"
 	"freerdp-pnpdr/pnp/discover/discovertest"
@@ -34,6 +36,7 @@ import (
 type machine struct {
 	*discovertest.Tree
 	t      testing.TB
+	kinds  backend.Table
 	s      *session
 	remote *server.Session
 	come   chan server.DeviceEvent
@@ -48,7 +51,7 @@ func (m *machine) start(admin, user string, words ...string) {
 	require.NoError(t, os.WriteFile(files.Admin, []byte(admin), 0o600))
 	require.NoError(t, os.WriteFile(files.User, []byte(user), 0o600))
 	for _, file := range []string{files.Admin, files.User} {
-		_, problems := rules.Check(file)
+		_, problems := rules.Check(file, m.kinds)
 		require.Empty(t, problems)
 	}
 	m.startWith(files, words...)
@@ -58,19 +61,20 @@ func (m *machine) start(admin, user string, words ...string) {
 // startWith begins a session that may be starting still.
 func (m *machine) startWith(files rules.Files, words ...string) {
 	t := m.t
-	o, problems := parseOptions(words)
-	require.Empty(t, problems)
+	o := ParseOptions(words, m.kinds)
+	require.Empty(t, o.Problems)
 	log := m.log.Logger(slog.LevelDebug)
 	m.s = &session{
 		log:       log,
+		kinds:     o.Rules.Kinds,
 		discovery: m.Config(),
-		core:      client.NewSession(client.Config{Limits: o.limits, Log: log}),
+		core:      client.NewSession(client.Config{Limits: o.Limits, Log: log}),
 	}
-	m.s.load(files, &o.rules)
+	m.s.load(files, &o.Rules)
 	link := memory.NewLink(m.s.core)
 	m.come = make(chan server.DeviceEvent, 1024)
 	m.remote = server.New(link, server.Config{OnDevice: func(e server.DeviceEvent) { m.come <- e }})
-	m.s.start(o.devices)
+	m.s.start(o.Rules.Named)
 	require.NoError(t, m.remote.Start(context.Background()))
 	require.NoError(t, m.remote.LoggedOn())
 	t.Cleanup(func() {
@@ -82,7 +86,7 @@ func (m *machine) startWith(files rules.Files, words ...string) {
 }
 
 func newMachine(t testing.TB) *machine {
-	return &machine{Tree: discovertest.New(t), t: t}
+	return &machine{Tree: discovertest.New(t), t: t, kinds: kinds.All()}
 }
 
 // event waits for the next device that comes or goes, in words.

@@ -5,17 +5,11 @@ package redirect
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"os/user"
-	"path/filepath"
-	"strconv"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp"
-	"freerdp-pnpdr/pnp/discover"
+	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/internal/devnode"
 	"freerdp-pnpdr/pnp/redirect/internal/watch"
 	"freerdp-pnpdr/pnp/rules"
@@ -23,7 +17,7 @@ import (
 
 // node is a named device with a path, which comes and goes.
 type node struct {
-	*namedDevice
+	*rules.Named
 	id   uint32 // while it is present; the watcher's alone
 	real string // where the path leads while it is present; session.mu guards it
 }
@@ -55,13 +49,13 @@ func (s *session) changed(path string, present bool) {
 		if was {
 			continue
 		}
-		if err := n.obstacle(); err != nil {
+		if err := obstacle(n.Named, s.kinds); err != nil {
 			s.log.Warn(fmt.Sprintf("%v is not redirected: %v", n, err))
 			continue
 		}
 		if present {
 			s.leads(n, realPath(path))
-			n.id = s.add(n.namedDevice)
+			n.id = s.add(n.Named)
 			s.mu.Lock()
 			s.fill() // leads may have made room that add did not take
 			s.mu.Unlock()
@@ -92,121 +86,58 @@ func (s *session) leads(n *node, real string) {
 }
 
 // add makes the device and returns its id, 0 if it cannot be redirected.
-func (s *session) add(d *namedDevice) (id uint32) {
-	id, err := s.redirectNamed(d)
+func (s *session) add(n *rules.Named) (id uint32) {
+	id, err := s.redirectNamed(n)
 	if err != nil {
-		s.log.Warn(fmt.Sprintf("%v is not redirected: %v", d, err))
+		s.log.Warn(fmt.Sprintf("%v is not redirected: %v", n, err))
 		return 0
 	}
-	s.log.Debug(fmt.Sprintf("%v is device %d", d, id))
+	s.log.Debug(fmt.Sprintf("%v is device %d", n, id))
 	return id
 }
 
 // redirectNamed redirects a named device, unless a rule denies it.
-func (s *session) redirectNamed(d *namedDevice) (id uint32, err error) {
-	if d.path == "" {
-		return s.redirect("", devnode.ID{}, nil, d.asNamed())
+func (s *session) redirectNamed(n *rules.Named) (id uint32, err error) {
+	if n.Kind.Nodes == 0 {
+		decision := n.Unjudged()
+		return s.redirect(backend.Source{Path: n.Path}, &decision)
 	}
-	node, err := devnode.Identify(d.path)
+	node, err := devnode.Identify(n.Path)
 	if err != nil {
 		return 0, err
 	}
-	decision, err := s.judgeNamed(d, node)
-	if err != nil {
+	decision, found := Decide(s.policy, s.discovery, n)
+	if err := refusal(&decision); err != nil {
 		return 0, err
+	}
+	if now, err := devnode.Identify(n.Path); err != nil || now != node {
+		return 0, errors.New("it was replaced while it was looked at")
 	}
 	var again func() error
 	if node.Mode == unix.S_IFBLK {
 		again = func() error {
-			now, err := s.judgeNamed(d, node)
-			if err == nil && !sameRedirection(now, decision) {
+			now, _ := Decide(s.policy, s.discovery, n)
+			err := refusal(&now)
+			if err == nil && !sameRedirection(&now, &decision) {
 				err = errors.New("the rules say something else of what it is made of now")
 			}
 			if err != nil {
-				s.log.Warn(fmt.Sprintf("%v is not opened: %v", d, err))
+				s.log.Warn(fmt.Sprintf("%v is not opened: %v", n, err))
 				return fmt.Errorf("%v: %w", err, pnp.ERROR_ACCESS_DENIED)
 			}
 			return nil
 		}
 	}
-	return s.redirect(d.path, node, again, decision)
+	return s.redirect(backend.Source{Path: n.Path, Found: found, Verify: same(node, again)}, &decision)
 }
 
-// asNamed is what becomes of a device of which no rule speaks.
-func (d *namedDevice) asNamed() *rules.Decision {
-	return &rules.Decision{
-		Backend: discover.Backend(d.kind), Description: d.describe(), ReadOnly: d.settings.ReadOnly, Limits: d.settings.Limits,
-	}
-}
-
-// judgeNamed asks the rules about what a device's path leads to.
-func (s *session) judgeNamed(d *namedDevice, node devnode.ID) (*rules.Decision, error) {
-	if node.Mode == unix.S_IFREG {
-		return d.asNamed(), nil
-	}
-	named := rules.Named{
-		Option: d.option, Backend: discover.Backend(d.kind), Path: d.path, Settings: d.settings, IsRule: d.isRule(),
-	}
-	functions, err := discover.At(s.discovery, d.path)
-	if err != nil && s.policy.HasAdmin() {
-		return nil, fmt.Errorf("it cannot be told what the administrator says of it: %w", err)
-	}
-	decision := s.policy.DecideNamed(&named, realPath(d.path), functions)
-	if !decision.Redirect {
-		return nil, decisionError(decision)
-	}
-	return &decision, nil
-}
-
-func decisionError(d rules.Decision) error {
-	if d.Admin {
+// refusal says why a named device is not redirected; nil if it is.
+func refusal(d *rules.Decision) error {
+	switch {
+	case d.Redirect:
+		return nil
+	case d.Admin:
 		return fmt.Errorf("the administrator denies it: %s", d.Reason)
 	}
 	return fmt.Errorf("it is denied: %s", d.Reason)
-}
-
-// obstacle says why a device that has a path cannot be redirected now, and what
-// to do; nil if it can.
-func (d *namedDevice) obstacle() error {
-	info, err := os.Stat(d.path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return errors.New("it is not there; it will be redirected when it appears")
-	case err != nil:
-		return err
-	case info.IsDir():
-		return errors.New("it is a directory; name a file or a device node")
-	case !watch.Present(d.path):
-		return fmt.Errorf("permission denied (%s); %s", info.Mode(), permissionAdvice(info))
-	}
-	isChar := info.Mode()&fs.ModeCharDevice != 0
-	switch {
-	case isChar && d.kind == kindFile:
-		return fmt.Errorf("it is a character device; name it as char:%s", d.path)
-	case !isChar && d.kind != kindFile:
-		return fmt.Errorf("it is no character device; if it is a file or block device, name it as file:%s", d.path)
-	case d.kind == kindFile && !info.Mode().IsRegular() && info.Mode()&fs.ModeDevice == 0:
-		return errors.New("it is neither a regular file nor a block device")
-	}
-	return nil
-}
-
-func permissionAdvice(info fs.FileInfo) string {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || info.Mode()&0o060 == 0 {
-		return "give your user access to it; it will be redirected then"
-	}
-	group := strconv.Itoa(int(st.Gid))
-	if g, err := user.LookupGroupId(group); err == nil {
-		group = g.Name
-	}
-	return fmt.Sprintf("make your user a member of the group %s and log in again", group)
-}
-
-// realPath is the path without symbolic links, as far as it exists.
-func realPath(path string) string {
-	if p, err := filepath.EvalSymlinks(path); err == nil {
-		return p
-	}
-	return path
 }

@@ -3,47 +3,52 @@
 package redirect
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/channels/client"
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend"
+	"freerdp-pnpdr/pnp/backend/kinds"
 	"freerdp-pnpdr/pnp/backend/loopback"
 	"freerdp-pnpdr/pnp/internal/devnode"
+	"freerdp-pnpdr/pnp/rules"
 )
 
 func TestOptions(t *testing.T) {
-	o, problems := parseOptions([]string{
+	o := ParseOptions([]string{
 		"loopback", "file:/img,a", "name:Disk%2C 100%25", "ro", "char:/dev/x", "caps:removable+lock", "handles:2",
 		"serial:/dev/ttyUSB0", "name:Meter", "usb:0403:*", "auto", "", "max-reply:64K", "max-requests:7",
-	})
-	require.Empty(t, problems)
-	require.Len(t, o.devices, 4)
-	require.Equal(t, loopback.DefaultDescription(), o.devices[0].describe())
-	disk := o.devices[1]
-	require.Equal(t, "/img,a", disk.path)
-	require.True(t, disk.settings.ReadOnly)
-	require.Equal(t, pnp.Description{Name: "Disk, 100%", HardwareIDs: []string{`PNPDR\FILE`}}, disk.describe())
-	require.Equal(t, 2, o.devices[2].settings.Limits.Handles)
-	require.Equal(t, pnp.PNP_DEVCAPS_REMOVABLE|pnp.PNP_DEVCAPS_LOCKSUPPORTED, *o.devices[2].settings.Description.Caps)
+	}, kinds.All())
+	require.Empty(t, o.Problems)
+	named := o.Rules.Named
+	require.Len(t, named, 4)
+	require.Equal(t, loopback.DefaultDescription(), named[0].Unjudged().Description)
+	disk := named[1]
+	require.Equal(t, "/img,a", disk.Path)
+	require.True(t, disk.Settings.ReadOnly)
+	require.Equal(t, pnp.Description{Name: "Disk, 100%", HardwareIDs: []string{`PNPDR\FILE`}}, disk.Unjudged().Description)
+	require.Equal(t, 2, named[2].Settings.Limits.Handles)
+	require.Equal(t, pnp.PNP_DEVCAPS_REMOVABLE|pnp.PNP_DEVCAPS_LOCKSUPPORTED, *named[2].Settings.Description.Caps)
 
-	port := o.devices[3]
-	require.Equal(t, "Meter", port.describe().Name)
-	require.Equal(t, []string{`PNPDR\SERIAL`}, port.describe().HardwareIDs)
-	require.True(t, o.rules.Auto)
-	require.Len(t, o.rules.Rules, 2)
+	port := named[3].Unjudged().Description
+	require.Equal(t, "Meter", port.Name)
+	require.Equal(t, []string{`PNPDR\SERIAL`}, port.HardwareIDs)
+	require.True(t, o.Rules.Auto)
+	require.Len(t, o.Rules.Rules, 2)
 
 	want := client.DefaultLimits()
 	want.ReplyData, want.HandleRequests = 64<<10, 7
-	require.Equal(t, want, o.limits)
+	require.Equal(t, want, o.Limits)
 }
 
-// TestProblems: each says what, why and what becomes of it, and what belongs to
-// a device that is left out is not taken for the device before it.
+// TestProblems: each says what, why and what becomes of it.
 func TestProblems(t *testing.T) {
 	for word, want := range map[string]string{
 		"nonsense":      "it is ignored: there is no such option",
@@ -57,35 +62,65 @@ func TestProblems(t *testing.T) {
 		"usb:0403":      "vendor and product are missing",
 		"max-devices:-": "it is ignored",
 	} {
-		_, problems := parseOptions([]string{word})
-		require.Len(t, problems, 1, word)
-		require.Contains(t, problems[0], want)
-		require.Contains(t, problems[0], `option "`+word+`": `)
-		require.Contains(t, problems[0], "/dvc:pnpdr,help lists the options")
+		o := ParseOptions([]string{"auto", word}, kinds.All())
+		require.Len(t, o.Problems, 1, word)
+		require.Contains(t, o.Problems[0].String(), want)
+		require.Contains(t, o.Problems[0].String(), `option "`+word+`": `)
+		require.Equal(t, word == "nonsense", errors.Is(o.Problems[0].Err, ErrNoOption))
+		require.True(t, o.Rules.Auto, "the rest counts")
 	}
-	o, problems := parseOptions([]string{"loopback", "char:", "ro"})
-	require.Len(t, problems, 2)
-	require.Len(t, o.devices, 1)
-	require.False(t, o.devices[0].settings.ReadOnly)
+}
+
+// TestUsage: every option that help lists is one that is read.
+func TestUsage(t *testing.T) {
+	values := map[string]string{
+		"auto": "", "usb": "0403:6001", "rule": "deny+vid=1", "config": "/x", "hwid": "A", "compat": "A", "name": "A",
+		"guid": "{86E0D1E0-8089-11D0-9CE4-08003E301F73}", "container": "{86E0D1E0-8089-11D0-9CE4-08003E301F73}",
+		"caps": "lock", "optional": "", "ro": "",
+	}
+	for _, line := range Usage(kinds.All()) {
+		if !strings.HasPrefix(line, "  ") || strings.HasPrefix(line, "    ") {
+			continue
+		}
+		for _, word := range strings.Split(line, ", ") {
+			key, argument, hasArgument := strings.Cut(strings.Fields(word)[0], ":")
+			value, known := values[key]
+			if !known {
+				value = map[bool]string{true: "/dev/x", false: "7M"}[strings.HasPrefix(argument, "PATH")]
+			}
+			option := key
+			if hasArgument {
+				option += ":" + value
+			}
+			words := []string{"loopback", option}
+			o := ParseOptions(words, kinds.All())
+			require.Empty(t, o.Problems, line)
+			if !strings.HasPrefix(strings.TrimSpace(line), "handles:") {
+				break // what follows a comma is help
+			}
+		}
+	}
 }
 
 func TestObstacles(t *testing.T) {
 	dir := t.TempDir()
 	regular := filepath.Join(dir, "regular")
 	require.NoError(t, os.WriteFile(regular, nil, 0o600))
+	fifo := filepath.Join(dir, "fifo")
+	require.NoError(t, unix.Mkfifo(fifo, 0o600))
 	for _, c := range []struct {
-		kind       kind
-		path, want string
+		kind, path, want string
 	}{
-		{kindFile, filepath.Join(dir, "missing"), "it is not there; it will be redirected when it appears"},
-		{kindFile, dir, "it is a directory"},
-		{kindFile, "/dev/null", "name it as char:/dev/null"},
-		{kindChar, regular, "name it as file:" + regular},
-		{kindSerial, regular, "it is no character device"},
-		{kindFile, regular, ""},
-		{kindChar, "/dev/null", ""},
+		{"file", filepath.Join(dir, "missing"), "it is not there; it will be redirected when it appears"},
+		{"file", dir, "it is a directory"},
+		{"file", "/dev/null", "it is not a block device or a regular file; name it as char:/dev/null"},
+		{"char", regular, "it is not a character device; name it as file:" + regular},
+		{"serial", regular, "it is not a character device; name it as file:" + regular},
+		{"file", fifo, "it is not a block device or a regular file"},
+		{"file", regular, ""},
+		{"char", "/dev/null", ""},
 	} {
-		err := (&namedDevice{kind: c.kind, path: c.path}).obstacle()
+		err := obstacle(&rules.Named{Kind: kinds.All().Named(c.kind), Path: c.path}, kinds.All())
 		if c.want == "" {
 			require.NoError(t, err)
 			continue
@@ -99,19 +134,22 @@ func TestObstacles(t *testing.T) {
 func TestOnlyWhatWasJudgedIsOpened(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "link")
 	require.NoError(t, os.Symlink("/dev/null", path))
-	open := func(k kind, judgedNode string) (pnp.Handle, error) {
-		node, err := devnode.Identify(judgedNode)
+	open := func(k *backend.Kind, judged string) (pnp.Handle, error) {
+		node, err := devnode.Identify(judged)
 		require.NoError(t, err)
-		d, err := newDevice(k, backend.Source{Path: path, Verify: judged(node, nil)})
+		d, err := k.New(backend.Source{Path: path, Verify: same(node, nil)})
 		require.NoError(t, err)
 		return d.Open(pnp.OpenRequest{Access: pnp.GENERIC_READ, Disposition: pnp.OPEN_EXISTING})
 	}
-	for _, k := range []kind{kindChar, kindFile, kindSerial, kindHID} {
+	for _, k := range kinds.All() {
+		if k.Nodes == 0 {
+			continue
+		}
 		_, err := open(k, "/dev/zero")
-		require.Equal(t, pnp.ERROR_ACCESS_DENIED, pnp.HRESULTOf(err), k)
+		require.Equal(t, pnp.ERROR_ACCESS_DENIED, pnp.HRESULTOf(err), k.Name)
 		require.ErrorContains(t, err, "another node than the one that was allowed")
 	}
-	h, err := open(kindChar, path)
+	h, err := open(kinds.All().Named("char"), path)
 	require.NoError(t, err)
 	h.Close()
 }

@@ -19,7 +19,6 @@ import (
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/discover"
-	"freerdp-pnpdr/pnp/internal/devnode"
 	"freerdp-pnpdr/pnp/redirect/internal/watch"
 	"freerdp-pnpdr/pnp/rules"
 )
@@ -35,7 +34,9 @@ const (
 type Host struct {
 	// Name is how the session introduces itself: what it is and what it runs on.
 	Name string
-	Log  *slog.Logger
+	// Kinds are the devices that there are.
+	Kinds backend.Table
+	Log   *slog.Logger
 	// LiveObjects counts what the host has not given back yet; nil if it does
 	// not count.
 	LiveObjects func() int
@@ -50,6 +51,7 @@ type Host struct {
 type session struct {
 	log        *slog.Logger
 	host       Host
+	kinds      backend.Table
 	core       *client.Session
 	discovery  discover.Config
 	goroutines int // before the session began
@@ -84,26 +86,27 @@ func Start(args []string, host Host) Session { return newSession(args, host) }
 // newSession does what the options say. What cannot be done is logged and left
 // out: the user's session goes on.
 func newSession(args []string, host Host) *session {
-	s := &session{log: host.Log, host: host}
+	s := &session{log: host.Log, host: host, kinds: host.Kinds}
 	// At the very first call the runtime's main goroutine may not be counted.
 	s.goroutines = max(runtime.NumGoroutine(), 2)
 	if len(args) > 0 {
 		args = args[1:]
 	}
-	o, problems := parseOptions(args)
-	s.core = client.NewSession(client.Config{Limits: o.limits, Log: s.log})
-	s.load(rules.DefaultFiles(&o.rules), &o.rules)
+	o := ParseOptions(args, host.Kinds)
+	s.core = client.NewSession(client.Config{Limits: o.Limits, Log: s.log})
+	s.load(rules.DefaultFiles(&o.Rules), &o.Rules)
 
 	s.log.Info(s.greeting(o))
-	for _, p := range problems {
-		s.log.Warn(p)
+	for _, p := range o.Problems {
+		s.log.Warn(p.String() + "; /dvc:pnpdr,help lists the options")
 	}
-	if o.help {
-		for _, line := range usage() {
+	if o.Help {
+		s.log.Info("/dvc:pnpdr,OPTION[,OPTION]... redirects Plug and Play devices")
+		for _, line := range Usage(host.Kinds) {
 			s.log.Info(line)
 		}
 	}
-	s.start(o.devices)
+	s.start(o.Rules.Named)
 	return s
 }
 
@@ -137,10 +140,10 @@ func (s *session) rulesKnown() bool {
 }
 
 // greeting is the one line that says what runs and what it redirects.
-func (s *session) greeting(o options) string {
+func (s *session) greeting(o *Options) string {
 	line := s.host.Name + ": "
 	var what []string
-	for _, d := range o.devices {
+	for _, d := range o.Rules.Named {
 		what = append(what, d.String())
 	}
 	switch {
@@ -157,20 +160,20 @@ func (s *session) greeting(o options) string {
 
 // start begins to redirect. What can hang is left to goroutines, for which it
 // waits a while.
-func (s *session) start(devices []*namedDevice) {
+func (s *session) start(devices []*rules.Named) {
 	s.started = make(chan struct{})
 	s.byPath, s.found = make(map[string][]*node), make(map[string]discovered)
 	s.known, s.excess = make(map[string]*discover.Device), make(map[string]bool)
 	var paths []string
-	for _, d := range devices {
-		if d.path == "" {
-			s.add(d)
+	for _, n := range devices {
+		if n.Kind.Nodes == 0 {
+			s.add(n)
 			continue
 		}
-		if s.byPath[d.path] == nil {
-			paths = append(paths, d.path)
+		if s.byPath[n.Path] == nil {
+			paths = append(paths, n.Path)
 		}
-		s.byPath[d.path] = append(s.byPath[d.path], &node{namedDevice: d})
+		s.byPath[n.Path] = append(s.byPath[n.Path], &node{Named: n})
 	}
 	var starting sync.WaitGroup
 	begin := func(f func()) {
@@ -216,12 +219,10 @@ func (s *session) start(devices []*namedDevice) {
 	}
 }
 
-// redirect adds the device that serves path, as was decided on node, which is
-// zero for a device without a path. If again is not nil, every open asks it.
-func (s *session) redirect(path string, node devnode.ID, again func() error, decision *rules.Decision) (id uint32, err error) {
-	dev, err := newDevice(kind(decision.Backend), backend.Source{
-		Path: path, Description: decision.Description, ReadOnly: decision.ReadOnly, Verify: judged(node, again), Log: s.log,
-	})
+// redirect adds the device of a source as was decided.
+func (s *session) redirect(src backend.Source, decision *rules.Decision) (id uint32, err error) {
+	src.Description, src.ReadOnly, src.Log = decision.Description, decision.ReadOnly, s.log
+	dev, err := decision.Kind.New(src)
 	if err != nil {
 		return 0, err
 	}

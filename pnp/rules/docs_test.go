@@ -21,7 +21,7 @@ func TestDocs(t *testing.T) {
 	files := regexp.MustCompile("(?s)```toml\n(.*?)```").FindAllStringSubmatch(text, -1)
 	require.NotEmpty(t, files)
 	for _, m := range files {
-		_, problems := parse("docs", []byte(m[1]))
+		_, problems := parse("docs", []byte(m[1]), table)
 		assert.Empty(t, problems, m[1])
 	}
 	lines := regexp.MustCompile(`(?m)^/dvc:pnpdr,(\S+)`).FindAllStringSubmatch(text, -1)
@@ -31,7 +31,7 @@ func TestDocs(t *testing.T) {
 		assert.Empty(t, problems)
 		assert.False(t, p.Idle(), m[1])
 	}
-	for _, key := range append(append(topKeys[:2:2], fileKeys...), backends...) {
+	for _, key := range append(append(topKeys[:2:2], fileKeys...), table.Choices()...) {
 		told := regexp.MustCompile("`" + key + "\\b|(?m)^" + key + " ").MatchString(text)
 		assert.True(t, told, key)
 	}

@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/pelletier/go-toml/v2/unstable"
+
+	"freerdp-pnpdr/pnp/backend"
 )
 
 const (
@@ -54,6 +56,7 @@ var (
 type fileParser struct {
 	config
 	name     string
+	kinds    backend.Table
 	data     []byte
 	toml     unstable.Parser
 	problems []Problem
@@ -69,10 +72,10 @@ type fileParser struct {
 // position is an offset into the file.
 type position uint32
 
-// parse reads a file's contents. The config is worth using only if there are no
-// problems.
-func parse(name string, data []byte) (*config, []Problem) {
-	f := &fileParser{name: name, data: data, seen: make(map[string]bool)}
+// parse reads a file's contents, in which rules choose among kinds. The config is
+// worth using only if there are no problems.
+func parse(name string, data []byte, kinds backend.Table) (*config, []Problem) {
+	f := &fileParser{name: name, kinds: kinds, data: data, seen: make(map[string]bool)}
 	if i := invalidUTF8(data); i >= 0 {
 		f.problem(position(i), "this is no UTF-8 text")
 		return &f.config, f.problems
@@ -302,7 +305,7 @@ func (f *fileParser) assign(key, value string) error {
 			return fmt.Errorf("%s: %w", key, err)
 		}
 	default:
-		return f.rule.set(key, value)
+		return f.rule.set(key, value, f.kinds)
 	}
 	return nil
 }

@@ -79,7 +79,7 @@ func TestProblems(t *testing.T) {
 		{"backslashes", "[[rule]]\naction = \"deny\"\nhardware-id = \"USB\\VID*\"\n", []string{`f:3:19: `}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, problems := parse("f", []byte(test.file))
+			_, problems := parse("f", []byte(test.file), table)
 			var got []string
 			for i, p := range problems {
 				got = append(got, p.String())
@@ -126,7 +126,7 @@ event        = "1M"
 
 [[rule]]
 "action" = 'deny'
-`))
+`), table)
 	require.Empty(t, problems)
 	assert.True(t, c.auto)
 	assert.Equal(t, "deny", c.fallback)
@@ -136,6 +136,7 @@ event        = "1M"
 		`driver=ftdi_sio manufacturer=* product=*UART* node=/dev/ttyUSB*`, r.Text())
 	assert.True(t, r.Matches(meter))
 	assert.Equal(t, "Scale", r.Settings.Description.Name)
+	assert.Equal(t, kind("serial"), r.Settings.Kind)
 	assert.Equal(t, pnp.DeviceLimits{Handles: 1, Requests: 16, HandleBytes: 64 << 10, ReplyData: 64 << 10, EventData: 1 << 20}, r.Settings.Limits)
 	assert.Equal(t, 6, r.Line)
 	assert.Equal(t, `rule 2 of f (line 32): deny everything`, c.rules[1].reason())
@@ -146,20 +147,20 @@ event        = "1M"
 
 func TestEmptyFile(t *testing.T) {
 	for _, text := range []string{"", "\n", "# nothing\n", "auto = false\n"} {
-		c, problems := parse("f", []byte(text))
+		c, problems := parse("f", []byte(text), table)
 		assert.Empty(t, problems)
 		assert.Equal(t, &config{}, c)
 	}
 }
 
 func TestManyRulesAndProblems(t *testing.T) {
-	_, problems := parse("f", []byte(strings.Repeat("[[rule]]\naction = \"deny\"\n", maxRules)))
+	_, problems := parse("f", []byte(strings.Repeat("[[rule]]\naction = \"deny\"\n", maxRules)), table)
 	assert.Empty(t, problems)
-	_, problems = parse("f", []byte(strings.Repeat("[[rule]]\naction = \"deny\"\n", maxRules+1)))
+	_, problems = parse("f", []byte(strings.Repeat("[[rule]]\naction = \"deny\"\n", maxRules+1)), table)
 	require.Len(t, problems, 1)
 	assert.Equal(t, fmt.Sprintf("f:%d:3: there are more than %d rules", 2*maxRules+1, maxRules), problems[0].String())
 
-	_, problems = parse("f", []byte(strings.Repeat("[[rule]]\n", maxProblems+5)))
+	_, problems = parse("f", []byte(strings.Repeat("[[rule]]\n", maxProblems+5)), table)
 	require.Len(t, problems, maxProblems+1)
 	assert.Equal(t, "f: and 5 more problems", problems[maxProblems].String())
 }
@@ -173,7 +174,7 @@ func TestEndless(t *testing.T) {
 		strings.Repeat("a = 1\n", maxFile/6),
 		"[[rule]]\naction = \"" + strings.Repeat("x", maxFile-100) + "\"",
 	} {
-		_, problems := parse("f", []byte(text))
+		_, problems := parse("f", []byte(text), table)
 		require.NotEmpty(t, problems)
 		for _, p := range problems {
 			assert.Less(t, len(p.String()), 2*maxText)

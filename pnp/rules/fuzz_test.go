@@ -18,7 +18,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("default = \"\\u0000\\UFFFFFFFF\"\r\n# \xff"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		before := bytes.Clone(data)
-		c, problems := parse("f", data)
+		c, problems := parse("f", data, table)
 		if !bytes.Equal(before, data) {
 			t.Fatal("the file was changed")
 		}
@@ -57,7 +57,7 @@ func FuzzOptions(f *testing.F) {
 		f.Add(line)
 	}
 	f.Fuzz(func(t *testing.T, line string) {
-		o := new(Options)
+		o := newOptions()
 		understood := true
 		for _, word := range strings.Split(line, ",") {
 			known, err := o.Take(word)
@@ -68,7 +68,7 @@ func FuzzOptions(f *testing.F) {
 			if len(o.Rules) == 0 || !o.Rules[len(o.Rules)-1].Broken {
 				continue
 			}
-			broken := &Options{Auto: true, Rules: o.Rules[len(o.Rules)-1:]}
+			broken := &Options{Kinds: table, Auto: true, Rules: o.Rules[len(o.Rules)-1:]}
 			if p, _ := Load(Files{}, broken); understood || p.Decide(meter).Redirect {
 				t.Fatalf("%q redirects", word)
 			}

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"freerdp-pnpdr/pnp/backend"
 )
 
 // AdminFile is the administrator's file.
@@ -48,16 +50,16 @@ func DefaultFiles(o *Options) Files {
 // policy: a file with a problem denies every device that comes to it, since
 // nobody knows what it was to deny.
 func Load(f Files, o *Options) (*Policy, []Problem) {
-	p := &Policy{}
+	p := &Policy{kinds: o.Kinds}
 	p.user.optionAuto = o.Auto
 	p.user.rules = append(p.user.rules, o.Rules...)
-	problems := p.admin.load(f.Admin, false)
-	problems = append(problems, p.user.load(f.User, f.UserMustExist)...)
+	problems := p.admin.load(f.Admin, false, o.Kinds)
+	problems = append(problems, p.user.load(f.User, f.UserMustExist, o.Kinds)...)
 	return p, problems
 }
 
 // load adds what the file says to the side.
-func (s *side) load(path string, mustExist bool) []Problem {
+func (s *side) load(path string, mustExist bool, kinds backend.Table) []Problem {
 	if path == "" {
 		return nil
 	}
@@ -71,7 +73,7 @@ func (s *side) load(path string, mustExist bool) []Problem {
 	if err != nil {
 		problems = []Problem{{File: path, Text: err.Error()}}
 	} else {
-		c, problems = parse(path, data)
+		c, problems = parse(path, data, kinds)
 	}
 	if len(problems) > 0 {
 		s.rules = append(s.rules, &Rule{Deny: true, Broken: true, Source: path, file: true})
@@ -90,12 +92,12 @@ func Missing(path string) bool {
 }
 
 // Check reads a file and returns its problems, and how many rules it has.
-func Check(path string) (rules int, problems []Problem) {
+func Check(path string, kinds backend.Table) (rules int, problems []Problem) {
 	data, err := readFile(path)
 	if err != nil {
 		return 0, []Problem{{File: path, Text: err.Error()}}
 	}
-	c, problems := parse(path, data)
+	c, problems := parse(path, data, kinds)
 	return len(c.rules), problems
 }
 

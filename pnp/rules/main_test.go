@@ -11,6 +11,8 @@ import (
 	"go.uber.org/goleak"
 
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend"
+	"freerdp-pnpdr/pnp/backend/kinds"
 	"freerdp-pnpdr/pnp/discover"
 )
 
@@ -21,7 +23,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 var (
 	meter = &discover.Device{
 		Key: "devices/1-1:1.0/ttyUSB0/tty/ttyUSB0", Node: "/dev/ttyUSB0", Subsystem: "tty",
-		Backend: discover.BackendSerial, Bus: "usb", VendorID: 0x0403, ProductID: 0x6001,
+		Bus: "usb", VendorID: 0x0403, ProductID: 0x6001,
 		Class: 0xff, SubClass: 0xff, Protocol: 0xff,
 		Manufacturer: "FTDI", Product: "FT232R USB UART", Serial: "A600", Driver: "ftdi_sio",
 		Description: pnp.Description{
@@ -31,12 +33,12 @@ var (
 	}
 	keyboard = &discover.Device{
 		Key: "devices/1-2:1.0/hidraw0", Node: "/dev/hidraw0", Subsystem: "hidraw",
-		Backend: discover.BackendHID, Excluded: "it is a keyboard",
-		Bus: "usb", VendorID: 0x046d, ProductID: 0xc31c, Class: 3, SubClass: 1, Protocol: 1, Product: "Keyboard K120",
+		Excluded: "it is a keyboard",
+		Bus:      "usb", VendorID: 0x046d, ProductID: 0xc31c, Class: 3, SubClass: 1, Protocol: 1, Product: "Keyboard K120",
 	}
 	scanner = &discover.Device{
 		Key: "devices/1-3:1.1/hidraw1", Node: "/dev/hidraw1", Subsystem: "hidraw",
-		Backend: discover.BackendHID, Bus: "usb", VendorID: 0x05e0, ProductID: 0x1200, Interface: 1, Class: 3,
+		Bus: "usb", VendorID: 0x05e0, ProductID: 0x1200, Interface: 1, Class: 3,
 		Product: "Symbol Scanner", Serial: "S1",
 	}
 	camera = &discover.Device{
@@ -45,14 +47,22 @@ var (
 	}
 	touchpad = &discover.Device{
 		Key: "devices/i2c-1/hidraw2", Node: "/dev/hidraw2", Subsystem: "hidraw",
-		Backend: discover.BackendHID, Bus: "i2c", Interface: -1, Product: "Touchpad",
+		Bus: "i2c", Interface: -1, Product: "Touchpad",
 	}
 )
+
+// table is the kinds that the tests know.
+var table = kinds.All()
+
+// kind returns the kind of a name.
+func kind(name string) *backend.Kind { return table.Named(name) }
+
+func newOptions() *Options { return &Options{Kinds: table} }
 
 // options reads words that must all be understood.
 func options(t *testing.T, words ...string) *Options {
 	t.Helper()
-	o := new(Options)
+	o := newOptions()
 	for _, word := range words {
 		known, err := o.Take(word)
 		require.NoError(t, err, word)

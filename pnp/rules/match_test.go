@@ -160,7 +160,7 @@ func TestTake(t *testing.T) {
 		"rule:allow+name=\xff":           "contains what is no text",
 		"rule:allow+product=" + strings.Repeat("x", maxPattern+1): "it is longer than 512 bytes",
 	} {
-		o := new(Options)
+		o := newOptions()
 		known, err := o.Take(word)
 		assert.True(t, known, word)
 		assert.ErrorContains(t, err, want, word)
@@ -215,7 +215,9 @@ func TestSplitRule(t *testing.T) {
 		assert.False(t, o.Rules[0].Broken)
 	}
 	o = options(t, "rule:deny+vid=0403")
-	o.Begin(nil)
+	known, err = o.Take("loopback")
+	assert.True(t, known)
+	assert.NoError(t, err)
 	known, _ = o.Take("colour=red")
 	assert.False(t, known)
 }
@@ -226,17 +228,17 @@ func TestWhiteSpace(t *testing.T) {
 	for pattern, want := range map[string]bool{
 		"Foo  Bar ": true, " foo\u00a0bar": true, "foo *": true, "foobar": false, "foo bar": true, "foo b a r": false,
 	} {
-		p, problems := policy(t, "[[rule]]\naction=\"deny\"\nproduct=\""+pattern+"\"\n", "", new(Options))
+		p, problems := policy(t, "[[rule]]\naction=\"deny\"\nproduct=\""+pattern+"\"\n", "", newOptions())
 		assert.Empty(t, problems)
 		assert.Equal(t, want, p.Decide(&d).Verdict == Denied, "%q", pattern)
 	}
-	_, problems := policy(t, "[[rule]]\naction=\"deny\"\nproduct=\"  \"\n", "", new(Options))
+	_, problems := policy(t, "[[rule]]\naction=\"deny\"\nproduct=\"  \"\n", "", newOptions())
 	assert.NotEmpty(t, problems)
 }
 
 func TestOtherOptions(t *testing.T) {
-	o := new(Options)
-	for _, word := range []string{"", "loopback", "char:/dev/null", "file:x", "max-handles:3", "help", "colour=red"} {
+	o := newOptions()
+	for _, word := range []string{"", "max-handles:3", "help", "colour=red"} {
 		known, err := o.Take(word)
 		assert.False(t, known, word)
 		assert.NoError(t, err, word)
@@ -259,14 +261,12 @@ func TestQualifiers(t *testing.T) {
 	assert.Equal(t, got, d)
 
 	// Those of a device which is not discovered.
-	var s Settings
-	o.Begin(&s)
-	for _, word := range []string{"ro", "handles:7"} {
+	for _, word := range []string{"loopback", "ro", "handles:7"} {
 		known, err := o.Take(word)
 		require.NoError(t, err)
 		require.True(t, known)
 	}
-	assert.Equal(t, Settings{ReadOnly: true, Limits: pnp.DeviceLimits{Handles: 7}}, s)
+	assert.Equal(t, &Settings{ReadOnly: true, Limits: pnp.DeviceLimits{Handles: 7}}, o.Named[0].Settings)
 	assert.False(t, o.Rules[0].Settings.ReadOnly)
 
 	// Those that are wrong, or belong to nothing.

@@ -5,44 +5,37 @@ package rules
 import (
 	"fmt"
 	"path/filepath"
-	"strings"
 
-	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/discover"
 )
 
-// BackendFile serves the files and block devices that option file: names.
-// Discovery finds none, and no rule can choose it.
-const BackendFile discover.Backend = "file"
-
-// Named is a device that an option names by a path: file:, char:, serial:, hid:.
+// Named is a device that an option names by its kind.
 type Named struct {
 	// Option is the option as it was given.
-	Option  string
-	Backend discover.Backend
-	Path    string
-	// Settings are those of the option; of serial: and hid:, the rule's own.
+	Option string
+	Kind   *backend.Kind
+	// Path is the option's argument, absolute if it is the path of a node.
+	Path string
+	// Settings are those of the option; if it is a rule, the rule's own.
 	Settings *Settings
-	// IsRule is set for serial: and hid:, which are rules among the user's own.
-	IsRule bool
 }
 
-// PlainDescription is what can be said of any device that the backend serves.
-func PlainDescription(b discover.Backend, path string) pnp.Description {
-	d := pnp.Description{
-		Name:        filepath.Base(path),
-		HardwareIDs: []string{`PNPDR\` + strings.ToUpper(string(b))},
-	}
-	if g, ok := interfaces[b]; ok {
-		d.Interfaces = []pnp.GUID{g}
-	}
-	return d
-}
+func (n *Named) String() string { return n.Option }
 
-// interfaces are the device interface classes of the backends that have one.
-var interfaces = map[discover.Backend]pnp.GUID{
-	discover.BackendSerial: pnp.GUID_DEVINTERFACE_COMPORT,
-	discover.BackendHID:    pnp.GUID_DEVINTERFACE_HID,
+// isRule reports whether the option is a rule among the user's own.
+func (n *Named) isRule() bool { return n.Kind.Rules == backend.Named }
+
+// Unjudged is what becomes of a device that no rule speaks of: one that is not a
+// device node.
+func (n *Named) Unjudged() Decision {
+	out := Decision{
+		Redirect: true, Verdict: Redirected, Reason: "option " + n.Option,
+		Kind: n.Kind, Description: n.Kind.Describe(n.Path),
+	}
+	n.Settings.Apply(&out.Description)
+	out.restrict(n.Settings)
+	return out
 }
 
 // DecideNamed says what becomes of a named device. node is the real path of its
@@ -57,23 +50,21 @@ func (p *Policy) DecideNamed(n *Named, node string, functions []*discover.Device
 	users, admins := make([]opinion, len(judged)), make([]opinion, len(judged))
 	for i, d := range judged {
 		users[i], admins[i] = own, p.admin.of(d)
-		if n.IsRule {
+		if n.isRule() {
 			users[i] = p.user.upTo(n, d)
 		}
 	}
 
-	out := Decision{Backend: n.Backend, Description: PlainDescription(n.Backend, n.Path)}
-	if n.IsRule && len(functions) > 0 && !undescribed(functions[0]) {
+	out := Decision{Kind: n.Kind, Description: n.Kind.Describe(n.Path)}
+	if n.isRule() && len(functions) > 0 && !undescribed(functions[0]) {
 		out.Description = functions[0].Description
 	}
-	if n.Settings != nil {
-		n.Settings.Apply(&out.Description)
-		out.restrict(n.Settings)
-	}
-	if rule := admins[0].rule; rule != nil && n.IsRule {
+	n.Settings.Apply(&out.Description)
+	out.restrict(n.Settings)
+	if rule := admins[0].rule; rule != nil && n.isRule() {
 		rule.Settings.Apply(&out.Description)
-		if rule.Settings.Backend != "" {
-			out.Backend = rule.Settings.Backend
+		if rule.Settings.Kind != nil {
+			out.Kind = rule.Settings.Kind
 		}
 	}
 	for i := range judged {
@@ -94,9 +85,9 @@ func (p *Policy) DecideNamed(n *Named, node string, functions []*discover.Device
 			return end(Denied, o)
 		}
 		// Bytes as they are would get around the backend that was permitted.
-		if o.rule != nil && !n.IsRule && o.rule.Settings.Backend != "" && o.rule.Settings.Backend != n.Backend {
+		if o.rule != nil && !n.isRule() && o.rule.Settings.Kind != nil && o.rule.Settings.Kind != n.Kind {
 			out.Admin = true
-			o.reason += fmt.Sprintf("; it permits backend %s alone", o.rule.Settings.Backend)
+			o.reason += fmt.Sprintf("; it permits backend %s alone", o.rule.Settings.Kind.Name)
 			return end(Denied, o)
 		}
 	}
@@ -111,9 +102,9 @@ func (p *Policy) DecideNamed(n *Named, node string, functions []*discover.Device
 // judge returns what the rules are asked about. A function that has a node of its
 // own is there by that and by the named one, as rules may speak of either.
 func judge(n *Named, node string, functions []*discover.Device) []*discover.Device {
-	plain := PlainDescription(n.Backend, node)
+	plain := n.Kind.Describe(node)
 	if len(functions) == 0 {
-		return []*discover.Device{{Node: node, Interface: -1, Backend: n.Backend, Description: plain}}
+		return []*discover.Device{{Node: node, Interface: -1, Description: plain}}
 	}
 	var judged, again []*discover.Device
 	for _, f := range functions {

@@ -3,6 +3,7 @@
 package rules
 
 import (
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -12,37 +13,43 @@ import (
 	"freerdp-pnpdr/pnp/discover"
 )
 
-// named is a device as options name it, char: and file: included.
-func named(t *testing.T, o *Options, b discover.Backend, path string, qualifiers ...string) *Named {
+// named is a device as options name it.
+func named(t *testing.T, o *Options, kind, path string, qualifiers ...string) *Named {
 	t.Helper()
-	n := &Named{Option: string(b) + ":" + path, Backend: b, Path: path, Settings: new(Settings)}
-	if b == discover.BackendSerial || b == discover.BackendHID {
-		before := len(o.Rules)
-		known, err := o.Take(n.Option)
-		require.True(t, known && err == nil, err)
-		n.Settings, n.IsRule = &o.Rules[before].Settings, true
-	} else {
-		o.Begin(n.Settings)
-	}
-	for _, word := range qualifiers {
+	for _, word := range append([]string{kind + ":" + path}, qualifiers...) {
 		known, err := o.Take(word)
 		require.True(t, known && err == nil, err)
 	}
-	return n
+	return o.Named[len(o.Named)-1]
 }
 
-func TestPlainDescription(t *testing.T) {
-	for b, guid := range map[discover.Backend]string{
-		"char": "", BackendFile: "",
-		"serial": "{86E0D1E0-8089-11D0-9CE4-08003E301F73}",
-		"hid":    "{4D1E55B2-F16F-11CF-88CB-001111000030}",
-	} {
-		want := pnp.Description{Name: "x0", HardwareIDs: []string{map[discover.Backend]string{
-			"char": `PNPDR\CHAR`, "file": `PNPDR\FILE`, "serial": `PNPDR\SERIAL`, "hid": `PNPDR\HID`}[b]}}
-		if guid != "" {
-			want.Interfaces = []pnp.GUID{pnp.MustGUID(guid)}
-		}
-		assert.Equal(t, want, PlainDescription(b, "/dev/x0"))
+// TestNamed takes options that name devices, each with its own settings.
+func TestNamed(t *testing.T) {
+	o := options(t, "loopback", "name:A", "file:x%2Cy", "serial:/dev/x0", "name:B", "usb:1:2", "name:C", "char:/dev/x1", "ro")
+	var got []string
+	for _, n := range o.Named {
+		got = append(got, n.Kind.Name+" "+n.Path+" "+n.Settings.Description.Name)
+	}
+	file, err := filepath.Abs("x,y")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"loopback  A", "file " + file + " ", "serial /dev/x0 B", "char /dev/x1 "}, got)
+	require.Len(t, o.Rules, 2, "serial: and usb:")
+	assert.Same(t, &o.Rules[0].Settings, o.Named[2].Settings)
+	assert.True(t, o.Named[3].Settings.ReadOnly)
+	assert.Equal(t, pnp.Description{Name: "A", HardwareIDs: []string{`WUDF\LB`}, Interfaces: kind("loopback").Description.Interfaces},
+		o.Named[0].Unjudged().Description)
+	assert.True(t, o.Named[3].Unjudged().ReadOnly)
+
+	// What cannot be understood is left out, and so is what describes it.
+	for _, word := range []string{"loopback:x", "char", "file:", "serial:", "hid:/dev/*"} {
+		o := options(t, "loopback")
+		known, err := o.Take(word)
+		assert.True(t, known)
+		assert.Error(t, err, word)
+		_, err = o.Take("ro")
+		assert.ErrorContains(t, err, "there is no device before it", word)
+		assert.Len(t, o.Named, 1)
+		assert.False(t, o.Named[0].Settings.ReadOnly)
 	}
 }
 
@@ -56,7 +63,7 @@ func TestDecideNamed(t *testing.T) {
 	for _, test := range []struct {
 		name, admin, user string
 		before            []string
-		backend           discover.Backend
+		kind              string
 		qualifiers        []string
 		functions         []*discover.Device
 		verdict           Verdict
@@ -86,11 +93,11 @@ func TestDecideNamed(t *testing.T) {
 		{"broken option before", "", "", []string{"rule:nonsense"}, "hid", nil, nil, Denied, false, "cannot be understood"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			o := new(Options)
+			o := newOptions()
 			for _, word := range test.before {
 				_, _ = o.Take(word)
 			}
-			n := named(t, o, test.backend, "/dev/ttyUSB0", test.qualifiers...)
+			n := named(t, o, test.kind, "/dev/ttyUSB0", test.qualifiers...)
 			p, _ := policy(t, test.admin, test.user, o)
 			got := p.DecideNamed(n, "/dev/ttyUSB0", test.functions)
 			assert.Equal(t, test.verdict, got.Verdict, got.Reason)
@@ -108,13 +115,13 @@ func TestNamedSettings(t *testing.T) {
 		"[[rule]]\naction=\"allow\"\nclass=\"03\"\nread-only=true\nhandles=2\n"
 	both := []*discover.Device{meter, keyboard}
 
-	o := new(Options)
+	o := newOptions()
 	n := named(t, o, "serial", "/dev/ttyUSB0", "name:Scale", "hwid:X", "handles:9")
 	p, problems := policy(t, admin, "", o)
 	require.Empty(t, problems)
 	got := p.DecideNamed(n, "/dev/ttyUSB0", both)
 	assert.Equal(t, pnp.Description{Name: "Meter", HardwareIDs: []string{"X"}, Optional: true}, got.Description)
-	assert.EqualValues(t, "char", got.Backend)
+	assert.Equal(t, "char", got.Kind.Name)
 	assert.True(t, got.ReadOnly, "by a function beside it")
 	assert.Equal(t, 2, got.Limits.Handles)
 	assert.Equal(t, o.Rules[0], got.Rule)
@@ -125,12 +132,12 @@ func TestNamedSettings(t *testing.T) {
 	assert.Equal(t, "Scale", got.Description.Name)
 	assert.Equal(t, 9, got.Limits.Handles)
 
-	o = new(Options)
+	o = newOptions()
 	n = named(t, o, "char", "/dev/link", "ro", "handles:1")
 	p, _ = policy(t, admin, "", o)
 	got = p.DecideNamed(n, "/dev/ttyUSB0", both[:1])
-	assert.Equal(t, PlainDescription("char", "/dev/link"), got.Description, "bytes are bytes")
-	assert.EqualValues(t, "char", got.Backend)
+	assert.Equal(t, kind("char").Describe("/dev/link"), got.Description, "bytes are bytes")
+	assert.Equal(t, "char", got.Kind.Name)
 	assert.True(t, got.ReadOnly)
 	assert.Equal(t, 1, got.Limits.Handles)
 	assert.Equal(t, "FT232R USB UART", meter.Description.Name, "the device is not changed")
@@ -148,7 +155,7 @@ func TestNamedNode(t *testing.T) {
 		"default=\"deny\"\n[[rule]]\naction=\"allow\"\nnode=\"" + usb + "\"":  Denied,
 		"[[rule]]\naction=\"deny\"\nhardware-id='PNPDR\\CHAR'":                Redirected,
 	} {
-		o := new(Options)
+		o := newOptions()
 		n := named(t, o, "char", usb)
 		p, problems := policy(t, admin, "", o)
 		require.Empty(t, problems)
@@ -156,11 +163,11 @@ func TestNamedNode(t *testing.T) {
 	}
 	// Of which no more is known than that it is there.
 	pts := []*discover.Device{{Node: "/dev/pts/3", Bus: "virtual", Interface: -1}}
-	o := new(Options)
+	o := newOptions()
 	n := named(t, o, "serial", "/dev/pts/3")
 	p, _ := policy(t, "[[rule]]\naction=\"allow\"\nhardware-id='PNPDR\\SERIAL'\n", "", o)
 	got := p.DecideNamed(n, "/dev/pts/3", pts)
-	assert.Equal(t, PlainDescription("serial", "/dev/pts/3"), got.Description)
+	assert.Equal(t, kind("serial").Describe("/dev/pts/3"), got.Description)
 	assert.True(t, got.Redirect)
 }
 
@@ -168,7 +175,7 @@ func TestHasAdmin(t *testing.T) {
 	for admin, want := range map[string]bool{
 		"": false, "auto = true": false, "default = \"deny\"": true, "[[rule]]\naction=\"deny\"": true, "nonsense": true,
 	} {
-		p, _ := policy(t, admin, "default = \"deny\"", new(Options))
+		p, _ := policy(t, admin, "default = \"deny\"", newOptions())
 		assert.Equal(t, want, p.HasAdmin(), admin)
 	}
 }
@@ -177,14 +184,12 @@ func TestHasAdmin(t *testing.T) {
 // administrator permits.
 func TestNamedBackend(t *testing.T) {
 	const permit = "[[rule]]\naction = \"allow\"\nvid = \"0403\"\nbackend = \"serial\"\n"
-	for b, want := range map[discover.Backend]Verdict{
-		discover.BackendChar: Denied, BackendFile: Denied, discover.BackendSerial: Redirected,
-	} {
-		o := new(Options)
-		n := named(t, o, b, meter.Node)
+	for kind, want := range map[string]Verdict{"char": Denied, "file": Denied, "serial": Redirected} {
+		o := newOptions()
+		n := named(t, o, kind, meter.Node)
 		p, _ := policy(t, permit, "", o)
 		d := p.DecideNamed(n, meter.Node, []*discover.Device{meter})
-		assert.Equal(t, want, d.Verdict, b)
+		assert.Equal(t, want, d.Verdict, kind)
 		assert.Equal(t, want == Denied, d.Admin)
 	}
 }

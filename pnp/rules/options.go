@@ -7,30 +7,21 @@ import (
 	"path/filepath"
 	"strings"
 
-	"freerdp-pnpdr/pnp/discover"
+	"freerdp-pnpdr/pnp/backend"
 )
 
-// Usage describes the options that Take reads, for an option help.
-var Usage = []string{
-	"Devices that are found:",
-	"  auto                  every eligible device, present or plugged in later",
-	"  usb:VID:PID           USB devices, in hexadecimal; * is any",
-	"  serial:PATH           a serial port",
-	"  hid:PATH              a HID device, such as /dev/hidraw0",
-	"  rule:allow+KEY=VALUE  devices that match; also deny. First match wins",
-	"    match by bus, vid, pid, class, subclass, protocol, interface, serial, hardware-id, driver, manufacturer, product, node",
-	"    and set name, backend, read-only, optional, handles, requests, handle-bytes, reply, event",
-	"  config:PATH           read rules from there instead of ~/.config/freerdp/pnpdr.toml",
-}
-
-// Options are what the user's command line says of discovered devices.
+// Options are what the user's command line says of devices.
 type Options struct {
+	// Kinds are what options name devices by, and what rules choose among.
+	Kinds backend.Table
 	// Auto asks for every eligible device.
 	Auto bool
 	// Config is the user's file; "" for the usual one.
 	Config string
-	// Rules are the named devices and the rule: options, in order.
+	// Rules are the options that are rules, in order.
 	Rules []*Rule
+	// Named are the devices that options name by their kind, in order.
+	Named []*Named
 
 	current *Settings // of the device that qualifiers belong to
 	// cut is set behind a rule: option, of which the next word may be a part.
@@ -46,20 +37,22 @@ var (
 // commas, so that one in a value is written %2C.
 func Unescape(value string) string { return unescape.Replace(value) }
 
-// Begin makes s the settings that the qualifiers which follow (name:, ro and so
-// on) belong to; nil if they belong to nothing. It is for devices that are not
-// discovered.
-func (o *Options) Begin(s *Settings) { o.current, o.cut = s, false }
+// begin makes s the settings that the qualifiers which follow (name:, ro and so
+// on) belong to; nil if they belong to nothing.
+func (o *Options) begin(s *Settings) { o.current, o.cut = s, false }
 
 // Take reads one option. known is false if it is none of this package's. An
-// error says what the option does instead, for a line that begins with its text. A word
-// that is none of this package's, and none that calls Begin, may be the end of a
-// rule that a comma cut off, so the caller takes its own words first.
+// error says what the option does instead, for a line that begins with its text.
+// A word that is none of this package's may be the end of a rule that a comma cut
+// off, so the caller takes its own words first.
 func (o *Options) Take(word string) (known bool, err error) {
 	key, value, hasValue := strings.Cut(word, ":")
+	if k := o.Kinds.Named(key); k != nil {
+		return true, o.name(k, word, value, hasValue)
+	}
 	switch key {
 	case "auto":
-		o.Begin(nil)
+		o.begin(nil)
 		if hasValue {
 			// Less is redirected, not more.
 			return true, ignored(fmt.Errorf("it takes no value"))
@@ -72,18 +65,20 @@ func (o *Options) Take(word string) (known bool, err error) {
 			err = fmt.Errorf("the path is missing, as in config:/home/me/pnpdr.toml")
 		}
 		if err != nil {
-			o.add(&Rule{Deny: true, Broken: true, Source: word})
-			return true, denies(err)
+			return true, o.deny(word, err)
 		}
 		o.Config = value
 		return true, nil
-	case "usb", "serial", "hid", "rule":
-		o.Begin(nil)
+	case "usb", "rule":
+		o.begin(nil)
 		o.cut = key == "rule"
 		r := &Rule{Source: word}
-		if err := optionRules[key](r, value); err != nil {
-			o.add(&Rule{Deny: true, Broken: true, Source: word})
-			return true, denies(err)
+		read := r.usb
+		if o.cut {
+			read = func(value string) error { return r.parse(value, o.Kinds) }
+		}
+		if err := read(value); err != nil {
+			return true, o.deny(word, err)
 		}
 		o.add(r)
 		if !r.Deny {
@@ -105,8 +100,7 @@ func (o *Options) Take(word string) (known bool, err error) {
 		return false, nil
 	}
 	o.cut = false
-	switch {
-	case o.current == nil:
+	if o.current == nil {
 		return true, ignored(fmt.Errorf("there is no device before it that it could belong to"))
 	}
 	if err := set(o.current, Unescape(value)); err != nil {
@@ -115,12 +109,62 @@ func (o *Options) Take(word string) (known bool, err error) {
 	return true, nil
 }
 
+// name takes a device that an option names by its kind. What follows an option
+// that is left out must not be taken for the device before it.
+func (o *Options) name(k *backend.Kind, word, value string, hasValue bool) error {
+	o.begin(nil)
+	n := &Named{Option: word, Kind: k}
+	err := n.locate(Unescape(value), hasValue)
+	if !n.isRule() {
+		if err != nil {
+			return ignored(err)
+		}
+		n.Settings = new(Settings)
+	} else {
+		r := &Rule{Source: word, Settings: Settings{Kind: k}}
+		if err == nil {
+			err = r.require("node", n.Path)
+		}
+		if err != nil {
+			return o.deny(word, err)
+		}
+		o.add(r)
+		n.Settings = &r.Settings
+	}
+	o.Named = append(o.Named, n)
+	o.current = n.Settings
+	return nil
+}
+
+// locate completes the path of a device.
+func (n *Named) locate(value string, hasValue bool) (err error) {
+	switch n.Path = value; {
+	case n.Kind.Argument == "" && hasValue:
+		return fmt.Errorf("it takes no value")
+	case n.Kind.Argument == "":
+		return nil
+	case value == "":
+		return fmt.Errorf("the %s is missing, as in %s:/dev/NAME", strings.ToLower(n.Kind.Argument), n.Kind.Name)
+	case n.isRule() && strings.ContainsAny(value, "*?"):
+		return fmt.Errorf("%q names no single device; a pattern is written rule:allow+node=%s", value, value)
+	case n.Kind.Nodes != 0:
+		n.Path, err = filepath.Abs(value)
+	}
+	return err
+}
+
 func (o *Options) add(r *Rule) { o.Rules = append(o.Rules, r) }
+
+// deny takes an option that cannot be understood.
+func (o *Options) deny(word string, err error) error {
+	o.add(&Rule{Deny: true, Broken: true, Source: word})
+	return denies(err)
+}
 
 // breakLast makes the last rule one that cannot be understood; word, which is a
 // part of it, stands for it if there is none.
 func (o *Options) breakLast(word string) {
-	o.Begin(nil)
+	o.begin(nil)
 	n := len(o.Rules)
 	if n == 0 {
 		o.add(&Rule{Deny: true, Broken: true, Source: word})
@@ -135,35 +179,13 @@ func denies(err error) error {
 	return fmt.Errorf("%w; until it is corrected it denies every device that no option before it has decided", err)
 }
 
-// optionRules make a rule of an option's value.
-var optionRules = map[string]func(r *Rule, value string) error{
-	"usb": func(r *Rule, value string) error {
-		vid, pid, ok := strings.Cut(value, ":")
-		if !ok {
-			return fmt.Errorf("vendor and product are missing, as in usb:0403:6001 or usb:0403:*")
-		}
-		return r.require("bus", "usb", "vid", vid, "pid", pid)
-	},
-	"serial": func(r *Rule, value string) error { return r.named(discover.BackendSerial, value) },
-	"hid":    func(r *Rule, value string) error { return r.named(discover.BackendHID, value) },
-	"rule":   (*Rule).parse,
-}
-
-// named makes r a rule for the device with that node.
-func (r *Rule) named(b discover.Backend, path string) error {
-	path = Unescape(path)
-	if path == "" {
-		return fmt.Errorf("the path is missing, as in %s:/dev/NAME", b)
+// usb reads the value of a usb: option.
+func (r *Rule) usb(value string) error {
+	vid, pid, ok := strings.Cut(value, ":")
+	if !ok {
+		return fmt.Errorf("vendor and product are missing, as in usb:0403:6001 or usb:0403:*")
 	}
-	if strings.ContainsAny(path, "*?") {
-		return fmt.Errorf("%q names no single device; a pattern is written rule:allow+node=%s", path, path)
-	}
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return err
-	}
-	r.Settings.Backend = b
-	return r.require("node", path)
+	return r.require("bus", "usb", "vid", vid, "pid", pid)
 }
 
 // require adds conditions, given as keys and patterns in turn.
@@ -180,7 +202,7 @@ func (r *Rule) require(pairs ...string) error {
 
 // parse reads the value of a rule: option: allow or deny, then key=value and
 // flags, separated by plus signs.
-func (r *Rule) parse(value string) error {
+func (r *Rule) parse(value string, kinds backend.Table) error {
 	words := strings.Split(value, "+")
 	if err := r.setAction(words[0]); err != nil {
 		return err
@@ -201,7 +223,7 @@ func (r *Rule) parse(value string) error {
 		if !hasValue && isRuleKey(key) {
 			return fmt.Errorf("%q needs a value, as in %s=VALUE", key, key)
 		}
-		if err := r.set(key, unescapeValue.Replace(value)); err != nil {
+		if err := r.set(key, unescapeValue.Replace(value), kinds); err != nil {
 			return err
 		}
 	}
@@ -218,7 +240,7 @@ func (r *Rule) setAction(word string) error {
 }
 
 // set takes one condition or setting.
-func (r *Rule) set(key, value string) error {
+func (r *Rule) set(key, value string, kinds backend.Table) error {
 	if c, known, err := parseCondition(key, value); known {
 		if err != nil {
 			return fmt.Errorf("%s: %w", key, err)
@@ -226,7 +248,7 @@ func (r *Rule) set(key, value string) error {
 		r.conditions = append(r.conditions, c)
 		return nil
 	}
-	if put := ruleSettings[key]; put != nil {
+	if put := ruleSetting(key, kinds); put != nil {
 		if err := put(&r.Settings, value); err != nil {
 			return fmt.Errorf("%s: %w", key, err)
 		}
@@ -246,7 +268,7 @@ func (r *Rule) check() error {
 		set bool
 	}
 	settings := []given{
-		{"backend", s.Backend != ""},
+		{"backend", s.Kind != nil},
 		{"name", s.Description.Name != ""},
 		{"read-only", s.ReadOnly},
 		{"optional", s.Description.Optional},
@@ -262,7 +284,9 @@ func (r *Rule) check() error {
 	return nil
 }
 
-func isRuleKey(key string) bool { return conditionKeys[key] != nil || ruleSettings[key] != nil }
+func isRuleKey(key string) bool { return conditionKeys[key] != nil || ruleSetting(key, nil) != nil }
 
 // ruleKeys are all words of a rule: option behind allow or deny.
-func ruleKeys() []string { return append(keys(conditionKeys), keys(ruleSettings)...) }
+func ruleKeys() []string {
+	return append(append(keys(conditionKeys), "backend"), keys(ruleSettings)...)
+}

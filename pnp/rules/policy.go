@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/discover"
 )
 
@@ -32,8 +33,9 @@ type Decision struct {
 	// Admin is set if it was the administrator who decided.
 	Admin bool
 
-	// The rest is how the device is redirected, or would be.
-	Backend     discover.Backend
+	// The rest is how the device is redirected, or would be; Kind is nil if
+	// nothing serves it.
+	Kind        *backend.Kind
 	Description pnp.Description
 	ReadOnly    bool
 	Limits      pnp.DeviceLimits
@@ -42,6 +44,7 @@ type Decision struct {
 // Policy is what the administrator and the user say together. It does not
 // change, and may be used by several goroutines.
 type Policy struct {
+	kinds       backend.Table
 	admin, user side
 }
 
@@ -107,7 +110,8 @@ func (p *Policy) Decide(d *discover.Device) Decision {
 	if !user.allow && !user.deny && p.user.fileAuto {
 		user = opinion{allow: true, reason: "auto in " + p.user.file}
 	}
-	out := describe(d, admin, user)
+	out := p.describe(d, admin, user)
+	excluded := p.excluded(d)
 	end := func(v Verdict, r *Rule, reason string) Decision {
 		out.Verdict, out.Redirect, out.Rule, out.Reason = v, v == Redirected, r, reason
 		return out
@@ -118,17 +122,17 @@ func (p *Policy) Decide(d *discover.Device) Decision {
 		return end(Denied, admin.rule, admin.reason)
 	case user.deny:
 		return end(Denied, user.rule, user.reason)
-	case out.Backend == discover.BackendNone && d.Excluded != "":
-		return end(NoBackend, nil, d.Excluded)
-	case out.Backend == discover.BackendNone:
+	case out.Kind == nil && excluded != "":
+		return end(NoBackend, nil, excluded)
+	case out.Kind == nil:
 		return end(NoBackend, nil, "no backend yet")
 	case d.Node == "":
 		return end(NoBackend, nil, "it has no device node")
 	}
 	exact := user.exact() || p.admin.fileAuto && admin.exact()
 	switch {
-	case d.Excluded != "" && !exact:
-		return end(NotEligible, nil, "not eligible: "+d.Excluded)
+	case excluded != "" && !exact:
+		return end(NotEligible, nil, "not eligible: "+excluded)
 	case user.allow:
 		return end(Redirected, user.rule, user.reason)
 	case p.admin.fileAuto:
@@ -142,16 +146,30 @@ func (p *Policy) Decide(d *discover.Device) Decision {
 	return end(NotAsked, nil, "nothing asks for it")
 }
 
-// Advice says what the user can do about a device that is not redirected; "" if
-// nothing.
-func (o Decision) Advice(d *discover.Device) string {
-	node := "rule:allow+node=" + d.Node
-	switch o.Backend {
-	case discover.BackendSerial:
-		node = "serial:" + d.Node
-	case discover.BackendHID:
-		node = "hid:" + d.Node
+// excluded says why the device is not eligible; "" if it is. That nothing is
+// known to serve it is no reason against a kind that does.
+func (p *Policy) excluded(d *discover.Device) string {
+	if d.Unserved() && p.kinds.Serving(d) != nil {
+		return ""
 	}
+	return d.Excluded
+}
+
+// Eligible reports whether the device is redirected if something asks for it,
+// without being named exactly.
+func (p *Policy) Eligible(d *discover.Device) bool {
+	return p.kinds.Serving(d) != nil && p.excluded(d) == "" && d.Node != ""
+}
+
+// Advice says what the user can do about a device that is not redirected by the
+// decision o; "" if nothing.
+func (p *Policy) Advice(d *discover.Device, o *Decision) string {
+	const allow = "rule:allow+node="
+	node := allow + d.Node
+	if o.Kind != nil && o.Kind.Rules == backend.Named {
+		node = o.Kind.Name + ":" + d.Node
+	}
+	plain := p.kinds.Plain(backend.CharDevice)
 	usb := ""
 	if d.Bus == "usb" {
 		usb = fmt.Sprintf("usb:%04x:%04x", d.VendorID, d.ProductID)
@@ -166,8 +184,8 @@ func (o Decision) Advice(d *discover.Device) string {
 		return "correct it; pnpdr check tells what is wrong with a file"
 	case o.Verdict == Denied:
 		return "change the rule, or put one that allows the device before it"
-	case o.Verdict == NoBackend && d.Node != "" && d.Subsystem != "usb":
-		return "to pass its bytes as they are: rule:allow+node=" + d.Node + "+backend=char"
+	case o.Verdict == NoBackend && d.Node != "" && d.Subsystem != "usb" && plain != nil && plain.Rules == backend.Chosen:
+		return "to pass its bytes as they are: " + allow + d.Node + "+backend=" + plain.Name
 	case o.Verdict == NotEligible && usb != "":
 		return "to redirect it nevertheless, name it: " + node + ", or " + usb + " for all that is in it"
 	case o.Verdict == NotEligible:
@@ -182,28 +200,20 @@ func (o Decision) Advice(d *discover.Device) string {
 
 // describe applies the settings of both sides: the administrator's stand, and
 // what restricts holds whoever says it.
-func describe(d *discover.Device, admin, user opinion) Decision {
-	out := Decision{Backend: d.Backend, Description: d.Description}
+func (p *Policy) describe(d *discover.Device, admin, user opinion) Decision {
+	out := Decision{Kind: p.kinds.Serving(d), Description: d.Description}
 	for _, o := range []opinion{user, admin} {
 		if o.rule == nil { // a rule that denies sets nothing
 			continue
 		}
 		s := &o.rule.Settings
 		s.Apply(&out.Description)
-		if s.Backend != "" {
-			out.Backend = s.Backend
+		if s.Kind != nil {
+			out.Kind = s.Kind
 		}
 		out.restrict(s)
 	}
 	return out
-}
-
-// Denied reports whether the administrator denies the device, and why. It is
-// for devices that the user names by other options than this package's: those
-// are redirected unless it is so.
-func (p *Policy) Denied(d *discover.Device) (reason string, denied bool) {
-	o := p.admin.of(d)
-	return o.reason, o.deny
 }
 
 // Idle reports whether nothing can come to be redirected, so that there is no

@@ -13,13 +13,14 @@ import (
 	"strings"
 
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/discover"
 )
 
 // Settings are what a rule or an option says of the devices that it allows.
 // What is zero leaves the device as it was found.
 type Settings struct {
-	Backend discover.Backend
+	Kind *backend.Kind
 	// Description holds the fields that replace those found.
 	Description pnp.Description
 	ReadOnly    bool

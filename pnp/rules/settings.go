@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"freerdp-pnpdr/pnp"
-	"freerdp-pnpdr/pnp/discover"
+	"freerdp-pnpdr/pnp/backend"
 )
 
 // flag is the value of a setting that is given without one.
@@ -17,15 +17,24 @@ const flag = "true"
 // setting takes the value of one setting.
 type setting func(s *Settings, value string) error
 
-// ruleSettings are the settings of a rule, in a file and in a rule: option.
-var ruleSettings = withLimits(map[string]setting{
-	"backend": func(s *Settings, value string) error {
-		s.Backend = discover.Backend(value)
-		if slices.Contains(backends, value) {
-			return nil
+// ruleSetting returns how the setting of a rule is read, in a file and in a rule:
+// option; nil if there is no such setting.
+func ruleSetting(key string, kinds backend.Table) setting {
+	if key != "backend" {
+		return ruleSettings[key]
+	}
+	return func(s *Settings, value string) error {
+		choices := kinds.Choices()
+		if !slices.Contains(choices, value) {
+			return fmt.Errorf("%q is none of %s%s", value, strings.Join(choices, ", "), didYouMean(value, choices))
 		}
-		return fmt.Errorf("%q is none of %s%s", value, strings.Join(backends, ", "), didYouMean(value, backends))
-	},
+		s.Kind = kinds.Named(value)
+		return nil
+	}
+}
+
+// ruleSettings are the settings that are the same whatever kinds there are.
+var ruleSettings = withLimits(map[string]setting{
 	"name": func(s *Settings, value string) error {
 		s.Description.Name = value
 		return checkText(value)
@@ -39,8 +48,6 @@ var ruleSettings = withLimits(map[string]setting{
 		return err
 	},
 })
-
-var backends = []string{string(discover.BackendSerial), string(discover.BackendHID), string(discover.BackendChar)}
 
 func boolean(value string) (bool, error) {
 	if value != "true" && value != "false" {

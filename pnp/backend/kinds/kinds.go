@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package kinds is the table of the devices that this project redirects. A new
+// backend is a package beside this one, and a row here.
+package kinds
+
+import (
+	"errors"
+
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend"
+	"freerdp-pnpdr/pnp/backend/char"
+	"freerdp-pnpdr/pnp/backend/file"
+	"freerdp-pnpdr/pnp/backend/hid"
+	"freerdp-pnpdr/pnp/backend/loopback"
+	"freerdp-pnpdr/pnp/backend/serial"
+	"freerdp-pnpdr/pnp/discover"
+)
+
+// All returns the kinds, in the order in which help lists them.
+func All() backend.Table {
+	return backend.Table{
+		{
+			Name: "serial", Argument: "PATH",
+			Help:  "a serial port, with Windows' settings, timeouts and modem lines",
+			Nodes: backend.CharDevice,
+			Rules: backend.Named,
+			Description: pnp.Description{
+				HardwareIDs: []string{`PNPDR\SERIAL`},
+				Interfaces:  []pnp.GUID{pnp.GUID_DEVINTERFACE_COMPORT},
+			},
+			Serves: func(d *discover.Device) bool { return d.Subsystem == "tty" },
+			New:    device(serial.New),
+		},
+		{
+			Name: "hid", Argument: "PATH",
+			Help:  "a HID device, such as /dev/hidraw0",
+			Nodes: backend.CharDevice,
+			Rules: backend.Named,
+			Description: pnp.Description{
+				HardwareIDs: []string{`PNPDR\HID`},
+				Interfaces:  []pnp.GUID{pnp.GUID_DEVINTERFACE_HID},
+			},
+			Serves: func(d *discover.Device) bool { return d.Subsystem == "hidraw" },
+			New:    device(hid.New),
+		},
+		{
+			Name: "char", Argument: "PATH",
+			Help:        "any character device node: a stream of bytes",
+			Nodes:       backend.CharDevice,
+			Rules:       backend.Chosen,
+			Description: pnp.Description{HardwareIDs: []string{`PNPDR\CHAR`}},
+			Serves:      isPrinterPort,
+			New:         device(char.New),
+		},
+		{
+			Name: "file", Argument: "PATH",
+			Help:        "a regular file or block device: random access, 64-bit offsets",
+			Nodes:       backend.RegularFile | backend.BlockDevice,
+			Description: pnp.Description{HardwareIDs: []string{`PNPDR\FILE`}},
+			New:         device(file.New),
+		},
+		{
+			Name:        "loopback",
+			Help:        `a device made of memory, the specification's "Ts Fake Device"`,
+			Description: loopback.DefaultDescription(),
+			New: func(src backend.Source) (pnp.Device, error) {
+				if src.ReadOnly {
+					return nil, errors.New("loopback cannot be read-only")
+				}
+				return loopback.New(src.Description), nil
+			},
+		},
+	}
+}
+
+// isPrinterPort reports whether d is the raw port of a USB printer, which the
+// driver usblp makes.
+func isPrinterPort(d *discover.Device) bool {
+	const printer = 0x07 // USB's class
+	return d.Subsystem == "usbmisc" && d.Class == printer
+}
+
+// device has a backend's constructor return the interface.
+func device[D pnp.Device](new func(backend.Source) (D, error)) func(backend.Source) (pnp.Device, error) {
+	return func(src backend.Source) (pnp.Device, error) {
+		d, err := new(src)
+		if err != nil {
+			return nil, err // not an interface that holds a nil pointer
+		}
+		return d, nil
+	}
+}

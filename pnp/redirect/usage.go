@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package redirect
+
+import (
+	"fmt"
+
+	"freerdp-pnpdr/pnp/backend"
+)
+
+// Usage lists the options of /dvc:pnpdr, a line each, below headings.
+func Usage(kinds backend.Table) []string {
+	lines := []string{"Devices by name, which need not be there yet:"}
+	for _, k := range kinds {
+		lines = append(lines, fmt.Sprintf("  %-21s %s", k.Usage(), k.Help))
+	}
+	return append(lines,
+		"Devices that are found:",
+		"  auto                  every eligible device, present or plugged in later",
+		"  usb:VID:PID           USB devices, in hexadecimal; * is any",
+		"  rule:allow+KEY=VALUE  devices that match; also deny. First match wins",
+		"    match by bus, vid, pid, class, subclass, protocol, interface, serial, hardware-id, driver, manufacturer, product, node",
+		"    and set name, backend, read-only, optional, handles, requests, handle-bytes, reply, event",
+		"  config:PATH           read rules from there instead of ~/.config/freerdp/pnpdr.toml",
+		"Of the device before it:",
+		"  name:TEXT             friendly name",
+		"  hwid:ID[+ID...]       hardware ids, by which a Windows server finds the driver",
+		"  compat:ID[+ID...]     compatible ids",
+		"  guid:GUID[+GUID...]   device interface classes",
+		"  container:GUID        shared by the functions of one physical device",
+		"  caps:CAP[+CAP...]     removable, surprise, lock, eject",
+		"  handles:N, requests:N, handle-bytes:BYTES, reply:BYTES, event:BYTES",
+		"                        as max-handles and so on below, for this device",
+		"  optional              the server may decline the device",
+		"  ro                    read-only",
+		"Limits, numbers with an optional K or M behind them:",
+		"  max-reply:BYTES (1M)           data in one reply",
+		"  max-requests:N (1024)          outstanding requests of a handle",
+		"  max-handle-bytes:BYTES (16M)   outstanding bytes of a handle",
+		"  max-session-bytes:BYTES (64M)  outstanding bytes of the session",
+		"  max-handles:N (4096)           open handles",
+		"  max-devices:N (256)            devices",
+		"  max-event:BYTES (64K)          data of a custom event",
+		"A comma in a value is written %2C, a percent sign before 2C or 25 is written %25.",
+	)
+}
