@@ -175,7 +175,7 @@ func (h *handle) getReport(k Kind, r *pnp.Request) {
 	first := r.Out[0]
 	if first == 0 && len(r.In) > 0 {
 		first = r.In[0]
-	} else if only, ok := h.desc.only(k); ok && first == 0 {
+	} else if only, ok := h.desc.Only(k); ok && first == 0 {
 		first = only
 	}
 	id := first

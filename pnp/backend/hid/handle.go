@@ -9,6 +9,7 @@ import (
 
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/internal/devnode"
+	"freerdp-pnpdr/pnp/internal/hidreport"
 )
 
 // handle is one open: an input queue, and a lane each for writes and for
@@ -22,7 +23,7 @@ type handle struct {
 	dev         *Device
 	node        node
 	facts       facts
-	desc        *Descriptor
+	desc        *hidreport.Descriptor
 	read, write bool
 	grant       *devnode.Grant
 
@@ -40,7 +41,7 @@ func newHandle(d *Device, o opened, r pnp.OpenRequest) (*handle, error) {
 	if r.Disposition == pnp.CREATE_NEW {
 		return nil, pnp.ERROR_FILE_EXISTS
 	}
-	desc, err := ParseDescriptor(o.descriptor)
+	desc, err := hidreport.Parse(o.descriptor)
 	if err != nil {
 		return nil, notSupported{err}
 	}

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/internal/hidreport"
 )
 
 // node is an open hidraw node. Reports have the layout of hidraw.h here: what
@@ -214,7 +215,7 @@ func rawDescriptor(fd int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if size > maxDescriptor {
+	if size > hidreport.MaxDescriptor {
 		return nil, fmt.Errorf("report descriptor of %d bytes: %w", size, pnp.ERROR_NOT_SUPPORTED)
 	}
 	d := unix.HIDRawReportDescriptor{Size: size}

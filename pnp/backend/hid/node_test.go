@@ -16,12 +16,13 @@ import (
 	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/backend/internal/acceptance"
 	"freerdp-pnpdr/pnp/internal/fusetest"
+	"freerdp-pnpdr/pnp/internal/hidreport/hidreporttest"
 )
 
 // TestNodeReports moves reports of every kind and size through the system calls
 // of a node, and back.
 func TestNodeReports(t *testing.T) {
-	longest := descriptor(field{Input, 0, 8190}, field{Output, 0, 8190}, field{Feature, 0, 8190})
+	longest := hidreporttest.Vendor(hidreporttest.Input(0, 8190), hidreporttest.Output(0, 8190), hidreporttest.Feature(0, 8190))
 	for name, c := range map[string]struct {
 		descriptor []byte
 		id         byte
@@ -77,7 +78,7 @@ func TestNodeReports(t *testing.T) {
 // TestNodeReportsTooLong has reports whose length the codes of the ioctls have no
 // room for on every architecture. They can be read and written.
 func TestNodeReportsTooLong(t *testing.T) {
-	f := newFuseFake(t, descriptor(field{Input, 0, 8191}, field{Output, 0, 8191}, field{Feature, 0, 8191}))
+	f := newFuseFake(t, hidreporttest.Vendor(hidreporttest.Input(0, 8191), hidreporttest.Output(0, 8191), hidreporttest.Feature(0, 8191)))
 	h := open(t, f.device(false))
 	for _, code := range []uint32{IOCTL_HID_SET_FEATURE, IOCTL_HID_GET_FEATURE} {
 		hr, _ := control(h, code, make([]byte, 8192), 8192)

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package hid
+// Package hidreport reads HID report descriptors: which collections a device has,
+// what they are for and how long its reports are. It does no I/O.
+package hidreport
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // Kind is the kind of a report.
 type Kind uint8
@@ -15,7 +15,7 @@ const (
 	Output
 	Feature
 
-	kinds = 3
+	Kinds = 3
 )
 
 func (k Kind) String() string {
@@ -36,7 +36,7 @@ type Usage struct {
 }
 
 // Descriptor is what a report descriptor (HID 1.11, 6.2.2) says of the sizes of
-// a device's reports. It does not change after ParseDescriptor.
+// a device's reports. It does not change after Parse.
 //
 // All lengths are in bytes and in Windows' layout, in which a report begins
 // with its id: 0 for a device without ids, although the bus does not carry it
@@ -48,9 +48,9 @@ type Descriptor struct {
 
 	// bits are the sizes of the reports without their id, by kind and id.
 	// Those that have no bits are left out.
-	bits [kinds]map[uint8]int
+	bits [Kinds]map[uint8]int
 	// longest is the length of the longest report of each kind.
-	longest [kinds]int
+	longest [Kinds]int
 }
 
 // TopLevel is the usage of the first top-level collection, zero if there is
@@ -86,9 +86,9 @@ func (d *Descriptor) ReportLength(k Kind, id uint8) (int, bool) {
 	return 1 + (bits+7)/8, true
 }
 
-// only returns the id of the only report of kind k, and false if there are
+// Only returns the id of the only report of kind k, and false if there are
 // several or none.
-func (d *Descriptor) only(k Kind) (uint8, bool) {
+func (d *Descriptor) Only(k Kind) (uint8, bool) {
 	if len(d.bits[k]) != 1 {
 		return 0, false
 	}
@@ -101,7 +101,7 @@ func (d *Descriptor) only(k Kind) (uint8, bool) {
 // What a descriptor may ask for. The kernel's own limits (linux/hid.h) are no
 // higher, so a device that it made a node of passes.
 const (
-	maxDescriptor  = 4096      // bytes: HID_MAX_DESCRIPTOR_SIZE
+	MaxDescriptor  = 4096      // bytes: HID_MAX_DESCRIPTOR_SIZE
 	maxReportBits  = 16384 * 8 // of one report: HID_MAX_BUFFER_SIZE
 	maxStack       = 64        // Push without Pop
 	maxCollections = 256       // open at once
@@ -116,7 +116,7 @@ type globals struct {
 	reportID    uint8
 }
 
-// parser is the state of ParseDescriptor: the item state table of 5.4.
+// parser is the state of Parse: the item state table of 5.4.
 type parser struct {
 	d     *Descriptor
 	g     globals
@@ -128,13 +128,13 @@ type parser struct {
 	hasUsage bool
 }
 
-// ParseDescriptor parses a report descriptor. It tolerates what has no bearing
+// Parse parses a report descriptor. It tolerates what has no bearing
 // on the sizes of reports: reserved tags, long items, data outside of any
 // collection, usages of all sorts. The error says at which byte the descriptor
 // is malformed or over a limit.
-func ParseDescriptor(b []byte) (*Descriptor, error) {
-	if len(b) > maxDescriptor {
-		return nil, fmt.Errorf("report descriptor: %d bytes, more than %d", len(b), maxDescriptor)
+func Parse(b []byte) (*Descriptor, error) {
+	if len(b) > MaxDescriptor {
+		return nil, fmt.Errorf("report descriptor: %d bytes, more than %d", len(b), MaxDescriptor)
 	}
 	p := parser{d: &Descriptor{}}
 	for k := range p.d.bits {
@@ -264,7 +264,7 @@ func (p *parser) fullUsage() Usage {
 
 // finish computes what follows from the sizes of the fields.
 func (d *Descriptor) finish() {
-	for k := range Kind(kinds) {
+	for k := range Kind(Kinds) {
 		if len(d.bits[k]) > 1 {
 			// Where others have ids, a report without one cannot be
 			// told from them.
