@@ -33,7 +33,7 @@ func TestUSBKeyboard(t *testing.T) {
 	d, err := New(backend.Source{Path: node})
 	require.NoError(t, err)
 	h := open(t, d)
-	require.Equal(t, hidreport.Usage{Page: 1, ID: 6}, h.(*handle).desc.TopLevel())
+	require.Equal(t, []hidreport.Usage{{Page: 1, ID: 6}}, h.(*handle).desc.TopLevel())
 
 	hr, b := control(h, IOCTL_HID_GET_COLLECTION_INFORMATION, nil, 12)
 	require.Equal(t, "S_OK", hr)

@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package hidreport reads HID report descriptors: which collections a device has,
-// what they are for and how long its reports are. It does no I/O.
+// what they are for and how long its reports are. It does no I/O, and its memory
+// and time are bounded by the length of the descriptor. Discovery judges devices
+// by it and the backend serves them by it, so that they agree.
+//
+// Where it says what Linux does, that is drivers/hid/hid-core.c and hid-input.c.
 package hidreport
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // Kind is the kind of a report.
 type Kind uint8
@@ -30,21 +37,40 @@ func (k Kind) String() string {
 	return "unknown kind of"
 }
 
-// Usage is a usage with its page (HID Usage Tables).
-type Usage struct {
-	Page, ID uint16
+// CollectionType is what a collection is (6.2.2.6).
+type CollectionType uint8
+
+// The types of collections that matter here.
+const (
+	Physical    CollectionType = 0
+	Application CollectionType = 1
+)
+
+// Collection is one collection of a descriptor.
+type Collection struct {
+	Type CollectionType
+	// Depth is 0 for a top-level collection.
+	Depth int
+	// Usage is what the collection is for, zero if it does not say.
+	Usage Usage
+	// Usages are all that some operating system takes the collection to be
+	// for: there is more than one way to read a descriptor. Those of page 0,
+	// which is undefined, are left out.
+	Usages []Range
 }
 
-// Descriptor is what a report descriptor (HID 1.11, 6.2.2) says of the sizes of
-// a device's reports. It does not change after Parse.
+// Descriptor is what a report descriptor (HID 1.11, 6.2.2) says. It does not
+// change after Parse.
 //
 // All lengths are in bytes and in Windows' layout, in which a report begins
 // with its id: 0 for a device without ids, although the bus does not carry it
 // then.
 type Descriptor struct {
-	// Collections are the usages of the top-level application collections.
-	// Windows makes a device of each; a hidraw node is all of them.
-	Collections []Usage
+	// Collections are in the order of the descriptor.
+	Collections []Collection
+	// Inputs are the usages of all data that comes from the device, constants
+	// left out, in all ways to read them, as Collection.Usages.
+	Inputs []Range
 
 	// bits are the sizes of the reports without their id, by kind and id.
 	// Those that have no bits are left out.
@@ -53,13 +79,16 @@ type Descriptor struct {
 	longest [Kinds]int
 }
 
-// TopLevel is the usage of the first top-level collection, zero if there is
-// none: UsagePage and Usage of HIDP_CAPS.
-func (d *Descriptor) TopLevel() Usage {
-	if len(d.Collections) == 0 {
-		return Usage{}
+// TopLevel returns the usages of the top-level collections. Windows makes a
+// device of each, whatever its type; a hidraw node is all of them.
+func (d *Descriptor) TopLevel() []Usage {
+	var usages []Usage
+	for _, c := range d.Collections {
+		if c.Depth == 0 {
+			usages = append(usages, c.Usage)
+		}
 	}
-	return d.Collections[0]
+	return usages
 }
 
 // ByteLength is the length of the longest report of kind k, and 0 if there is
@@ -98,15 +127,12 @@ func (d *Descriptor) Only(k Kind) (uint8, bool) {
 	return 0, false
 }
 
-// What a descriptor may ask for. The kernel's own limits (linux/hid.h) are no
-// higher, so a device that it made a node of passes.
-const (
-	MaxDescriptor  = 4096      // bytes: HID_MAX_DESCRIPTOR_SIZE
-	maxReportBits  = 16384 * 8 // of one report: HID_MAX_BUFFER_SIZE
-	maxStack       = 64        // Push without Pop
-	maxCollections = 256       // open at once
-	maxTopLevel    = 256
-)
+// MaxDescriptor is the length of the longest descriptor, Linux's
+// HID_MAX_DESCRIPTOR_SIZE. It bounds all that a descriptor can have.
+const MaxDescriptor = 4096
+
+// maxReportBits is Linux's HID_MAX_BUFFER_SIZE, for one report.
+const maxReportBits = 16384 * 8
 
 // globals are the global items (6.2.2.7) that have to do with sizes and usages.
 type globals struct {
@@ -122,18 +148,19 @@ type parser struct {
 	g     globals
 	stack []globals
 	depth int // open collections
-
-	// usage is the first usage since the last main item.
-	usage    item
-	hasUsage bool
+	local locals
 }
 
-// Parse parses a report descriptor. It tolerates what has no bearing
-// on the sizes of reports: reserved tags, long items, data outside of any
-// collection, usages of all sorts. The error says at which byte the descriptor
-// is malformed or over a limit.
+// Parse parses a report descriptor. It takes what Linux takes, of which nothing
+// else makes a device, and tolerates more that has no bearing on usages and on
+// the sizes of reports: reserved tags, long items, delimiters that do not match,
+// data outside of any collection. The error says at which byte the descriptor is
+// malformed or over a limit.
 func Parse(b []byte) (*Descriptor, error) {
-	if len(b) > MaxDescriptor {
+	switch {
+	case len(b) == 0:
+		return nil, errors.New("report descriptor: it is empty")
+	case len(b) > MaxDescriptor:
 		return nil, fmt.Errorf("report descriptor: %d bytes, more than %d", len(b), MaxDescriptor)
 	}
 	p := parser{d: &Descriptor{}}
@@ -161,13 +188,14 @@ func Parse(b []byte) (*Descriptor, error) {
 func (p *parser) item(i item) error {
 	switch i.kind {
 	case mainItem:
+		p.local.end()
 		err := p.main(i)
-		p.hasUsage = false // local items end with the main item
+		p.local = locals{}
 		return err
 	case globalItem:
 		return p.global(i)
 	case localItem:
-		p.local(i)
+		p.local.item(i, p.g.usagePage)
 	}
 	return nil // reserved, or a long item
 }
@@ -175,25 +203,24 @@ func (p *parser) item(i item) error {
 func (p *parser) main(i item) error {
 	switch i.tag {
 	case tagInput:
+		const constant = 1
+		if i.value&constant == 0 {
+			p.d.Inputs = append(p.d.Inputs, p.local.all(p.g.usagePage)...)
+		}
 		return p.data(Input)
 	case tagOutput:
 		return p.data(Output)
 	case tagFeature:
 		return p.data(Feature)
 	case tagCollection:
-		const application = 1
-		if p.depth == 0 && i.value == application {
-			if len(p.d.Collections) == maxTopLevel {
-				return fmt.Errorf("more than %d top-level collections", maxTopLevel)
-			}
-			p.d.Collections = append(p.d.Collections, p.fullUsage())
-		}
-		if p.depth++; p.depth > maxCollections {
-			return fmt.Errorf("more than %d collections inside each other", maxCollections)
-		}
+		p.d.Collections = append(p.d.Collections, Collection{
+			Type: CollectionType(i.value), Depth: p.depth,
+			Usage: p.local.usage(p.g.usagePage), Usages: p.local.all(p.g.usagePage),
+		})
+		p.depth++
 	case tagEndCollection:
 		if p.depth == 0 {
-			return fmt.Errorf("item End Collection without a collection")
+			return errors.New("item End Collection without a collection")
 		}
 		p.depth--
 	}
@@ -227,39 +254,15 @@ func (p *parser) global(i item) error {
 		}
 		p.g.reportID = uint8(i.value)
 	case tagPush:
-		if len(p.stack) == maxStack {
-			return fmt.Errorf("more than %d Push without Pop", maxStack)
-		}
 		p.stack = append(p.stack, p.g)
 	case tagPop:
 		if len(p.stack) == 0 {
-			return fmt.Errorf("item Pop without Push")
+			return errors.New("item Pop without Push")
 		}
 		p.g = p.stack[len(p.stack)-1]
 		p.stack = p.stack[:len(p.stack)-1]
 	}
 	return nil
-}
-
-func (p *parser) local(i item) {
-	// Of several usages the first is a collection's; inside delimiters it is
-	// the preferred one (6.2.2.8).
-	if !p.hasUsage && (i.tag == tagUsage || i.tag == tagUsageMinimum) {
-		p.usage, p.hasUsage = i, true
-	}
-}
-
-// fullUsage is the usage of a main item. A usage of four bytes has its page
-// with it; a shorter one is of the page that stands when the main item comes
-// (6.2.2.8).
-func (p *parser) fullUsage() Usage {
-	switch {
-	case !p.hasUsage:
-		return Usage{}
-	case p.usage.size == 4:
-		return Usage{Page: uint16(p.usage.value >> 16), ID: uint16(p.usage.value)}
-	}
-	return Usage{Page: p.g.usagePage, ID: uint16(p.usage.value)}
 }
 
 // finish computes what follows from the sizes of the fields.

@@ -47,6 +47,7 @@ const (
 const (
 	tagUsage        = 0x0
 	tagUsageMinimum = 0x1
+	tagUsageMaximum = 0x2
 )
 
 var errTruncatedItem = errors.New("an item goes over the end")
