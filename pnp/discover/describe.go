@@ -112,14 +112,14 @@ func (d *Device) hidIDs() []string {
 
 // systemIDs are the ids of the collections that Windows uses itself.
 var systemIDs = map[Usage]string{
-	{pageDesktop, 1}:    "HID_DEVICE_SYSTEM_MOUSE",
-	{pageDesktop, 2}:    "HID_DEVICE_SYSTEM_MOUSE",
-	{pageDesktop, 4}:    "HID_DEVICE_SYSTEM_GAME",
-	{pageDesktop, 5}:    "HID_DEVICE_SYSTEM_GAME",
-	{pageDesktop, 6}:    "HID_DEVICE_SYSTEM_KEYBOARD",
-	{pageDesktop, 7}:    "HID_DEVICE_SYSTEM_KEYBOARD",
-	{pageDesktop, 0x80}: "HID_DEVICE_SYSTEM_CONTROL",
-	{pageConsumer, 1}:   "HID_DEVICE_SYSTEM_CONSUMER",
+	{Page: pageDesktop, ID: 1}:    "HID_DEVICE_SYSTEM_MOUSE",
+	{Page: pageDesktop, ID: 2}:    "HID_DEVICE_SYSTEM_MOUSE",
+	{Page: pageDesktop, ID: 4}:    "HID_DEVICE_SYSTEM_GAME",
+	{Page: pageDesktop, ID: 5}:    "HID_DEVICE_SYSTEM_GAME",
+	{Page: pageDesktop, ID: 6}:    "HID_DEVICE_SYSTEM_KEYBOARD",
+	{Page: pageDesktop, ID: 7}:    "HID_DEVICE_SYSTEM_KEYBOARD",
+	{Page: pageDesktop, ID: 0x80}: "HID_DEVICE_SYSTEM_CONTROL",
+	{Page: pageConsumer, ID: 1}:   "HID_DEVICE_SYSTEM_CONSUMER",
 }
 
 func (d *Device) interfaces() []pnp.GUID {

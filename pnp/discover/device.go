@@ -10,7 +10,10 @@
 // to be redirected unless the user names it.
 package discover
 
-import "freerdp-pnpdr/pnp"
+import (
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/internal/hidreport"
+)
 
 // Device is one function of a device: a USB interface, a serial port, a HID
 // node. It does not change once it was found; the monitor tells of changes with
@@ -65,4 +68,4 @@ type Device struct {
 func (d *Device) Unserved() bool { return d.Excluded == becauseVendor || d.Excluded == becauseClass }
 
 // Usage is what a HID collection is for, by the HID usage tables.
-type Usage struct{ Page, ID uint16 }
+type Usage = hidreport.Usage

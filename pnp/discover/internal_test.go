@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/internal/hidreport"
 )
 
 func TestUUID5(t *testing.T) {
@@ -75,37 +76,16 @@ func FuzzUevent(f *testing.F) {
 	})
 }
 
-func TestTopLevel(t *testing.T) {
-	for _, c := range []struct {
-		report string
-		want   []Usage
-	}{
-		{"\x05\x01\x09\x06\xa1\x01\xc0", []Usage{{1, 6}}},
-		{"\x09\x06\x05\x01\xa1\x01\xc0", []Usage{{1, 6}}}, // the page may come later
-		{"\x06\x01\x00\x0a\x06\x00\xa1\x01\xc0", []Usage{{1, 6}}},
-		{"\x05\x09\x0b\x06\x00\x01\x00\xa1\x01\xc0", []Usage{{1, 6}}}, // with its own page
-		{"\x05\x01\x19\x06\x29\x07\xa1\x01\xc0", []Usage{{1, 6}}},
-		{"\x05\x01\xa4\x05\x09\xb4\x09\x06\xa1\x01\xc0", []Usage{{1, 6}}}, // pushed and popped
-		{"\xfe\x02\x00ab\x05\x01\x09\x06\xa1\x01\xc0", []Usage{{1, 6}}},   // a long item
-		{"\x05\x01\x09\x05\xa1\x01\x09\x06\xa1\x00\xc0\xc0\x05\x0c\x09\x01\xa1\x01\xc0", []Usage{{1, 5}, {0x0c, 1}}},
-		{"\x05\x01\x09\x02\x09\x06\xa1\x01\xc0", []Usage{{1, 2}}},
-		{"\x05\x01\x09\x06\xa1\x00\xc0", nil}, // a physical collection
-		{"\x05\x01\x09\x06\xa1\x01", nil},
-		{"\xc0", nil}, {"\xb4", nil}, {"\x05", nil}, {"\xfe\x05", nil}, {"\xfe\x05\x00", nil}, {"", nil},
-	} {
-		got, err := topLevel([]byte(c.report))
-		require.Equal(t, c.want, got, "%x", c.report)
-		require.Equal(t, c.want == nil, err != nil)
-	}
-}
-
 // FuzzDescription describes devices of any kind.
 func FuzzDescription(f *testing.F) {
 	f.Add([]byte("\x05\x01\x09\x06\xa1\x01\xc0"), "Name", "1-1", uint64(3))
 	f.Add([]byte{}, "\x00\xff\x1b[2J", "", uint64(1<<40))
 	f.Fuzz(func(t *testing.T, report []byte, text, serial string, bits uint64) {
-		usages, err := topLevel(report)
-		require.Equal(t, err == nil, len(usages) > 0)
+		parsed, err := hidreport.Parse(report)
+		var usages []Usage
+		if err == nil {
+			usages = parsed.TopLevel()
+		}
 		pick := func(list ...string) string {
 			s := list[bits%uint64(len(list))]
 			bits /= uint64(len(list))
@@ -134,8 +114,8 @@ func FuzzDescription(f *testing.F) {
 			seen[id] = true
 			require.Regexp(t, `^[ -~]{1,199}$`, id)
 		}
-		if slices.Contains(usages, Usage{1, 6}) {
-			require.NotEmpty(t, whyNotHID(class, usages, nil, err))
+		if slices.Contains(usages, Usage{Page: 1, ID: 6}) {
+			require.NotEmpty(t, whyNotHID(class, parsed, err))
 		}
 	})
 }

@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"freerdp-pnpdr/pnp/internal/hidreport"
 )
 
 // found is a device and what else the monitor has to know of it.
@@ -234,13 +236,12 @@ func (s *scan) hidraw(dir string, d *Device, u *usbDevice, i *usbInterface) bool
 
 // hid says what a HID device is by its report descriptor.
 func (s *scan) hid(hid string, d *Device, class usbClass) {
-	// One byte more than the kernel has: then it is no report descriptor.
-	report := s.fs.read(maxReport+1, hid, "report_descriptor")
-	usages, nested, err := applications(report)
-	if len(report) > maxReport {
-		usages, nested, err = nil, nil, errReport
+	// One byte more than there can be, so that a longer one is not cut to fit.
+	report, err := hidreport.Parse(s.fs.read(hidreport.MaxDescriptor+1, hid, "report_descriptor"))
+	if err == nil {
+		d.Usages = report.TopLevel()
 	}
-	d.Usages, d.Excluded = usages, whyNotHID(class, usages, nested, err)
+	d.Excluded = whyNotHID(class, report, err)
 }
 
 // hidBuses are the buses of a HID device by their number in linux/input.h. A

@@ -151,6 +151,7 @@ const (
 	becauseVendor    = "no backend for vendor-specific devices yet"
 	becauseClass     = "no backend for devices of its class yet"
 	becauseReport    = "its report descriptor cannot be understood"
+	becauseNoUse     = "its report descriptor does not say what it is: name it with hid:PATH"
 )
 
 // kernelUses are the names that drivers add to the directory of an interface
