@@ -19,31 +19,43 @@ const (
 	FileRedirectorChannel = "FileRedirectorChannel"
 )
 
-// ErrClosed is returned by Conn.Send after the channel has ended.
+// ErrClosed is returned by Send and Sent after the channel has ended.
 var ErrClosed = errors.New("channel closed")
+
+// ErrNotCounted is returned by Conn.Sent if the transport does not count what it
+// sends. The client role then assumes a rate.
+var ErrNotCounted = errors.New("the transport does not count the bytes that it sends")
 
 // ErrRefused is returned by Opener.Open when the client did not accept the
 // channel.
 var ErrRefused = errors.New("channel refused by the client")
 
-// Conn is the sending end of one dynamic channel. Its methods may be called
+// Sender is the sending end of one dynamic channel. Its methods may be called
 // from any goroutine.
-type Conn interface {
+type Sender interface {
 	// Send queues msg as one message. It does not block, and does not keep
 	// msg. Messages leave in the order of the calls. msg is not empty.
 	Send(msg []byte) error
 }
 
-// SentCounter is implemented by a Conn whose transport counts the bytes that it
-// has sent on all its channels. ok is false only once the channel has ended. For
-// a Conn without it the client role assumes a rate.
-type SentCounter interface {
-	Sent() (n uint64, ok bool)
+// Conn is the client's end of a channel. The count is part of it because the
+// client role bounds by it what waits in the transport: what wraps a Conn has to
+// pass it on.
+type Conn interface {
+	Sender
+
+	// Sent returns how many bytes the transport has put on the wire so far, on
+	// all channels of the session and with its own headers. It does not block.
+	//
+	// The error is ErrNotCounted if the transport does not count: then for
+	// every channel of the session, and for ever. Otherwise it is ErrClosed
+	// once this channel has ended; any other channel has the same count.
+	Sent() (n uint64, err error)
 }
 
-// ServerConn is a Conn whose owner may end the channel.
+// ServerConn is the server's end of a channel, which its owner may end.
 type ServerConn interface {
-	Conn
+	Sender
 
 	// Close begins to end the channel and returns at once; the Receiver's
 	// Closed is called later, from another goroutine. Further calls do

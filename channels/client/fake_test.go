@@ -49,10 +49,13 @@ func (c *wireConn) Send(msg []byte) error {
 	return nil
 }
 
-func (c *wireConn) Sent() (uint64, bool) {
+func (c *wireConn) Sent() (uint64, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.sent, !c.closed
+	if c.closed {
+		return 0, channels.ErrClosed
+	}
+	return c.sent, nil
 }
 
 // drain says that everything was sent, and forgets it.

@@ -78,16 +78,17 @@ func newOutbox(limits *Limits) *outbox {
 	return &outbox{limits: limits, start: time.Now()}
 }
 
-// sent reads the counter through a channel that is still open, or returns its
-// last value.
+// sent reads the counter. A channel that has ended proves nothing: the counter's
+// last value counts until another channel is asked.
 func (o *outbox) sent(conn channels.Conn) uint64 {
-	if p, ok := conn.(channels.SentCounter); ok {
-		if n, ok := p.Sent(); ok {
-			return n
-		}
-		return o.last
+	n, err := conn.Sent()
+	switch {
+	case err == nil:
+		return n
+	case errors.Is(err, channels.ErrNotCounted):
+		return uint64(time.Since(o.start).Seconds() * assumedRate)
 	}
-	return uint64(time.Since(o.start).Seconds() * assumedRate)
+	return o.last
 }
 
 // reserve accepts a request that will hold n bytes, or refuses it.

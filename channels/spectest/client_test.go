@@ -347,11 +347,14 @@ func (c *recordingConn) Send(msg []byte) error {
 	return nil
 }
 
-// Sent implements channels.SentCounter: all is sent at once.
-func (c *recordingConn) Sent() (uint64, bool) {
+// Sent implements channels.Conn: all is sent at once.
+func (c *recordingConn) Sent() (uint64, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.wire, !c.closed
+	if c.closed {
+		return 0, channels.ErrClosed
+	}
+	return c.wire, nil
 }
 
 func (c *recordingConn) next() ([]byte, error) {

@@ -136,12 +136,13 @@ func pnpdrAccept(self unsafe.Pointer, name *C.char, channel *C.pnpdr_channel) (r
 			receiver = nil
 		}
 	}()
-	c := &conn{name: C.GoString(name), host: s.host, channel: channel}
-	var given channels.Conn = c
-	if C.pnpdr_host_counts(&s.host.c) != 0 {
-		given = countingConn{c}
+	c := &conn{
+		name:    C.GoString(name),
+		host:    s.host,
+		counts:  C.pnpdr_host_counts(&s.host.c) != 0,
+		channel: channel,
 	}
-	r, err := s.Accept(c.name, given)
+	r, err := s.Accept(c.name, c)
 	if err != nil {
 		s.host.log(C.PNPDR_LOG_WARN, fmt.Sprintf("%s refused: %v", c.name, err))
 		return nil
@@ -199,6 +200,7 @@ func pnpdrClosed(receiver unsafe.Pointer) {
 type conn struct {
 	name     string
 	host     *Host
+	counts   bool // this FreeRDP counts what it sends
 	receiver channels.Receiver
 
 	mu      sync.Mutex // held during Write: FreeRDP frees the channel after OnClose
@@ -218,17 +220,17 @@ func (c *conn) Send(msg []byte) error {
 	return nil
 }
 
-// countingConn is a conn of a FreeRDP that counts what it sends.
-type countingConn struct{ *conn }
-
-// Sent implements channels.SentCounter.
-func (c countingConn) Sent() (uint64, bool) {
+// Sent implements channels.Conn.
+func (c *conn) Sent() (uint64, error) {
+	if !c.counts {
+		return 0, channels.ErrNotCounted
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.channel == nil {
-		return 0, false
+		return 0, channels.ErrClosed
 	}
-	return uint64(C.pnpdr_channel_sent(c.channel)), true
+	return uint64(C.pnpdr_channel_sent(c.channel)), nil
 }
 
 // LiveObjects returns the number of C objects of the shim in this process.

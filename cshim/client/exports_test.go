@@ -65,17 +65,20 @@ func TestPanicsDoNotReachC(t *testing.T) {
 
 // TestSendAfterClose: FreeRDP has freed the channel.
 func TestSendAfterClose(t *testing.T) {
-	var conn channels.Conn
-	f := &capture{conn: &conn}
+	var given channels.Conn
+	f := &capture{conn: &given}
 	SetEntry(func([]string, *Host) Session { return f })
 	defer SetEntry(nil)
 	session := pnpdrEntry(0, nil, &new(Host).c)
 	receiver := pnpdrAccept(session, nil, nil)
 	pnpdrClosed(receiver)
-	require.ErrorIs(t, conn.Send([]byte("late")), channels.ErrClosed)
-	_, counts := conn.(channels.SentCounter)
-	require.False(t, counts, "this host does not count")
+	require.ErrorIs(t, given.Send([]byte("late")), channels.ErrClosed)
+	_, err := given.Sent()
+	require.ErrorIs(t, err, channels.ErrNotCounted, "this host does not count")
 	pnpdrEnded(session)
+
+	_, err = (&conn{counts: true}).Sent()
+	require.ErrorIs(t, err, channels.ErrClosed)
 }
 
 // capture keeps the Conn that it was given.

@@ -102,7 +102,7 @@ type Channel struct {
 	told  bool // the receiver is being told
 }
 
-// Send implements channels.Conn. It fails as late as the contract allows.
+// Send implements channels.Sender. It fails as late as the contract allows.
 func (ch *Channel) Send(msg []byte) error {
 	ch.mu.Lock()
 	if ch.told {
