@@ -25,8 +25,8 @@ func TestOptionProblems(t *testing.T) {
 			`option "nonsense": it is ignored: there is no such option; /dvc:pnpdr,help lists the options`,
 			`option "name:early": it is ignored: there is no device before it`,
 			`option "guid:xyz": it is ignored: "xyz" is no GUID`,
-			"char:" + missing + " is not redirected: it is not there",
-			"file:/etc is not redirected: it is a directory",
+			"device is not redirected option=char:" + missing + " err=it is not there",
+			"device is not redirected option=file:/etc err=it is a directory",
 		} {
 			requireOutput(t, c, line)
 		}

@@ -4,7 +4,6 @@ package redirect
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"reflect"
 
@@ -25,20 +24,21 @@ type discovered struct {
 }
 
 // discover follows what is plugged in.
-func (s *session) discover() {
-	cfg := s.discovery
-	cfg.Log = s.log
-	m, err := discover.Start(cfg, s.plugged)
+func (s *Session) discover() {
+	m, err := discover.Start(s.discovery, s.plugged)
 	if err != nil {
-		s.log.Error(fmt.Sprintf("devices that are plugged in are not found: %v", err))
+		s.log.Error("what is plugged in is not found", "err", err)
 		return
 	}
 	s.monitor = m
 }
 
 // plugged follows a device that comes, goes or changes.
-func (s *session) plugged(e discover.Event) {
+func (s *Session) plugged(e discover.Event) {
 	defer pnp.Guard(s.log, "following what is plugged in", nil)
+	if s.over.Load() {
+		return
+	}
 	d := e.Device
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -55,7 +55,7 @@ func (s *session) plugged(e discover.Event) {
 	delete(s.known, d.Key)
 	delete(s.excess, d.Key)
 	if _, redirected := s.found[d.Key]; redirected {
-		s.log.Info(fmt.Sprintf("%s (%s) has gone", d.Description.Name, d.Node))
+		s.log.Info("device has gone", "device", d.Description.Name, "node", d.Node)
 		s.drop(d.Key)
 		s.fill()
 	}
@@ -63,7 +63,7 @@ func (s *session) plugged(e discover.Event) {
 
 // fill redirects of those that there was no room for as many as there is room for
 // now. s.mu is held.
-func (s *session) fill() {
+func (s *Session) fill() {
 	for key := range s.excess {
 		delete(s.excess, key)
 		if s.judge(s.known[key]); s.excess[key] {
@@ -73,20 +73,20 @@ func (s *session) fill() {
 }
 
 // judge redirects a device, or not any more, as the rules say. s.mu is held.
-func (s *session) judge(d *discover.Device) {
+func (s *Session) judge(d *discover.Device) {
 	have, redirected := s.found[d.Key]
-	name := fmt.Sprintf("%s (%s)", d.Description.Name, d.Node)
+	log := s.log.With("device", d.Description.Name, "node", d.Node)
 	decision := s.policy.Decide(d)
 	node, err := devnode.Identify(d.Node)
 	unchanged := have.path == d.Node && have.node == node && sameRedirection(&have.as, &decision)
 	wanted := decision.Redirect && !s.isNamed(d.Node)
 	if redirected && (!wanted || !unchanged) {
-		s.log.Info(fmt.Sprintf("%s is not redirected any more as it was: %s", name, decision.Reason))
+		log.Info("device is no longer redirected as it was", "why", decision.Reason)
 		s.drop(d.Key)
 		redirected = false
 	}
 	if redirected || !wanted {
-		s.log.Debug(fmt.Sprintf("%s (%s): %s", d.Description.Name, d.Key, decision.Reason))
+		log.Debug("device is left as it is", "key", d.Key, "why", decision.Reason)
 		return
 	}
 	if err == nil {
@@ -100,16 +100,16 @@ func (s *session) judge(d *discover.Device) {
 	case errors.Is(err, client.ErrTooMany):
 		s.excess[d.Key] = true
 	case errors.Is(err, fs.ErrNotExist): // it is going; the message is on its way
-		s.log.Debug(fmt.Sprintf("%s is not redirected: %v", name, err))
+		log.Debug("device is not redirected", "err", err)
 		return
 	}
 	if err != nil {
-		s.log.Warn(fmt.Sprintf("%s is not redirected: %v", name, err))
+		log.Warn("device is not redirected", "err", err)
 		return
 	}
 	delete(s.excess, d.Key)
 	s.found[d.Key] = discovered{path: d.Node, node: node, as: decision, device: id}
-	s.log.Info(fmt.Sprintf("%s (%s) is redirected: %s", decision.Description.Name, d.Node, decision.Reason))
+	log.Info("device is redirected", "as", decision.Description.Name, "why", decision.Reason)
 }
 
 // sameRedirection reports whether a device is redirected alike by either
@@ -120,14 +120,14 @@ func sameRedirection(a, b *rules.Decision) bool {
 }
 
 // drop takes a discovered device out of the session. s.mu is held.
-func (s *session) drop(key string) {
-	s.core.Remove(s.found[key].device)
+func (s *Session) drop(key string) {
+	s.devices.Remove(s.found[key].device)
 	delete(s.found, key)
 }
 
 // isNamed reports whether an option names the node by a path that leads to it
 // now. s.mu is held.
-func (s *session) isNamed(node string) bool {
+func (s *Session) isNamed(node string) bool {
 	for _, list := range s.byPath {
 		for _, n := range list {
 			if node != "" && n.real == node {

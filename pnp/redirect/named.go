@@ -19,13 +19,13 @@ import (
 type node struct {
 	*rules.Named
 	id   uint32 // while it is present; the watcher's alone
-	real string // where the path leads while it is present; session.mu guards it
+	real string // where the path leads while it is present; Session.mu guards it
 }
 
-func (s *session) watch(paths []string) {
+func (s *Session) watch(paths []string) {
 	w, err := watch.New(paths, s.changed, s.log)
 	if err != nil {
-		s.log.Error(fmt.Sprintf("devices with a path are not redirected: %v", err))
+		s.log.Error("devices with a path are not redirected", "err", err)
 		return
 	}
 	s.watcher = w
@@ -33,12 +33,15 @@ func (s *session) watch(paths []string) {
 
 // changed follows a path that appears or vanishes; it is told the first state
 // as well. It is called from one goroutine at a time.
-func (s *session) changed(path string, present bool) {
+func (s *Session) changed(path string, present bool) {
+	if s.over.Load() {
+		return
+	}
 	for _, n := range s.byPath[path] {
 		was := n.id != 0
 		if was && !present {
-			s.log.Info(fmt.Sprintf("%v has gone", n))
-			s.core.Remove(n.id)
+			s.log.Info("device has gone", "option", n.Option)
+			s.devices.Remove(n.id)
 			n.id = 0
 		}
 		// A node or link that is replaced is told as gone and come; what it
@@ -50,7 +53,7 @@ func (s *session) changed(path string, present bool) {
 			continue
 		}
 		if err := obstacle(n.Named, s.kinds); err != nil {
-			s.log.Warn(fmt.Sprintf("%v is not redirected: %v", n, err))
+			s.log.Warn("device is not redirected", "option", n.Option, "err", err)
 			continue
 		}
 		if present {
@@ -65,7 +68,7 @@ func (s *session) changed(path string, present bool) {
 
 // leads notes where a named path leads: what was found there is redirected as
 // the option says, not twice. What the path led to before is its own again.
-func (s *session) leads(n *node, real string) {
+func (s *Session) leads(n *node, real string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before := n.real
@@ -86,18 +89,18 @@ func (s *session) leads(n *node, real string) {
 }
 
 // add makes the device and returns its id, 0 if it cannot be redirected.
-func (s *session) add(n *rules.Named) (id uint32) {
+func (s *Session) add(n *rules.Named) (id uint32) {
 	id, err := s.redirectNamed(n)
 	if err != nil {
-		s.log.Warn(fmt.Sprintf("%v is not redirected: %v", n, err))
+		s.log.Warn("device is not redirected", "option", n.Option, "err", err)
 		return 0
 	}
-	s.log.Debug(fmt.Sprintf("%v is device %d", n, id))
+	s.log.Debug("device is redirected", "option", n.Option, "id", id)
 	return id
 }
 
 // redirectNamed redirects a named device, unless a rule denies it.
-func (s *session) redirectNamed(n *rules.Named) (id uint32, err error) {
+func (s *Session) redirectNamed(n *rules.Named) (id uint32, err error) {
 	if n.Kind.Nodes == 0 {
 		decision := n.Unjudged()
 		return s.redirect(backend.Source{Path: n.Path}, &decision)
@@ -122,7 +125,7 @@ func (s *session) redirectNamed(n *rules.Named) (id uint32, err error) {
 				err = errors.New("the rules say something else of what it is made of now")
 			}
 			if err != nil {
-				s.log.Warn(fmt.Sprintf("%v is not opened: %v", n, err))
+				s.log.Warn("device is not opened", "option", n.Option, "err", err)
 				return fmt.Errorf("%v: %w", err, pnp.ERROR_ACCESS_DENIED)
 			}
 			return nil

@@ -31,15 +31,18 @@ import (
 	"freerdp-pnpdr/pnp/rules"
 )
 
-// machine is a session of the plugin on a tree of devices, with a server at the
-// other end.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// machine is a session on a tree of devices, with a server at the other end.
 type machine struct {
 	*discovertest.Tree
 	t      testing.TB
 	kinds  backend.Table
-	s      *session
+	s      *Session
+	core   *client.Session
 	remote *server.Session
 	come   chan server.DeviceEvent
+	hung   bool // a path does not answer until the test has ended
 	log    devtest.Output
 }
 
@@ -64,24 +67,29 @@ func (m *machine) startWith(files rules.Files, words ...string) {
 	o := ParseOptions(words, m.kinds)
 	require.Empty(t, o.Problems)
 	log := m.log.Logger(slog.LevelDebug)
-	m.s = &session{
-		log:       log,
-		kinds:     o.Rules.Kinds,
-		discovery: m.Config(),
-		core:      client.NewSession(client.Config{Limits: o.Limits, Log: log}),
-	}
-	m.s.load(files, &o.Rules)
-	link := memory.NewLink(m.s.core)
+	m.core = client.NewSession(client.Config{Limits: o.Limits, Log: log})
+	link := memory.NewLink(m.core)
 	m.come = make(chan server.DeviceEvent, 1024)
 	m.remote = server.New(link, server.Config{OnDevice: func(e server.DeviceEvent) { m.come <- e }})
-	m.s.start(o.Rules.Named)
+	m.s = Start(o, Config{Log: log, Devices: m.core, Files: files, Discovery: m.Config()})
 	require.NoError(t, m.remote.Start(context.Background()))
 	require.NoError(t, m.remote.LoggedOn())
 	t.Cleanup(func() {
 		m.remote.Close()
 		link.Close()
-		m.s.Ended()
-		require.Zero(t, m.s.core.Counts())
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		ended := m.s.End()
+		require.NoError(t, m.core.Close(ctx))
+		require.Zero(t, m.core.Counts())
+		if m.hung {
+			return
+		}
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			t.Error("the session does not end")
+		}
 	})
 }
 
@@ -144,7 +152,7 @@ func TestAuto(t *testing.T) {
 	require.Len(t, m.redirected(), 2)
 	uart.Unplug()
 	require.Equal(t, []string{"Dual Action"}, m.redirected())
-	require.Contains(t, m.log.String(), "is redirected: option auto")
+	require.Contains(t, m.log.String(), "device is redirected")
 }
 
 // TestAdminDenies: a device that the administrator denies is never announced,
@@ -321,7 +329,7 @@ func TestJudgedAgain(t *testing.T) {
 			require.NoError(t, open())
 			m.Stack(key, sda)
 			require.Equal(t, pnp.ERROR_ACCESS_DENIED, pnp.HRESULTOf(open()))
-			require.Contains(t, m.log.String(), "is not opened: "+why)
+			require.Contains(t, m.log.String(), `msg="device is not opened" option=file:`+disk+` err="`+why)
 		})
 	}
 }
@@ -343,7 +351,7 @@ func TestReplaced(t *testing.T) {
 		require.Equal(t, "+Meter", m.event())
 	}
 	require.Equal(t, []string{"Meter"}, m.redirected())
-	require.NotRegexp(t, `FT232R[^\n]* is redirected`, m.log.String())
+	require.NotRegexp(t, `device is redirected[^\n]*FT232R`, m.log.String())
 	require.NotContains(t, m.log.String(), "level=WARN")
 }
 
@@ -362,6 +370,7 @@ func TestHungRules(t *testing.T) {
 			}
 		})
 		m := newMachine(t)
+		m.hung = !answers
 		m.Plug(discovertest.Gamepad())
 		m.startWith(rules.Files{User: fs.Path}, "loopback", "name:Memory", "rule:deny+vid=1234")
 		require.Equal(t, "+Memory", m.event())
@@ -376,24 +385,21 @@ func TestHungRules(t *testing.T) {
 }
 
 // TestFiftyCycles of plugging and unplugging leave nothing behind; the fixture
-// counts.
+// and TestMain count.
 func TestFiftyCycles(t *testing.T) {
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-	t.Run("cycles", func(t *testing.T) {
-		m := newMachine(t)
-		m.start("", "", "auto")
-		seen := map[uint32]bool{}
-		for range 50 {
-			p := m.Plug(discovertest.FTDI("A1"))
-			require.Equal(t, "+", m.event()[:1])
-			id := m.remote.Devices()[0].ID()
-			require.False(t, seen[id], "an id was given twice")
-			seen[id] = true
-			p.Unplug()
-			require.Equal(t, "-", m.event()[:1])
-		}
-		require.Empty(t, m.remote.Devices())
-	})
+	m := newMachine(t)
+	m.start("", "", "auto")
+	seen := map[uint32]bool{}
+	for range 50 {
+		p := m.Plug(discovertest.FTDI("A1"))
+		require.Equal(t, "+", m.event()[:1])
+		id := m.remote.Devices()[0].ID()
+		require.False(t, seen[id], "an id was given twice")
+		seen[id] = true
+		p.Unplug()
+		require.Equal(t, "-", m.event()[:1])
+	}
+	require.Empty(t, m.remote.Devices())
 }
 
 // TestTwoHundredDevices are found and announced, each once.

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package redirect turns options and rules into redirected devices: it decides
+// which devices a session has, and follows them as they come and go. Options and
+// decisions can be had without a session, by a program that only shows them.
+package redirect
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend"
+	"freerdp-pnpdr/pnp/discover"
+	"freerdp-pnpdr/pnp/redirect/internal/watch"
+	"freerdp-pnpdr/pnp/rules"
+)
+
+// startWait is how long Start waits for the rules, and again for the devices: a
+// path can lie on a file system that hangs, and the caller's main thread waits.
+const startWait = 2 * time.Second
+
+// Devices is what devices are redirected to: the client role of a session. Its
+// methods may be called from any goroutine.
+type Devices interface {
+	// AddLimited adds a device that has limits of its own. While there is no
+	// room for it, it fails with client.ErrTooMany.
+	AddLimited(d pnp.Device, own pnp.DeviceLimits) (id uint32, err error)
+	// Remove takes a device out. It ignores an id that is unknown.
+	Remove(id uint32)
+}
+
+// Config is what a Session works with.
+type Config struct {
+	// Name is how the session introduces itself in the log.
+	Name string
+	Log  *slog.Logger
+	// Devices receives the devices.
+	Devices Devices
+	// Files are where rules are read from.
+	Files rules.Files
+	// Discovery is where devices are looked for.
+	Discovery discover.Config
+}
+
+// Session is the redirection of one connection.
+type Session struct {
+	log       *slog.Logger
+	devices   Devices
+	discovery discover.Config
+	kinds     backend.Table
+
+	loaded chan struct{} // closed when policy is set; it stays nil if that failed
+	policy *rules.Policy
+
+	over    atomic.Bool   // it has ended; nothing begins any more
+	started chan struct{} // closed when watcher and monitor are set, if there are any
+	watcher *watch.Watcher
+	monitor *discover.Monitor
+
+	mu     sync.Mutex
+	byPath map[string][]*node
+	known  map[string]*discover.Device // what is plugged in, by its Key
+	found  map[string]discovered       // what of that is redirected
+	excess map[string]bool             // what of that there was no room for
+}
+
+// Start begins to do what the options say. What cannot be done is logged and left
+// out. What hangs is waited for a while; it goes on after Start has returned.
+func Start(o *Options, cfg Config) *Session {
+	s := &Session{
+		log: cfg.Log, devices: cfg.Devices, discovery: cfg.Discovery, kinds: o.Rules.Kinds,
+		loaded: make(chan struct{}), started: make(chan struct{}),
+		byPath: make(map[string][]*node), known: make(map[string]*discover.Device),
+		found: make(map[string]discovered), excess: make(map[string]bool),
+	}
+	s.discovery.Log = s.log
+	s.load(cfg.Files, &o.Rules)
+	s.greet(cfg.Name, o)
+	s.start(o.Rules.Named)
+	return s
+}
+
+// End begins to end the session: nothing is redirected any more. The channel is
+// closed once no device comes or goes; a path that hangs can hold that up. It is
+// called once.
+func (s *Session) End() (ended <-chan struct{}) {
+	s.over.Store(true)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer pnp.Guard(s.log, "ending the session", nil)
+		<-s.started
+		if s.watcher != nil {
+			s.watcher.Close()
+		}
+		if s.monitor != nil {
+			s.monitor.Close()
+		}
+	}()
+	return done
+}
+
+// load begins to read the rules, which can hang, and waits for them a while.
+func (s *Session) load(files rules.Files, o *rules.Options) {
+	go func() {
+		defer close(s.loaded)
+		defer pnp.Guard(s.log, "reading the rules", nil)
+		policy, problems := rules.Load(files, o)
+		for _, p := range problems {
+			s.log.Warn(p.String())
+		}
+		s.policy = policy
+	}()
+	select {
+	case <-s.loaded:
+	case <-time.After(startWait):
+		s.log.Warn("the files with the rules do not answer; what has a path or is found is redirected when they do")
+	}
+}
+
+// rulesKnown reports whether policy may be looked at.
+func (s *Session) rulesKnown() bool {
+	select {
+	case <-s.loaded:
+		return s.policy != nil
+	default:
+		return false
+	}
+}
+
+// greet says what runs, what it redirects, and what is wrong with the options.
+func (s *Session) greet(name string, o *Options) {
+	var what []string
+	for _, n := range o.Rules.Named {
+		what = append(what, n.Option)
+	}
+	switch {
+	case !s.rulesKnown():
+		what = append(what, "what the rules allow once they are read")
+	case !s.policy.Idle():
+		what = append(what, "what is found and allowed (pnpdr list shows it)")
+	}
+	if len(what) > 0 {
+		s.log.Info(name + ": redirecting " + strings.Join(what, ", "))
+	} else {
+		s.log.Info(name + ": nothing is redirected; name devices as in /dvc:pnpdr,loopback,char:/dev/ttyUSB0 (/dvc:pnpdr,help lists the options)")
+	}
+	for _, p := range o.Problems {
+		s.log.Warn(p.String() + "; /dvc:pnpdr,help lists the options")
+	}
+	if o.Help {
+		s.log.Info("/dvc:pnpdr,OPTION[,OPTION]... redirects Plug and Play devices")
+		for _, line := range Usage(s.kinds) {
+			s.log.Info(line)
+		}
+	}
+}
+
+// start begins to redirect. What can hang is left to goroutines, for which it
+// waits a while.
+func (s *Session) start(devices []*rules.Named) {
+	var paths []string
+	for _, n := range devices {
+		if n.Kind.Nodes == 0 {
+			s.add(n)
+			continue
+		}
+		if s.byPath[n.Path] == nil {
+			paths = append(paths, n.Path)
+		}
+		s.byPath[n.Path] = append(s.byPath[n.Path], &node{Named: n})
+	}
+	var starting sync.WaitGroup
+	begin := func(f func()) {
+		starting.Add(1)
+		go func() {
+			defer starting.Done()
+			defer pnp.Guard(s.log, "starting", nil)
+			f()
+		}()
+	}
+	watched := make(chan struct{})
+	begin(func() {
+		defer close(watched)
+		if <-s.loaded; s.rulesKnown() && !s.over.Load() && len(paths) > 0 {
+			s.watch(paths)
+		}
+	})
+	begin(func() {
+		if <-s.loaded; !s.rulesKnown() || s.over.Load() || s.policy.Idle() {
+			return
+		}
+		// First the named ones, that none of them is found before; but a path
+		// that hangs holds nothing else up.
+		select {
+		case <-watched:
+		case <-time.After(startWait / 2):
+		}
+		s.discover()
+	})
+	go func() {
+		starting.Wait()
+		close(s.started)
+	}()
+	select {
+	case <-s.loaded:
+	default:
+		return // the files were waited for
+	}
+	select {
+	case <-s.started:
+	case <-time.After(startWait):
+		s.log.Warn("a path does not answer; its devices are redirected when it does")
+	}
+}
+
+// redirect adds the device of a source as was decided.
+func (s *Session) redirect(src backend.Source, decision *rules.Decision) (id uint32, err error) {
+	src.Description, src.ReadOnly, src.Log = decision.Description, decision.ReadOnly, s.log
+	dev, err := decision.Kind.New(src)
+	if err != nil {
+		return 0, fmt.Errorf("no device of kind %s: %w", decision.Kind.Name, err)
+	}
+	return s.devices.AddLimited(dev, decision.Limits)
+}
