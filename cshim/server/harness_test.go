@@ -21,6 +21,9 @@ import (
 
 // eachClient runs test with every major version of xfreerdp.
 func eachClient(t *testing.T, test func(t *testing.T, f *fixture)) {
+	if testing.Short() {
+		t.Skip("real sessions are left out of -short")
+	}
 	for _, major := range []int{2, 3} {
 		t.Run(fmt.Sprintf("xfreerdp%d", major), func(t *testing.T) {
 			binary := servertest.RequireClient(t, major)

@@ -13,9 +13,12 @@ import (
 
 // StartDisplay starts an Xvfb on a display number that is free, for the length
 // of the test, and returns its name for $DISPLAY. Without Xvfb it skips the
-// test.
+// test, and with -short too, which therefore starts no client.
 func StartDisplay(t testing.TB) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("real sessions are left out of -short")
+	}
 	path, err := exec.LookPath("Xvfb")
 	if err != nil {
 		t.Skip("NOT TESTED: Xvfb is not installed")

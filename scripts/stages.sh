@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# The stages of scripts/test, in the order in which they run. Each is a function
+# behind a line that begins with ##: its name, "(slow)" if --fast leaves it out,
+# and what it does, as scripts/test --list prints it.
+#
+# A stage runs in a subshell, in the top folder, and ends at its first failing
+# command. $tags chooses the headers of the newest FreeRDP here, $logs is the folder
+# for what may be of use afterwards.
+# shellcheck disable=SC2154 # what scripts/test sets
+
+## build          what scripts/build builds
+stage_build() { scripts/build; }
+
+## gofmt          format of the Go files
+stage_gofmt() {
+	local bad
+	bad=$(sources '\.go$' | xargs -d '\n' gofmt -l)
+	[ -z "$bad" ] || fail "not formatted:" "$bad"
+}
+
+## clang-format   format of the C files
+stage_clang_format() {
+	have clang-format || skip "clang-format is not installed"
+	sources '\.[ch]$' | xargs -d '\n' clang-format --style=file --dry-run --Werror
+}
+
+## spdx           licence in every file but data and what cannot have it
+stage_spdx() {
+	sources . | grep -vP '^(LICENSE|go\.sum)$|/testdata/(?!.*\.(go|c|h)$)|\.(csv|json)$' |
+		xargs -d '\n' awk '
+			FNR <= 3 && /SPDX-License-Identifier: Apache-2.0/ { has[FILENAME] }
+			END {
+				for (i = 1; i < ARGC; i++)
+					if (!(ARGV[i] in has)) { print ARGV[i] ": no SPDX line"; bad = 1 }
+				exit bad
+			}'
+}
+
+## shellcheck     shell scripts
+stage_shellcheck() {
+	have shellcheck || skip "shellcheck is not installed"
+	sources '^(scripts|\.ci)/' | xargs -d '\n' grep -lE '^(#!.*sh|# shellcheck shell=.*)$' |
+		xargs -d '\n' shellcheck -x
+}
+
+## vet            go vet, with the headers of each FreeRDP
+stage_vet() {
+	each_major vet_one
+	go vet -tags man ./cmd/pnpdr
+}
+vet_one() { go vet -tags "$(tags_for_major "$1")" ./...; }
+
+## staticcheck    staticcheck
+stage_staticcheck() {
+	local program
+	program=$(go_tool "$staticcheck_tool") || skip "$staticcheck_tool cannot be fetched"
+	"$program" -tags "$tags" ./...
+}
+
+## abi            layouts that the plugin relies on, in the headers of each FreeRDP
+stage_abi() { each_major abi_one; }
+abi_one() {
+	local flags
+	flags=$(pkg-config --cflags "freerdp$1" "winpr$1")
+	# As system headers: those of 3.15 do not compile without warnings.
+	# shellcheck disable=SC2086
+	"${CC:-cc}" -fsyntax-only -Wall -Wextra -Werror ${flags//-I/-isystem } cshim/client/abicheck.c
+}
+
+## unit           all tests, with the race detector
+stage_unit() { go_test -race -tags "$tags" ./...; }
+
+## freerdp2       tests of what differs when it is built with FreeRDP 2's headers
+stage_freerdp2() {
+	has_dev 2 || skip "no headers of FreeRDP 2"
+	go_test -tags freerdp2 ./cshim/... ./plugin/... ./cmd/...
+}
+
+## one-cpu        (slow) tests on one processor: what spins or relies on a second one hangs
+stage_one_cpu() { GOMAXPROCS=1 go_test ./channels/... ./pnp/...; }
+
+## cmake          (slow) configure, build and install as a packager does
+stage_cmake() {
+	local build=$out/cmake dest=$out/cmake-root share=usr/local/share major dir
+	rm -rf "$build" "$dest"
+	{
+		cmake -S . -B "$build"
+		cmake --build "$build"
+		DESTDIR=$dest cmake --install "$build"
+		DESTDIR=$dest/prefix cmake --install "$build" --prefix /opt/pnpdr
+	} >"$logs/cmake.log" 2>&1 || fail "$(cat "$logs/cmake.log")"
+	for major in $(freerdp_dev_majors); do
+		dir=$(realpath -m "$(pkg-config --variable=libdir "freerdp$major")")/freerdp$major
+		check "plugin in $dir" test -s "$dest$dir/libpnpdr-client.so"
+	done
+	check "manual pages" test -s "$dest/$share/man/man1/pnpdr-list.1" -a -s "$dest/$share/man/man1/pnpdr-server.1"
+	check "completion" grep -q __start_pnpdr "$dest/$share/bash-completion/completions/pnpdr"
+	check "what renders manual pages is not installed" \
+		test -z "$(go version -m "$dest/usr/local/bin/pnpdr" | grep md2man)"
+	check "nothing outside a prefix that was asked for" test "$(ls "$dest/prefix")" = opt
+}
+
+## fuzz           (slow) each fuzz target for a while
+stage_fuzz() {
+	local file target rc=0
+	while IFS=: read -r file target; do
+		check "$file ${target#func }" fuzz_one "$(dirname "$file")" "${target#func }" || rc=1
+	done < <(sources '_test\.go$' | xargs -d '\n' grep -o '^func Fuzz[A-Za-z0-9_]*')
+	return "$rc"
+}
+# When the time is up while an input is running, Go's fuzzing engine sometimes
+# calls that a failure: only what leaves an input to reproduce it is one. Making
+# what it finds smaller would take most of the time.
+fuzz_one() {
+	local log=$logs/$2.log
+	go test -tags "$tags" -run '^$' -fuzz "^$2\$" -fuzztime "${PNPDR_FUZZTIME:-5s}" \
+		-fuzzminimizetime 100x -parallel 2 "./$1" >"$log" 2>&1 && return
+	grep -q 'context deadline exceeded' "$log" && ! grep -q -e 'Failing input written' -e panic "$log" && return
+	cat "$log"
+	return 1
+}
+
+## asan           (slow) the plugin with the AddressSanitizer inside a real client
+stage_asan() {
+	local plugin=$out/asan/libpnpdr-client.so
+	go build -asan -buildmode=c-shared -tags "$tags" -o "$plugin" ./plugin
+	PNPDR_PLUGIN_ASAN=$plugin go_test -tags "$tags" -run ASan ./plugin/e2e
+}
+
+## trixie         (slow) sessions of Debian 13's xfreerdp
+stage_trixie() { sessions_of trixie; }
+
+## backports      (slow) sessions of the xfreerdp of Debian 13's backports
+stage_backports() { sessions_of trixie backports; }
+
+sessions_of() {
+	local program
+	scripts/build
+	can "xfreerdp of $*" scripts/client "$@"
+	program=$(tail -n 1 "$logs/can.out")
+	PNPDR_PLUGIN=$out/libpnpdr-client.so PNPDR_XFREERDP3=$program \
+		go_test -tags "$tags" -run '/^xfreerdp3$' -skip '^TestSessionsInOneProcess$' ./plugin/e2e
+}
+
+## vm             (slow) devices of a real kernel, plugged in and out of a virtual machine
+stage_vm() {
+	scripts/build
+	can "real kernel devices" scripts/vm/prepare
+	gotestsum --raw-command --ignore-non-json-output-lines -- scripts/vm/tests
+}
