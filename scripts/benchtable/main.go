@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Benchtable prints the tables of docs/benchmarks.md from the output of "go test
+// -bench" that scripts/bench leaves in a folder:
+//
+//	benchtable DIR MAJOR=VERSION...
+//
+// The versions are those of the clients.
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// row is a benchmark with the values that its repetitions gave.
+type row struct {
+	name   string // without the number of processors
+	values map[string][]float64
+}
+
+// median returns 0 if there is no such value.
+func (r *row) median(unit string) float64 {
+	v := slices.Sorted(slices.Values(r.values[unit]))
+	if len(v) == 0 {
+		return 0
+	}
+	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
+}
+
+func (r *row) has(unit string) bool { return len(r.values[unit]) > 0 }
+
+var processors = regexp.MustCompile(`-\d+$`)
+
+// parse reads the output of "go test -bench".
+func parse(in io.Reader) ([]*row, error) {
+	var rows []*row
+	named := make(map[string]*row)
+	lines := bufio.NewScanner(in)
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		if len(fields) < 4 || !strings.HasPrefix(fields[0], "Benchmark") {
+			continue
+		}
+		name := processors.ReplaceAllString(fields[0], "")
+		r := named[name]
+		if r == nil {
+			r = &row{name, make(map[string][]float64)}
+			named[name] = r
+			rows = append(rows, r)
+		}
+		for i := 2; i+1 < len(fields); i += 2 {
+			v, err := strconv.ParseFloat(fields[i], 64)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+			r.values[fields[i+1]] = append(r.values[fields[i+1]], v)
+		}
+	}
+	return rows, lines.Err()
+}
+
+func number(v float64) string {
+	if v < 100 {
+		return fmt.Sprintf("%.1f", v)
+	}
+	return fmt.Sprintf("%.0f", v)
+}
+
+// client splits the name of a benchmark that runs with each client, such as
+// BenchmarkSession/xfreerdp3/read_64_B_x1.
+func client(name string, versions map[string]string) (version, rest string) {
+	parts := strings.SplitN(name, "/", 3)
+	return versions[strings.TrimPrefix(parts[1], "xfreerdp")], parts[2]
+}
+
+func sessionTable(rows []*row, versions map[string]string) [][]string {
+	table := [][]string{{"measurement, outstanding requests", "unit", "FreeRDP", "plugin", "pure C", "ratio", "CPU plugin", "CPU pure C"}}
+	for _, r := range rows {
+		version, name := client(r.name, versions)
+		name = strings.ReplaceAll(strings.ReplaceAll(name, "_x", ", "), "_", " ")
+		unit := "ops/s"
+		if r.has("C_MiB/s") {
+			unit = "MiB/s"
+		}
+		table = append(table, []string{name, unit, version,
+			number(r.median("plugin_" + unit)), number(r.median("C_" + unit)),
+			fmt.Sprintf("%.2f", r.median("ratio")),
+			number(r.median("plugin_cpu_us")), number(r.median("C_cpu_us"))})
+	}
+	return table
+}
+
+func memoryTable(rows []*row, versions map[string]string) [][]string {
+	table := [][]string{{"resident memory, KiB", "FreeRDP", "plugin", "pure C"}}
+	for _, r := range rows {
+		version, _ := client(r.name, versions)
+		for _, what := range [][2]string{
+			{"idle, beyond a client without plugin", "idle"},
+			{"1000 open handles, beyond idle", "handles"},
+		} {
+			table = append(table, []string{what[0], version,
+				fmt.Sprintf("%.0f", r.median("plugin_"+what[1]+"_KiB")),
+				fmt.Sprintf("%.0f", r.median("C_"+what[1]+"_KiB"))})
+		}
+	}
+	return table
+}
+
+func codecTable(rows []*row) [][]string {
+	table := [][]string{{"message", "decode, ns", "encode, ns", "allocations"}}
+	lines := make(map[string][]string)
+	allocations := make(map[string]float64)
+	for _, r := range rows {
+		kind, message, _ := strings.Cut(r.name, "/")
+		column := map[string]int{"BenchmarkDecode": 1, "BenchmarkEncode": 2}[kind]
+		if column == 0 || message == "" {
+			continue
+		}
+		line := lines[message]
+		if line == nil {
+			line = []string{message, "", "", ""}
+			lines[message] = line
+			table = append(table, line)
+		}
+		line[column] = fmt.Sprintf("%.0f", r.median("ns/op"))
+		allocations[message] += r.median("allocs/op")
+		line[3] = fmt.Sprintf("%.0f", allocations[message])
+	}
+	return table
+}
+
+// print writes a table in Markdown, the columns behind the first few to the
+// right.
+func print(out io.Writer, table [][]string, left int) {
+	widths := make([]int, len(table[0]))
+	for _, line := range table {
+		for i, cell := range line {
+			widths[i] = max(widths[i], len(cell))
+		}
+	}
+	rule := "|"
+	for i, w := range widths {
+		rule += strings.Repeat("-", w+1) + map[bool]string{true: "-|", false: ":|"}[i < left]
+	}
+	for n, line := range table {
+		for i, cell := range line {
+			if i < left {
+				fmt.Fprintf(out, "| %-*s ", widths[i], cell)
+			} else {
+				fmt.Fprintf(out, "| %*s ", widths[i], cell)
+			}
+		}
+		fmt.Fprintln(out, "|")
+		if n == 0 {
+			fmt.Fprintln(out, rule)
+		}
+	}
+	fmt.Fprintln(out)
+}
+
+func run(out io.Writer, dir string, versions map[string]string) error {
+	for _, t := range []struct {
+		file string
+		left int
+		make func([]*row) [][]string
+	}{
+		{"session.log", 2, func(r []*row) [][]string { return sessionTable(r, versions) }},
+		{"memory.log", 1, func(r []*row) [][]string { return memoryTable(r, versions) }},
+		{"codec.log", 1, codecTable},
+	} {
+		f, err := os.Open(filepath.Join(dir, t.file))
+		if err != nil {
+			return err
+		}
+		rows, err := parse(f)
+		f.Close()
+		if err != nil {
+			return err
+		}
+		print(out, t.make(rows), t.left)
+	}
+	return nil
+}
+
+func main() {
+	versions := make(map[string]string)
+	for _, arg := range os.Args[2:] {
+		major, version, _ := strings.Cut(arg, "=")
+		versions[major] = version
+	}
+	if err := run(os.Stdout, os.Args[1], versions); err != nil {
+		fmt.Fprintln(os.Stderr, "benchtable:", err)
+		os.Exit(1)
+	}
+}
