@@ -137,9 +137,9 @@ func codecTable(rows []*row) [][]string {
 	return table
 }
 
-// print writes a table in Markdown, the columns behind the first few to the
+// markdown writes a table in Markdown, the columns behind the first few to the
 // right.
-func print(out io.Writer, table [][]string, left int) {
+func markdown(out io.Writer, table [][]string, left int) {
 	widths := make([]int, len(table[0]))
 	for _, line := range table {
 		for i, cell := range line {
@@ -185,12 +185,16 @@ func run(out io.Writer, dir string, versions map[string]string) error {
 		if err != nil {
 			return err
 		}
-		print(out, t.make(rows), t.left)
+		markdown(out, t.make(rows), t.left)
 	}
 	return nil
 }
 
 func main() {
+	if len(os.Args) < 2 {
+		fmt.Fprintln(os.Stderr, "usage: benchtable DIR MAJOR=VERSION...")
+		os.Exit(2)
+	}
 	versions := make(map[string]string)
 	for _, arg := range os.Args[2:] {
 		major, version, _ := strings.Cut(arg, "=")
