@@ -58,8 +58,8 @@ func (o *Options) take(word string) error {
 		o.Help = true
 		return nil
 	}
-	if known, err := o.limit(key, rules.Unescape(value)); known {
-		return ignored(err)
+	if l := limitOf(key); l != nil {
+		return ignored(l.parse(&o.Limits, rules.Unescape(value)))
 	}
 	known, err := o.Rules.Take(word)
 	if !known {
@@ -73,34 +73,4 @@ func ignored(err error) error {
 		return nil
 	}
 	return fmt.Errorf("it is ignored: %w", err)
-}
-
-// limit sets the limit that key names; known is false if key names none.
-func (o *Options) limit(key, value string) (known bool, err error) {
-	l := &o.Limits
-	set := func(min int64, put func(int64)) (bool, error) {
-		n, err := rules.ParseNumber(value, min)
-		if err == nil {
-			put(n)
-		}
-		return true, err
-	}
-	// The least values leave room for what every session needs.
-	switch key {
-	case "max-reply":
-		return set(1, func(n int64) { l.ReplyData = int(n) })
-	case "max-requests":
-		return set(4, func(n int64) { l.HandleRequests = int(n) })
-	case "max-handle-bytes":
-		return set(1, func(n int64) { l.HandleBytes = n })
-	case "max-session-bytes":
-		return set(64<<10, func(n int64) { l.SessionBytes = n })
-	case "max-handles":
-		return set(1, func(n int64) { l.Handles = int(n) })
-	case "max-devices":
-		return set(1, func(n int64) { l.Devices = int(n) })
-	case "max-event":
-		return set(0, func(n int64) { l.EventData = int(n) })
-	}
-	return false, nil
 }

@@ -4,6 +4,7 @@ package redirect
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -68,6 +69,25 @@ func TestProblems(t *testing.T) {
 		require.Contains(t, o.Problems[0].String(), `option "`+word+`": `)
 		require.Equal(t, word == "nonsense", errors.Is(o.Problems[0].Err, ErrNoOption))
 		require.True(t, o.Rules.Auto, "the rest counts")
+	}
+}
+
+// TestLimits reads every limit, and holds docs/limits.md to them.
+func TestLimits(t *testing.T) {
+	document, err := os.ReadFile("../../docs/limits.md")
+	require.NoError(t, err)
+	seen := map[client.Limits]bool{client.DefaultLimits(): true}
+	for _, l := range limits {
+		require.Contains(t, string(document), fmt.Sprintf("\n| `%s` | %s | ", l.key, l.standard()))
+		o := ParseOptions([]string{l.key + ":" + l.standard()}, nil)
+		require.Empty(t, o.Problems)
+		require.Equal(t, client.DefaultLimits(), o.Limits, "the default is written as it is read")
+		o = ParseOptions([]string{l.key + ":123K"}, nil)
+		require.Empty(t, o.Problems)
+		require.False(t, seen[o.Limits], "%s sets what another one does", l.key)
+		seen[o.Limits] = true
+		o = ParseOptions([]string{fmt.Sprint(l.key, ":", l.least-1)}, nil)
+		require.Len(t, o.Problems, 1)
 	}
 }
 

@@ -6,7 +6,6 @@
 package redirect
 
 import (
-	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -224,7 +223,7 @@ func (s *Session) redirect(src backend.Source, decision *rules.Decision) (id uin
 	src.Description, src.ReadOnly, src.Log = decision.Description, decision.ReadOnly, s.log
 	dev, err := decision.Kind.New(src)
 	if err != nil {
-		return 0, fmt.Errorf("no device of kind %s: %w", decision.Kind.Name, err)
+		return 0, err
 	}
 	return s.devices.AddLimited(dev, decision.Limits)
 }

@@ -14,7 +14,7 @@ func Usage(kinds backend.Table) []string {
 	for _, k := range kinds {
 		lines = append(lines, fmt.Sprintf("  %-21s %s", k.Usage(), k.Help))
 	}
-	return append(lines,
+	lines = append(lines,
 		"Devices that are found:",
 		"  auto                  every eligible device, present or plugged in later",
 		"  usb:VID:PID           USB devices, in hexadecimal; * is any",
@@ -33,14 +33,11 @@ func Usage(kinds backend.Table) []string {
 		"                        as max-handles and so on below, for this device",
 		"  optional              the server may decline the device",
 		"  ro                    read-only",
-		"Limits, numbers with an optional K or M behind them:",
-		"  max-reply:BYTES (1M)           data in one reply",
-		"  max-requests:N (1024)          outstanding requests of a handle",
-		"  max-handle-bytes:BYTES (16M)   outstanding bytes of a handle",
-		"  max-session-bytes:BYTES (64M)  outstanding bytes of the session",
-		"  max-handles:N (4096)           open handles",
-		"  max-devices:N (256)            devices",
-		"  max-event:BYTES (64K)          data of a custom event",
 		"A comma in a value is written %2C, a percent sign before 2C or 25 is written %25.",
+		"Limits, numbers with an optional K or M behind them:",
 	)
+	for _, l := range limits {
+		lines = append(lines, fmt.Sprintf("  %-29s  %s", l.usage(), l.help))
+	}
+	return lines
 }
