@@ -57,7 +57,7 @@ func (d *Device) udevRule() string {
 		return fmt.Sprintf(`SUBSYSTEM=="usb", ENV{DEVTYPE}=="usb_device", ATTR{idVendor}=="%04x", `+
 			`ATTR{idProduct}=="%04x", TAG+="uaccess"`, d.VendorID, d.ProductID)
 	case d.Subsystem == "hidraw" && (d.Bus == "bluetooth" || d.Bus == "i2c"):
-		bus := map[string]int{"bluetooth": 5, "i2c": 0x18}[d.Bus]
+		bus := map[string]uint16{"bluetooth": busBluetooth, "i2c": busI2C}[d.Bus]
 		return fmt.Sprintf(`SUBSYSTEM=="hidraw", KERNELS=="%04X:%04X:%04X.*", TAG+="uaccess"`, bus, d.VendorID, d.ProductID)
 	case d.Subsystem == "tty":
 		return fmt.Sprintf(`SUBSYSTEM=="tty", KERNEL=="%s", TAG+="uaccess"`, path.Base(d.Key))

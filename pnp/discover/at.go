@@ -9,10 +9,12 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"freerdp-pnpdr/pnp/internal/devnode"
+	"freerdp-pnpdr/pnp/internal/sysfs"
 )
 
 // At returns the functions of the device behind a node, which is known by its
@@ -34,35 +36,23 @@ func At(cfg Config, node string) ([]*Device, error) {
 	return devices, nil
 }
 
-// number is what tells device nodes apart.
-type number struct {
-	kind         string // "char" or "block"
-	major, minor uint32
-}
-
-// nodeNumber returns the number of a node. kind is "" if there is none at that
+// nodeNumber returns the number of a node. It is zero if there is none at that
 // path, or none of a device; then plain says whether it is a plain file.
-func nodeNumber(node string) (n number, plain bool, err error) {
-	var st unix.Stat_t
-	_, err = ignoringEINTR(func() (int, error) { return 0, unix.Stat(node, &st) })
+func nodeNumber(node string) (n sysfs.Number, plain bool, err error) {
+	id, err := devnode.Identify(node)
 	switch {
 	case err == unix.ENOENT || err == unix.ENOTDIR:
-		return number{}, false, nil
+		return sysfs.Number{}, false, nil
 	case err != nil:
-		return number{}, false, err
+		return sysfs.Number{}, false, err
 	}
-	n = number{major: unix.Major(uint64(st.Rdev)), minor: unix.Minor(uint64(st.Rdev))}
-	switch st.Mode & unix.S_IFMT {
+	switch id.Mode {
 	case unix.S_IFCHR:
-		n.kind = "char"
+		return sysfs.CharNumber(id.Rdev), false, nil
 	case unix.S_IFBLK:
-		n.kind = "block"
-	case unix.S_IFREG:
-		return number{}, true, nil
-	default:
-		return number{}, false, nil
+		return sysfs.BlockNumber(id.Rdev), false, nil
 	}
-	return n, false, nil
+	return sysfs.Number{}, id.Mode == unix.S_IFREG, nil
 }
 
 func at(cfg Config, node string) ([]*Device, error) {
@@ -71,12 +61,12 @@ func at(cfg Config, node string) ([]*Device, error) {
 		return nil, err
 	}
 	real := node
-	if n.kind != "" || plain {
+	if n.Kind != "" || plain {
 		if real, err = filepath.EvalSymlinks(node); err != nil {
 			return nil, err
 		}
 	}
-	if n.kind == "" {
+	if n.Kind == "" {
 		// The nodes of a tree that is made up may be plain files.
 		dev, err := filepath.EvalSymlinks(cfg.DevRoot)
 		if !plain || err != nil || !strings.HasPrefix(real, dev+"/") {
@@ -95,7 +85,7 @@ func at(cfg Config, node string) ([]*Device, error) {
 		devices, err = s.atNumber(node, real, n)
 	}
 	if err == nil {
-		err = s.fs.err
+		err = s.fs.Err()
 	}
 	if err != nil {
 		return nil, err
@@ -130,8 +120,8 @@ func (s *scan) atFile(node, real string) ([]*Device, error) {
 	return s.listed(func(d *Device) bool { return same(d.Node) }), nil
 }
 
-func (s *scan) atNumber(node, real string, n number) ([]*Device, error) {
-	dir, err := s.fs.byNumber(n)
+func (s *scan) atNumber(node, real string, n sysfs.Number) ([]*Device, error) {
+	dir, err := s.fs.ByNumber(n)
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +140,7 @@ func (s *scan) atNumber(node, real string, n number) ([]*Device, error) {
 	if dir == "" {
 		return []*Device{{Node: real, Bus: "virtual", Interface: -1}}, nil
 	}
-	if n.kind != "block" {
+	if n.Kind != "block" {
 		return s.above(dir, node, real)
 	}
 	lowest, err := s.lowest(dir)
@@ -170,22 +160,22 @@ func (s *scan) atNumber(node, real string, n number) ([]*Device, error) {
 
 func isInterface(dir string) bool { return strings.Contains(path.Base(dir), ":") }
 
-func (s *scan) isUSB(dir string) bool { return s.fs.link(dir, "subsystem") == "usb" }
+func (s *scan) isUSB(dir string) bool { return s.fs.Link(dir, "subsystem") == "usb" }
 
 // above returns the devices that a node's device is a part of.
 func (s *scan) above(dir, node, real string) ([]*Device, error) {
-	d := &Device{Key: dir, Node: node, Subsystem: s.fs.link(dir, "subsystem"), Interface: -1}
+	d := &Device{Key: dir, Node: node, Subsystem: s.fs.Link(dir, "subsystem"), Interface: -1}
 	hid := ""
 	for p := dir; strings.Contains(p, "/"); p = path.Dir(p) {
-		subsystem := s.fs.link(p, "subsystem")
+		subsystem := s.fs.Link(p, "subsystem")
 		if d.Driver == "" {
-			d.Driver = s.fs.link(p, "driver")
+			d.Driver = s.fs.Link(p, "driver")
 		}
 		switch {
 		case subsystem == "hid" && hid == "":
 			hid = p
 			// One that hangs on an adapter on USB is no part of that.
-			if !strings.HasPrefix(strings.ToLower(s.fs.uevent(p)["HID_ID"]), "0003:") {
+			if parseHIDID(s.fs.Uevent(p)["HID_ID"]).bus != busUSB {
 				return s.aboveHID(d, hid), nil
 			}
 		case subsystem == "usb" && isInterface(p):
@@ -201,7 +191,7 @@ func (s *scan) above(dir, node, real string) ([]*Device, error) {
 			return []*Device{d}, nil
 		case subsystem == "usb":
 			return s.functions(s.readUSB(p), node)
-		case d.Bus == "" && s.fs.isBus(p) && subsystem != "scsi" && subsystem != "hid" && subsystem != "serial-base":
+		case d.Bus == "" && s.fs.IsBus(p) && subsystem != "scsi" && subsystem != "hid" && subsystem != "serial-base":
 			d.Bus = subsystem
 		}
 	}
@@ -218,7 +208,7 @@ func (s *scan) above(dir, node, real string) ([]*Device, error) {
 // aboveHID describes a HID device that is not on USB.
 func (s *scan) aboveHID(d *Device, hid string) []*Device {
 	for p := path.Dir(hid); d.Bus == "" && strings.Contains(p, "/"); p = path.Dir(p) {
-		if subsystem := s.fs.link(p, "subsystem"); subsystem != "" && subsystem != "hid" && subsystem != "misc" {
+		if subsystem := s.fs.Link(p, "subsystem"); subsystem != "" && subsystem != "hid" && subsystem != "misc" {
 			d.Bus = subsystem
 		}
 	}
@@ -260,7 +250,7 @@ var errHalfGone = errors.New("the USB device is coming or going")
 
 // functions returns all functions of a USB device.
 func (s *scan) functions(u *usbDevice, node string) ([]*Device, error) {
-	for _, name := range s.fs.list(u.path) {
+	for _, name := range s.fs.List(u.path) {
 		dir := path.Join(u.path, name)
 		if strings.HasPrefix(name, path.Base(u.path)+":") &&
 			!slices.ContainsFunc(u.interfaces, func(i usbInterface) bool { return i.path == dir }) {
@@ -286,7 +276,7 @@ func (s *scan) functions(u *usbDevice, node string) ([]*Device, error) {
 	// It is not configured, or not authorized.
 	u.vendor, u.product = s.hex(u.path, "idVendor"), s.hex(u.path, "idProduct")
 	u.revision = s.hex(u.path, "bcdDevice")
-	if s.fs.text(u.path, "idVendor") == "" {
+	if s.fs.Text(u.path, "idVendor") == "" {
 		return nil, errHalfGone
 	}
 	i := &usbInterface{path: u.path}
@@ -300,6 +290,6 @@ func (s *scan) functions(u *usbDevice, node string) ([]*Device, error) {
 }
 
 func (s *scan) hex(name ...string) uint16 {
-	n, _ := strconv.ParseUint(s.fs.text(name...), 16, 16)
-	return uint16(n)
+	n, _ := s.fs.Hex(name...)
+	return n
 }

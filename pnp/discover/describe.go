@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/internal/sysfs"
 )
 
 // containers is the name space of the container ids.
@@ -197,7 +198,7 @@ func (d *Device) name(u *usbDevice) string {
 		maker = cmp.Or(maker, u.properties["ID_VENDOR_FROM_DATABASE"])
 	}
 	if maker != "" {
-		return clean(maker + " " + kind)
+		return sysfs.Clean(maker + " " + kind)
 	}
 	if d.VendorID != 0 || d.ProductID != 0 {
 		return fmt.Sprintf("%s (%04X:%04X)", kind, d.VendorID, d.ProductID)

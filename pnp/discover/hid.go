@@ -4,9 +4,40 @@ package discover
 
 import (
 	"slices"
+	"strconv"
+	"strings"
 
 	"freerdp-pnpdr/pnp/internal/hidreport"
 )
+
+// Buses of HID devices (linux/input.h).
+const (
+	busUSB       = 0x03
+	busBluetooth = 0x05
+	busVirtual   = 0x06
+	busI2C       = 0x18
+)
+
+// hidID is who a HID device is. It is zero if that is not known.
+type hidID struct{ bus, vendor, product uint16 }
+
+// parseHIDID reads HID_ID of a HID device's uevent: the three as hexadecimal
+// numbers with colons between them.
+func parseHIDID(s string) hidID {
+	parts := strings.Split(s, ":")
+	if len(parts) != 3 {
+		return hidID{}
+	}
+	var n [3]uint16
+	for i, part := range parts {
+		wide, err := strconv.ParseUint(part, 16, 32)
+		if err != nil {
+			return hidID{}
+		}
+		n[i] = uint16(wide) // more have no meaning
+	}
+	return hidID{n[0], n[1], n[2]}
+}
 
 // Pages of the HID usage tables.
 const (

@@ -51,6 +51,18 @@ func TestBootProtocol(t *testing.T) {
 	}
 }
 
+func TestHIDID(t *testing.T) {
+	for text, want := range map[string]hidID{
+		"0003:0000046D:0000C31C": {busUSB, 0x046d, 0xc31c},
+		"0018:000004f3:00003134": {busI2C, 0x04f3, 0x3134},
+		"0005:FFFF046D:1":        {busBluetooth, 0x046d, 1},
+		"":                       {}, "0003": {}, "0003:1": {}, "0003:1:2:3": {}, "0003:1:x": {}, "0003::1": {},
+		"0003:100000000:1": {},
+	} {
+		require.Equal(t, want, parseHIDID(text), text)
+	}
+}
+
 // FuzzDesktopUse has what is a keyboard or a pointing device to Linux, and what
 // Linux makes no device of.
 func FuzzDesktopUse(f *testing.F) {

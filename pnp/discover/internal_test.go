@@ -15,6 +15,7 @@ import (
 
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/internal/hidreport"
+	"freerdp-pnpdr/pnp/internal/sysfs"
 )
 
 func TestUUID5(t *testing.T) {
@@ -94,7 +95,7 @@ func FuzzDescription(f *testing.F) {
 		class := usbClass{byte(bits >> 8), byte(bits >> 16), byte(bits >> 24)}
 		d := &Device{
 			Bus: pick("usb", "bluetooth", "i2c"), Subsystem: pick("tty", "hidraw", "usbmisc", "usb"),
-			Product: clean(text), Serial: clean(serial), Usages: usages, Composite: bits&1 != 0, MTP: bits&2 != 0,
+			Product: sysfs.Clean(text), Serial: sysfs.Clean(serial), Usages: usages, Composite: bits&1 != 0, MTP: bits&2 != 0,
 			Interface: int(byte(bits)), Class: class.class, VendorID: uint16(bits >> 32),
 		}
 		u, i := (*usbDevice)(nil), (*usbInterface)(nil)
@@ -105,7 +106,7 @@ func FuzzDescription(f *testing.F) {
 		desc := &d.Description
 		require.NotEmpty(t, desc.Name)
 		require.True(t, utf8.ValidString(desc.Name))
-		require.LessOrEqual(t, len(desc.Name), maxText)
+		require.LessOrEqual(t, len(desc.Name), 378)
 		require.NotEmpty(t, desc.HardwareIDs)
 		require.LessOrEqual(t, len(desc.HardwareIDs), 3*maxCollections+8+maxCollections)
 		seen := make(map[string]bool)

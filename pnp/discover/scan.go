@@ -10,12 +10,12 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp/internal/hidreport"
+	"freerdp-pnpdr/pnp/internal/sysfs"
 )
 
 // found is a device and what else the monitor has to know of it.
@@ -42,7 +42,7 @@ func (f *found) path() string {
 // scan is one look at sysfs.
 type scan struct {
 	cfg   Config
-	fs    *sysfs
+	fs    *sysfs.Tree
 	usb   map[string]*usbDevice
 	taken map[string]bool // the USB interfaces that have a node
 	found map[string]*found
@@ -56,22 +56,19 @@ func look(cfg Config) (map[string]*found, error) {
 		return nil, err
 	}
 	s.all()
-	if s.fs.err != nil {
-		return nil, fmt.Errorf("discover: %w", s.fs.err)
+	if s.fs.Err() != nil {
+		return nil, fmt.Errorf("discover: %w", s.fs.Err())
 	}
 	return s.found, nil
 }
 
 func newScan(cfg Config) (*scan, error) {
-	root, err := filepath.EvalSymlinks(cfg.SysRoot)
-	if err == nil {
-		_, err = os.Stat(filepath.Join(root, "devices"))
-	}
+	tree, err := sysfs.Open(cfg.SysRoot)
 	if err != nil {
 		return nil, fmt.Errorf("discover: %w", err)
 	}
 	return &scan{
-		cfg: cfg, fs: &sysfs{root: root}, usb: make(map[string]*usbDevice),
+		cfg: cfg, fs: tree, usb: make(map[string]*usbDevice),
 		taken: make(map[string]bool), found: make(map[string]*found),
 	}, nil
 }
@@ -82,11 +79,11 @@ func (s *scan) all() {
 		name string
 		add  func(dir string, d *Device, u *usbDevice, i *usbInterface) bool
 	}{{"tty", s.tty}, {"hidraw", s.hidraw}, {"usbmisc", s.usbmisc}} {
-		for _, name := range s.fs.list("class", class.name) {
+		for _, name := range s.fs.List("class", class.name) {
 			s.nodeDevice(class.name, name, class.add)
 		}
 	}
-	for _, name := range s.fs.list("bus/usb/devices") {
+	for _, name := range s.fs.List("bus/usb/devices") {
 		if strings.Contains(name, ":") {
 			s.bareInterface(path.Join("bus/usb/devices", name))
 		}
@@ -97,16 +94,15 @@ func (s *scan) all() {
 func (s *scan) nodeDevice(class, name string, add func(string, *Device, *usbDevice, *usbInterface) bool) {
 	entry := path.Join("class", class, name)
 	// Most terminals are virtual: a look at the link saves the rest.
-	target, err := os.Readlink(filepath.Join(s.fs.root, entry))
-	if s.fs.failed(err) || strings.Contains(target, "/devices/virtual/tty/") {
+	if target := s.fs.Target(entry); target == "" || strings.Contains(target, "/devices/virtual/tty/") {
 		return
 	}
-	dir, ok := s.fs.resolve(entry)
+	dir, ok := s.fs.Resolve(entry)
 	if !ok {
 		return
 	}
-	instance, _ := s.fs.inode(dir)
-	uevent := s.fs.uevent(dir)
+	instance, _ := s.fs.Inode(dir)
+	uevent := s.fs.Uevent(dir)
 	d := &Device{Key: dir, Subsystem: class, Interface: -1, Node: s.node(uevent)}
 	if d.Node == "" {
 		return // not yet, or no more
@@ -121,7 +117,7 @@ func (s *scan) nodeDevice(class, name string, add func(string, *Device, *usbDevi
 	if i != nil {
 		s.taken[i.path] = true
 	}
-	_, initialized := s.fs.udevData(s.cfg.UdevRoot, uevent)
+	_, initialized := s.udevData(uevent)
 	s.add(d, u, i, instance, initialized)
 }
 
@@ -132,13 +128,13 @@ func (s *scan) add(d *Device, u *usbDevice, i *usbInterface, instance uint64, in
 	describe(d, u, i)
 	f := &found{Device: d, instance: instance, access: d.access(), initialized: initialized}
 	if d.Subsystem == "usb" {
-		if s.fs.text(d.Key, "modalias") == "" {
+		if s.fs.Text(d.Key, "modalias") == "" {
 			return
 		}
 	} else if !s.isNode(d.Node) {
 		return
 	}
-	if now, ok := s.fs.inode(d.Key); ok && now == instance {
+	if now, ok := s.fs.Inode(d.Key); ok && now == instance {
 		s.found[d.Key] = f
 	}
 }
@@ -147,9 +143,9 @@ func (s *scan) add(d *Device, u *usbDevice, i *usbInterface, instance uint64, in
 // USB interface if it is one of those.
 func (s *scan) parents(dir string, d *Device) (*usbDevice, *usbInterface) {
 	for p := path.Dir(dir); strings.Contains(p, "/"); p = path.Dir(p) {
-		subsystem := s.fs.link(p, "subsystem")
+		subsystem := s.fs.Link(p, "subsystem")
 		if d.Driver == "" {
-			d.Driver = s.fs.link(p, "driver")
+			d.Driver = s.fs.Link(p, "driver")
 		}
 		switch subsystem {
 		case "", "tty", "hid", "hidraw", "usbmisc", "usb-serial", "serial", "serial-base", "misc":
@@ -182,14 +178,20 @@ func (s *scan) fill(d *Device, u *usbDevice, i *usbInterface) {
 	d.MTP = u.mtp >= 0 && &u.interfaces[u.mtp] == i
 }
 
-// node returns the path of the node that a uevent file names, if there is one.
-func (s *scan) node(uevent map[string]string) string {
+// nodePath returns where the node is that a uevent file names: "" if it names
+// none.
+func (s *scan) nodePath(uevent map[string]string) string {
 	name := uevent["DEVNAME"]
 	if !filepath.IsLocal(name) {
 		return ""
 	}
-	node := filepath.Join(s.cfg.DevRoot, name)
-	if !s.isNode(node) {
+	return filepath.Join(s.cfg.DevRoot, name)
+}
+
+// node returns the path of the node that a uevent file names, if there is one.
+func (s *scan) node(uevent map[string]string) string {
+	node := s.nodePath(uevent)
+	if node == "" || !s.isNode(node) {
 		return ""
 	}
 	return node
@@ -200,7 +202,7 @@ func (s *scan) isNode(name string) bool {
 	if errors.Is(err, unix.EACCES) {
 		return false // not for this user
 	}
-	return !s.fs.failed(err) && !st.IsDir()
+	return !s.fs.Failed(err) && !st.IsDir()
 }
 
 func (s *scan) tty(dir string, d *Device, u *usbDevice, _ *usbInterface) bool {
@@ -211,7 +213,7 @@ func (s *scan) tty(dir string, d *Device, u *usbDevice, _ *usbInterface) bool {
 		return true
 	}
 	// The 8250 driver reserves ports that do not exist: their type is 0.
-	if d.Bus == "virtual" || s.fs.text(dir, "type") == "0" {
+	if d.Bus == "virtual" || s.fs.Text(dir, "type") == "0" {
 		return false
 	}
 	d.Excluded = becauseFixedTTY
@@ -237,41 +239,38 @@ func (s *scan) hidraw(dir string, d *Device, u *usbDevice, i *usbInterface) bool
 // hid says what a HID device is by its report descriptor.
 func (s *scan) hid(hid string, d *Device, class usbClass) {
 	// One byte more than there can be, so that a longer one is not cut to fit.
-	report, err := hidreport.Parse(s.fs.read(hidreport.MaxDescriptor+1, hid, "report_descriptor"))
+	report, err := hidreport.Parse(s.fs.Read(hidreport.MaxDescriptor+1, hid, "report_descriptor"))
 	if err == nil {
 		d.Usages = report.TopLevel()
 	}
 	d.Excluded = whyNotHID(class, report, err)
 }
 
-// hidBuses are the buses of a HID device by their number in linux/input.h. A
-// device that says it is on USB but is not is made by a program.
-var hidBuses = map[string]string{"0005": "bluetooth", "0018": "i2c", "0003": "virtual", "0006": "virtual"}
-
 // otherHID describes a HID device that is not on USB.
 func (s *scan) otherHID(hid string, d *Device) {
-	p := s.fs.uevent(hid)
-	id := strings.Split(p["HID_ID"], ":")
-	if len(id) == 3 {
-		if bus := hidBuses[strings.ToLower(id[0])]; bus != "" {
-			d.Bus = bus
-		}
-		vendor, _ := strconv.ParseUint(id[1], 16, 32)
-		product, _ := strconv.ParseUint(id[2], 16, 32)
-		d.VendorID, d.ProductID = uint16(vendor), uint16(product)
+	p := s.fs.Uevent(hid)
+	id := parseHIDID(p["HID_ID"])
+	switch id.bus {
+	case busBluetooth:
+		d.Bus = "bluetooth"
+	case busI2C:
+		d.Bus = "i2c"
+	case busVirtual, busUSB: // one that says it is on USB is made by a program
+		d.Bus = "virtual"
 	}
-	d.Product, d.Serial = clean(p["HID_NAME"]), clean(p["HID_UNIQ"])
-	d.Driver = s.fs.link(hid, "driver")
+	d.VendorID, d.ProductID = id.vendor, id.product
+	d.Product, d.Serial = sysfs.Clean(p["HID_NAME"]), sysfs.Clean(p["HID_UNIQ"])
+	d.Driver = s.fs.Link(hid, "driver")
 	d.Fixed = d.Bus == "i2c"
 }
 
 // bareInterface lists a USB interface that has no node of its own.
 func (s *scan) bareInterface(entry string) {
-	dir, ok := s.fs.resolve(entry)
+	dir, ok := s.fs.Resolve(entry)
 	if !ok || s.taken[dir] {
 		return
 	}
-	instance, _ := s.fs.inode(dir)
+	instance, _ := s.fs.Inode(dir)
 	u := s.readUSB(path.Dir(dir))
 	at := slices.IndexFunc(u.interfaces, func(i usbInterface) bool { return i.path == dir })
 	if at < 0 {
@@ -300,7 +299,7 @@ func (s *scan) hasNode(i *usbInterface) bool {
 		switch {
 		case strings.HasPrefix(name, "tty"), name == "usbmisc" && i.class == classPrinter:
 			return true
-		case i.class == classHID && strings.Contains(name, ":") && len(s.fs.list(i.path, name, "hidraw")) > 0:
+		case i.class == classHID && strings.Contains(name, ":") && len(s.fs.List(i.path, name, "hidraw")) > 0:
 			return true
 		}
 	}

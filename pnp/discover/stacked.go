@@ -5,12 +5,14 @@ package discover
 import (
 	"fmt"
 	"path"
-	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/internal/devnode"
+	"freerdp-pnpdr/pnp/internal/sysfs"
 )
 
 // lowest returns the block devices that a block device or a partition is made
@@ -45,11 +47,11 @@ func (s *scan) lowest(dir string) ([]string, error) {
 // madeOf returns the block devices that dir is made of directly.
 func (s *scan) madeOf(dir string) (below []string, err error) {
 	disk := dir
-	if s.fs.text(dir, "partition") != "" {
+	if s.fs.Text(dir, "partition") != "" {
 		disk = path.Dir(dir)
 	}
-	for _, name := range s.fs.list(disk, "slaves") { // device mapper, md, bcache
-		slave, ok := s.fs.resolve(path.Join(disk, "slaves", name))
+	for _, name := range s.fs.List(disk, "slaves") { // device mapper, md, bcache
+		slave, ok := s.fs.Resolve(path.Join(disk, "slaves", name))
 		if !ok {
 			return nil, fmt.Errorf("what %s is made of is going", path.Base(disk))
 		}
@@ -65,54 +67,49 @@ func (s *scan) madeOf(dir string) (below []string, err error) {
 // behindLoop returns the block device that a loop device is made of, "" for a
 // plain file, of which no rule speaks, and for what is no loop device in use.
 func (s *scan) behindLoop(disk string) (string, error) {
-	if len(s.fs.list(disk, "loop")) == 0 {
+	if len(s.fs.List(disk, "loop")) == 0 {
 		return "", nil
 	}
 	n, err := s.askLoop(disk)
 	if err != nil {
 		// It may not be ours to open. The name is one that whoever opened it
 		// saw, and plain files can be made to look like any.
-		name := strings.TrimSuffix(string(s.fs.read(unix.PathMax, disk, "loop", "backing_file")), "\n")
-		if n, _, _ = nodeNumber(name); n.kind != "block" {
+		name := s.fs.Line(disk, "loop", "backing_file")
+		if n, _, _ = nodeNumber(name); n.Kind != "block" {
 			return "", fmt.Errorf("what lies behind %s cannot be seen: %w: %s", path.Base(disk), err, strconv.Quote(name))
 		}
 	}
-	if n.kind == "" {
+	if n.Kind == "" {
 		return "", nil
 	}
-	dir, err := s.fs.byNumber(n)
+	dir, err := s.fs.ByNumber(n)
 	if err == nil && dir == "" {
 		err = fmt.Errorf("what lies behind %s is going", path.Base(disk))
 	}
 	return dir, err
 }
 
-// askLoop asks the kernel what a loop device is made of; a number without a kind
-// is that of a plain file.
-func (s *scan) askLoop(disk string) (number, error) {
-	node := filepath.Join(s.cfg.DevRoot, s.fs.uevent(disk)["DEVNAME"])
-	fd, err := ignoringEINTR(func() (int, error) {
-		return unix.Open(node, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	})
+// askLoop asks the kernel what a loop device is made of; the number of a plain
+// file is zero.
+func (s *scan) askLoop(disk string) (sysfs.Number, error) {
+	node := s.nodePath(s.fs.Uevent(disk))
+	n, err := devnode.OpenNode(node, pnp.OpenRequest{Access: pnp.GENERIC_READ}, true, nil)
 	if err != nil {
-		return number{}, err
+		return sysfs.Number{}, err
 	}
-	defer unix.Close(fd)
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return number{}, err
+	defer unix.Close(n.FD)
+	//nolint:unconvert // the types differ between architectures
+	if sysfs.BlockNumber(uint64(n.Stat.Rdev)).String() != s.fs.Text(disk, "dev") {
+		return sysfs.Number{}, fmt.Errorf("%s is another device", node)
 	}
-	if dev := fmt.Sprintf("%d:%d", unix.Major(uint64(st.Rdev)), unix.Minor(uint64(st.Rdev))); dev != s.fs.text(disk, "dev") {
-		return number{}, fmt.Errorf("%s is another device", node)
-	}
-	info, err := unix.IoctlLoopGetStatus64(fd)
+	info, err := unix.IoctlLoopGetStatus64(n.FD)
 	switch {
 	case err == unix.ENXIO: // not in use any more
-		return number{}, nil
+		return sysfs.Number{}, nil
 	case err != nil:
-		return number{}, err
+		return sysfs.Number{}, err
 	case info.Rdevice == 0:
-		return number{}, nil
+		return sysfs.Number{}, nil
 	}
-	return number{"block", unix.Major(info.Rdevice), unix.Minor(info.Rdevice)}, nil
+	return sysfs.BlockNumber(info.Rdevice), nil
 }

@@ -8,6 +8,8 @@ import (
 	"path"
 	"strconv"
 	"strings"
+
+	"freerdp-pnpdr/pnp/internal/sysfs"
 )
 
 // Header of the messages that udev sends (libudev-monitor.c): a prefix, a magic
@@ -41,7 +43,7 @@ func parseUevent(msg []byte) (e Uevent, ok bool) {
 		}
 		text = rest
 	}
-	p := properties(string(text), "\x00")
+	p := sysfs.Properties(string(text), "\x00")
 	e.Action, e.Subsystem = p["ACTION"], p["SUBSYSTEM"]
 	if e.Path, ok = devicePath(p["DEVPATH"]); !ok || e.Action == "" {
 		return Uevent{}, false

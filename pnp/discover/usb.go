@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
+
+	"freerdp-pnpdr/pnp/internal/sysfs"
 )
 
 // usbDevice is what sysfs and udev know of a USB device.
@@ -51,18 +52,18 @@ func (s *scan) readUSB(dir string) *usbDevice {
 	}
 	fs := s.fs
 	d := &usbDevice{
-		path: dir, port: clean(path.Base(dir)),
-		manufacturer: fs.text(dir, "manufacturer"),
-		name:         fs.text(dir, "product"),
-		serial:       fs.text(dir, "serial"),
-		fixed:        fs.text(dir, "removable") == "fixed",
+		path: dir, port: sysfs.Clean(path.Base(dir)),
+		manufacturer: fs.Text(dir, "manufacturer"),
+		name:         fs.Text(dir, "product"),
+		serial:       fs.Text(dir, "serial"),
+		fixed:        fs.Text(dir, "removable") == "fixed",
 		mtp:          -1,
 	}
 	s.usb[dir] = d
-	uevent := fs.uevent(dir)
+	uevent := fs.Uevent(dir)
 	d.node = s.node(uevent)
-	d.properties, d.initialized = fs.udevData(s.cfg.UdevRoot, uevent)
-	for _, name := range fs.list(dir) {
+	d.properties, d.initialized = s.udevData(uevent)
+	for _, name := range fs.List(dir) {
 		if strings.HasPrefix(name, path.Base(dir)+":") {
 			s.readInterface(d, path.Join(dir, name))
 		}
@@ -81,16 +82,16 @@ const modalias = "usb:v%04Xp%04Xd%04Xdc%02Xdsc%02Xdp%02Xic%02Xisc%02Xip%02Xin%02
 
 func (s *scan) readInterface(d *usbDevice, dir string) {
 	i := usbInterface{path: dir}
-	if _, err := fmt.Sscanf(s.fs.text(dir, "modalias"), modalias, &d.vendor, &d.product, &d.revision,
+	if _, err := fmt.Sscanf(s.fs.Text(dir, "modalias"), modalias, &d.vendor, &d.product, &d.revision,
 		&d.class.class, &d.class.sub, &d.class.protocol, &i.class, &i.sub, &i.protocol, &i.number); err != nil {
 		return // half gone
 	}
-	i.name = s.fs.text(dir, "interface")
-	i.driver = s.fs.link(dir, "driver")
-	i.children = s.fs.list(dir)
+	i.name = s.fs.Text(dir, "interface")
+	i.driver = s.fs.Link(dir, "driver")
+	i.children = s.fs.List(dir)
 	if slices.Contains(i.children, "iad_bFirstInterface") {
-		first, err := strconv.ParseUint(s.fs.text(dir, "iad_bFirstInterface"), 16, 8)
-		i.follows = err == nil && uint8(first) != i.number
+		first, ok := s.fs.Hex(dir, "iad_bFirstInterface")
+		i.follows = ok && first != uint16(i.number)
 	}
 	d.interfaces = append(d.interfaces, i)
 }

@@ -66,11 +66,16 @@ func identity(st *unix.Stat_t) ID {
 
 // Identify tells what is at path now.
 func Identify(path string) (ID, error) {
-	var st unix.Stat_t
-	if err := unix.Stat(path, &st); err != nil {
-		return ID{}, err
+	for {
+		var st unix.Stat_t
+		switch err := unix.Stat(path, &st); err {
+		case nil:
+			return identity(&st), nil
+		case unix.EINTR: // of a file system in user space
+		default:
+			return ID{}, err
+		}
 	}
-	return identity(&st), nil
 }
 
 func openNode(path string, r pnp.OpenRequest, readOnly bool) (Node, error) {
