@@ -11,10 +11,10 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"unicode"
 	"unicode/utf8"
 
 	"freerdp-pnpdr/pnp/discover"
+	"freerdp-pnpdr/pnp/internal/sysfs"
 )
 
 // maxPattern bounds patterns and names, in bytes.
@@ -118,15 +118,7 @@ func text(field func(d *discover.Device) []string) func(string) (matcher, error)
 
 // fold leaves out what makes no difference: case, and white space as discovery
 // leaves it out of what devices say.
-func fold(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, s)
-	return strings.ToLower(strings.Join(strings.Fields(s), " "))
-}
+func fold(s string) string { return strings.ToLower(sysfs.Printable(s)) }
 
 // node matches the device node by a path or a glob, or that of a symbolic link
 // which leads there, as those in /dev/serial/by-id do.

@@ -14,7 +14,6 @@ package char
 import (
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -22,6 +21,7 @@ import (
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/internal/devnode"
+	"freerdp-pnpdr/pnp/internal/sysfs"
 )
 
 // Device is one character device node.
@@ -92,10 +92,10 @@ const (
 // classify tells which class a node that was just opened belongs to, as far as
 // that can be told without asking epoll.
 func classify(n devnode.Node) class {
-	major, minor := unix.Major(n.Stat.Rdev), unix.Minor(n.Stat.Rdev)
+	number := sysfs.CharNumber(uint64(n.Stat.Rdev)) //nolint:unconvert // 32 bits on MIPS
 	const memoryDevices = 1
-	if major == memoryDevices {
-		switch minor {
+	if number.Major == memoryDevices {
+		switch number.Minor {
 		case 3, 5, 7, 9: // null, zero, full, urandom
 			return instant
 		}
@@ -103,8 +103,8 @@ func classify(n devnode.Node) class {
 	// A device in user space (CUSE) is what its server makes of it: many do
 	// not implement poll, which then always says ready, and ignore
 	// O_NONBLOCK. Even asking can hang.
-	link, err := os.Readlink(fmt.Sprintf("/sys/dev/char/%d:%d", major, minor))
-	if err == nil && strings.Contains(link, "/virtual/cuse/") {
+	tree, err := sysfs.Open("/sys")
+	if err == nil && strings.Contains(tree.Target("dev/char", number.String()), "/virtual/cuse/") {
 		return blocking
 	}
 	return pollable

@@ -3,15 +3,12 @@
 package hid
 
 import (
-	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
+	"path"
 
 	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp/internal/devnode"
+	"freerdp-pnpdr/pnp/internal/sysfs"
 )
 
 // facts are who a device is. What it does not say is empty.
@@ -20,9 +17,9 @@ type facts struct {
 	manufacturer, productName, serial string
 }
 
-// readFacts finds out about an open hidraw node. sysfs knows more of a USB
-// device than hidraw, but need not be there.
-func readFacts(n devnode.Node, sysfs string) (facts, error) {
+// readFacts finds out about an open hidraw node. The tree of sysfs at root knows
+// more of a USB device than hidraw, but need not be there.
+func readFacts(n devnode.Node, root string) (facts, error) {
 	info, err := unix.IoctlHIDGetRawInfo(n.FD)
 	if err != nil {
 		return facts{}, err
@@ -32,69 +29,54 @@ func readFacts(n devnode.Node, sysfs string) (facts, error) {
 	// device calls itself otherwise.
 	f.productName, _ = unix.IoctlHIDGetRawName(n.FD)
 	f.serial, _ = unix.IoctlHIDGetRawUniq(n.FD) // since Linux 5.6
-	number := uint64(n.Stat.Rdev)               // 32 bits on MIPS
-	f.addSysfs(fmt.Sprintf("%s/dev/char/%d:%d", sysfs, unix.Major(number), unix.Minor(number)))
+	//nolint:unconvert // 32 bits on MIPS
+	f.addSysfs(root, sysfs.CharNumber(uint64(n.Stat.Rdev)))
 	return f, nil
 }
 
-// addSysfs adds what sysfs knows of the hidraw node whose directory dir is or
-// links to.
-func (f *facts) addSysfs(dir string) {
-	hid, err := filepath.EvalSymlinks(filepath.Join(dir, "device"))
+// addSysfs adds what the tree at root knows of a hidraw node. Strings are as the
+// device has them: the server's drivers compare them.
+func (f *facts) addSysfs(root string, n sysfs.Number) {
+	tree, err := sysfs.Open(root)
 	if err != nil {
 		return
 	}
+	dir, err := tree.ByNumber(n)
+	if err != nil || dir == "" {
+		return
+	}
+	hid, ok := tree.Resolve(path.Join(dir, "device"))
+	if !ok {
+		return
+	}
 	if f.serial == "" {
-		f.serial = uevent(hid, "HID_UNIQ")
+		f.serial = tree.Uevent(hid)["HID_UNIQ"]
 	}
 	// Only the interface that the HID device lies on: further up is, for a
 	// Bluetooth device, the USB adapter.
-	iface := filepath.Dir(hid)
-	if attribute(iface, "bInterfaceNumber") == "" {
-		f.version = inputVersion(hid)
+	iface := path.Dir(hid)
+	if tree.Text(iface, "bInterfaceNumber") == "" {
+		f.version = inputVersion(tree, hid)
 		return
 	}
-	usb := filepath.Dir(iface)
-	f.version = hexAttribute(usb, "bcdDevice")
-	f.manufacturer = attribute(usb, "manufacturer")
-	if name := attribute(usb, "product"); name != "" {
+	usb := path.Dir(iface)
+	f.version, _ = tree.Hex(usb, "bcdDevice")
+	f.manufacturer = tree.Line(usb, "manufacturer")
+	if name := tree.Line(usb, "product"); name != "" {
 		f.productName = name
 	}
-	if serial := attribute(usb, "serial"); serial != "" {
+	if serial := tree.Line(usb, "serial"); serial != "" {
 		f.serial = serial
 	}
 }
 
 // inputVersion is the version that the kernel knows of a HID device; it shows
 // it only where it has made an input device of it, too.
-func inputVersion(hid string) uint16 {
-	dirs, _ := filepath.Glob(filepath.Join(hid, "input", "input*", "id"))
-	for _, dir := range dirs {
-		return hexAttribute(dir, "version")
-	}
-	return 0
-}
-
-// attribute is the content of a file in sysfs, empty if there is none.
-func attribute(dir, name string) string {
-	b, err := os.ReadFile(filepath.Join(dir, name))
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSuffix(string(b), "\n")
-}
-
-func hexAttribute(dir, name string) uint16 {
-	v, _ := strconv.ParseUint(attribute(dir, name), 16, 16)
-	return uint16(v)
-}
-
-// uevent is a variable in the uevent file of dir.
-func uevent(dir, name string) string {
-	for _, line := range strings.Split(attribute(dir, "uevent"), "\n") {
-		if value, ok := strings.CutPrefix(line, name+"="); ok {
-			return value
+func inputVersion(tree *sysfs.Tree, hid string) uint16 {
+	for _, name := range tree.List(hid, "input") {
+		if version, ok := tree.Hex(hid, "input", name, "id", "version"); ok {
+			return version
 		}
 	}
-	return ""
+	return 0
 }

@@ -8,14 +8,13 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"freerdp-pnpdr/pnp/internal/sysfs"
 )
 
-// sysfsLink is the link in a tree of sysfs's to the node with no number, which the
-// tests' nodes have.
-const sysfsLink = "dev/char/0:0"
-
-// sysfs makes a tree with a hidraw node whose HID device is at the path hid.
-func sysfs(t *testing.T, hid string, files map[string]string) string {
+// makeSysfs makes a tree with a hidraw node whose HID device is at the path hid.
+// The number of the node is 0:0, which the tests' nodes have.
+func makeSysfs(t *testing.T, hid string, files map[string]string) string {
 	t.Helper()
 	root := t.TempDir()
 	node := filepath.Join(root, "devices", hid, "hidraw", "hidraw0")
@@ -26,7 +25,7 @@ func sysfs(t *testing.T, hid string, files map[string]string) string {
 		require.NoError(t, os.MkdirAll(filepath.Dir(name), 0o755))
 		require.NoError(t, os.WriteFile(name, []byte(content), 0o644))
 	}
-	link := filepath.Join(root, sysfsLink)
+	link := filepath.Join(root, "dev/char/0:0")
 	require.NoError(t, os.MkdirAll(filepath.Dir(link), 0o755))
 	require.NoError(t, os.Symlink(node, link))
 	return root
@@ -61,11 +60,11 @@ func TestFactsFromSysfs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := raw
-			f.addSysfs(filepath.Join(sysfs(t, c.hid, c.files), sysfsLink))
+			f.addSysfs(makeSysfs(t, c.hid, c.files), sysfs.Number{Kind: "char"})
 			require.Equal(t, c.want, f)
 		})
 	}
 	f := raw
-	f.addSysfs("/nonexistent/dev/char/1:1")
+	f.addSysfs("/nonexistent", sysfs.CharNumber(1))
 	require.Equal(t, raw, f)
 }

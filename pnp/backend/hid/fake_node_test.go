@@ -5,7 +5,6 @@ package hid
 import (
 	"encoding/binary"
 	"errors"
-	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -16,6 +15,7 @@ import (
 
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/internal/fusetest"
+	"freerdp-pnpdr/pnp/internal/sysfs"
 )
 
 // newFuseFake is a fake whose node is a file. Its opener is that of hidraw nodes
@@ -183,7 +183,7 @@ func newMemoryFake(t testing.TB, descriptor []byte) *fake {
 			return opened{}, err
 		}
 		known := f.facts
-		known.addSysfs(filepath.Join(d.sysfs, sysfsLink))
+		known.addSysfs(d.sysfs, sysfs.Number{Kind: "char"})
 		return opened{n, read, write, f.descriptor, known}, nil
 	}
 	t.Cleanup(f.unplug)

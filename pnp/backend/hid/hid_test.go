@@ -137,7 +137,7 @@ var invalidUserBuffer = ERROR_INVALID_USER_BUFFER.Name()
 func TestInformation(t *testing.T) {
 	f := newFake(t, withIDs)
 	f.set(func() { f.facts = facts{vendor: 0x1209, product: 0xABCD, productName: "Gerät 𝄞"} })
-	f.sysfs = sysfs(t, "usb1/1-2/1-2:1.0/0003:1209:ABCD.0001", map[string]string{
+	f.sysfs = makeSysfs(t, "usb1/1-2/1-2:1.0/0003:1209:ABCD.0001", map[string]string{
 		"usb1/1-2/1-2:1.0/bInterfaceNumber": "00\n",
 		"usb1/1-2/bcdDevice":                "0123\n",
 		"usb1/1-2/manufacturer":             "Zürich\n",

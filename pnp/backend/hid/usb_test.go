@@ -11,7 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"freerdp-pnpdr/pnp/backend"
+	"freerdp-pnpdr/pnp/internal/devnode"
 	"freerdp-pnpdr/pnp/internal/hidreport"
+	"freerdp-pnpdr/pnp/internal/sysfs"
 )
 
 // TestUSBKeyboard asks a keyboard on a USB bus, that of a virtual machine
@@ -20,11 +22,13 @@ import (
 func TestUSBKeyboard(t *testing.T) {
 	const name = "QEMU USB Keyboard"
 	node := ""
-	dirs, _ := filepath.Glob("/sys/class/hidraw/hidraw*")
-	for _, dir := range dirs {
+	nodes, _ := filepath.Glob("/dev/hidraw*")
+	for _, n := range nodes {
+		id, err := devnode.Identify(n)
+		require.NoError(t, err)
 		var f facts
-		if f.addSysfs(dir); f.productName == name {
-			node = "/dev/" + filepath.Base(dir)
+		if f.addSysfs("/sys", sysfs.CharNumber(id.Rdev)); f.productName == name {
+			node = n
 		}
 	}
 	if node == "" {

@@ -10,14 +10,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"freerdp-pnpdr/pnp/discover"
+	"freerdp-pnpdr/pnp/internal/sysfs"
 )
 
 // Kind is enum uhid_report_type.
@@ -120,14 +119,18 @@ func padded(s string, n int) []byte { return append([]byte(s), make([]byte, n-le
 // await waits for the message that a driver has the device, and for its node.
 func (d *Device) await(messages discover.Source, uniq string) {
 	d.t.Helper()
+	tree, err := sysfs.Open("/sys")
+	if err != nil {
+		d.t.Fatal(err)
+	}
 	for end := time.Now().Add(patience); time.Now().Before(end); {
 		list, err := messages.Receive(time.Second)
 		if err != nil && !errors.Is(err, discover.ErrLost) {
 			d.t.Fatal(err)
 		}
 		for _, m := range list {
-			if m.Action == "bind" && m.Subsystem == "hid" && hasUniq(m.Path, uniq) {
-				d.awaitNode(m.Path)
+			if m.Action == "bind" && m.Subsystem == "hid" && tree.Uevent(m.Path)["HID_UNIQ"] == uniq {
+				d.awaitNode(tree, m.Path)
 				return
 			}
 		}
@@ -135,18 +138,13 @@ func (d *Device) await(messages discover.Source, uniq string) {
 	d.t.Fatal("no driver takes the device: is hid_generic loaded?")
 }
 
-func hasUniq(path, uniq string) bool {
-	uevent, err := os.ReadFile(filepath.Join("/sys", path, "uevent"))
-	return err == nil && strings.Contains("\n"+string(uevent), "\nHID_UNIQ="+uniq+"\n")
-}
-
-func (d *Device) awaitNode(path string) {
+func (d *Device) awaitNode(tree *sysfs.Tree, path string) {
 	d.t.Helper()
-	nodes, _ := filepath.Glob(filepath.Join("/sys", path, "hidraw/hidraw*"))
+	nodes := tree.List(path, "hidraw")
 	if len(nodes) != 1 {
 		d.t.Fatalf("%s has the nodes %q", path, nodes)
 	}
-	d.Node = "/dev/" + filepath.Base(nodes[0])
+	d.Node = "/dev/" + nodes[0]
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		if _, err := os.Stat(d.Node); err == nil {
 			return
