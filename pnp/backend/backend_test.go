@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package backend_test
+
+import (
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend"
+	"freerdp-pnpdr/pnp/discover"
+	"freerdp-pnpdr/pnp/internal/devnode"
+)
+
+func TestTypeOf(t *testing.T) {
+	dir := t.TempDir()
+	regular, fifo, socket := filepath.Join(dir, "regular"), filepath.Join(dir, "fifo"), filepath.Join(dir, "socket")
+	require.NoError(t, os.WriteFile(regular, nil, 0o600))
+	require.NoError(t, unix.Mkfifo(fifo, 0o600))
+	l, err := net.Listen("unix", socket)
+	require.NoError(t, err)
+	defer l.Close()
+	for path, want := range map[string]backend.Nodes{
+		regular: backend.RegularFile, "/dev/null": backend.CharDevice, fifo: 0, socket: 0, dir: 0,
+	} {
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		require.Equal(t, want, backend.TypeOf(info.Mode()), path)
+	}
+	require.Equal(t, backend.BlockDevice, backend.TypeOf(os.ModeDevice|0o600))
+	require.Equal(t, "a block device or a regular file", (backend.BlockDevice | backend.RegularFile).String())
+}
+
+func TestTable(t *testing.T) {
+	serves := func(subsystem string) func(*discover.Device) bool {
+		return func(d *discover.Device) bool { return d.Subsystem == subsystem }
+	}
+	first := &backend.Kind{Name: "first", Rules: backend.Named, Nodes: backend.CharDevice, Serves: serves("a")}
+	second := &backend.Kind{Name: "second", Rules: backend.Chosen, Nodes: backend.CharDevice, Serves: serves("a")}
+	third := &backend.Kind{Name: "third", Argument: "PATH", Nodes: backend.RegularFile}
+	table := backend.Table{first, second, third}
+
+	require.Equal(t, second, table.Named("second"))
+	require.Nil(t, table.Named("fourth"))
+	require.Equal(t, first, table.Serving(&discover.Device{Subsystem: "a"}))
+	require.Nil(t, table.Serving(&discover.Device{Subsystem: "b"}))
+	require.Equal(t, second, table.Plain(backend.CharDevice), "the first is for certain devices")
+	require.Equal(t, third, table.Plain(backend.RegularFile))
+	require.Nil(t, table.Plain(backend.BlockDevice))
+	require.Equal(t, []string{"first", "second"}, table.Choices())
+	require.Equal(t, "first", first.Usage())
+	require.Equal(t, "third:PATH", third.Usage())
+}
+
+func TestDescribe(t *testing.T) {
+	k := backend.Kind{Description: pnp.Description{HardwareIDs: []string{"X"}}}
+	require.Equal(t, pnp.Description{Name: "x0", HardwareIDs: []string{"X"}}, k.Describe("/dev/x0"))
+	k.Description.Name = "X"
+	require.Equal(t, "X", k.Describe("/dev/x0").Name)
+}
+
+// TestVerify: no node is opened that the source does not let pass.
+func TestVerify(t *testing.T) {
+	refused := errors.New("refused")
+	var got devnode.ID
+	src := backend.Source{Path: "/dev/null", Verify: func(id devnode.ID) error {
+		got = id
+		return refused
+	}}
+	before, err := os.ReadDir("/proc/self/fd")
+	require.NoError(t, err)
+	_, err = src.OpenNode(pnp.OpenRequest{Access: pnp.GENERIC_READ})
+	require.ErrorIs(t, err, refused)
+	after, err := os.ReadDir("/proc/self/fd")
+	require.NoError(t, err)
+	require.Len(t, after, len(before), "the node is closed")
+	want, err := devnode.Identify("/dev/null")
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kinds_test
+
+import (
+	"fmt"
+
+	"freerdp-pnpdr/pnp/backend/kinds"
+)
+
+// The devices that an option can name.
+func ExampleAll() {
+	for _, k := range kinds.All() {
+		fmt.Println(k.Usage())
+	}
+	// Output:
+	// serial:PATH
+	// hid:PATH
+	// char:PATH
+	// file:PATH
+	// loopback
+}
