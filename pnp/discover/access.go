@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -44,7 +45,13 @@ func (d *Device) Access() error {
 }
 
 func (d *Device) udevRule() string {
-	kernel := map[string]string{"tty": "tty*", "usbmisc": "lp*"}[d.Subsystem]
+	var kernel string
+	switch d.Subsystem {
+	case "tty":
+		kernel = "tty*"
+	case "usbmisc":
+		kernel = strings.TrimRight(path.Base(d.Key), "0123456789") + "*"
+	}
 	switch {
 	case d.Subsystem == "hidraw" && d.Bus == "usb":
 		// Not the keyboard beside it.

@@ -179,17 +179,17 @@ func TestAccess(t *testing.T) {
 	require.ErrorIs(t, d.Access(), os.ErrNotExist)
 
 	usb := Device{Node: "/dev/n", Bus: "usb", VendorID: 0x046d, ProductID: 0xc31c, Interface: 1}
-	for _, c := range []struct{ subsystem, bus, rule string }{
-		{"tty", "usb", `SUBSYSTEM=="tty", KERNEL=="tty*", ATTRS{idVendor}=="046d", ATTRS{idProduct}=="c31c", TAG+="uaccess"`},
-		{"usbmisc", "usb", `SUBSYSTEM=="usbmisc", KERNEL=="lp*", ATTRS{idVendor}=="046d", ATTRS{idProduct}=="c31c", TAG+="uaccess"`},
-		{"hidraw", "usb", `SUBSYSTEM=="hidraw", DEVPATH=="*:046D:C31C.*", ATTRS{bInterfaceNumber}=="01", TAG+="uaccess"`},
-		{"usb", "usb", `SUBSYSTEM=="usb", ENV{DEVTYPE}=="usb_device", ATTR{idVendor}=="046d", ATTR{idProduct}=="c31c", TAG+="uaccess"`},
-		{"hidraw", "bluetooth", `SUBSYSTEM=="hidraw", KERNELS=="0005:046D:C31C.*", TAG+="uaccess"`},
-		{"tty", "pnp", `SUBSYSTEM=="tty", KERNEL=="ttyS0", TAG+="uaccess"`},
-		{"hidraw", "virtual", ``},
+	for _, c := range []struct{ subsystem, bus, name, rule string }{
+		{"tty", "usb", "ttyUSB0", `SUBSYSTEM=="tty", KERNEL=="tty*", ATTRS{idVendor}=="046d", ATTRS{idProduct}=="c31c", TAG+="uaccess"`},
+		{"usbmisc", "usb", "lp10", `SUBSYSTEM=="usbmisc", KERNEL=="lp*", ATTRS{idVendor}=="046d", ATTRS{idProduct}=="c31c", TAG+="uaccess"`},
+		{"hidraw", "usb", "hidraw0", `SUBSYSTEM=="hidraw", DEVPATH=="*:046D:C31C.*", ATTRS{bInterfaceNumber}=="01", TAG+="uaccess"`},
+		{"usb", "usb", "1-1:1.0", `SUBSYSTEM=="usb", ENV{DEVTYPE}=="usb_device", ATTR{idVendor}=="046d", ATTR{idProduct}=="c31c", TAG+="uaccess"`},
+		{"hidraw", "bluetooth", "hidraw0", `SUBSYSTEM=="hidraw", KERNELS=="0005:046D:C31C.*", TAG+="uaccess"`},
+		{"tty", "pnp", "ttyS0", `SUBSYSTEM=="tty", KERNEL=="ttyS0", TAG+="uaccess"`},
+		{"hidraw", "virtual", "hidraw0", ``},
 	} {
 		d := usb
-		d.Subsystem, d.Bus, d.Key = c.subsystem, c.bus, "devices/pnp0/tty/ttyS0"
+		d.Subsystem, d.Bus, d.Key = c.subsystem, c.bus, "devices/x/"+c.name
 		err := &AccessError{Node: d.Node, Rule: d.udevRule(), Err: os.ErrPermission}
 		require.Equal(t, c.rule, err.Rule)
 		require.ErrorIs(t, err, os.ErrPermission)

@@ -220,8 +220,16 @@ func (s *scan) tty(dir string, d *Device, u *usbDevice, _ *usbInterface) bool {
 	return true
 }
 
-func (s *scan) usbmisc(_ string, _ *Device, u *usbDevice, i *usbInterface) bool {
-	return u != nil && i.class == classPrinter // else its interface is listed
+func (s *scan) usbmisc(_ string, d *Device, u *usbDevice, i *usbInterface) bool {
+	if u == nil || i.class == classHID {
+		return false // hiddev: there is a hidraw node as well
+	}
+	if i.class == classPrinter {
+		return true
+	}
+	var hidden bool
+	d.Excluded, hidden = i.whyNot()
+	return !hidden
 }
 
 func (s *scan) hidraw(dir string, d *Device, u *usbDevice, i *usbInterface) bool {
@@ -297,7 +305,7 @@ func (s *scan) bareInterface(entry string) {
 func (s *scan) hasNode(i *usbInterface) bool {
 	for _, name := range i.children {
 		switch {
-		case strings.HasPrefix(name, "tty"), name == "usbmisc" && i.class == classPrinter:
+		case strings.HasPrefix(name, "tty"), name == "usbmisc" && i.class != classHID:
 			return true
 		case i.class == classHID && strings.Contains(name, ":") && len(s.fs.List(i.path, name, "hidraw")) > 0:
 			return true

@@ -103,6 +103,7 @@ func TestEligible(t *testing.T) {
 		{discovertest.Network(), "a network device"},
 		{discovertest.VendorNetwork(), "a network device"},
 		{discovertest.Unknown(), "no backend for vendor-specific"},
+		{discovertest.RandomGenerator(), "no backend for vendor-specific"},
 	} {
 		t.Run(c.device.Product, func(t *testing.T) {
 			d := one(t, c.device)
@@ -115,6 +116,36 @@ func TestEligible(t *testing.T) {
 			require.NotEmpty(t, d.Description.HardwareIDs)
 		})
 	}
+}
+
+// TestUSBMisc: a node that a driver of its own has made is the device's, and the
+// interface is not listed beside it; that of an input device is left to hidraw.
+func TestUSBMisc(t *testing.T) {
+	m := discovertest.New(t)
+	p := m.Plug(discovertest.RandomGenerator())
+	devices := scan(t, m)
+	require.Len(t, devices, 1)
+	require.Equal(t, p.Nodes[0], devices[0].Node)
+	require.Equal(t, "usbmisc", devices[0].Subsystem)
+	require.True(t, devices[0].Unserved())
+	functions, err := discover.At(m.Config(), p.Nodes[0])
+	require.NoError(t, err)
+	require.Equal(t, devices, functions)
+	p.Unplug()
+
+	network := discovertest.Network()
+	network.Interfaces[0].USBMisc = "cdc-wdm#"
+	m.Plug(network)
+	hid := discovertest.Gamepad()
+	hid.Interfaces = append(hid.Interfaces, discovertest.Interface{Class: 3, Driver: "usbhid", USBMisc: "hiddev#"})
+	m.Plug(hid)
+	for _, d := range scan(t, m) {
+		if d.Subsystem == "usbmisc" {
+			require.Contains(t, d.Node, "cdc-wdm")
+			require.Contains(t, d.Excluded, "a network device")
+		}
+	}
+	require.Len(t, scan(t, m), 3)
 }
 
 func TestKeyboards(t *testing.T) {

@@ -184,7 +184,9 @@ func (p *Policy) Advice(d *discover.Device, o *Decision) string {
 		return "correct it; pnpdr check tells what is wrong with a file"
 	case o.Verdict == Denied:
 		return "change the rule, or put one that allows the device before it"
-	case o.Verdict == NoBackend && d.Node != "" && d.Subsystem != "usb" && plain != nil && plain.Rules == backend.Chosen:
+	case o.Verdict == NoBackend && (d.Excluded != "" && !d.Unserved() || d.Node == "" || d.Subsystem == "usb"):
+		return ""
+	case o.Verdict == NoBackend && plain != nil && plain.Rules == backend.Chosen:
 		return "to pass its bytes as they are: " + allow + d.Node + "+backend=" + plain.Name
 	case o.Verdict == NotEligible && usb != "":
 		return "to redirect it nevertheless, name it: " + node + ", or " + usb + " for all that is in it"

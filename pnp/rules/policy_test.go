@@ -293,6 +293,7 @@ func TestAdvice(t *testing.T) {
 	p, _ := policy(t, "", "", newOptions())
 	auto, _ := policy(t, "", "", options(t, "auto"))
 	scope := &discover.Device{Node: "/dev/usbtmc0", Subsystem: "usbmisc", Bus: "usb", VendorID: 1, ProductID: 2}
+	modem := &discover.Device{Node: "/dev/cdc-wdm0", Subsystem: "usbmisc", Bus: "usb", VendorID: 1, ProductID: 2, Excluded: "a network device"}
 	for _, test := range []struct {
 		policy *Policy
 		device *discover.Device
@@ -302,6 +303,7 @@ func TestAdvice(t *testing.T) {
 		{p, touchpad, "ask for it: hid:/dev/hidraw2, or auto for everything that is eligible"},
 		{auto, keyboard, "to redirect it nevertheless, name it: hid:/dev/hidraw0, or usb:046d:c31c for all that is in it"},
 		{auto, scope, "to pass its bytes as they are: rule:allow+node=/dev/usbtmc0+backend=char"},
+		{auto, modem, ""},
 		{auto, camera, ""},
 		{auto, meter, ""},
 	} {

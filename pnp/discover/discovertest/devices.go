@@ -169,6 +169,15 @@ func Printer() USB {
 	}
 }
 
+// RandomGenerator has a driver of its own, and a node that no kind of device is
+// made for.
+func RandomGenerator() USB {
+	return USB{
+		Vendor: 0x1d50, ProductID: 0x60c6, Revision: 0x0100, Class: 0xff, Manufacturer: "altusmetrum.org", Product: "ChaosKey-hw-1.0",
+		Interfaces: []Interface{{Class: 0xff, Driver: "chaoskey", USBMisc: "chaoskey#"}},
+	}
+}
+
 // Stick is mass storage.
 func Stick() USB {
 	return USB{
