@@ -4,7 +4,9 @@ package redirect
 
 import (
 	"fmt"
+	"strings"
 
+	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend"
 )
 
@@ -28,7 +30,7 @@ func Usage(kinds backend.Table) []string {
 		"  compat:ID[+ID...]     compatible ids",
 		"  guid:GUID[+GUID...]   device interface classes",
 		"  container:GUID        shared by the functions of one physical device",
-		"  caps:CAP[+CAP...]     removable, surprise, lock, eject",
+		"  caps:CAP[+CAP...]     "+strings.Join(pnp.DeviceCapNames(), ", "),
 		"  handles:N, requests:N, handle-bytes:BYTES, reply:BYTES, event:BYTES",
 		"                        as max-handles and so on below, for this device",
 		"  optional              the server may decline the device",
