@@ -34,6 +34,17 @@ type Kind struct {
 	New func(Source) (pnp.Device, error)
 }
 
+// Constructor makes a backend's constructor one that a row can have.
+func Constructor[D pnp.Device](new func(Source) (D, error)) func(Source) (pnp.Device, error) {
+	return func(src Source) (pnp.Device, error) {
+		d, err := new(src)
+		if err != nil {
+			return nil, err // not an interface that holds a nil pointer
+		}
+		return d, nil
+	}
+}
+
 // Rules says what rules may do with a kind.
 type Rules uint8
 

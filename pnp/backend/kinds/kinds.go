@@ -30,7 +30,7 @@ func All() backend.Table {
 				Interfaces:  []pnp.GUID{pnp.GUID_DEVINTERFACE_COMPORT},
 			},
 			Serves: func(d *discover.Device) bool { return d.Subsystem == "tty" },
-			New:    device(serial.New),
+			New:    backend.Constructor(serial.New),
 		},
 		{
 			Name: "hid", Argument: "PATH",
@@ -42,7 +42,7 @@ func All() backend.Table {
 				Interfaces:  []pnp.GUID{pnp.GUID_DEVINTERFACE_HID},
 			},
 			Serves: func(d *discover.Device) bool { return d.Subsystem == "hidraw" },
-			New:    device(hid.New),
+			New:    backend.Constructor(hid.New),
 		},
 		{
 			Name: "char", Argument: "PATH",
@@ -51,14 +51,14 @@ func All() backend.Table {
 			Rules:       backend.Chosen,
 			Description: pnp.Description{HardwareIDs: []string{`PNPDR\CHAR`}},
 			Serves:      isPrinterPort,
-			New:         device(char.New),
+			New:         backend.Constructor(char.New),
 		},
 		{
 			Name: "file", Argument: "PATH",
 			Help:        "a regular file or block device: random access, 64-bit offsets",
 			Nodes:       backend.RegularFile | backend.BlockDevice,
 			Description: pnp.Description{HardwareIDs: []string{`PNPDR\FILE`}},
-			New:         device(file.New),
+			New:         backend.Constructor(file.New),
 		},
 		{
 			Name:        "loopback",
@@ -79,15 +79,4 @@ func All() backend.Table {
 func isPrinterPort(d *discover.Device) bool {
 	const printer = 0x07 // USB's class
 	return d.Subsystem == "usbmisc" && d.Class == printer
-}
-
-// device has a backend's constructor return the interface.
-func device[D pnp.Device](new func(backend.Source) (D, error)) func(backend.Source) (pnp.Device, error) {
-	return func(src backend.Source) (pnp.Device, error) {
-		d, err := new(src)
-		if err != nil {
-			return nil, err // not an interface that holds a nil pointer
-		}
-		return d, nil
-	}
 }
