@@ -31,14 +31,14 @@ func ParseGUID(s string) (GUID, error) {
 	for i, group := range groups {
 		b, err := hex.DecodeString(group)
 		if err != nil || len(groups) != len(guidGroups) || len(b) != guidGroups[i] {
-			return GUID{}, fmt.Errorf("%q is no GUID", s)
+			return GUID{}, fmt.Errorf("%q is not a GUID", s)
 		}
 		g = append(g, b...)
 	}
 	return swapGUID([16]byte(g)), nil
 }
 
-// MustGUID is ParseGUID for constants; it panics if s is no GUID.
+// MustGUID is ParseGUID for constants; it panics if s is not a GUID.
 func MustGUID(s string) GUID {
 	g, err := ParseGUID(s)
 	if err != nil {

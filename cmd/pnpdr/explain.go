@@ -12,7 +12,7 @@ import (
 	"freerdp-pnpdr/pnp/discover"
 )
 
-// explain prints why the devices that name stands for are redirected or not.
+// explain prints why the devices that name means are redirected or not.
 func (a *app) explain(name string, words []string) error {
 	p, err := a.policy(words)
 	if err != nil {
@@ -43,7 +43,7 @@ func (a *app) explain(name string, words []string) error {
 	return nil
 }
 
-// meant reports whether name stands for the device: its number, node, link to
+// meant reports whether name means the device: its number, node, link to
 // the node, VID:PID, or key.
 func (i item) meant(name string) bool {
 	d := i.device

@@ -32,7 +32,7 @@ func (a *app) list(words []string) error {
 	if len(shown) > 0 {
 		a.printTable(shown)
 	} else {
-		fmt.Fprintln(a.out, "There is no device here that could be redirected.")
+		fmt.Fprintln(a.out, "No device here can be redirected.")
 	}
 	if more := len(items) - len(shown); more > 0 {
 		fmt.Fprintf(a.out, "%d more %s not eligible or %s no backend yet: --all shows %s.\n",

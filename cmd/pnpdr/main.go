@@ -49,7 +49,7 @@ type app struct {
 // errTold ends a command whose errors have been printed.
 var errTold = errors.New("told")
 
-// failure is an error that is none of the command line.
+// failure is an error that is not about the command line.
 type failure struct{ error }
 
 func (f failure) Unwrap() error { return f.error }

@@ -171,7 +171,7 @@ func TestEmptyMachine(t *testing.T) {
 	machine(t)
 	status, out, _ := runApp(roots("list")...)
 	assert.Equal(t, exitOK, status)
-	assert.Equal(t, "There is no device here that could be redirected.\n", out)
+	assert.Equal(t, "No device here can be redirected.\n", out)
 	status, out, _ = runApp(roots("list", "--json")...)
 	assert.Equal(t, exitOK, status)
 	assert.JSONEq(t, `{"problems": [], "devices": []}`, out)
@@ -224,17 +224,17 @@ func TestOtherDevices(t *testing.T) {
 		assert.Equal(t, want, tail)
 	}
 	require.NoError(t, os.Symlink("dev/ttyUSB0", "link"))
-	list("loopback is redirected as it is named, whatever is found.\nfile:x is redirected as it is named, read-only, whatever is found.\n",
+	list("loopback is redirected by its name.\nfile:x is redirected by its name, read-only.\n",
 		"loopback,name:x", "file:x,ro", "max-handles:3", "help")
-	list("serial:/none is redirected as it is named, whatever is found.\n", "serial:/none")
+	list("serial:/none is redirected by its name.\n", "serial:/none")
 	list("", "auto")
-	list("char:null is redirected as it is named, whatever is found.\n", "char:null")
+	list("char:null is redirected by its name.\n", "char:null")
 
 	// What an option names is shown as it names it, not as it was found.
 	for _, words := range [][]string{{"char:link,name:Scale", "auto"}, {"auto", "char:./dev/../link,name:Scale"}} {
 		_, out, _ := runApp(roots(append([]string{"list"}, words...)...)...)
 		assert.Regexp(t, `(?m)^\d+ +redirected .* dev/ttyUSB0 +Scale +option char:`, out)
-		assert.NotContains(t, out, "whatever is found")
+		assert.NotContains(t, out, "by its name")
 	}
 	require.NoError(t, os.WriteFile("admin.toml", []byte("[[rule]]\naction = \"deny\"\nvid = \"0403\"\n"), 0o600))
 	_, out, _ := runApp(roots("list", "char:link,hwid:X")...)
@@ -250,15 +250,15 @@ func TestOtherDevices(t *testing.T) {
 
 	require.NoError(t, os.WriteFile("admin.toml", []byte("default = \"deny\"\n"), 0o600))
 	const because = "no rule of admin.toml allows it, and its default is \"deny\".\n"
-	list("serial:/none is not redirected: "+because+"loopback is redirected as it is named, whatever is found.\n", "serial:/none", "loopback")
+	list("serial:/none is not redirected: "+because+"loopback is redirected by its name.\n", "serial:/none", "loopback")
 	// A device node is judged whatever option names it, a file is not.
 	list("file:/dev/null is not redirected: "+because, "file:/dev/null")
-	list("file:admin.toml is redirected as it is named, whatever is found.\n", "file:admin.toml")
+	list("file:admin.toml is redirected by its name.\n", "file:admin.toml")
 
 	// What is found is told of in the table.
 	_, out, _ = runApp(append(roots("list", "serial:"+dir+"/dev/ttyUSB0"), "--dev-root="+dir+"/dev", "--admin=/none")...)
 	assert.Contains(t, out, "option serial:"+dir+"/dev/ttyUSB0\n")
-	assert.NotContains(t, out, "whatever is found")
+	assert.NotContains(t, out, "by its name")
 }
 
 // TestReadable names a node that may only be read.

@@ -103,7 +103,7 @@ func (p *plan) tell(n *rules.Named, items []item) string {
 	if d.ReadOnly || n.Kind.Nodes != 0 && onlyReadable(n.Path) {
 		how = ", read-only"
 	}
-	return fmt.Sprintf("%s is redirected as it is named%s, whatever is found", n.Option, how)
+	return fmt.Sprintf("%s is redirected by its name%s", n.Option, how)
 }
 
 // onlyReadable reports whether the user may read what is at path, but not write.

@@ -15,7 +15,7 @@ import (
 type table struct {
 	widths []int // of all columns but the last
 	total  int   // of the terminal; 0 without one
-	below  bool  // the reason stands on lines of its own
+	below  bool  // the reason goes on lines of its own
 }
 
 const (
@@ -57,7 +57,7 @@ func layout(head []string, rows [][]string, total int) table {
 	return t
 }
 
-// line joins the cells of a row, without those that stand below.
+// line joins the cells of a row, without those that go below.
 func (t table) line(row []string) string {
 	var b strings.Builder
 	for n, w := range t.widths {

@@ -24,7 +24,7 @@ func TestOptionProblems(t *testing.T) {
 		for _, line := range []string{
 			`option "nonsense": it is ignored: there is no such option; /dvc:pnpdr,help lists the options`,
 			`option "name:early": it is ignored: there is no device before it`,
-			`option "guid:xyz": it is ignored: "xyz" is no GUID`,
+			`option "guid:xyz": it is ignored: "xyz" is not a GUID`,
 			"device is not redirected option=char:" + missing + " err=it is not there",
 			"device is not redirected option=file:/etc err=it is a directory",
 		} {

@@ -23,8 +23,8 @@ type Kind struct {
 	Nodes Nodes
 	// Rules says what rules may do with the kind.
 	Rules Rules
-	// Description is what the server is told of a device of which nothing
-	// else is known. Without a name, the device is called as its node.
+	// Description is what the server is told about a device if nothing else is
+	// known about it. Without a name, the device has that of its node.
 	Description pnp.Description
 	// Serves is the classifier: it reports whether a device that discovery has
 	// found is of this kind. It is nil for a kind that is never found.
@@ -67,8 +67,8 @@ func (k *Kind) Usage() string {
 	return k.Name + ":" + k.Argument
 }
 
-// Describe returns the description of a device of which no more is known than
-// where its node is.
+// Describe returns the description of a device if only the path of its node is
+// known.
 func (k *Kind) Describe(path string) pnp.Description {
 	d := k.Description
 	if d.Name == "" {

@@ -61,8 +61,8 @@ func (s *Session) plugged(e discover.Event) {
 	}
 }
 
-// fill redirects of those that there was no room for as many as there is room for
-// now. s.mu is held.
+// fill redirects as many of the devices that there was no room for as there is
+// room for now. s.mu is held.
 func (s *Session) fill() {
 	for key := range s.excess {
 		delete(s.excess, key)

@@ -34,7 +34,7 @@ type Problem struct {
 
 func (p Problem) String() string { return fmt.Sprintf("option %q: %v", p.Option, p.Err) }
 
-// ErrNoOption is wrapped by the problem of a word that is no option.
+// ErrNoOption is wrapped by the problem of a word that is not an option.
 var ErrNoOption = errors.New("there is no such option")
 
 // ParseOptions reads the words of /dvc:pnpdr behind the plugin's name. What

@@ -64,8 +64,8 @@ type Session struct {
 	mu     sync.Mutex
 	byPath map[string][]*node
 	known  map[string]*discover.Device // what is plugged in, by its Key
-	found  map[string]discovered       // what of that is redirected
-	excess map[string]bool             // what of that there was no room for
+	found  map[string]discovered       // which of those are redirected
+	excess map[string]bool             // which of those there was no room for
 }
 
 // Start begins to do what the options say. What cannot be done is logged and left
@@ -118,7 +118,7 @@ func (s *Session) load(files rules.Files, o *rules.Options) {
 	select {
 	case <-s.loaded:
 	case <-time.After(startWait):
-		s.log.Warn("the files with the rules do not answer; what has a path or is found is redirected when they do")
+		s.log.Warn("the rules cannot be read yet; what has a path or is found is redirected once they can")
 	}
 }
 
@@ -194,8 +194,8 @@ func (s *Session) start(devices []*rules.Named) {
 		if <-s.loaded; !s.rulesKnown() || s.over.Load() || s.policy.Idle() {
 			return
 		}
-		// First the named ones, that none of them is found before; but a path
-		// that hangs holds nothing else up.
+		// The named ones first, so that none of them is offered as it was
+		// found; but a path that hangs holds nothing else up.
 		select {
 		case <-watched:
 		case <-time.After(startWait / 2):

@@ -374,7 +374,7 @@ func TestHungRules(t *testing.T) {
 		m.Plug(discovertest.Gamepad())
 		m.startWith(rules.Files{User: fs.Path}, "loopback", "name:Memory", "rule:deny+vid=1234")
 		require.Equal(t, "+Memory", m.event())
-		require.Contains(t, m.log.String(), "the files with the rules do not answer")
+		require.Contains(t, m.log.String(), "the rules cannot be read yet")
 		require.Len(t, m.remote.Devices(), 1)
 		if answers {
 			(<-reads).Gives([]byte("auto = true\n"))

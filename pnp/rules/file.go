@@ -65,7 +65,7 @@ type fileParser struct {
 
 	rule     *Rule           // that is being read; nil at the top
 	header   position        // of the rule
-	skipping bool            // in a table that there is not
+	skipping bool            // in a table that does not exist
 	seen     map[string]bool // the keys of the table so far
 }
 
@@ -77,7 +77,7 @@ type position uint32
 func parse(name string, data []byte, kinds backend.Table) (*config, []Problem) {
 	f := &fileParser{name: name, kinds: kinds, data: data, seen: make(map[string]bool)}
 	if i := invalidUTF8(data); i >= 0 {
-		f.problem(position(i), "this is no UTF-8 text")
+		f.problem(position(i), "this is not UTF-8 text")
 		return &f.config, f.problems
 	}
 	f.toml.Reset(data)
@@ -242,7 +242,7 @@ func (f *fileParser) keyValue(e *unstable.Node) {
 func (f *fileParser) hint(key string, known []string) string {
 	switch {
 	case f.rule == nil && slices.Contains(fileKeys, key):
-		return ": it belongs into a rule, below a line [[rule]]"
+		return ": it belongs in a rule, below a line [[rule]]"
 	case f.rule != nil && slices.Contains(topKeys, key):
 		return ": it belongs before the first [[rule]]"
 	}

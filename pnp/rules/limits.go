@@ -12,7 +12,7 @@ import (
 )
 
 // limitSettings are the settings that bound what a device may cost, in the order
-// in which they are told.
+// in which they are shown.
 var limitSettings = []struct {
 	key  string
 	size bool // in bytes
@@ -77,7 +77,7 @@ func ParseNumber(text string, least int64) (int64, error) {
 	}
 	n, err := strconv.ParseInt(digits, 10, 32)
 	if n *= unit; err != nil || n < least || n > math.MaxInt32 {
-		return 0, fmt.Errorf("%q is no number from %d to %d, such as 100, 64K or 16M", text, least, math.MaxInt32)
+		return 0, fmt.Errorf("%q is not a number from %d to %d, such as 100, 64K or 16M", text, least, math.MaxInt32)
 	}
 	return n, nil
 }

@@ -47,8 +47,8 @@ func DefaultFiles(o *Options) Files {
 }
 
 // Load reads the files and joins them with the options. There is always a
-// policy: a file with a problem denies every device that comes to it, since
-// nobody knows what it was to deny.
+// policy: a file with a problem denies every device that reaches it, since
+// nobody knows what it was meant to deny.
 func Load(f Files, o *Options) (*Policy, []Problem) {
 	p := &Policy{kinds: o.Kinds}
 	p.user.optionAuto = o.Auto
@@ -85,7 +85,7 @@ func (s *side) load(path string, mustExist bool, kinds backend.Table) []Problem 
 }
 
 // Missing reports whether there is nothing at path, so that nothing is said
-// there. A link that leads nowhere is something: what stood behind it is unknown.
+// there. A dangling link counts as something: what was behind it is unknown.
 func Missing(path string) bool {
 	_, err := os.Lstat(path)
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
@@ -114,7 +114,7 @@ func readFile(path string) ([]byte, error) {
 		return nil, reason(err)
 	}
 	if !info.Mode().IsRegular() && filepath.Clean(path) != os.DevNull {
-		return nil, fmt.Errorf("it is no regular file")
+		return nil, fmt.Errorf("it is not a regular file")
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	switch {
@@ -126,7 +126,7 @@ func readFile(path string) ([]byte, error) {
 	return data, nil
 }
 
-// reason leaves out the path, which stands before a problem's text anyway.
+// reason leaves out the path, which a problem begins with anyway.
 func reason(err error) error {
 	var pe *fs.PathError
 	if errors.As(err, &pe) {

@@ -63,7 +63,7 @@ func bus(pattern string) (matcher, error) {
 	match, err := text(func(d *discover.Device) []string { return []string{d.Bus} })(pattern)
 	for _, b := range buses {
 		if err == nil && distance(strings.ToLower(pattern), b) == 1 && !slices.Contains(buses, strings.ToLower(pattern)) {
-			return nil, fmt.Errorf("%q is no bus%s", pattern, didYouMean(pattern, []string{b}))
+			return nil, fmt.Errorf("%q is not a bus%s", pattern, didYouMean(pattern, []string{b}))
 		}
 	}
 	return match, err
@@ -127,7 +127,7 @@ func node(pattern string) (matcher, error) {
 		return nil, err
 	}
 	if pattern != "*" && !filepath.IsAbs(pattern) {
-		return nil, fmt.Errorf("%q is no absolute path, as /dev/ttyUSB0 is", pattern)
+		return nil, fmt.Errorf("%q is not an absolute path such as /dev/ttyUSB0", pattern)
 	}
 	wild := strings.ContainsAny(pattern, "*?")
 	path := filepath.Clean(pattern)
@@ -208,7 +208,7 @@ func checkText(s string) error {
 	case len(s) > maxPattern:
 		return fmt.Errorf("it is longer than %d bytes", maxPattern)
 	case !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7F }):
-		return fmt.Errorf("%q contains what is no text", s)
+		return fmt.Errorf("%q contains characters that are not text", s)
 	}
 	return nil
 }

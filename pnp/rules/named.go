@@ -42,8 +42,8 @@ func (n *Named) Unjudged() Decision {
 // node, and functions are what discovery knows of it: all the functions behind
 // the node. Without any the device is judged by its node alone.
 //
-// The user's settings are no part of what is judged, so that no hardware id of
-// the user's can meet an administrator's rule or escape one.
+// The user's settings are not judged: a hardware id that the user has given must
+// neither match a rule of the administrator's nor escape one.
 func (p *Policy) DecideNamed(n *Named, node string, functions []*discover.Device) Decision {
 	judged := judge(n, node, functions)
 	own := opinion{allow: true, reason: "option " + n.Option}
@@ -146,6 +146,6 @@ func (o *Decision) restrict(s *Settings) {
 }
 
 // HasAdmin reports whether the administrator says anything at all: has rules, a
-// default, or a file that cannot be understood. If so, a node of which it cannot
-// be told what it is must not be redirected.
+// default, or a file that cannot be understood. If so, a node that cannot be
+// identified must not be redirected.
 func (p *Policy) HasAdmin() bool { return len(p.admin.rules) > 0 || p.admin.fallback != "" }

@@ -24,7 +24,7 @@ type Options struct {
 	Named []*Named
 
 	current *Settings // of the device that qualifiers belong to
-	// cut is set behind a rule: option, of which the next word may be a part.
+	// cut is set after a rule: option, which the next word may be a part of.
 	cut bool
 }
 
@@ -101,7 +101,7 @@ func (o *Options) Take(word string) (known bool, err error) {
 	}
 	o.cut = false
 	if o.current == nil {
-		return true, ignored(fmt.Errorf("there is no device before it that it could belong to"))
+		return true, ignored(fmt.Errorf("there is no device before it for it to describe"))
 	}
 	if err := set(o.current, Unescape(value)); err != nil {
 		return true, ignored(err)
@@ -146,7 +146,7 @@ func (n *Named) locate(value string, hasValue bool) (err error) {
 	case value == "":
 		return fmt.Errorf("the %s is missing, as in %s:/dev/NAME", strings.ToLower(n.Kind.Argument), n.Kind.Name)
 	case n.isRule() && strings.ContainsAny(value, "*?"):
-		return fmt.Errorf("%q names no single device; a pattern is written rule:allow+node=%s", value, value)
+		return fmt.Errorf("%q does not name a single device; a pattern is written rule:allow+node=%s", value, value)
 	case n.Kind.Nodes != 0:
 		n.Path, err = filepath.Abs(value)
 	}
@@ -161,8 +161,8 @@ func (o *Options) deny(word string, err error) error {
 	return denies(err)
 }
 
-// breakLast makes the last rule one that cannot be understood; word, which is a
-// part of it, stands for it if there is none.
+// breakLast makes the last rule one that cannot be understood. If there is none,
+// word, which is a part of it, takes its place.
 func (o *Options) breakLast(word string) {
 	o.begin(nil)
 	n := len(o.Rules)
@@ -176,7 +176,7 @@ func (o *Options) breakLast(word string) {
 func ignored(err error) error { return fmt.Errorf("it is ignored: %w", err) }
 
 func denies(err error) error {
-	return fmt.Errorf("%w; until it is corrected it denies every device that no option before it has decided", err)
+	return fmt.Errorf("%w; until it is corrected, it denies every device that no earlier option has decided on", err)
 }
 
 // usb reads the value of a usb: option.

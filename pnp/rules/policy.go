@@ -146,8 +146,8 @@ func (p *Policy) Decide(d *discover.Device) Decision {
 	return end(NotAsked, nil, "nothing asks for it")
 }
 
-// excluded says why the device is not eligible; "" if it is. That nothing is
-// known to serve it is no reason against a kind that does.
+// excluded says why the device is not eligible; "" if it is. A device that is
+// excluded only because nothing serves it is eligible for a kind that does.
 func (p *Policy) excluded(d *discover.Device) string {
 	if d.Unserved() && p.kinds.Serving(d) != nil {
 		return ""
@@ -177,11 +177,11 @@ func (p *Policy) Advice(d *discover.Device, o *Decision) string {
 	broken := o.Rule != nil && o.Rule.Broken
 	switch {
 	case o.Verdict == Denied && o.Admin && broken:
-		return "whoever administers this machine has to correct it; pnpdr check tells what is wrong"
+		return "the administrator of this machine has to correct it; pnpdr check says what is wrong"
 	case o.Verdict == Denied && o.Admin:
-		return "only whoever administers this machine can change that"
+		return "only the administrator of this machine can change that"
 	case o.Verdict == Denied && broken:
-		return "correct it; pnpdr check tells what is wrong with a file"
+		return "correct it; pnpdr check says what is wrong with a file"
 	case o.Verdict == Denied:
 		return "change the rule, or put one that allows the device before it"
 	case o.Verdict == NoBackend && (d.Excluded != "" && !d.Unserved() || d.Node == "" || d.Subsystem == "usb"):
@@ -189,9 +189,9 @@ func (p *Policy) Advice(d *discover.Device, o *Decision) string {
 	case o.Verdict == NoBackend && plain != nil && plain.Rules == backend.Chosen:
 		return "to pass its bytes as they are: " + allow + d.Node + "+backend=" + plain.Name
 	case o.Verdict == NotEligible && usb != "":
-		return "to redirect it nevertheless, name it: " + node + ", or " + usb + " for all that is in it"
+		return "to redirect it anyway, name it: " + node + ", or " + usb + " for everything in it"
 	case o.Verdict == NotEligible:
-		return "to redirect it nevertheless, name it: " + node
+		return "to redirect it anyway, name it: " + node
 	case o.Verdict == NotAsked && usb != "":
 		return "ask for it: " + usb + ", or auto for everything that is eligible"
 	case o.Verdict == NotAsked:
@@ -200,8 +200,8 @@ func (p *Policy) Advice(d *discover.Device, o *Decision) string {
 	return ""
 }
 
-// describe applies the settings of both sides: the administrator's stand, and
-// what restricts holds whoever says it.
+// describe applies the settings of both sides: the administrator's win, and
+// restrictions hold whoever sets them.
 func (p *Policy) describe(d *discover.Device, admin, user opinion) Decision {
 	out := Decision{Kind: p.kinds.Serving(d), Description: d.Description}
 	for _, o := range []opinion{user, admin} {
@@ -218,8 +218,8 @@ func (p *Policy) describe(d *discover.Device, admin, user opinion) Decision {
 	return out
 }
 
-// Idle reports whether nothing can come to be redirected, so that there is no
-// need to look for devices.
+// Idle reports whether nothing can be redirected, so that there is no need to look
+// for devices.
 func (p *Policy) Idle() bool {
 	if p.user.optionAuto || p.user.fileAuto || p.admin.fileAuto || p.user.fallback == "allow" {
 		return false

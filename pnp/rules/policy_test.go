@@ -236,11 +236,11 @@ func TestFiles(t *testing.T) {
 		{"a file is no directory", Files{Admin: full + "/pnpdr.toml"}, ""},
 		{"named but missing", Files{User: missing, UserMustExist: true}, missing + ": it cannot be read: no such file"},
 		{"a link that leads nowhere", Files{Admin: dangling}, dangling + ": it cannot be read: no such file"},
-		{"directory", Files{Admin: dir}, dir + ": it is no regular file"},
+		{"directory", Files{Admin: dir}, dir + ": it is not a regular file"},
 		{"too long", Files{User: long}, long + ": it is longer than 256 KiB"},
 		{"as long as may be", Files{User: full}, ""},
 		{"null", Files{User: "/dev/null", UserMustExist: true}, ""},
-		{"endless", Files{User: "/dev/zero", UserMustExist: true}, "/dev/zero: it is no regular file"},
+		{"endless", Files{User: "/dev/zero", UserMustExist: true}, "/dev/zero: it is not a regular file"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p, problems := Load(test.files, options(t, "auto"))
@@ -301,7 +301,7 @@ func TestAdvice(t *testing.T) {
 	}{
 		{p, meter, "ask for it: usb:0403:6001, or auto for everything that is eligible"},
 		{p, touchpad, "ask for it: hid:/dev/hidraw2, or auto for everything that is eligible"},
-		{auto, keyboard, "to redirect it nevertheless, name it: hid:/dev/hidraw0, or usb:046d:c31c for all that is in it"},
+		{auto, keyboard, "to redirect it anyway, name it: hid:/dev/hidraw0, or usb:046d:c31c for everything in it"},
 		{auto, scope, "to pass its bytes as they are: rule:allow+node=/dev/usbtmc0+backend=char"},
 		{auto, modem, ""},
 		{auto, camera, ""},

@@ -6,7 +6,7 @@
 // The administrator permits, the user chooses. Each speaks in ordered rules, of
 // which the first that matches a device counts. What the administrator denies
 // stays denied; what the user neither allows nor names is not redirected unless
-// something says "auto". docs/rules.md has the whole of it.
+// something says "auto". docs/rules.md tells it in full.
 package rules
 
 import (
@@ -17,8 +17,8 @@ import (
 	"freerdp-pnpdr/pnp/discover"
 )
 
-// Settings are what a rule or an option says of the devices that it allows.
-// What is zero leaves the device as it was found.
+// Settings are what a rule or an option says about the devices that it allows.
+// Fields that are zero leave the device as it was found.
 type Settings struct {
 	Kind *backend.Kind
 	// Description holds the fields that replace those found.
@@ -31,7 +31,7 @@ type Settings struct {
 type Rule struct {
 	Deny     bool
 	Settings Settings
-	// Comment is the rule's own explanation, for whoever it stops.
+	// Comment is the rule's own explanation, shown where it decides.
 	Comment string
 
 	// Source is the file, or the option as it was given.
@@ -39,8 +39,8 @@ type Rule struct {
 	// Number counts the rules of a file from 1, Line is where it begins;
 	// both are 0 for an option.
 	Number, Line int
-	// Broken is set on the rule that stands for a file or an option which
-	// cannot be understood: it denies everything that comes to it.
+	// Broken is set on the rule that takes the place of a file or an option
+	// that cannot be understood: it denies every device that reaches it.
 	Broken bool
 
 	file       bool // it comes from a file
@@ -74,17 +74,6 @@ func (r *Rule) Exact() bool {
 		}
 	}
 	return exact["node"] || exact["vid"] && exact["pid"]
-}
-
-// Node is the path that the rule names a device by, "" if it names it otherwise.
-// A path that discovery does not know of may still be a device.
-func (r *Rule) Node() string {
-	for _, c := range r.conditions {
-		if c.key == "node" && !strings.ContainsAny(c.pattern, "*?") {
-			return c.pattern
-		}
-	}
-	return ""
 }
 
 // Text is the rule in the words of the rule: option, settings left out.

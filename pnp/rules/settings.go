@@ -26,7 +26,7 @@ func ruleSetting(key string, kinds backend.Table) setting {
 	return func(s *Settings, value string) error {
 		choices := kinds.Choices()
 		if !slices.Contains(choices, value) {
-			return fmt.Errorf("%q is none of %s%s", value, strings.Join(choices, ", "), didYouMean(value, choices))
+			return fmt.Errorf("%q is not one of %s%s", value, strings.Join(choices, ", "), didYouMean(value, choices))
 		}
 		s.Kind = kinds.Named(value)
 		return nil
@@ -93,7 +93,7 @@ var qualifiers = withLimits(map[string]setting{
 			bit, ok := pnp.ParseDeviceCap(word)
 			if !ok {
 				names := pnp.DeviceCapNames()
-				return fmt.Errorf("%q is none of %s%s", word, strings.Join(names, ", "), didYouMean(word, names))
+				return fmt.Errorf("%q is not one of %s%s", word, strings.Join(names, ", "), didYouMean(word, names))
 			}
 			caps |= bit
 		}
