@@ -33,10 +33,14 @@ func documentText(t *testing.T, name string) string {
 // TestDocuments holds what people read about the kinds of devices to the table.
 func TestDocuments(t *testing.T) {
 	readme, devices := documentText(t, "README.md"), documentText(t, "docs/devices.md")
+	_, help, _ := runApp("help", "options")
+	_, completion, _ := runApp(append(roots("__complete", "list"), "")...)
 	var usages []string
 	for _, k := range kinds.All() {
 		usages = append(usages, k.Usage())
 		assert.Contains(t, readme, "\n| `"+k.Usage()+"` | "+k.Help+" |\n")
+		assert.Regexp(t, "(?m)^  "+regexp.QuoteMeta(k.Usage())+" +"+regexp.QuoteMeta(k.Help)+"$", help)
+		assert.Regexp(t, "(?m)^"+regexp.QuoteMeta(k.Name)+":?\t"+regexp.QuoteMeta(k.Help)+"$", completion)
 	}
 
 	// Nor do they tell of one that does not exist.
@@ -97,7 +101,7 @@ func TestNewKind(t *testing.T) {
 		check(`(?m)^1 +redirected .*option scope:`, roots("list", "scope:"+node)...)
 		check(`backend +scope`, roots("explain", "1")...)
 		check(`"backend": "scope"`, roots("explain", "--json", "1")...)
-		check(`scope:/none is redirected`, roots("list", "scope:/none")...)
+		check(`scope:/dev/null is redirected by its name`, roots("list", "scope:/dev/null")...)
 		require.NoError(t, os.WriteFile("rules.toml", []byte("[[rule]]\naction = \"allow\"\nbackend = \"scope\"\n"), 0o600))
 		check("rules.toml: no errors", "check", "rules.toml")
 	}

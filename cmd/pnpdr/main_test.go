@@ -224,11 +224,14 @@ func TestOtherDevices(t *testing.T) {
 		assert.Equal(t, want, tail)
 	}
 	require.NoError(t, os.Symlink("dev/ttyUSB0", "link"))
-	list("loopback is redirected by its name.\nfile:x is redirected by its name, read-only.\n",
-		"loopback,name:x", "file:x,ro", "max-handles:3", "help")
-	list("serial:/none is redirected by its name.\n", "serial:/none")
+	const missing = " is not redirected: it is not there; it will be redirected when it appears.\n"
+	list("loopback is redirected by its name.\nfile:x"+missing, "loopback,name:x", "file:x,ro", "max-handles:3", "help")
+	require.NoError(t, os.WriteFile("x", nil, 0o600))
+	list("file:x is redirected by its name, read-only.\n", "file:x,ro")
+	list("serial:x is not redirected: it is not a character device; name it as file:"+dir+"/x.\n", "serial:x")
+	list("serial:/none"+missing, "serial:/none")
 	list("", "auto")
-	list("char:null is redirected by its name.\n", "char:null")
+	list("char:/dev/null is redirected by its name.\n", "char:/dev/null")
 
 	// What an option names is shown as it names it, not as it was found.
 	for _, words := range [][]string{{"char:link,name:Scale", "auto"}, {"auto", "char:./dev/../link,name:Scale"}} {

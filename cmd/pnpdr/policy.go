@@ -100,8 +100,16 @@ func (p *plan) tell(n *rules.Named, items []item) string {
 		return fmt.Sprintf("%s is not redirected: %s", n.Option, d.Reason)
 	}
 	how := ""
-	if d.ReadOnly || n.Kind.Nodes != 0 && onlyReadable(n.Path) {
+	if d.ReadOnly {
 		how = ", read-only"
+	}
+	if n.Kind.Nodes != 0 {
+		if err := redirect.Obstacle(n, p.kinds); err != nil {
+			return fmt.Sprintf("%s is not redirected: %v", n.Option, err)
+		}
+		if onlyReadable(n.Path) {
+			how = ", read-only"
+		}
 	}
 	return fmt.Sprintf("%s is redirected by its name%s", n.Option, how)
 }

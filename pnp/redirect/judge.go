@@ -86,9 +86,9 @@ func same(node devnode.ID, again func() error) func(devnode.ID) error {
 	}
 }
 
-// obstacle says why a device that has a path cannot be redirected now, and what
+// Obstacle says why a device that has a path cannot be redirected now, and what
 // to do; nil if it can.
-func obstacle(n *rules.Named, kinds backend.Table) error {
+func Obstacle(n *rules.Named, kinds backend.Table) error {
 	info, err := os.Stat(n.Path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

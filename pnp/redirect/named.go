@@ -52,7 +52,7 @@ func (s *Session) changed(path string, present bool) {
 		if was {
 			continue
 		}
-		if err := obstacle(n.Named, s.kinds); err != nil {
+		if err := Obstacle(n.Named, s.kinds); err != nil {
 			s.log.Warn("device is not redirected", "option", n.Option, "err", err)
 			continue
 		}

@@ -140,7 +140,7 @@ func TestObstacles(t *testing.T) {
 		{"file", regular, ""},
 		{"char", "/dev/null", ""},
 	} {
-		err := obstacle(&rules.Named{Kind: kinds.All().Named(c.kind), Path: c.path}, kinds.All())
+		err := Obstacle(&rules.Named{Kind: kinds.All().Named(c.kind), Path: c.path}, kinds.All())
 		if c.want == "" {
 			require.NoError(t, err)
 			continue
