@@ -44,13 +44,9 @@ apt_update() {
 # apt_install DEPENDENCY...: as root, in the syntax of a package's Depends, from
 # the suite or else with its backports.
 apt_install() {
-	local problem
 	say "installing: $*"
 	apt_update
-	problem=$(run_apt satisfy "$@" 2>&1) || backports_install "$@" || {
-		say "$problem"
-		return 1
-	}
+	run_apt satisfy "$@" 2>/dev/null || backports_install "$@"
 }
 
 suite() { . /etc/os-release && printf '%s' "${VERSION_CODENAME:-}"; }
@@ -67,8 +63,11 @@ apt_mirror() {
 # the same mirror, whether or not they are enabled on this machine.
 backports_install() {
 	local mirror dir rc=0
-	mirror=$(apt_mirror) || return 1
 	say "trying with backports"
+	mirror=$(apt_mirror) || {
+		say "apt has no mirror of $(suite)"
+		return 1
+	}
 	dir=$(mktemp -d)
 	find /etc/apt/sources.list.d \( -name '*.list' -o -name '*.sources' \) -exec cp -L {} "$dir" \;
 	printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s-backports main\n' \
@@ -102,7 +101,7 @@ need_packages() {
 
 # ----------------------------------------------------------------- FreeRDP --
 
-# has_dev MAJOR: are its headers there, with all that pkg-config wants?
+# has_dev MAJOR: are its headers installed, and everything pkg-config wants?
 has_dev() { have pkg-config && pkg-config --exists "freerdp$1" "winpr$1"; }
 
 # freerdp_dev_majors: the majors with headers, newest first.
@@ -115,8 +114,8 @@ freerdp_dev_majors() {
 }
 
 # client_for_major MAJOR: the name of its xfreerdp. "xfreerdp" is either major,
-# depending on the distribution, and 2.x does not tell its version without a
-# display: ask what it is linked with.
+# depending on the distribution, and 2.x does not print its version without a
+# display: look at what it is linked with.
 client_for_major() {
 	local name
 	for name in "xfreerdp$1" xfreerdp; do
@@ -138,8 +137,8 @@ need_freerdp() {
 	local major packages
 	for major in 3 2; do
 		packages=("freerdp$major-x11" "freerdp$major-dev")
-		# freerdp3-dev of Debian 12 does not depend on all that its pkg-config
-		# file requires.
+		# freerdp3-dev of Debian 12 lacks a dependency that its pkg-config
+		# file needs.
 		[ "$major" = 2 ] || packages+=(zlib1g-dev)
 		if has_dev "$major" && client_for_major "$major" >/dev/null; then
 			:

@@ -18,7 +18,7 @@ foreach(major 3 2)
         continue()
     endif()
     list(APPEND FREERDP_MAJORS ${major})
-    # 3.x tells its folder; of 2.x only the library folder is known. Both may be
+    # 3.x names its folder, 2.x only the library folder. Both may be
     # spelled with ".." in them.
     pkg_get_variable(dir freerdp${major} plugindir)
     if(NOT dir)

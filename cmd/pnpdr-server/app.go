@@ -79,7 +79,7 @@ func (a *app) serve(ctx context.Context) error {
 	}
 }
 
-// take reports whether another client is to be served.
+// take reports whether to serve another client.
 func (a *app) take() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -95,8 +95,8 @@ func (a *app) converse(ctx context.Context, opener channels.Opener, who string) 
 	a.out.note("%s connected", who)
 	cfg := server.Config{Log: a.log}
 	if a.next == nil || a.out.typed {
-		// A script sees what it waits for; its transcript is to be the same
-		// each time.
+		// A script sees what it waits for, and its transcript should be the
+		// same each time.
 		cfg.OnDevice = func(e server.DeviceEvent) { a.announce(who, e) }
 	}
 	s := server.New(opener, cfg)
@@ -118,7 +118,7 @@ func (a *app) converse(ctx context.Context, opener channels.Opener, who string) 
 	return nil
 }
 
-// announce tells of a device that has come or gone.
+// announce reports a device that has come or gone.
 func (a *app) announce(who string, e server.DeviceEvent) {
 	if e.Removed {
 		a.out.note("%s - %s", who, title(e.Device))

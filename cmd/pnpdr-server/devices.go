@@ -26,8 +26,7 @@ func title(d *server.Device) string {
 	return fmt.Sprintf("#%d %s", d.ID(), clean(d.Description().Name))
 }
 
-// describe is all that the client said of a device, in lines; what it left out
-// is left out.
+// describe returns what the client said about a device, in lines.
 func describe(d *server.Device) []string {
 	desc := d.Description()
 	lines := []string{title(d)}
@@ -62,7 +61,7 @@ func capsText(caps pnp.DeviceCaps) string {
 	return strings.Join(caps.Names(), ", ")
 }
 
-// matcher returns what tells whether a device is the one that ref names.
+// matcher returns a function that reports whether ref names a device.
 func matcher(ref string) func(*server.Device) bool {
 	return func(d *server.Device) bool {
 		if d.Description().Name == ref || fmt.Sprintf("#%d", d.ID()) == ref {

@@ -19,7 +19,7 @@ type job struct {
 	err    error
 }
 
-// sending is a context that tells when the request it is used for has been
+// sending is a context that notices when the request it is used for has been
 // sent: only then does the server role begin to wait, and so asks for Done. It
 // makes "start, cancel" cancel a request that the client has.
 type sending struct {

@@ -150,7 +150,7 @@ func TestScriptOfEverything(t *testing.T) {
 		require.Contains(t, out, want)
 	}
 	require.NotContains(t, out, "FAILED")
-	require.NotContains(t, out, "echo Everything", "a heading is no command")
+	require.NotContains(t, out, "echo Everything", "a heading is not a command")
 }
 
 // TestScriptFails has for each command the ways in which it can fail.
@@ -173,10 +173,10 @@ func TestScriptFails(t *testing.T) {
 		`expect-error closed open nothing as h`:                "not closed but: there is no device",
 		"open #1 as h\nopen #1 as h":                           "there is a handle h already",
 		`open #1 as h mode=2`:                                  "mode=2 is none of access=N",
-		`open #1 as h version=65536`:                           "65536 is no number of 16 bits",
-		"open #1 as h\nread h x 1":                             "x is no number",
+		`open #1 as h version=65536`:                           "65536 is not a number of 16 bits",
+		"open #1 as h\nread h x 1":                             "x is not a number",
 		"open #1 as h\nread h 0 65M":                           "too many",
-		"open #1 as h\nwrite h 0 abc":                          "abc is no data",
+		"open #1 as h\nwrite h 0 abc":                          "abc is not data",
 		"open #1 as h\nread h 0 2 expect \"ab\"":               `expected "ab": byte 0 is 0x00 instead of 0x61`,
 		"open #1 as h\nread h 0 1 expect hex:":                 `expected "", not hex:00`,
 		"open #1 as h\nread h 0 3K expect zero:2K":             "expected 2048 bytes, not 3072 bytes",

@@ -133,7 +133,7 @@ func (st *statement) parseInner(rest string) error {
 	case inner == nil:
 		return st.cmd.misused()
 	case !st.cmd.inner(inner.cmd):
-		return fmt.Errorf("%s cannot be had behind %s", inner.cmd.name, st.cmd.name)
+		return fmt.Errorf("%s cannot follow %s", inner.cmd.name, st.cmd.name)
 	}
 	st.inner = inner
 	return nil

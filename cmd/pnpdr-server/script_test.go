@@ -61,10 +61,10 @@ func TestParseRejects(t *testing.T) {
 		"start r1":                     "usage: start NAME",
 		"start":                        "usage: start NAME",
 		"start r1 # nothing":           "usage: start NAME",
-		"start r1 list":                "list cannot be had behind start",
+		"start r1 list":                "list cannot follow start",
 		"start r1 read h":              "usage: read HANDLE",
-		"expect-error closed shell ls": "shell cannot be had behind",
-		"expect-error closed start r1 read h 0 1": "start cannot be had behind",
+		"expect-error closed shell ls": "shell cannot follow",
+		"expect-error closed start r1 read h 0 1": "start cannot follow",
 		"shell": "usage: shell",
 	} {
 		_, err := parseLine(line)
@@ -104,16 +104,16 @@ func TestData(t *testing.T) {
 		require.Equal(t, want, string(got), string(w))
 	}
 	for w, want := range map[word]string{
-		"":                  "is no data",
-		"text":              "is no data",
-		`"a"+`:              "is no data",
-		`"a"b`:              "no text in quotes",
+		"":                  "is not data",
+		"text":              "is not data",
+		`"a"+`:              "is not data",
+		`"a"b`:              "not a text in quotes",
 		"hex:0":             "odd length",
-		"u32:-1":            "no number",
-		"u32:4096M":         "no number",
+		"u32:-1":            "not a number",
+		"u32:4096M":         "not a number",
 		"zero:65M":          "too many",
 		"zero:64M+\"\x00\"": "more than",
-		"guid:1":            "no GUID",
+		"guid:1":            "GUID",
 		"file:/none/x":      "no such file",
 	} {
 		_, err := w.data()

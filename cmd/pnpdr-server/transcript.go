@@ -13,7 +13,7 @@ import (
 	"unicode/utf8"
 )
 
-// transcript is what the program tells its user. Its methods may be called from
+// transcript is the program's output. Its methods may be called from
 // any goroutine; each call writes its lines at once.
 type transcript struct {
 	mu sync.Mutex
@@ -35,11 +35,11 @@ func summary(format string, args ...any) result {
 func (t *transcript) write(lines ...string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	// If nobody reads it any more, there is nobody to tell.
+	// If nobody reads it any more, nobody would see an error either.
 	_, _ = io.WriteString(t.w, strings.Join(lines, "\n")+"\n")
 }
 
-// note tells what happened on its own.
+// note reports something that no command did.
 func (t *transcript) note(format string, args ...any) {
 	t.write(fmt.Sprintf(format, args...))
 }

@@ -65,7 +65,7 @@ func (w word) text() (string, error) {
 	}
 	s, err := strconv.Unquote(string(w))
 	if err != nil {
-		return "", fmt.Errorf("%s is no text in quotes", w)
+		return "", fmt.Errorf("%s is not a text in quotes", w)
 	}
 	return s, nil
 }
@@ -81,7 +81,7 @@ func (w word) number(bits int) (uint64, error) {
 	}
 	n, err := strconv.ParseUint(digits, 0, bits)
 	if err != nil || n > (1<<bits-1)/unit {
-		return 0, fmt.Errorf("%s is no number of %d bits, such as 512, 0x200 or 64K", w, bits)
+		return 0, fmt.Errorf("%s is not a number of %d bits, such as 512, 0x200 or 64K", w, bits)
 	}
 	return n * unit, nil
 }
@@ -151,7 +151,7 @@ func (w word) datum() ([]byte, error) {
 		n, err := word(value).length()
 		return random(n), err
 	}
-	return nil, fmt.Errorf("%s is no data: text is written in quotes, bytes as hex:00FF", w)
+	return nil, fmt.Errorf("%s is not data: text is written in quotes, bytes as hex:00FF", w)
 }
 
 // random returns n bytes that look random and are the same each time, so that
