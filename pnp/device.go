@@ -65,6 +65,10 @@ type OpenRequest struct {
 	// NoBlock asks the device to open only if that cannot block, and to
 	// return ErrWouldBlock otherwise.
 	NoBlock bool
+
+	// Workers runs what may block while the handle lives, the closing of its
+	// node included; nil for goroutines without a bound.
+	Workers Workers
 }
 
 // WantsRead reports whether the access mask includes reading.
@@ -108,33 +112,37 @@ type EventSource interface {
 	Notify(sink func(Event))
 }
 
-// Handle is one open of a device. The channel calls Try in the order in which
-// requests arrived, from one goroutine at a time; Do, Cancel and Close may run
-// beside it and beside each other.
-//
-// Every request that Try accepted or that was given to Do is completed exactly
-// once by Request.Complete, whatever happens: success, failure, Cancel, Close.
-type Handle interface {
-	// Try performs or begins r if that cannot block the caller: it has
-	// completed r, or has taken it to complete it later from another
-	// goroutine, and returns true. If it returns false it has not touched r,
-	// and the channel hands r to Do on a goroutine of its own.
-	Try(r *Request) bool
+// Workers runs what may block. A session bounds how many of its calls do.
+type Workers interface {
+	// Start runs f on a goroutine of its own as soon as there is a slot for it;
+	// f keeps the slot until it returns. Start does not block. withdraw takes f
+	// back and reports whether it could: f has not begun then, and never will.
+	Start(f func()) (withdraw func() bool)
+}
 
-	// Do performs r; it may block until r is complete, and returns only
-	// after it has completed r or arranged for that.
-	Do(r *Request)
+// Handle is one open of a device. Its methods do not block, whatever the driver
+// does. The channel calls Submit in the order in which requests arrived, from
+// one goroutine at a time; Cancel and Close may run beside it.
+//
+// Every request is completed exactly once by Request.Complete, whatever
+// happens: success, failure, Cancel, Close. Package queue does most of this for
+// a device.
+type Handle interface {
+	// Submit takes r: it completes r if that cannot block, or sees to it that r
+	// is completed later.
+	Submit(r *Request)
 
 	// Cancel asks that r be completed soon, normally with
-	// ERROR_OPERATION_ABORTED. It does not block. r may have completed
-	// already; then Cancel does nothing. It may also come just before the
-	// Do of r: Do sees it by r.Cancelled.
+	// ERROR_OPERATION_ABORTED. r may have completed already; then Cancel does
+	// nothing.
 	Cancel(r *Request)
 
-	// Close ends the handle: it is called once, does not block, and makes
-	// every pending request complete soon. A Try or Do that comes after it
-	// completes its request with an error.
-	Close()
+	// Close ends the handle: it is called once, and makes every pending request
+	// complete soon. A Submit that comes after it completes its request with an
+	// error. released is called once, from any goroutine, when the device holds
+	// nothing for the handle any more: no call is in the driver, settings are
+	// restored, the node is closed.
+	Close(released func())
 }
 
 // Op is the kind of a request.
@@ -161,10 +169,10 @@ func (o Op) String() string {
 
 // Request is one operation on a handle. The fields are read-only to the device.
 //
-// The buffers belong to the device from the moment it accepts the request until
-// it calls Complete, and to the channel before and after. A device that may
-// have to complete a request while something still uses its buffers (a read
-// stuck in the kernel) must therefore use buffers of its own.
+// The buffers belong to the device from Submit until it calls Complete, and to
+// the channel before and after. A device that has to complete a request while
+// something still uses its buffers (a read stuck in the kernel) calls Hold
+// before and Release after that use.
 type Request struct {
 	Op Op
 	// Code is the IoCode of an IOControl.
@@ -181,26 +189,45 @@ type Request struct {
 	Out []byte
 
 	done      func(r *Request, hr HRESULT, n int)
+	free      func(r *Request)
 	completed atomic.Bool
-	cancelled atomic.Bool
+	// holds counts the uses of the buffers beside the one that Complete ends.
+	holds atomic.Int32
 }
 
-// OnComplete sets the function that Complete calls. It is for whoever makes
-// the request, before any device sees it.
+// OnComplete sets the function that Complete calls. It is for whoever makes the
+// request, before any device sees it.
 func (r *Request) OnComplete(done func(r *Request, hr HRESULT, n int)) { r.done = done }
+
+// OnFree sets the function that is called once, after Complete, when nobody uses
+// the buffers any more.
+func (r *Request) OnFree(free func(r *Request)) { r.free = free }
 
 // Complete ends the request with its result and the number of bytes that are
 // in Out (Read, IOControl) or were taken from In (Write). A failing result may
 // come with data. Only the first call counts; Complete reports whether this one
-// was it. The device calls it without holding a lock that Try, Cancel or Close
-// take.
+// was it. The device calls it without holding a lock that Submit, Cancel or
+// Close take.
 func (r *Request) Complete(hr HRESULT, n int) bool {
 	if r.completed.Swap(true) {
 		return false
 	}
 	// C-24: a device that claims more than there is room for is cut.
 	r.done(r, hr, min(max(n, 0), len(r.Buffer())))
+	r.Release()
 	return true
+}
+
+// Hold keeps the buffers as they are beyond Complete, until Release is called as
+// often. Whoever completes a held request with a count of 0 need not own the
+// buffers; any other count says that they hold their final contents.
+func (r *Request) Hold() { r.holds.Add(1) }
+
+// Release ends what Hold began. It may come before or after Complete.
+func (r *Request) Release() {
+	if r.holds.Add(-1) < 0 && r.free != nil {
+		r.free(r)
+	}
 }
 
 // Buffer returns the buffer that the operation moves data through: In of a
@@ -211,12 +238,6 @@ func (r *Request) Buffer() []byte {
 	}
 	return r.Out
 }
-
-// MarkCancelled is called by the channel before it calls the handle's Cancel.
-func (r *Request) MarkCancelled() { r.cancelled.Store(true) }
-
-// Cancelled reports whether the server has cancelled the request.
-func (r *Request) Cancelled() bool { return r.cancelled.Load() }
 
 // Completed reports whether Complete was called.
 func (r *Request) Completed() bool { return r.completed.Load() }

@@ -95,18 +95,33 @@ func TestCompleteClamps(t *testing.T) {
 	}
 }
 
-func TestCancelledMark(t *testing.T) {
-	r := &pnp.Request{}
-	r.OnComplete(func(*pnp.Request, pnp.HRESULT, int) {})
-	if r.Cancelled() {
-		t.Error("a new request is cancelled")
-	}
-	r.MarkCancelled()
-	if !r.Cancelled() || r.Completed() {
-		t.Error("MarkCancelled must mark, and complete nothing")
-	}
-	if !r.Complete(pnp.ERROR_OPERATION_ABORTED, 0) {
-		t.Error("a cancelled request completes like any other")
+// TestBuffersAreFreedOnce: after Complete and the last Release, in any order.
+func TestBuffersAreFreedOnce(t *testing.T) {
+	for _, steps := range []string{"C", "HCR", "HRC", "HHRCR", "HHCRR", "CC", "HCCR"} {
+		r := &pnp.Request{}
+		freed := 0
+		r.OnComplete(func(*pnp.Request, pnp.HRESULT, int) {
+			if freed > 0 {
+				t.Errorf("%s: freed before it was completed", steps)
+			}
+		})
+		r.OnFree(func(*pnp.Request) { freed++ })
+		for i, step := range steps {
+			if freed > 0 && step != 'C' {
+				t.Errorf("%s: freed before step %d", steps, i)
+			}
+			switch step {
+			case 'C':
+				r.Complete(pnp.S_OK, 0)
+			case 'H':
+				r.Hold()
+			case 'R':
+				r.Release()
+			}
+		}
+		if freed != 1 {
+			t.Errorf("%s: freed %d times", steps, freed)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ package client
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -14,16 +15,14 @@ import (
 	"freerdp-pnpdr/pnp/wire"
 )
 
-// hanging is a device of which every request waits on a worker until release.
-func hanging() (d *testDevice, release chan struct{}) {
-	release = make(chan struct{})
-	return &testDevice{handle: testHandle{
-		try: func(*pnp.Request) bool { return false },
-		do: func(r *pnp.Request) {
-			<-release
-			r.Complete(pnp.S_OK, 0)
-		},
-	}}, release
+// hanging is a device of which every request is stuck in a slot until release.
+// Each that has got there is told to stuck.
+func hanging() (d *testDevice, stuck, release chan struct{}) {
+	stuck, release = make(chan struct{}, 10_000), make(chan struct{})
+	return &testDevice{handle: testHandle{do: func(*pnp.Request) {
+		stuck <- struct{}{}
+		<-release
+	}}}, stuck, release
 }
 
 // TestPendingReplies: a server that stops reading cancels everything that it
@@ -61,28 +60,31 @@ func TestPendingReplies(t *testing.T) {
 }
 
 // TestCancelledRequestsAreLetGo: cancelled requests do not pile up behind a
-// device that hangs.
+// device that hangs, and those that are stuck in it are answered all the same.
 func TestCancelledRequestsAreLetGo(t *testing.T) {
-	d, release := hanging()
+	d, stuck, release := hanging()
 	s, _ := newTestSession(t, Limits{}, d)
 	c, conn := openChannel(t, s)
 	conn.drain()
 	for id := range wire.RequestID(10000) {
 		require.NoError(t, c.Receive(read(id, 0)))
-		if id >= handleWorkers {
-			require.NoError(t, c.Receive(wire.IoCancelRequest{IDToCancel: id}.Append(nil)))
-			conn.drain()
+		if id < deviceSlots {
+			<-stuck
+			conn.sent += 1 << 10
 		}
+		require.NoError(t, c.Receive(wire.IoCancelRequest{IDToCancel: id}.Append(nil)))
+		require.Equal(t, pnp.ERROR_OPERATION_ABORTED, conn.last(t).Result)
+		conn.sent += 1 << 10
 	}
-	require.Equal(t, handleWorkers, s.Counts().Requests)
+	require.LessOrEqual(t, s.Counts().Requests, deviceSlots)
 	close(release)
-	awaitMessages(t, conn, handleWorkers)
 	c.Closed()
 }
 
-// TestClosedChannelsAreLetGo: neither do those of channels that have ended.
+// TestClosedChannelsAreLetGo: neither do those of channels that have ended, nor
+// CreateFiles that wait behind them.
 func TestClosedChannelsAreLetGo(t *testing.T) {
-	d, release := hanging()
+	d, stuck, release := hanging()
 	s, _ := newTestSession(t, Limits{}, d)
 	for range 50 {
 		c, conn := openChannel(t, s)
@@ -92,10 +94,42 @@ func TestClosedChannelsAreLetGo(t *testing.T) {
 		conn.drain()
 		c.Closed()
 	}
-	require.LessOrEqual(t, s.Counts().Requests, sessionWorkers)
-	require.Empty(t, s.workers.waiting)
+	require.LessOrEqual(t, s.Counts().Requests, deviceSlots)
+	require.LessOrEqual(t, s.Counts().Slots, deviceSlots)
+	require.LessOrEqual(t, len(stuck), deviceSlots)
 	close(release)
-	s.workers.idle.Wait()
+	require.Eventually(t, func() bool { return s.Counts() == Counts{Channels: 1} }, patience, time.Millisecond)
+}
+
+// TestStuckMemoryCounts: what a device that hangs has in its hands counts as long
+// as it does, whatever became of the handle, and is bounded for each device, so
+// that others still have room.
+func TestStuckMemoryCounts(t *testing.T) {
+	d, stuck, release := hanging()
+	limits := DefaultLimits()
+	limits.HandleBytes, limits.SessionBytes = 1<<20, 4<<20
+	s, _ := newTestSession(t, limits, d)
+	accepted := 0
+	for range 20 {
+		c, conn := openChannel(t, s)
+		conn.drain()
+		require.NoError(t, c.Receive(wire.WriteRequest{RequestID: 1, Data: make([]byte, 1<<20-1)}.Append(nil)))
+		if len(conn.take()) == 0 {
+			accepted++
+			<-stuck
+		}
+		c.Closed()
+	}
+	require.Equal(t, 2, accepted)
+	other, err := s.Add(&testDevice{handle: testHandle{try: answer}})
+	require.NoError(t, err)
+	c, conn := openDevice(t, s, other)
+	conn.sent = s.out.last + 1<<20
+	require.NoError(t, c.Receive(read(1, 1<<20)))
+	require.Equal(t, pnp.S_OK, conn.last(t).Result)
+	c.Closed()
+	close(release)
+	require.Eventually(t, func() bool { return s.Counts() == Counts{Channels: 1} }, patience, time.Millisecond)
 }
 
 // TestOpenHangs: the removal of a device answers a CreateFile that hangs in it,
@@ -108,13 +142,13 @@ func TestOpenHangs(t *testing.T) {
 			return nil, pnp.ErrWouldBlock
 		}
 		<-release
-		return &d.handle, nil
+		return d.handle.open(r), nil
 	}
 	s, _ := newTestSession(t, Limits{}, d)
 	other, err := s.Add(loopback.New(loopback.DefaultDescription()))
 	require.NoError(t, err)
 	var hung []channels.Receiver
-	for range sessionWorkers + 1 {
+	for range deviceSlots + 1 {
 		c, conn := openChannel(t, s)
 		hung = append(hung, c)
 		conn.take()
@@ -136,7 +170,6 @@ func TestOpenHangs(t *testing.T) {
 	require.Len(t, m, 1)
 	require.Equal(t, pnp.ERROR_DEVICE_NOT_CONNECTED, opened(t, m[0]))
 	close(release)
-	s.openers.idle.Wait()
 	require.Empty(t, lastConn.take(), "answered twice")
 	for _, c := range append(hung, last) {
 		c.Closed()

@@ -17,6 +17,7 @@ import (
 	"freerdp-pnpdr/channels"
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/devtest"
+	"freerdp-pnpdr/pnp/queue"
 	"freerdp-pnpdr/pnp/wire"
 )
 
@@ -115,9 +116,11 @@ func (d *testDevice) Open(r pnp.OpenRequest) (pnp.Handle, error) {
 	if d.open != nil {
 		return d.open(r)
 	}
-	return &d.handle, nil
+	return d.handle.open(r), nil
 }
 
+// testHandle is what the handles of a device do: try at once, or else do in a
+// slot.
 type testHandle struct {
 	try    func(*pnp.Request) bool
 	do     func(*pnp.Request)
@@ -125,17 +128,40 @@ type testHandle struct {
 	close  func()
 }
 
-func (h *testHandle) Try(r *pnp.Request) bool { return h.try(r) }
-func (h *testHandle) Do(r *pnp.Request)       { h.do(r) }
-func (h *testHandle) Cancel(r *pnp.Request) {
-	if h.cancel != nil {
-		h.cancel(r)
+func (h *testHandle) open(r pnp.OpenRequest) *openHandle {
+	o := &openHandle{testHandle: h, q: queue.New("test", r.Workers, nil)}
+	o.lane = o.q.Add(queue.Lane{Width: 1000, Do: func(it *queue.Item) (pnp.HRESULT, int) {
+		h.do(it.R)
+		return pnp.S_OK, 0
+	}})
+	return o
+}
+
+type openHandle struct {
+	*testHandle
+	q    *queue.Queue
+	lane *queue.Lane
+}
+
+func (h *openHandle) Submit(r *pnp.Request) {
+	if h.try == nil || !h.try(r) {
+		h.lane.Submit(r)
 	}
 }
-func (h *testHandle) Close() {
+
+func (h *openHandle) Cancel(r *pnp.Request) {
+	if h.cancel != nil {
+		h.cancel(r)
+	} else {
+		h.q.Cancel(r)
+	}
+}
+
+func (h *openHandle) Close(released func()) {
 	if h.close != nil {
 		h.close()
 	}
+	h.q.Close(nil, released)
 }
 
 // answer completes everything at once with as much as there is room for.

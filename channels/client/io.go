@@ -44,8 +44,7 @@ type ioChannel struct {
 	gone          bool      // the device was removed
 	handle        pnp.Handle
 	pending       map[requestID]*request // not answered yet
-	blocking      []*request             // wait for a worker
-	workers       int                    // that run or wait on behalf of the channel
+	withdraw      func() bool            // takes back an Open that waits for a slot
 	dropping      bool                   // the last event was dropped
 	broken        error                  // a reply could not be sent: the next Receive ends the channel
 }
@@ -137,17 +136,20 @@ func (c *ioChannel) createFile(m wire.CreateFileRequest) error {
 		Disposition: m.DwCreationDisposition,
 		Flags:       m.DwFlagsAndAttributes,
 		NoBlock:     true,
+		Workers:     dev.workers,
 	}
 	h, err := c.s.openDevice(dev, r)
-	if errors.Is(err, pnp.ErrWouldBlock) {
-		r.NoBlock = false
-		c.s.openers.run(c, func() {
-			h, err := c.s.openDevice(dev, r)
-			c.sent(c.opened(h, pnp.HRESULTOf(err)))
-		})
-		return nil
+	if !errors.Is(err, pnp.ErrWouldBlock) {
+		return c.opened(h, pnp.HRESULTOf(err))
 	}
-	return c.opened(h, pnp.HRESULTOf(err))
+	r.NoBlock = false
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.withdraw = dev.workers.Start(func() {
+		h, err := c.s.openDevice(dev, r)
+		c.sent(c.opened(h, pnp.HRESULTOf(err)))
+	})
+	return nil
 }
 
 // attach finds the device with an id that the server was told, and binds the
@@ -157,6 +159,8 @@ func (s *Session) attach(c *ioChannel, id uint32) (*device, pnp.HRESULT) {
 	defer s.mu.Unlock()
 	dev := s.devices[id]
 	switch {
+	case s.closed:
+		return nil, pnp.ERROR_DEVICE_NOT_CONNECTED
 	case dev == nil && id != 0 && id <= s.lastID:
 		return nil, pnp.ERROR_DEVICE_NOT_CONNECTED
 	case dev == nil || !dev.announced:
@@ -169,20 +173,20 @@ func (s *Session) attach(c *ioChannel, id uint32) (*device, pnp.HRESULT) {
 		return nil, pnp.ERROR_TOO_MANY_OPEN_FILES
 	}
 	s.handles.Add(1)
+	s.released.Add(1)
 	dev.channels[c] = struct{}{}
 	c.mu.Lock()
 	c.dev, c.inOpen = dev, true
-	c.quota.limits = &dev.limits
+	c.quota.limits, c.quota.device = &dev.limits, &dev.usage
 	c.mu.Unlock()
 	return dev, pnp.S_OK
 }
 
-// detach undoes attach.
+// detach undoes attach but for the handle, which counts until it is released.
 func (s *Session) detach(c *ioChannel, dev *device) {
 	s.mu.Lock()
 	delete(dev.channels, c)
 	s.mu.Unlock()
-	s.handles.Add(-1)
 }
 
 // openDevice calls the device; a panic of its is an error like any other.
@@ -200,7 +204,7 @@ func (c *ioChannel) opened(h pnp.Handle, hr pnp.HRESULT) error {
 	}
 	c.mu.Lock()
 	dev := c.dev
-	c.inOpen = false
+	c.inOpen, c.withdraw = false, nil
 	answer := c.state == opening
 	kept := answer && !hr.Failed()
 	var err error
@@ -217,13 +221,9 @@ func (c *ioChannel) opened(h pnp.Handle, hr pnp.HRESULT) error {
 	}
 	c.mu.Unlock()
 
-	if !kept {
-		if h != nil {
-			c.s.closeHandle(h)
-		}
-		if dev != nil {
-			c.s.detach(c, dev)
-		}
+	if !kept && dev != nil {
+		c.s.closeHandle(h)
+		c.s.detach(c, dev)
 	}
 	switch {
 	case kept:
@@ -242,9 +242,18 @@ func (c *ioChannel) openFails(hr pnp.HRESULT) error {
 	return c.notice(wire.CreateFileReply{RequestID: c.openID, Result: hr}.Append(nil))
 }
 
+// closeHandle ends the handle that an attached channel got, nil if it got none.
 func (s *Session) closeHandle(h pnp.Handle) {
-	defer pnp.Guard(s.log, "closing a handle", nil)
-	h.Close()
+	released := sync.OnceFunc(func() {
+		s.handles.Add(-1)
+		s.released.Done()
+	})
+	if h == nil {
+		released()
+		return
+	}
+	defer pnp.Guard(s.log, "closing a handle", released)
+	h.Close(released)
 }
 
 // deviceGone answers what is pending and ends the handle; the channel stays and
@@ -260,40 +269,37 @@ func (c *ioChannel) deviceGone() {
 	if c.state == opening { // C-16: also if the device never returns from Open
 		err = c.openFails(pnp.ERROR_DEVICE_NOT_CONNECTED)
 	}
-	h := c.handle
+	h, withdraw := c.handle, c.withdraw
 	c.handle = nil
-	pending, unstarted := c.takePending(answered)
+	pending := c.takePending(answered)
 	c.mu.Unlock()
 
 	c.sent(err)
 	for _, r := range pending {
 		r.fail(pnp.ERROR_DEVICE_NOT_CONNECTED)
 	}
-	abort(unstarted)
 	if h != nil {
 		c.s.closeHandle(h)
+	}
+	c.takeBack(withdraw)
+}
+
+// takeBack ends an Open that waits for a slot, if it still does.
+func (c *ioChannel) takeBack(withdraw func() bool) {
+	if withdraw != nil && withdraw() {
+		c.sent(c.opened(nil, pnp.ERROR_OPERATION_ABORTED))
 	}
 }
 
 // takePending empties the list of pending requests: the caller answers them, or
-// nobody does. Those that no device has seen are the caller's to complete as
-// well. c.mu is held.
-func (c *ioChannel) takePending(state replyState) (pending, unstarted []*request) {
-	pending = slices.Collect(maps.Values(c.pending))
+// nobody does. c.mu is held.
+func (c *ioChannel) takePending(state replyState) []*request {
+	pending := slices.Collect(maps.Values(c.pending))
 	for _, r := range pending {
 		r.state = state
 	}
 	clear(c.pending)
-	unstarted = c.blocking
-	c.blocking = nil
-	return pending, unstarted
-}
-
-// abort completes requests that no device has seen.
-func abort(list []*request) {
-	for _, r := range list {
-		r.Complete(pnp.ERROR_OPERATION_ABORTED, 0)
-	}
+	return pending
 }
 
 // Closed implements channels.Receiver (C-17).
@@ -305,19 +311,18 @@ func (c *ioChannel) Closed() {
 	}
 	wasOpen := c.state == open
 	c.state = closed
-	h, dev, inOpen := c.handle, c.dev, c.inOpen
+	h, dev, inOpen, withdraw := c.handle, c.dev, c.inOpen, c.withdraw
 	c.handle = nil
-	_, unstarted := c.takePending(abandoned)
+	c.takePending(abandoned)
 	c.mu.Unlock()
 
-	abort(unstarted)
-	c.s.workers.forget(c)
 	if h != nil {
 		c.s.closeHandle(h)
 	}
 	if dev != nil && !inOpen { // else opened detaches it
 		c.s.detach(c, dev)
 	}
+	c.takeBack(withdraw)
 	if wasOpen {
 		c.s.log.Info(fmt.Sprintf("the server closed %s", dev.name))
 	}

@@ -5,12 +5,13 @@ package client
 import "freerdp-pnpdr/pnp"
 
 // Limits bound what a server can make the client spend. Bytes are outstanding
-// from the moment a request is accepted until its reply is proven sent.
+// from the moment a request is accepted until its reply is proven sent and its
+// device has let go of its buffers.
 type Limits struct {
 	ReplyData      int   // bytes of data in one reply: a longer read comes back short, an IOControl with a larger cbOut fails
 	HandleRequests int   // outstanding requests of a handle
 	HandleBytes    int64 // outstanding bytes of a handle
-	SessionBytes   int64 // outstanding bytes of all handles, and memory that unsent messages take in the transport
+	SessionBytes   int64 // outstanding bytes of all handles, half of which are for one device at most, and memory that unsent messages take in the transport
 	Handles        int   // open handles
 	Devices        int   // devices present at a time
 	EventData      int   // bytes of data in a custom event
@@ -36,10 +37,14 @@ func (l Limits) within(d pnp.DeviceLimits) Limits {
 	l.HandleBytes = tighter(l.HandleBytes, d.HandleBytes)
 	l.ReplyData = tighter(l.ReplyData, d.ReplyData)
 	l.EventData = tighter(l.EventData, d.EventData)
-	// A read that can never fit its handle's bytes comes back short, too.
-	l.ReplyData = int(min(int64(l.ReplyData), l.HandleBytes))
+	// A read that can never fit comes back short, too.
+	l.ReplyData = int(min(int64(l.ReplyData), l.HandleBytes, l.deviceBytes()))
 	return l
 }
+
+// deviceBytes is how many bytes a device may have outstanding, those of closed
+// handles included: one that hangs leaves room for the others.
+func (l Limits) deviceBytes() int64 { return l.SessionBytes / 2 }
 
 func tighter[T int | int64](limit, own T) T {
 	if own > 0 {
@@ -49,12 +54,10 @@ func tighter[T int | int64](limit, own T) T {
 }
 
 const (
-	// These bound the goroutines, and with them the threads, that device
-	// calls can block: Go ends the process at 10000 threads. Devices that
-	// hang when they are opened do not keep others from being used.
-	handleWorkers  = 32
-	sessionWorkers = 256
-	sessionOpeners = 64
+	// These bound the calls that may block, and with them the threads: Go ends
+	// the process at 10000 threads. Each device gets at least one.
+	deviceSlots  = 32
+	sessionSlots = 256
 
 	// announceBytes is how much description one Client Device Addition
 	// carries at most before another is begun.

@@ -69,10 +69,14 @@ type message struct {
 type quota struct {
 	requests int
 	bytes    int64
+	device   *usage // of the device; of its own before CreateFile
 	// limits are the session's; from CreateFile on, the device's. They change
 	// on the thread of Receive, before the channel is open.
 	limits *Limits
 }
+
+// usage is what all handles of a device have outstanding, closed ones too.
+type usage struct{ bytes int64 }
 
 func newOutbox(limits *Limits) *outbox {
 	return &outbox{limits: limits, start: time.Now()}
@@ -98,6 +102,7 @@ func (o *outbox) reserve(conn channels.Conn, q *quota, n int64) bool {
 	fits := func() bool {
 		return q.requests < q.limits.HandleRequests &&
 			q.bytes+n <= q.limits.HandleBytes &&
+			q.device.bytes+n <= o.limits.deviceBytes() &&
 			o.bytes+n <= o.limits.SessionBytes &&
 			o.memory <= o.limits.SessionBytes &&
 			o.memory+o.held+replyMemory(n) <= 2*o.limits.SessionBytes
@@ -109,9 +114,15 @@ func (o *outbox) reserve(conn channels.Conn, q *quota, n int64) bool {
 	}
 	o.held += replyMemory(n)
 	q.requests++
-	q.bytes += n
-	o.bytes += n
+	o.take(q, n)
 	return true
+}
+
+// take counts n bytes, or for a negative n gives them back.
+func (o *outbox) take(q *quota, n int64) {
+	q.bytes += n
+	q.device.bytes += n
+	o.bytes += n
 }
 
 // replyMemory is what the reply of a request of n bytes takes in the transport
@@ -120,32 +131,23 @@ func replyMemory(n int64) int64 {
 	return (n + replyFrame + chunkData - 1) / chunkData * chunkMemory
 }
 
-// release gives n reserved bytes back; with request also the request itself,
-// for which then no reply was sent.
-func (o *outbox) release(q *quota, n int64, request bool) {
+// release ends a request that reserved n bytes, of which its reply took sent
+// over. abandoned says that there was no reply.
+func (o *outbox) release(q *quota, n, sent int64, abandoned bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	q.bytes -= n
-	o.bytes -= n
-	if request {
+	o.held -= replyMemory(n)
+	o.take(q, sent-n)
+	if abandoned {
 		q.requests--
 	}
 }
 
-// letGo ends the hold of a request of n bytes that its device has completed.
-func (o *outbox) letGo(n int64) {
+// reply sends the reply of a request, which takes over n of its reserved bytes
+// until it is proven sent.
+func (o *outbox) reply(conn channels.Conn, q *quota, msg []byte, n int64) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.held -= replyMemory(n)
-}
-
-// reply sends the reply of a request. Of its reserved bytes n stay outstanding
-// until it is proven sent, the rest is given back.
-func (o *outbox) reply(conn channels.Conn, q *quota, msg []byte, reserved, n int64) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	q.bytes -= reserved - n
-	o.bytes -= reserved - n
 	return o.send(conn, msg, message{quota: q, data: n, request: true})
 }
 
@@ -173,15 +175,14 @@ func (o *outbox) event(conn channels.Conn, q *quota, msg []byte) bool {
 	defer o.mu.Unlock()
 	n := int64(len(msg))
 	fits := func() bool {
-		return q.bytes+n <= q.limits.HandleBytes && o.bytes+n <= o.limits.SessionBytes && o.memory <= o.limits.SessionBytes
+		return q.bytes+n <= q.limits.HandleBytes && q.device.bytes+n <= o.limits.deviceBytes() && o.bytes+n <= o.limits.SessionBytes && o.memory <= o.limits.SessionBytes
 	}
 	if !fits() {
 		if o.settle(conn); !fits() {
 			return false
 		}
 	}
-	q.bytes += n
-	o.bytes += n
+	o.take(q, n)
 	return o.send(conn, msg, message{quota: q, data: n}) == nil
 }
 
@@ -230,8 +231,7 @@ func (o *outbox) settle(conn channels.Conn) {
 }
 
 func (o *outbox) proven(m message) {
-	m.quota.bytes -= m.data
-	o.bytes -= m.data
+	o.take(m.quota, -m.data)
 	if m.request {
 		m.quota.requests--
 	}

@@ -44,7 +44,7 @@ func TestPanics(t *testing.T) {
 
 	d.handle.close = func() { panic("close") }
 	c.Closed()
-	for _, what := range []string{"open", "try", "do", "cancel", "close"} {
+	for _, what := range []string{"open", "try", "cancel", "close"} {
 		require.Contains(t, log.String(), "panic while")
 		require.Contains(t, log.String(), what)
 	}
@@ -82,33 +82,29 @@ func TestStubbornDevice(t *testing.T) {
 	c.Closed()
 }
 
-// TestBlockingIsBounded: a handle whose device hangs takes its share of the
-// workers and no more, and requests that still wait can be cancelled.
+// TestBlockingIsBounded: a device that hangs takes its share of the slots and no
+// more, and requests that still wait can be cancelled.
 func TestBlockingIsBounded(t *testing.T) {
 	release := make(chan struct{})
 	running := make(chan struct{}, 1000)
-	d := &testDevice{handle: testHandle{
-		try: func(*pnp.Request) bool { return false },
-		do: func(r *pnp.Request) {
-			running <- struct{}{}
-			<-release
-			r.Complete(pnp.S_OK, 0)
-		},
-	}}
+	d := &testDevice{handle: testHandle{do: func(r *pnp.Request) {
+		running <- struct{}{}
+		<-release
+	}}}
 	s, _ := newTestSession(t, Limits{}, d)
 	c, conn := openChannel(t, s)
 	conn.take()
 	for id := range wire.RequestID(100) {
 		require.NoError(t, c.Receive(read(id, 8)))
 	}
-	for range handleWorkers {
+	for range deviceSlots {
 		<-running
 	}
-	require.Equal(t, handleWorkers, s.Counts().Workers)
+	require.Equal(t, deviceSlots, s.Counts().Slots)
 	require.NoError(t, c.Receive(wire.IoCancelRequest{IDToCancel: 99}.Append(nil)))
 	require.Equal(t, pnp.ERROR_OPERATION_ABORTED, conn.last(t).Result)
 	close(release)
 	require.Len(t, awaitMessages(t, conn, 99), 99)
-	require.Len(t, running, 100-handleWorkers-1, "a cancelled request reached the device")
+	require.Len(t, running, 100-deviceSlots-1, "a cancelled request reached the device")
 	c.Closed()
 }

@@ -3,21 +3,19 @@
 package client
 
 import (
-	"slices"
-
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/wire"
 )
 
 // request is one Read, Write or IOControl from its arrival until both its reply
-// was sent and its device has let go of its buffers; the two can come in either
-// order.
+// was sent and its device has let go of its buffers, which can be much later.
 type request struct {
 	pnp.Request
 	c        *ioChannel
 	id       requestID
 	buf      *[]byte // holds In and Out; lent by Session.buffers
 	reserved int64
+	sent     int64 // of these, what the reply took over
 
 	// Guarded by c.mu.
 	state     replyState
@@ -95,50 +93,18 @@ func (c *ioChannel) begin(id requestID, op pnp.Op, n, size int, lay fill) error 
 	r.Op = op
 	lay(r, *r.buf)
 	r.OnComplete(r.completed)
+	r.OnFree(r.free)
 	c.s.requests.Add(1)
 	c.pending[id] = r
 	c.mu.Unlock()
 
-	if !r.try(h) {
-		c.block(h, r)
-	}
+	r.submit(h)
 	return nil
 }
 
-// block leaves r to a worker.
-func (c *ioChannel) block(h pnp.Handle, r *request) {
-	c.mu.Lock()
-	if r.state != waiting { // removed or closed meanwhile
-		c.mu.Unlock()
-		r.Complete(pnp.ERROR_OPERATION_ABORTED, 0)
-		return
-	}
-	c.blocking = append(c.blocking, r)
-	start := c.workers < handleWorkers
-	if start {
-		c.workers++
-	}
-	c.mu.Unlock()
-	if start {
-		c.s.workers.run(c, func() { c.work(h) })
-	}
-}
-
-// work lets the device perform what waits, one request after the other.
-func (c *ioChannel) work(h pnp.Handle) {
-	for {
-		c.mu.Lock()
-		if len(c.blocking) == 0 {
-			c.workers--
-			c.mu.Unlock()
-			return
-		}
-		r := c.blocking[0]
-		c.blocking[0] = nil
-		c.blocking = c.blocking[1:]
-		c.mu.Unlock()
-		r.do(h)
-	}
+func (r *request) submit(h pnp.Handle) {
+	defer pnp.Guard(r.c.s.log, r.Op.String(), func() { r.Complete(pnp.E_UNEXPECTED, 0) })
+	h.Submit(&r.Request)
 }
 
 // cancel processes a Specific IoCancel Request: 3.2.5.2.2.9.
@@ -150,14 +116,7 @@ func (c *ioChannel) cancel(m wire.IoCancelRequest) error {
 		return nil
 	}
 	r.cancelled = true
-	if i := slices.Index(c.blocking, r); i >= 0 {
-		c.blocking = slices.Delete(c.blocking, i, i+1)
-		c.mu.Unlock()
-		r.Complete(pnp.ERROR_OPERATION_ABORTED, 0)
-		return nil
-	}
 	c.mu.Unlock()
-	r.MarkCancelled()
 	c.s.cancelRequest(h, r)
 	return nil
 }
@@ -167,44 +126,41 @@ func (s *Session) cancelRequest(h pnp.Handle, r *request) {
 	h.Cancel(&r.Request)
 }
 
-func (r *request) try(h pnp.Handle) (accepted bool) {
-	defer pnp.Guard(r.c.s.log, r.Op.String(), func() {
-		r.Complete(pnp.E_UNEXPECTED, 0)
-		accepted = true
-	})
-	return h.Try(&r.Request)
-}
-
-func (r *request) do(h pnp.Handle) {
-	defer pnp.Guard(r.c.s.log, r.Op.String(), func() { r.Complete(pnp.E_UNEXPECTED, 0) })
-	h.Do(&r.Request)
-}
-
-// completed is what the device's Complete calls: it replies unless that was
-// done, and takes the buffers back.
+// completed is what the device's Complete calls: it replies, unless that was
+// done.
 func (r *request) completed(_ *pnp.Request, hr pnp.HRESULT, n int) {
-	c, s := r.c, r.c.s
+	c := r.c
 	c.mu.Lock()
-	state := r.state
-	if state == waiting {
-		r.state = answered
-		delete(c.pending, r.id)
+	if r.state != waiting {
+		c.mu.Unlock()
+		return
 	}
+	r.state = answered
+	delete(c.pending, r.id)
 	c.mu.Unlock()
 
-	if state == waiting {
-		var small [12]byte
-		msg, data := small[:0], 0
-		if r.Op == pnp.OpWrite {
-			msg = wire.WriteReply{RequestID: r.id, Result: hr, CbBytesWritten: uint32(n)}.Append(msg)
-		} else {
-			msg, data = wire.FinishDataReply(*r.buf, r.id, hr, n), n
-		}
-		c.sent(s.out.reply(c.conn, &c.quota, msg, r.reserved, int64(data)))
-	} else {
-		s.out.release(&c.quota, r.reserved, state == abandoned)
+	var small [wire.DataReplyHead + wire.DataReplyTail]byte
+	var msg []byte
+	switch {
+	case r.Op == pnp.OpWrite:
+		msg = wire.WriteReply{RequestID: r.id, Result: hr, CbBytesWritten: uint32(n)}.Append(small[:0])
+	case n == 0: // the buffer can be in a driver's hands
+		msg = wire.DataReply{RequestID: r.id, Result: hr}.Append(small[:0])
+	default:
+		msg = wire.FinishDataReply(*r.buf, r.id, hr, n)
+		r.sent = int64(n)
 	}
-	s.out.letGo(r.reserved)
+	c.sent(c.s.out.reply(c.conn, &c.quota, msg, r.sent))
+}
+
+// free is what the last use of the buffers calls: they go back, and what was
+// reserved for them.
+func (r *request) free(*pnp.Request) {
+	c, s := r.c, r.c.s
+	c.mu.Lock()
+	unanswered := r.state == abandoned
+	c.mu.Unlock()
+	s.out.release(&c.quota, r.reserved, r.sent, unanswered)
 	s.buffers.put(r.buf)
 	r.buf = nil // In and Out stay: a device may still look at their lengths
 	s.requests.Add(-1)
@@ -214,7 +170,7 @@ func (r *request) completed(_ *pnp.Request, hr pnp.HRESULT, n int) {
 // stay with the device.
 func (r *request) fail(hr pnp.HRESULT) {
 	c := r.c
-	c.sent(c.s.out.reply(c.conn, &c.quota, errorReply(r.id, r.Op, hr), 0, 0))
+	c.sent(c.s.out.reply(c.conn, &c.quota, errorReply(r.id, r.Op, hr), 0))
 }
 
 // refuse answers a request that was not accepted.

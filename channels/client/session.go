@@ -8,16 +8,18 @@
 //
 // All methods of a Session may be called from any goroutine. Receive runs on
 // the transport's thread and never blocks: a request that its device can answer
-// at once is answered there, any other is completed by the device or by a
-// worker goroutine. Locks are taken in the order Session.mu, ioChannel.mu,
-// outbox.mu; no device is called while one is held.
+// at once is answered there, any other is completed later by its device. What may
+// block, in a device too, runs in a slot of the session's queue.Pool. Locks are
+// taken in the order Session.mu, ioChannel.mu, outbox.mu; no device is called
+// while one is held.
 //
 // # Shutting down
 //
 // Each channel ends with its Receiver's Closed: its handle is closed, which
 // makes every pending request complete; what completes from then on is dropped.
 // Session.Close then ends channels that are left, silences and closes the
-// devices and waits for the worker goroutines.
+// devices, and waits until every handle is released: nothing of it is in a driver
+// any more, and what it changed is restored.
 package client
 
 import (
@@ -33,6 +35,7 @@ import (
 
 	"freerdp-pnpdr/channels"
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/queue"
 	"freerdp-pnpdr/pnp/wire"
 )
 
@@ -56,11 +59,13 @@ type Session struct {
 	log     *slog.Logger
 	out     *outbox
 	buffers buffers
-	workers workers // for requests
-	openers workers // for CreateFile
+	pool    *queue.Pool
 
-	requests atomic.Int64 // accepted and not yet completed by their device
-	handles  atomic.Int64 // open or being opened
+	requests atomic.Int64 // accepted, and their buffers not yet given back
+
+	// handles are open, being opened, or closed and not yet released.
+	handles  atomic.Int64
+	released sync.WaitGroup
 
 	mu       sync.Mutex
 	closed   bool
@@ -77,6 +82,8 @@ type device struct {
 	description *pnp.Description
 	name        string // for the log
 	limits      Limits // the session's, tightened by its own
+	workers     *queue.Share
+	usage       usage // guarded by the outbox
 	// announced on any PNPDR channel so far: only then has the server the
 	// id from us.
 	announced bool
@@ -85,8 +92,11 @@ type device struct {
 	tooLarge sync.Once
 }
 
-func newDevice(d pnp.Device, limits Limits) *device {
-	dev := &device{Device: d, description: d.Description(), limits: limits, channels: make(map[*ioChannel]struct{})}
+func (s *Session) newDevice(d pnp.Device, own pnp.DeviceLimits) *device {
+	dev := &device{
+		Device: d, description: d.Description(), limits: s.limits.within(own),
+		workers: s.pool.NewShare(), channels: make(map[*ioChannel]struct{}),
+	}
 	if dev.name = dev.description.Name; dev.name == "" {
 		dev.name = "a device without a name"
 	}
@@ -104,8 +114,7 @@ func NewSession(cfg Config) *Session {
 	s := &Session{
 		limits:   cfg.Limits,
 		log:      cfg.Log,
-		workers:  workers{max: sessionWorkers},
-		openers:  workers{max: sessionOpeners},
+		pool:     queue.NewPool(sessionSlots, deviceSlots, cfg.Log),
 		devices:  make(map[uint32]*device),
 		channels: make(map[*ioChannel]struct{}),
 	}
@@ -123,7 +132,7 @@ func (s *Session) Add(d pnp.Device) (id uint32, err error) {
 
 // AddLimited is Add for a device with limits of its own.
 func (s *Session) AddLimited(d pnp.Device, own pnp.DeviceLimits) (id uint32, err error) {
-	dev := newDevice(d, s.limits.within(own))
+	dev := s.newDevice(d, own)
 	s.mu.Lock()
 	switch {
 	case s.closed:
@@ -209,7 +218,7 @@ func (s *Session) Accept(name string, conn channels.Conn) (channels.Receiver, er
 		if s.info != nil {
 			return nil, ErrSecondPNPDR
 		}
-		s.info = &infoChannel{s: s, conn: conn, quota: quota{limits: &s.limits}, announced: make(map[uint32]bool)}
+		s.info = &infoChannel{s: s, conn: conn, quota: quota{limits: &s.limits, device: new(usage)}, announced: make(map[uint32]bool)}
 		return s.info, nil
 	case channels.FileRedirectorChannel:
 		// A channel may wait for its CreateFile beside as many handles as
@@ -217,7 +226,7 @@ func (s *Session) Accept(name string, conn channels.Conn) (channels.Receiver, er
 		if len(s.channels) >= 2*s.limits.Handles {
 			return nil, ErrTooMany
 		}
-		c := &ioChannel{s: s, conn: conn, quota: quota{limits: &s.limits}, pending: make(map[requestID]*request)}
+		c := &ioChannel{s: s, conn: conn, quota: quota{limits: &s.limits, device: new(usage)}, pending: make(map[requestID]*request)}
 		s.channels[c] = struct{}{}
 		return c, nil
 	}
@@ -244,8 +253,8 @@ func (s *Session) raise(dev *device, e pnp.Event) {
 	}
 }
 
-// Close ends the session and everything in it, and waits until every worker has
-// left or ctx is done; a worker can be stuck in a device that hangs. The
+// Close ends the session and everything in it, and waits until every handle is
+// released or ctx is done; a call can be stuck in a driver that hangs. The
 // transport delivers nothing any more.
 func (s *Session) Close(ctx context.Context) error {
 	s.mu.Lock()
@@ -268,21 +277,21 @@ func (s *Session) Close(ctx context.Context) error {
 
 	done := make(chan struct{})
 	go func() {
-		s.openers.idle.Wait()
-		s.workers.idle.Wait()
+		s.released.Wait()
 		close(done)
 	}()
 	select {
 	case <-done:
-		return nil
+		return s.pool.Wait(ctx)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-// Counts are what a session holds; all are zero when it has ended well.
+// Counts are what a session holds; all are zero when it has ended well. Handles
+// that are closed and not yet released count, Slots are the calls that have one.
 type Counts struct {
-	Channels, Handles, Requests, Buffers, Workers int
+	Channels, Handles, Requests, Buffers, Slots int
 }
 
 // Counts returns what the session holds now.
@@ -298,6 +307,6 @@ func (s *Session) Counts() Counts {
 		Handles:  int(s.handles.Load()),
 		Requests: int(s.requests.Load()),
 		Buffers:  int(s.buffers.lent.Load()),
-		Workers:  s.workers.live() + s.openers.live(),
+		Slots:    s.pool.Running(),
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/queue"
 	"freerdp-pnpdr/pnp/wire"
 )
 
@@ -290,13 +291,23 @@ type blockingDevice struct {
 	began   chan *pnp.Request
 }
 
-func (d *blockingDevice) Description() *pnp.Description            { return &pnp.Description{Name: "blocking"} }
-func (d *blockingDevice) Open(pnp.OpenRequest) (pnp.Handle, error) { return d, nil }
-func (d *blockingDevice) Try(*pnp.Request) bool                    { return false }
-func (d *blockingDevice) Cancel(*pnp.Request)                      {}
-func (d *blockingDevice) Close()                                   {}
-func (d *blockingDevice) Do(r *pnp.Request) {
-	d.began <- r
-	<-d.proceed
-	r.Complete(pnp.S_OK, len(r.In))
+func (d *blockingDevice) Description() *pnp.Description { return &pnp.Description{Name: "blocking"} }
+
+func (d *blockingDevice) Open(r pnp.OpenRequest) (pnp.Handle, error) {
+	h := &blockingHandle{q: queue.New("blocking", r.Workers, nil)}
+	h.lane = h.q.Add(queue.Lane{Width: 1000, Do: func(it *queue.Item) (pnp.HRESULT, int) {
+		d.began <- it.R
+		<-d.proceed
+		return pnp.S_OK, len(it.R.In)
+	}})
+	return h, nil
 }
+
+type blockingHandle struct {
+	q    *queue.Queue
+	lane *queue.Lane
+}
+
+func (h *blockingHandle) Submit(r *pnp.Request) { h.lane.Submit(r) }
+func (h *blockingHandle) Cancel(r *pnp.Request) { h.q.Cancel(r) }
+func (h *blockingHandle) Close(released func()) { h.q.Close(nil, released) }

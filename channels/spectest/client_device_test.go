@@ -58,6 +58,7 @@ func (d *scriptedDevice) Description() *pnp.Description { return &d.desc }
 // Open implements pnp.Device.
 func (d *scriptedDevice) Open(r pnp.OpenRequest) (pnp.Handle, error) {
 	d.mu.Lock()
+	r.Workers = nil // the session's, not the server's
 	d.opens = append(d.opens, r)
 	d.mu.Unlock()
 	if d.open != nil {
@@ -120,10 +121,10 @@ type scriptedHandle struct {
 	waiting map[*pnp.Request]bool
 }
 
-// Try implements pnp.Handle.
-func (h *scriptedHandle) Try(r *pnp.Request) bool {
+// Submit implements pnp.Handle.
+func (h *scriptedHandle) Submit(r *pnp.Request) {
 	if h.d.try != nil && h.d.try(r) {
-		return true
+		return
 	}
 	h.mu.Lock()
 	ended := h.ended
@@ -133,14 +134,10 @@ func (h *scriptedHandle) Try(r *pnp.Request) bool {
 	h.mu.Unlock()
 	if ended {
 		r.Complete(pnp.ERROR_OPERATION_ABORTED, 0)
-		return true
+		return
 	}
 	h.requests <- r
-	return true
 }
-
-// Do implements pnp.Handle.
-func (h *scriptedHandle) Do(r *pnp.Request) { h.Try(r) }
 
 // Cancel implements pnp.Handle.
 func (h *scriptedHandle) Cancel(r *pnp.Request) {
@@ -151,11 +148,12 @@ func (h *scriptedHandle) Cancel(r *pnp.Request) {
 }
 
 // Close implements pnp.Handle. A second call panics.
-func (h *scriptedHandle) Close() {
+func (h *scriptedHandle) Close(released func()) {
 	close(h.closed)
 	if !h.d.stubborn {
 		h.abandon()
 	}
+	released()
 }
 
 // abandon completes whatever waits.

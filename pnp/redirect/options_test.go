@@ -171,5 +171,5 @@ func TestOnlyWhatWasJudgedIsOpened(t *testing.T) {
 	}
 	h, err := open(kinds.All().Named("char"), path)
 	require.NoError(t, err)
-	h.Close()
+	h.Close(func() {})
 }

@@ -12,6 +12,7 @@
 package char
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -26,11 +27,9 @@ import (
 
 // Device is one character device node.
 type Device struct {
-	path  string
-	src   backend.Source
-	log   *slog.Logger
-	share devnode.Table
-	raw   rawMode
+	path string
+	src  backend.Source
+	log  *slog.Logger
 }
 
 var _ pnp.Device = (*Device)(nil)
@@ -52,20 +51,28 @@ func (d *Device) Description() *pnp.Description { return &d.src.Description }
 // NoBlock is never granted. There is nothing to create or to truncate in a
 // character device: of the dispositions CREATE_NEW fails, the others open.
 func (d *Device) Open(r pnp.OpenRequest) (pnp.Handle, error) {
-	return d.open(r, classify)
+	return d.open(r, unix.S_IFCHR, classify)
 }
 
-// open is Open with the judgement of what kind of node it is, which the tests
-// replace to have a node that cannot be polled.
-func (d *Device) open(r pnp.OpenRequest, classify func(devnode.Node) class) (pnp.Handle, error) {
+// open is Open with the kind of the node and the judgement of its class, which
+// the tests replace: to have a node that cannot be polled, or one whose driver
+// is the test.
+func (d *Device) open(r pnp.OpenRequest, kind uint32, classify func(devnode.Node) class) (pnp.Handle, error) {
 	if err := devnode.CheckOpen(d.path, r); err != nil {
 		return nil, err
 	}
 	n, err := d.src.OpenNode(r)
+	if errors.Is(err, unix.EBUSY) {
+		// It may be open as a serial port (TIOCEXCL).
+		if err := devnode.AwaitClaim(d.path); err != nil {
+			return nil, fmt.Errorf("open %s: %w", d.path, err)
+		}
+		n, err = d.src.OpenNode(r)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if n.Stat.Mode&unix.S_IFMT != unix.S_IFCHR {
+	if n.Stat.Mode&unix.S_IFMT != kind {
 		unix.Close(n.FD)
 		return nil, fmt.Errorf("open %s: not a character device: %w", d.path, pnp.ERROR_NOT_SUPPORTED)
 	}

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -33,7 +32,7 @@ type as struct {
 }
 
 func (d as) Open(r pnp.OpenRequest) (pnp.Handle, error) {
-	return d.Device.open(r, func(devnode.Node) class { return d.class })
+	return d.Device.open(r, unix.S_IFCHR, func(devnode.Node) class { return d.class })
 }
 
 func ptyInstance(t *testing.T, p *pty) acceptance.Instance {
@@ -62,7 +61,9 @@ func TestSuiteOnTerminal(t *testing.T) {
 // and writes block in the kernel as they would there.
 func TestSuiteOnNodeThatCannotBePolled(t *testing.T) {
 	acceptance.Run(t, acceptance.Fixture{Stream: true, New: func(t *testing.T) acceptance.Instance {
-		i := ptyInstance(t, newPTY(t))
+		p := newPTY(t)
+		i := ptyInstance(t, p)
+		i.Unstick = p.hangUp
 		i.Device = as{i.Device.(*Device), blocking}
 		i.ReadOnly = as{i.ReadOnly.(*Device), blocking}
 		return i
@@ -81,16 +82,14 @@ func TestSuiteOnMemoryDevices(t *testing.T) {
 }
 
 // transact does one request and waits for it; quick tells whether it was
-// complete when Try returned.
+// complete when Submit returned.
 func transact(h pnp.Handle, r *pnp.Request) (hr pnp.HRESULT, n int, quick bool) {
 	done := make(chan struct{})
 	r.OnComplete(func(_ *pnp.Request, got pnp.HRESULT, m int) {
 		hr, n = got, m
 		close(done)
 	})
-	if !h.Try(r) {
-		h.Do(r)
-	}
+	h.Submit(r)
 	quick = r.Completed()
 	<-done
 	return hr, n, quick
@@ -134,7 +133,7 @@ func TestMemoryDevicesAnswerAtOnce(t *testing.T) {
 		if want.n > 0 {
 			require.NotEmpty(t, b, path)
 		}
-		h.Close()
+		h.Close(func() {})
 	}
 }
 
@@ -142,7 +141,7 @@ func TestMemoryDevicesAnswerAtOnce(t *testing.T) {
 // polled.
 func TestNodeThatEpollRefuses(t *testing.T) {
 	h := open(t, as{device(t, "/dev/zero", false), pollable})
-	defer h.Close()
+	defer h.Close(func() {})
 	require.Equal(t, blocking, h.(*handle).class)
 	flags, err := unix.FcntlInt(uintptr(h.(*handle).fd), unix.F_GETFL, 0)
 	require.NoError(t, err)
@@ -155,7 +154,7 @@ func TestNodeThatEpollRefuses(t *testing.T) {
 func TestQuickReadsAndWritesOfATerminal(t *testing.T) {
 	p := newPTY(t)
 	h := open(t, device(t, p.path, false))
-	defer h.Close()
+	defer h.Close(func() {})
 	p.feed([]byte("ready"))
 	// The kernel passes the bytes on in a work queue of its own: wait for
 	// them as the poller does.
@@ -177,7 +176,7 @@ func TestQuickReadsAndWritesOfATerminal(t *testing.T) {
 func TestCancelledWriteTellsHowMuch(t *testing.T) {
 	p := newPTY(t)
 	h := open(t, device(t, p.path, false))
-	defer h.Close()
+	defer h.Close(func() {})
 	data := acceptance.Pattern(1 << 18)
 	r := &pnp.Request{Op: pnp.OpWrite, In: append([]byte(nil), data...)}
 	result := make(chan int, 1)
@@ -185,7 +184,7 @@ func TestCancelledWriteTellsHowMuch(t *testing.T) {
 		require.Equal(t, pnp.ERROR_OPERATION_ABORTED, hr)
 		result <- n
 	})
-	require.True(t, h.Try(r))
+	h.Submit(r)
 	require.False(t, r.Completed())
 	h.Cancel(r)
 	n := <-result
@@ -200,25 +199,28 @@ func TestCancelledWriteTellsHowMuch(t *testing.T) {
 	}
 }
 
+// closed closes the handle and waits until it is released.
+func closed(h pnp.Handle) {
+	released := make(chan struct{})
+	h.Close(func() { close(released) })
+	<-released
+}
+
+// TestTerminalIsRawWhileOpen: and is restored when the last handle is released,
+// not some time after.
 func TestTerminalIsRawWhileOpen(t *testing.T) {
 	p := newPTY(t)
 	before := p.termios()
 	require.NotZero(t, before.Lflag&unix.ICANON)
-	d := device(t, p.path, false)
-	restored := func() bool { return p.termios() == before }
-
-	first := open(t, d)
-	require.Equal(t, makeRaw(before), p.termios())
-	second := open(t, d)
-	first.Close()
-	require.Never(t, restored, 20*time.Millisecond, 5*time.Millisecond)
-	second.Close()
-	require.Eventually(t, restored, 10*time.Second, time.Millisecond)
-
-	third := open(t, d)
-	require.Equal(t, makeRaw(before), p.termios())
-	third.Close()
-	require.Eventually(t, restored, 10*time.Second, time.Millisecond)
+	d, again := device(t, p.path, false), device(t, p.path, false)
+	for range 60 {
+		first, second := open(t, d), open(t, again)
+		require.Equal(t, devnode.Raw(before), p.termios())
+		closed(first)
+		require.Equal(t, devnode.Raw(before), p.termios())
+		closed(second)
+		require.Equal(t, before, p.termios())
+	}
 }
 
 // TestTerminalThatComesBack opens the terminal that took the place of one that
@@ -236,10 +238,10 @@ func TestTerminalThatComesBack(t *testing.T) {
 	require.NoError(t, os.Remove(link))
 	require.NoError(t, os.Symlink(q.path, link))
 	h := open(t, d)
-	require.Equal(t, makeRaw(before), q.termios())
-	old.Close()
-	h.Close()
-	require.Eventually(t, func() bool { return q.termios() == before }, 10*time.Second, time.Millisecond)
+	require.Equal(t, devnode.Raw(before), q.termios())
+	closed(old)
+	closed(h)
+	require.Equal(t, before, q.termios())
 }
 
 // TestEndOfFileIsNoHangup has a terminal in canonical mode send end of file.
@@ -247,7 +249,7 @@ func TestEndOfFileIsNoHangup(t *testing.T) {
 	p := newPTY(t)
 	canonical := p.termios()
 	h := open(t, device(t, p.path, false))
-	defer h.Close()
+	defer h.Close(func() {})
 	// Somebody sets the terminal back under our hands.
 	require.NoError(t, unix.IoctlSetTermios(p.master, unix.TCSETS, &canonical))
 	p.feed([]byte{4})
@@ -264,12 +266,12 @@ func TestEndOfFileIsNoHangup(t *testing.T) {
 func TestAtMostOneStuckWorker(t *testing.T) {
 	p := newPTY(t)
 	h := open(t, as{device(t, p.path, false), blocking})
-	defer h.Close()
+	defer h.Close(func() {})
 	before := runtime.NumGoroutine()
 	for range 100 {
 		r := &pnp.Request{Op: pnp.OpRead, Out: make([]byte, 8)}
 		r.OnComplete(func(*pnp.Request, pnp.HRESULT, int) {})
-		h.Try(r)
+		h.Submit(r)
 		h.Cancel(r)
 		require.True(t, r.Completed())
 	}
@@ -296,10 +298,10 @@ func TestCloseEndsTheWorkers(t *testing.T) {
 			{Op: pnp.OpWrite, In: make([]byte, 1<<18)},
 		} {
 			r.OnComplete(func(*pnp.Request, pnp.HRESULT, int) {})
-			require.True(t, h.Try(r))
+			h.Submit(r)
 		}
 	}
-	h.Close()
+	closed(h)
 	goleak.VerifyNone(t, ignore)
 	require.Error(t, h.(*handle).file.Close(), "the descriptor is closed")
 }
@@ -324,7 +326,7 @@ func TestOpenRefuses(t *testing.T) {
 		h, err := device(t, c.path, false).Open(pnp.OpenRequest{Access: acceptance.ReadWrite.Access, Disposition: c.disposition})
 		require.Equal(t, c.want.Name(), pnp.HRESULTOf(err).Name(), "%+v", c)
 		if err == nil {
-			h.Close()
+			h.Close(func() {})
 		}
 	}
 	_, err := New(backend.Source{})

@@ -6,40 +6,40 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/internal/devnode"
+	"freerdp-pnpdr/pnp/queue"
 )
 
-// handle is one open: two lanes, one for each direction, with at most one
-// goroutine each.
-//
-// Shutdown: Close empties the lanes and wakes their workers; the last of the
-// workers and Close to be through starts the goroutine that restores the
-// terminal and closes the descriptor. A worker that is stuck in the kernel is
-// through when the driver lets it go; until then it keeps the descriptor.
+// handle is one open, with a lane for each direction.
 type handle struct {
 	dev         *Device
 	fd          int      // for system calls that do not wait for the poller
 	file        *os.File // owns fd
+	conn        syscall.RawConn
 	class       class
 	read, write bool
-	tty         *tty // nil if it is no terminal
+	terminal    *devnode.Terminal // nil if it is not one
 	grant       *devnode.Grant
 
-	reads, writes lane
-	// users are the workers and the open handle itself.
-	users atomic.Int32
+	q             *queue.Queue
+	reads, writes *queue.Lane
+
+	// late is what was read for a request that had been cancelled meanwhile,
+	// in the buffer of that request. It goes to the next ones.
+	late    []byte
+	holding *pnp.Request
 }
 
 // newHandle makes the handle of an opened node, whose descriptor it owns even
 // if it fails.
 func newHandle(d *Device, n devnode.Node, c class, r pnp.OpenRequest) (*handle, error) {
-	h := &handle{dev: d, fd: n.FD, class: c, read: n.Read, write: n.Write}
+	h := &handle{dev: d, fd: n.FD, class: c, read: n.Read, write: n.Write, q: queue.New(d.path, r.Workers, d.log)}
 	// Without reading and writing it is an O_PATH descriptor, which no
 	// request gets to.
 	usable := n.Read || n.Write
@@ -50,14 +50,14 @@ func newHandle(d *Device, n devnode.Node, c class, r pnp.OpenRequest) (*handle, 
 		}
 	}
 	h.file = os.NewFile(uintptr(n.FD), d.path) // asks the poller if it is non-blocking
-	if err := h.prepare(r, usable); err != nil {
+	if err := h.prepare(&n, r, usable); err != nil {
 		h.file.Close()
 		return nil, err
 	}
 	return h, nil
 }
 
-func (h *handle) prepare(r pnp.OpenRequest, usable bool) error {
+func (h *handle) prepare(n *devnode.Node, r pnp.OpenRequest, usable bool) error {
 	if r.Disposition == pnp.CREATE_NEW {
 		return pnp.ERROR_FILE_EXISTS
 	}
@@ -68,147 +68,96 @@ func (h *handle) prepare(r pnp.OpenRequest, usable bool) error {
 			return err
 		}
 	}
-	conn, err := h.file.SyscallConn()
-	if err != nil {
+	var err error
+	if h.conn, err = h.file.SyscallConn(); err != nil {
 		return err
 	}
-	h.reads = lane{h: h, op: pnp.OpRead, wait: conn.Read}
-	h.writes = lane{h: h, op: pnp.OpWrite, wait: conn.Write}
-	h.users.Store(1)
-	if h.grant, err = h.dev.share.Open(h.read, h.write, r.Share); err != nil {
+	if h.grant, err = n.Share(r.Share); err != nil {
 		return err
 	}
 	if usable { // last: nothing that fails after it has to undo it
-		if h.tty, err = h.dev.raw.enter(h.fd); err != nil {
+		if h.terminal, err = makeRaw(n); err != nil {
 			h.grant.Release()
 			return fmt.Errorf("set raw mode: %w", err)
 		}
 	}
+	h.reads, h.writes = h.lane(pnp.OpRead), h.lane(pnp.OpWrite)
 	return nil
 }
 
-// Try implements pnp.Handle. It takes every request: what cannot wait is done,
-// the rest is queued.
-func (h *handle) Try(r *pnp.Request) bool {
-	h.Do(r)
-	return true
+// makeRaw makes a terminal raw; nil if the node is not one.
+func makeRaw(n *devnode.Node) (*devnode.Terminal, error) {
+	t, err := devnode.EnterTerminal(n, func(now unix.Termios) error {
+		if raw := devnode.Raw(now); raw != now {
+			return devnode.SetTermios(n.FD, raw)
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, unix.EIO) { // EIO: a terminal that was hung up
+		return nil, nil
+	}
+	return t, err
 }
 
-// Do implements pnp.Handle. It does not wait.
-func (h *handle) Do(r *pnp.Request) {
-	var l *lane
-	var granted bool
-	switch r.Op {
-	case pnp.OpRead:
-		l, granted = &h.reads, h.read
-	case pnp.OpWrite:
-		l, granted = &h.writes, h.write
-	default:
-		r.Complete(pnp.ERROR_INVALID_FUNCTION, 0)
-		return
+// lane makes the lane of a direction, as the class of the node demands.
+func (h *handle) lane(op pnp.Op) *queue.Lane {
+	l := queue.Lane{
+		Try: func(it *queue.Item) { h.try(op, it) },
+		Do:  func(it *queue.Item) (pnp.HRESULT, int) { return h.do(op, it) },
+	}
+	if op == pnp.OpRead {
+		l.Late = h.keep
+	}
+	if h.class == pollable {
+		l.Await = func() error { return h.await(op) }
+	}
+	return h.q.Add(l)
+}
+
+// Submit implements pnp.Handle.
+func (h *handle) Submit(r *pnp.Request) {
+	l := h.reads
+	if r.Op == pnp.OpWrite {
+		l = h.writes
 	}
 	switch {
-	case !granted:
+	case r.Op == pnp.OpIOControl:
+		r.Complete(pnp.ERROR_INVALID_FUNCTION, 0)
+	case r.Op == pnp.OpRead && !h.read, r.Op == pnp.OpWrite && !h.write:
 		r.Complete(pnp.ERROR_ACCESS_DENIED, 0)
-	case len(r.Buffer()) == 0 && !l.isClosed():
-		r.Complete(pnp.S_OK, 0)
+	case len(r.Buffer()) == 0:
+		h.q.Answer(r, pnp.S_OK, 0)
 	default:
-		l.submit(r)
+		l.Submit(r)
 	}
 }
 
 // Cancel implements pnp.Handle. A cancelled read loses nothing: what arrives
 // for it later goes to the next read. A cancelled write tells how much of it
 // was written; where the driver is at it just then, more may follow.
-func (h *handle) Cancel(r *pnp.Request) {
-	switch r.Op {
-	case pnp.OpRead:
-		h.reads.cancel(r)
-	case pnp.OpWrite:
-		h.writes.cancel(r)
-	}
-}
+func (h *handle) Cancel(r *pnp.Request) { h.q.Cancel(r) }
 
 // Close implements pnp.Handle.
-func (h *handle) Close() {
+func (h *handle) Close(released func()) {
 	h.grant.Release()
-	pending := append(h.reads.close(), h.writes.close()...)
-	// Wakes the workers that wait in the poller. It fails where there is
-	// none, and there nobody waits in it.
+	h.q.Close(h.close, released)
+	h.q.Lock()
+	h.forget()
+	h.q.Unlock()
+	// Ends what waits in the poller. It fails where there is none, and there
+	// nobody waits in it.
 	_ = h.file.SetDeadline(time.Unix(1, 0))
-	h.leave()
-	for _, i := range pending {
-		h.complete(i.r, pnp.ERROR_OPERATION_ABORTED, i.n)
-	}
 }
 
-// complete lets no panic out: it would keep the requests behind r from
-// completing.
-func (h *handle) complete(r *pnp.Request, hr pnp.HRESULT, n int) {
-	defer pnp.Guard(h.dev.log, "completing a request for "+h.dev.path, nil)
-	r.Complete(hr, n)
-}
-
-// leave ends one use of the descriptor. Closing may wait (a serial port drains
-// what it has to send), which no caller of the handle may.
-func (h *handle) leave() {
-	if h.users.Add(-1) > 0 {
-		return
-	}
-	go func() {
-		defer pnp.Guard(h.dev.log, "closing "+h.dev.path, nil)
-		h.dev.raw.leave(h.fd, h.tty)
-		if err := h.file.Close(); err != nil {
-			h.dev.log.Warn("closing failed", "err", err)
-		}
-	}()
-}
-
-// inline reports whether an operation may be done on the channel's goroutine.
-func (h *handle) inline(op pnp.Op, size int) bool {
-	switch {
-	case h.class == instant:
-		// Never waits, but random bytes take their time.
-		const quick = 64 << 10
-		return size <= quick
-	case op == pnp.OpRead:
-		return h.class == pollable
-	}
-	// Drivers that honour O_NONBLOCK for reading need not do so for writing:
-	// hidraw sends the report and waits for the bus. Terminals do.
-	return h.class == pollable && h.tty != nil
-}
-
-// do is one system call for reading or writing b.
-func (h *handle) do(op pnp.Op, b []byte) (int, error) {
-	call := unix.Read
-	if op == pnp.OpWrite {
-		call = unix.Write
-	}
-	for {
-		n, err := call(h.fd, b)
-		if err != unix.EINTR {
-			return max(n, 0), err
+// close restores the terminal and closes the node.
+func (h *handle) close() {
+	if h.terminal != nil {
+		err := h.terminal.Leave(h.fd, func(saved unix.Termios) error { return devnode.SetTermios(h.fd, saved) }, nil)
+		if err != nil && !devnode.HungUp(h.fd) {
+			h.dev.log.Warn("restoring the terminal failed", "err", err)
 		}
 	}
-}
-
-// result is what a request ends with when the device gave err, or nothing.
-func (h *handle) result(op pnp.Op, err error) pnp.HRESULT {
-	// A terminal whose other end hung up reads end of file and a HID device
-	// that was unplugged EIO, as others do when they merely fail; the hangup
-	// tells which.
-	p := []unix.PollFd{{Fd: int32(h.fd)}}
-	if _, perr := unix.Poll(p, 0); perr == nil && p[0].Revents&unix.POLLHUP != 0 {
-		return pnp.ERROR_DEVICE_NOT_CONNECTED
+	if err := h.file.Close(); err != nil {
+		h.dev.log.Warn("closing failed", "err", err)
 	}
-	switch {
-	case errors.Is(err, unix.ECONNABORTED): // its server in user space ended
-		return pnp.ERROR_DEVICE_NOT_CONNECTED
-	case err != nil:
-		return pnp.HRESULTOf(err)
-	case op == pnp.OpWrite:
-		return pnp.ERROR_IO_DEVICE
-	}
-	return pnp.ERROR_HANDLE_EOF
 }

@@ -9,16 +9,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/queue"
 )
 
 // TestPanicInACompletion leaves the lane as it is.
 func TestPanicInACompletion(t *testing.T) {
 	p := newPTY(t)
 	h := open(t, device(t, p.path, false))
-	defer h.Close()
+	defer h.Close(func() {})
 	r := &pnp.Request{Op: pnp.OpRead, Out: make([]byte, 4)}
 	r.OnComplete(func(*pnp.Request, pnp.HRESULT, int) { panic("a bug in the channel") })
-	require.True(t, h.Try(r))
+	h.Submit(r)
 	p.feed([]byte("abcd"))
 	require.Eventually(t, r.Completed, 20*time.Second, time.Millisecond)
 	p.feed([]byte("efgh"))
@@ -27,21 +28,30 @@ func TestPanicInACompletion(t *testing.T) {
 	require.Equal(t, "efgh", string(data))
 }
 
-// TestPanicInAWorker completes what is pending, and the handle can be closed.
-func TestPanicInAWorker(t *testing.T) {
+// TestPanicInACall completes what it was made for, and the handle stays usable.
+func TestPanicInACall(t *testing.T) {
 	p := newPTY(t)
 	h := open(t, device(t, p.path, false))
-	l := &h.(*handle).reads
-	poll := l.wait
-	l.wait = func(f func(fd uintptr) bool) error {
-		return poll(func(fd uintptr) bool {
-			f(fd)
-			panic("a bug in the poller")
-		})
+	q, l := h.(*handle).q, h.(*handle).reads
+	usual := *l
+	set := func(change func()) {
+		q.Lock()
+		defer q.Unlock()
+		change()
 	}
+	set(func() { l.Await = func() error { panic("a bug in the poller") } })
 	hr, _, _ := read(h, 4)
 	require.Equal(t, pnp.E_UNEXPECTED, hr)
+	set(func() {
+		l.Await, l.Try = usual.Await, nil
+		l.Do = func(*queue.Item) (pnp.HRESULT, int) { panic("a bug in the driver") }
+	})
+	p.feed([]byte("abcd"))
 	hr, _, _ = read(h, 4)
-	require.True(t, hr.Failed())
-	h.Close()
+	require.Equal(t, pnp.E_UNEXPECTED, hr)
+	set(func() { l.Do = usual.Do })
+	hr, data, _ := read(h, 4)
+	require.Equal(t, pnp.S_OK, hr)
+	require.Equal(t, "abcd", string(data))
+	closed(h)
 }

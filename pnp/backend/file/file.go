@@ -17,10 +17,9 @@ import (
 
 // Device is one file or block device.
 type Device struct {
-	path  string
-	src   backend.Source
-	log   *slog.Logger
-	share devnode.Table
+	path string
+	src  backend.Source
+	log  *slog.Logger
 }
 
 var _ pnp.Device = (*Device)(nil)
@@ -78,7 +77,7 @@ func (d *Device) handle(n devnode.Node, r pnp.OpenRequest) (*handle, error) {
 			return nil, err
 		}
 	}
-	grant, err := d.share.Open(n.Read, n.Write, r.Share)
+	grant, err := n.Share(r.Share)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +88,7 @@ func (d *Device) handle(n devnode.Node, r pnp.OpenRequest) (*handle, error) {
 			return nil, err
 		}
 	}
-	return newHandle(d, n, grant), nil
+	return newHandle(d, n, grant, r.Workers), nil
 }
 
 // inMemory reports whether reading and writing the node never waits for

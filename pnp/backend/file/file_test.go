@@ -80,7 +80,7 @@ func TestReadOnlyBlockDevice(t *testing.T) {
 	content := acceptance.Pattern(1 << 16)
 	h, err := device(t, imageDevice(t, content, "--read-only"), false).Open(acceptance.ReadWrite)
 	require.NoError(t, err)
-	defer h.Close()
+	defer h.Close(func() {})
 	hr, n, _ := transact(h, pnp.OpWrite, 0, []byte("no"))
 	require.Equal(t, pnp.ERROR_ACCESS_DENIED, hr)
 	require.Zero(t, n)
@@ -91,7 +91,7 @@ func TestReadOnlyBlockDevice(t *testing.T) {
 	require.Equal(t, content[512:1024], b)
 }
 
-// transact does one request and waits for it; quick tells whether Try did it.
+// transact does one request and waits for it; quick tells whether that was at once.
 func transact(h pnp.Handle, op pnp.Op, offset uint64, b []byte) (hr pnp.HRESULT, n int, quick bool) {
 	done := make(chan struct{})
 	r := &pnp.Request{Op: op, Offset: offset}
@@ -104,10 +104,8 @@ func transact(h pnp.Handle, op pnp.Op, offset uint64, b []byte) (hr pnp.HRESULT,
 		hr, n = got, m
 		close(done)
 	})
-	quick = h.Try(r)
-	if !quick {
-		h.Do(r)
-	}
+	h.Submit(r)
+	quick = r.Completed()
 	<-done
 	return hr, n, quick
 }
@@ -125,7 +123,7 @@ func TestSparse6GiB(t *testing.T) {
 
 	h, err := device(t, path, false).Open(acceptance.ReadWrite)
 	require.NoError(t, err)
-	defer h.Close()
+	defer h.Close(func() {})
 	b := make([]byte, 8)
 	hr, n, _ := transact(h, pnp.OpRead, 5<<30, b)
 	require.Equal(t, pnp.S_OK, hr)
@@ -167,7 +165,7 @@ func TestDispositions(t *testing.T) {
 		h, err := device(t, path, c.readOnly).Open(pnp.OpenRequest{Access: c.access, Disposition: c.disposition})
 		require.Equal(t, c.want.Name(), pnp.HRESULTOf(err).Name(), "%+v", c)
 		if err == nil {
-			h.Close()
+			h.Close(func() {})
 		}
 		st, err := os.Stat(path)
 		require.NoError(t, err)
@@ -184,7 +182,7 @@ func TestDispositions(t *testing.T) {
 	st, err := os.Stat(path)
 	require.NoError(t, err)
 	require.EqualValues(t, 4, st.Size())
-	h.Close()
+	h.Close(func() {})
 
 	// A device that is gone is not made again.
 	require.NoError(t, os.Remove(path))
@@ -214,7 +212,7 @@ func TestOnlyFilesAndBlockDevices(t *testing.T) {
 	require.NoError(t, os.Symlink("target", link))
 	h, err := device(t, link, false).Open(acceptance.ReadWrite)
 	require.NoError(t, err)
-	h.Close()
+	h.Close(func() {})
 }
 
 // TestPermissions opens a file that the user may read only. Root may anything,
@@ -237,7 +235,7 @@ func TestPermissions(t *testing.T) {
 	}
 	runtime.UnlockOSThread()
 	require.NoError(t, err) // C-38
-	defer h.Close()
+	defer h.Close(func() {})
 	hr, _, _ := transact(h, pnp.OpWrite, 0, []byte("no"))
 	require.Equal(t, pnp.ERROR_ACCESS_DENIED, hr)
 	b := make([]byte, 4)
@@ -261,7 +259,7 @@ func TestTryReadsThePageCache(t *testing.T) {
 	}
 	h, err := device(t, path, false).Open(acceptance.ReadWrite)
 	require.NoError(t, err)
-	defer h.Close()
+	defer h.Close(func() {})
 	b := make([]byte, 1<<20)
 	hr, n, quick := transact(h, pnp.OpRead, 0, b)
 	require.True(t, quick, "just written, so cached")

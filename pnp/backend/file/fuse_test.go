@@ -7,6 +7,7 @@ import (
 
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend/internal/acceptance"
+	"freerdp-pnpdr/pnp/backend/internal/stuck"
 	"freerdp-pnpdr/pnp/internal/fusetest"
 )
 
@@ -14,18 +15,21 @@ import (
 // write, as a network file system does whose server is gone. Every request is
 // completed all the same by Cancel and Close.
 func TestSuiteOnHungFileSystem(t *testing.T) {
-	acceptance.Run(t, acceptance.Fixture{New: func(t *testing.T) acceptance.Instance {
-		fs := fusetest.Mount(t, func(r *fusetest.Request) {
-			if r.Op == fusetest.Open {
-				r.Opened(fusetest.DirectIO)
-			}
-		})
-		return acceptance.Instance{
-			Device: device(t, fs.Path, false),
-			Blocking: []acceptance.Template{
-				{Name: "read", Op: pnp.OpRead, Len: 512},
-				{Name: "write", Op: pnp.OpWrite, Len: 512},
-			},
-		}
-	}})
+	acceptance.Run(t, acceptance.Fixture{New: hungInstance})
+}
+
+// TestStuckSession has sessions use the same.
+func TestStuckSession(t *testing.T) { stuck.Run(t, hungInstance) }
+
+func hungInstance(t *testing.T) acceptance.Instance {
+	var hung fusetest.HungDriver
+	fs := fusetest.Mount(t, hung.Serve)
+	return acceptance.Instance{
+		Device:  device(t, fs.Path, false),
+		Unstick: hung.Unstick,
+		Blocking: []acceptance.Template{
+			{Name: "read", Op: pnp.OpRead, Len: 512},
+			{Name: "write", Op: pnp.OpWrite, Len: 512},
+		},
+	}
 }

@@ -19,15 +19,15 @@ func TestPanicInACompletion(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, []byte("abcd"), 0o600))
 	h, err := device(t, path, false).Open(acceptance.ReadWrite)
 	require.NoError(t, err)
-	defer h.Close()
-	for range 2 * maxWorkers {
+	defer h.Close(func() {})
+	for range 2 * depth {
 		r := &pnp.Request{Op: pnp.OpWrite, In: []byte("efgh")}
 		done := make(chan struct{})
 		r.OnComplete(func(*pnp.Request, pnp.HRESULT, int) {
 			close(done)
 			panic("a bug in the channel")
 		})
-		h.Do(r)
+		h.Submit(r)
 		<-done
 	}
 }

@@ -42,7 +42,7 @@ func (r *twoReaders) agree(t *testing.T, b []byte) bool {
 
 	h, err := newMemoryFake(t, b).device(false).Open(acceptance.ReadWrite)
 	if err == nil {
-		h.Close()
+		h.Close(func() {})
 	} else {
 		require.ErrorIs(t, err, pnp.ERROR_NOT_SUPPORTED)
 	}

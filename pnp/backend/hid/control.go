@@ -7,6 +7,7 @@ import (
 	"unicode/utf16"
 
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/queue"
 )
 
 // The IoCodes of hidclass.h.
@@ -43,32 +44,71 @@ const (
 	IOCTL_HID_DEVICERESET_NOTIFICATION = 0xB0233
 )
 
-// doControl does or queues an IOControl. None of them asks for read or write
-// access (FILE_ANY_ACCESS in hidclass.h).
-func (h *handle) doControl(r *pnp.Request) {
-	switch r.Code {
+// reportControl tells which IOControls go to the device: set and get a report of
+// kind k.
+func reportControl(code uint32) (k Kind, set, ok bool) {
+	switch code {
 	case IOCTL_HID_SET_FEATURE:
-		h.setReport(Feature, r)
+		return Feature, true, true
 	case IOCTL_HID_SET_OUTPUT_REPORT:
-		h.setReport(Output, r)
+		return Output, true, true
 	case IOCTL_HID_GET_FEATURE:
-		h.getReport(Feature, r)
+		return Feature, false, true
 	case IOCTL_HID_GET_INPUT_REPORT:
-		h.getReport(Input, r)
+		return Input, false, true
 	case IOCTL_HID_GET_OUTPUT_REPORT:
-		h.getReport(Output, r)
-	default:
-		// The device is not asked for anything, but it has to be there.
-		if h.node.gone(0) {
-			r.Complete(pnp.ERROR_DEVICE_NOT_CONNECTED, 0)
-			return
-		}
-		r.Complete(h.answer(r))
+		return Output, false, true
 	}
+	return 0, false, false
 }
 
-// answer does an IOControl that does not go to the device.
+// submitControl answers or queues an IOControl. None of them asks for read or
+// write access (FILE_ANY_ACCESS in hidclass.h).
+func (h *handle) submitControl(r *pnp.Request) {
+	k, set, ok := reportControl(r.Code)
+	if !ok {
+		r.Complete(h.answer(r))
+		return
+	}
+	var hr pnp.HRESULT
+	switch {
+	case set && h.dev.src.ReadOnly:
+		hr = pnp.ERROR_ACCESS_DENIED
+	case set:
+		_, hr = h.outgoing(k, r.In)
+	default:
+		_, hr = h.question(k, r)
+	}
+	if hr.Failed() {
+		r.Complete(hr, 0)
+		return
+	}
+	h.controls.Submit(r)
+}
+
+// doControl does an IOControl that goes to the device.
+func (h *handle) doControl(it *queue.Item) (pnp.HRESULT, int) {
+	k, set, _ := reportControl(it.R.Code)
+	if !set {
+		return h.get(k, it.R)
+	}
+	report, _ := h.outgoing(k, it.R.In)
+	_, err := h.node.set(k, report)
+	return result(h.node, err, leaving), 0
+}
+
+// answer does an IOControl that does not go to the device, which has to be there
+// all the same.
 func (h *handle) answer(r *pnp.Request) (pnp.HRESULT, int) {
+	if !h.q.Enter() {
+		return pnp.ERROR_OPERATION_ABORTED, 0
+	}
+	defer h.q.Leave()
+	// On the transport's thread: hidraw's poll only looks at memory and takes
+	// no lock.
+	if h.node.gone(0) {
+		return pnp.ERROR_DEVICE_NOT_CONNECTED, 0
+	}
 	switch r.Code {
 	case IOCTL_HID_GET_COLLECTION_INFORMATION:
 		return h.collectionInformation(r.Out)
@@ -139,38 +179,26 @@ func stringReply(out []byte, s string) (pnp.HRESULT, int) {
 	return pnp.S_OK, n
 }
 
-// setReport sends the report in In.
-func (h *handle) setReport(k Kind, r *pnp.Request) {
-	if h.dev.src.ReadOnly {
-		r.Complete(pnp.ERROR_ACCESS_DENIED, 0)
-		return
-	}
-	report, hr := h.outgoing(k, r.In)
-	if hr.Failed() {
-		r.Complete(hr, 0)
-		return
-	}
-	h.controls.submit(r, func() (pnp.HRESULT, int, []byte) {
-		_, err := h.node.set(k, report)
-		return result(h.node, err), 0, nil
-	})
+// question is what a device is asked for.
+type question struct {
+	first byte // of the report, as an application sees it
+	id    byte
+	n     int // the length
 }
 
-// getReport asks the device for a report.
+// question tells which report of kind k is asked for.
 //
 // Windows takes the report id from the first byte of the output buffer, since
 // the code is METHOD_OUT_DIRECT. A server need not send that buffer along; but
 // HidD_GetFeature and its like pass the same one as input, and there the id is
 // taken from as well. Without either it is 0, or that of the only report of the
 // kind.
-func (h *handle) getReport(k Kind, r *pnp.Request) {
+func (h *handle) question(k Kind, r *pnp.Request) (question, pnp.HRESULT) {
 	switch {
 	case h.desc.ByteLength(k) == 0:
-		r.Complete(pnp.ERROR_INVALID_FUNCTION, 0)
-		return
+		return question{}, pnp.ERROR_INVALID_FUNCTION
 	case len(r.Out) == 0:
-		r.Complete(ERROR_INVALID_USER_BUFFER, 0)
-		return
+		return question{}, ERROR_INVALID_USER_BUFFER
 	}
 	first := r.Out[0]
 	if first == 0 && len(r.In) > 0 {
@@ -184,31 +212,36 @@ func (h *handle) getReport(k Kind, r *pnp.Request) {
 	}
 	n, ok := h.desc.ReportLength(k, id)
 	if !ok || len(r.Out) < n {
-		r.Complete(pnp.ERROR_INVALID_PARAMETER, 0)
-		return
+		return question{}, pnp.ERROR_INVALID_PARAMETER
 	}
-	h.controls.submit(r, func() (pnp.HRESULT, int, []byte) {
-		report := make([]byte, n)
-		report[0] = id
-		got, err := h.node.get(k, report)
-		if err != nil {
-			return result(h.node, err), 0, nil
-		}
-		if !h.desc.UsesIDs(k) {
-			report, got = withID(report, got)
-			report[0] = first // Windows leaves it as it was
-		}
-		return pnp.S_OK, got, report[:got]
-	})
+	return question{first, id, n}, pnp.S_OK
 }
 
-// withID has a report of a device without ids begin with one. What drivers
-// return to hidraw differs: usbhid and i2c-hid put the 0 first, Bluetooth and
-// uhid do not. So n bytes of report that are one short of it lack the id.
-func withID(report []byte, n int) ([]byte, int) {
+// get asks the device for a report.
+func (h *handle) get(k Kind, r *pnp.Request) (pnp.HRESULT, int) {
+	q, _ := h.question(k, r)
+	report := r.Out[:q.n]
+	clear(report)
+	report[0] = q.id
+	n, err := h.node.get(k, report)
+	if err != nil {
+		return result(h.node, err, leaving), 0
+	}
+	if !h.desc.UsesIDs(k) {
+		n = withID(report, n)
+		report[0] = q.first // Windows leaves it as it was
+	}
+	return pnp.S_OK, n
+}
+
+// withID has a report of a device without ids begin with one, and returns its
+// length. What drivers return to hidraw differs: usbhid and i2c-hid put the 0
+// first, Bluetooth and uhid do not. So n bytes of report that are one short of it
+// lack the id.
+func withID(report []byte, n int) int {
 	if n == 0 || n == len(report)-1 {
 		copy(report[1:], report[:n])
-		return report, n + 1
+		return n + 1
 	}
-	return report, n
+	return n
 }

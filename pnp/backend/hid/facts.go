@@ -34,6 +34,17 @@ func readFacts(n devnode.Node, root string) (facts, error) {
 	return f, nil
 }
 
+// ofHidraw reports whether sysfs says that the node is the hidraw driver's.
+func ofHidraw(n devnode.Node, root string) bool {
+	tree, err := sysfs.Open(root)
+	if err != nil {
+		return false
+	}
+	//nolint:unconvert // 32 bits on MIPS
+	dir, err := tree.ByNumber(sysfs.CharNumber(uint64(n.Stat.Rdev)))
+	return err == nil && dir != "" && tree.Link(dir, "subsystem") == "hidraw"
+}
+
 // addSysfs adds what the tree at root knows of a hidraw node. Strings are as the
 // device has them: the server's drivers compare them.
 func (f *facts) addSysfs(root string, n sysfs.Number) {

@@ -12,14 +12,18 @@ import (
 	"freerdp-pnpdr/pnp/internal/sysfs"
 )
 
+// sysfsLink is the link in a tree of sysfs's to the node with no number, which the
+// tests' nodes have.
+const sysfsLink = "dev/char/0:0"
+
 // makeSysfs makes a tree with a hidraw node whose HID device is at the path hid.
-// The number of the node is 0:0, which the tests' nodes have.
-func makeSysfs(t *testing.T, hid string, files map[string]string) string {
+func makeSysfs(t testing.TB, hid string, files map[string]string) string {
 	t.Helper()
 	root := t.TempDir()
 	node := filepath.Join(root, "devices", hid, "hidraw", "hidraw0")
 	require.NoError(t, os.MkdirAll(node, 0o755))
 	require.NoError(t, os.Symlink("../..", filepath.Join(node, "device")))
+	require.NoError(t, os.Symlink("/sys/class/hidraw", filepath.Join(node, "subsystem")))
 	for name, content := range files {
 		name = filepath.Join(root, "devices", name)
 		require.NoError(t, os.MkdirAll(filepath.Dir(name), 0o755))

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/internal/devnode"
 	"freerdp-pnpdr/pnp/internal/fusetest"
 	"freerdp-pnpdr/pnp/internal/sysfs"
 )
@@ -169,13 +170,19 @@ func (f *fake) ioctl(r *fusetest.Request, fail func(error)) {
 	}
 }
 
-// newMemoryFake is a fake whose node is no node.
+// memoryNodes counts them: share modes belong to a node in the whole process.
+var memoryNodes atomic.Uint64
+
+// newMemoryFake is a fake whose node is in memory.
 func newMemoryFake(t testing.TB, descriptor []byte) *fake {
 	f := makeFake(t, descriptor)
+	at := devnode.Node{FD: -1}
+	at.Stat.Ino = memoryNodes.Add(1)
 	var next atomic.Uint64
 	f.open = func(d *Device, r pnp.OpenRequest) (opened, error) {
-		read, write := r.WantsRead(), r.WantsWrite() && !d.src.ReadOnly
-		if r.WantsWrite() && !read && !write {
+		at := at
+		at.Read, at.Write = r.WantsRead(), r.WantsWrite() && !d.src.ReadOnly
+		if r.WantsWrite() && !at.Read && !at.Write {
 			return opened{}, pnp.ERROR_ACCESS_DENIED
 		}
 		n := &memoryNode{f: f, id: next.Add(1), woken: make(chan struct{}, 1), over: make(chan struct{})}
@@ -184,7 +191,7 @@ func newMemoryFake(t testing.TB, descriptor []byte) *fake {
 		}
 		known := f.facts
 		known.addSysfs(d.sysfs, sysfs.Number{Kind: "char"})
-		return opened{n, read, write, f.descriptor, known}, nil
+		return opened{n, at, f.descriptor, known}, nil
 	}
 	t.Cleanup(f.unplug)
 	return f

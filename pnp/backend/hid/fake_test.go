@@ -27,7 +27,7 @@ import (
 type fake struct {
 	t          testing.TB
 	descriptor []byte
-	sysfs      string // where its sysfs is, if not in /sys
+	sysfs      string // where its sysfs is
 	open       opener
 	fs         *fusetest.FS // nil for a node in memory
 
@@ -81,7 +81,7 @@ func newFake(t testing.TB, descriptor []byte) *fake {
 }
 
 func makeFake(t testing.TB, descriptor []byte) *fake {
-	f := &fake{t: t, descriptor: descriptor, queues: map[uint64]*fakeQueue{}}
+	f := &fake{t: t, descriptor: descriptor, queues: map[uint64]*fakeQueue{}, sysfs: makeSysfs(t, "0", nil)}
 	f.changed.L = &f.mu
 	return f
 }
@@ -94,10 +94,7 @@ func (f *fake) device(readOnly bool) *Device {
 	}
 	d, err := New(backend.Source{Path: path, Description: pnp.Description{Name: "test"}, ReadOnly: readOnly})
 	require.NoError(f.t, err)
-	d.open = f.open
-	if f.sysfs != "" {
-		d.sysfs = f.sysfs
-	}
+	d.open, d.sysfs = f.open, f.sysfs
 	return d
 }
 

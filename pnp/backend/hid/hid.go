@@ -35,11 +35,15 @@
 // # Requests that block
 //
 // hidraw has a driver send a report at once, whatever O_NONBLOCK says, and that
-// can take seconds. Writes and report IOControls therefore run on a worker
-// goroutine each, in their order, with buffers of their own: Cancel and Close
-// answer at once, at most two workers of a handle are stuck in the kernel, and
-// those behind wait. A report whose request was cancelled while the kernel was
-// at it may still reach the device.
+// can take seconds. Writes and report IOControls therefore run in slots of the
+// session's pool, one of each sort at a time, in their order: Cancel and Close
+// answer at once, a handle takes at most two slots, and the requests behind wait.
+// A report whose request was cancelled while the kernel was at it may still reach
+// the device.
+//
+// To read a report, or to ask whether the device is still there, never waits in
+// hidraw, so both are done at once. That holds for hidraw's own nodes alone: Open
+// refuses a node that sysfs does not show as one, whatever it answers.
 //
 // # What differs
 //
@@ -71,7 +75,6 @@ type Device struct {
 	path  string
 	src   backend.Source
 	log   *slog.Logger
-	share devnode.Table
 	open  opener
 	sysfs string // where it is mounted
 }

@@ -53,7 +53,8 @@ func blockingInstance(f *fake) acceptance.Instance {
 			{Name: "write", Op: pnp.OpWrite, Len: 64},
 			{Name: "set output", Op: pnp.OpIOControl, Code: IOCTL_HID_SET_OUTPUT_REPORT, In: make([]byte, 64)},
 		}, blocking...),
-		Unplug: f.unplug,
+		Unplug:  f.unplug,
+		Unstick: f.release,
 		Controls: []acceptance.Control{
 			{Template: acceptance.Template{Op: pnp.OpIOControl, Code: IOCTL_GET_NUM_DEVICE_INPUT_BUFFERS, Len: 8},
 				Out: []byte{0, 2, 0, 0}}, // as byteStream sets it
@@ -77,6 +78,15 @@ func within(done <-chan ending) ending {
 	}
 }
 
+// happens waits for a channel to be closed; it ends a test that hangs.
+func happens(what string, done <-chan struct{}) {
+	select {
+	case <-done:
+	case <-time.After(30 * time.Second):
+		panic("never happened: " + what)
+	}
+}
+
 type ending struct {
 	hr pnp.HRESULT
 	n  int
@@ -86,9 +96,7 @@ type ending struct {
 func start(h pnp.Handle, r *pnp.Request) <-chan ending {
 	done := make(chan ending, 1)
 	r.OnComplete(func(_ *pnp.Request, hr pnp.HRESULT, n int) { done <- ending{hr, n} })
-	if !h.Try(r) {
-		h.Do(r)
-	}
+	h.Submit(r)
 	return done
 }
 
@@ -117,17 +125,17 @@ func open(t testing.TB, d pnp.Device) pnp.Handle {
 	t.Helper()
 	h, err := d.Open(acceptance.ReadWrite)
 	require.NoError(t, err)
-	t.Cleanup(func() { h.Close() })
+	t.Cleanup(func() { h.Close(func() {}) })
 	return h
 }
 
 // arrived waits until n reports are in the queue of h.
 func arrived(t testing.TB, h pnp.Handle, n int) {
 	t.Helper()
-	in := &h.(*handle).input
+	in, q := &h.(*handle).input, h.(*handle).q
 	require.Eventually(t, func() bool {
-		in.mu.Lock()
-		defer in.mu.Unlock()
+		q.Lock()
+		defer q.Unlock()
 		return len(in.reports) == n
 	}, 20*time.Second, time.Millisecond)
 }
@@ -198,10 +206,10 @@ func TestHandleWithoutAccess(t *testing.T) {
 	exclusive.Share = 0
 	h, err := f.device(false).Open(exclusive)
 	require.NoError(t, err)
-	defer h.Close()
+	defer h.Close(func() {})
 	looks, err := h.(*handle).dev.Open(pnp.OpenRequest{Disposition: pnp.OPEN_EXISTING})
 	require.NoError(t, err)
-	defer looks.Close()
+	defer looks.Close(func() {})
 	hr, b := control(looks, IOCTL_HID_GET_PRODUCT_STRING, nil, 4)
 	require.Equal(t, "S_OK", hr)
 	require.Equal(t, []byte{'x', 0, 0, 0}, b)
@@ -231,8 +239,8 @@ func TestReadOnlyRefusesWhatChangesTheDevice(t *testing.T) {
 }
 
 // TestStuckCalls has a driver that does not answer: what is cancelled ends at
-// once, one call of each sort at most is stuck, and what stays is done in its
-// order.
+// once, one call of each sort at most is stuck and keeps its buffers, and what
+// stays is done in its order.
 func TestStuckCalls(t *testing.T) {
 	f := newFake(t, withoutIDs)
 	f.set(func() { f.get = echo })
@@ -241,6 +249,7 @@ func TestStuckCalls(t *testing.T) {
 	type pending struct {
 		r    *pnp.Request
 		done <-chan ending
+		free chan struct{}
 	}
 	var all []pending
 	for i := range byte(30) {
@@ -249,20 +258,31 @@ func TestStuckCalls(t *testing.T) {
 			{Op: pnp.OpIOControl, Code: IOCTL_HID_GET_FEATURE, Out: make([]byte, 5)},
 			{Op: pnp.OpIOControl, Code: IOCTL_HID_SET_FEATURE, In: []byte{0, i, 2, 3, 4}},
 		} {
-			all = append(all, pending{r, start(h, r)})
+			free := make(chan struct{})
+			r.OnFree(func(*pnp.Request) { close(free) })
+			all = append(all, pending{r, start(h, r), free})
 		}
 	}
 	f.stuck(2) // and no more
+	kept := 0
 	for i, p := range all {
 		if i/3 != 20 {
-			p.r.MarkCancelled()
 			h.Cancel(p.r)
 			require.Equal(t, ending{pnp.ERROR_OPERATION_ABORTED, 0}, within(p.done))
-			clear(p.r.In) // it is not the device's any more
+			select {
+			case <-p.free:
+				clear(p.r.In)
+			default:
+				kept++
+			}
 		}
 	}
+	require.Equal(t, 2, kept, "requests whose buffers are in the kernel")
 	require.Empty(t, f.received())
 	f.release()
+	for _, p := range all {
+		happens("buffers are given back", p.free)
+	}
 	require.Equal(t, ending{pnp.S_OK, 7}, within(all[60].done))
 	require.Equal(t, ending{pnp.S_OK, 5}, within(all[61].done))
 	require.Equal(t, ending{pnp.S_OK, 0}, within(all[62].done))
@@ -287,14 +307,25 @@ func TestCloseWhileStuck(t *testing.T) {
 	require.NoError(t, err)
 	f.hold()
 	done := start(h, &pnp.Request{Op: pnp.OpWrite, In: make([]byte, 7)})
-	reading := start(h, &pnp.Request{Op: pnp.OpRead, Out: make([]byte, 9)})
 	f.stuck(1)
-	h.Close()
+	f.feed(1)
+	f.feed(2)
+	arrived(t, h, 2)
+	released := make(chan struct{})
+	h.Close(func() { close(released) })
 	require.Equal(t, pnp.ERROR_OPERATION_ABORTED, within(done).hr)
-	require.Equal(t, pnp.ERROR_OPERATION_ABORTED, within(reading).hr)
 	require.False(t, f.isClosed(h), "the node is closed while somebody uses it")
+	select {
+	case <-released:
+		require.Fail(t, "the handle is released while somebody uses the node")
+	default:
+	}
+	h.(*handle).q.Lock()
+	require.Empty(t, h.(*handle).input.reports, "reports that nobody will read")
+	h.(*handle).q.Unlock()
 	f.release()
-	require.Eventually(t, func() bool { return f.isClosed(h) }, 20*time.Second, time.Millisecond)
+	happens("the handle is released", released)
+	require.True(t, f.isClosed(h))
 	for _, r := range []*pnp.Request{
 		{Op: pnp.OpWrite, In: make([]byte, 7)},
 		{Op: pnp.OpRead, Out: make([]byte, 9)},
@@ -313,8 +344,10 @@ func TestCloseWhileIdle(t *testing.T) {
 	require.NoError(t, err)
 	f.feed(1)
 	arrived(t, h, 1) // so somebody waits for the next one
-	h.Close()
-	require.Eventually(t, func() bool { return f.isClosed(h) }, 20*time.Second, time.Millisecond)
+	released := make(chan struct{})
+	h.Close(func() { close(released) })
+	happens("the handle is released", released)
+	require.True(t, f.isClosed(h))
 }
 
 // TestUnplugged gives out what came before the device went.
@@ -341,6 +374,19 @@ func TestUnplugged(t *testing.T) {
 	require.Equal(t, gone, hr)
 	_, err := h.(*handle).dev.Open(acceptance.ReadWrite)
 	require.Equal(t, gone, pnp.HRESULTOf(err).Name())
+}
+
+// TestShareModes belong to the node, whichever device opens it.
+func TestShareModes(t *testing.T) {
+	f := newFake(t, bytewise)
+	exclusive := acceptance.ReadWrite
+	exclusive.Share = 0
+	h, err := f.device(false).Open(exclusive)
+	require.NoError(t, err)
+	defer h.Close(func() {})
+	_, err = f.device(false).Open(acceptance.ReadWrite)
+	require.Equal(t, pnp.ERROR_SHARING_VIOLATION.Name(), pnp.HRESULTOf(err).Name())
+	open(t, newFake(t, bytewise).device(false))
 }
 
 // TestTransferFailsBeforeTheDeviceIsGone has transfers fail because the device is
@@ -394,7 +440,7 @@ func TestOpenRefuses(t *testing.T) {
 		h, err := d.Open(pnp.OpenRequest{Access: pnp.GENERIC_ALL, Disposition: disposition})
 		require.Equal(t, want.Name(), pnp.HRESULTOf(err).Name())
 		if err == nil {
-			h.Close()
+			h.Close(func() {})
 		}
 	}
 	_, err = newFake(t, []byte{0xC0}).device(false).Open(acceptance.ReadWrite)

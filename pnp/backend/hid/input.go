@@ -4,11 +4,11 @@ package hid
 
 import (
 	"slices"
-	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/queue"
 )
 
 // The number of reports that the input queue of a handle holds, and what it can
@@ -24,16 +24,14 @@ const (
 )
 
 // input is the input queue of a handle. Either reads wait or reports do, never
-// both.
+// both. The lock of the handle's requests guards it.
 type input struct {
 	h *handle
 
-	mu      sync.Mutex
-	waiting []*pnp.Request
 	reports [][]byte // in Windows' layout, not padded
 	limit   int      // of reports
 	// buffer is what a report is read into, as long as the longest one in
-	// Windows' layout.
+	// Windows' layout. It is nil if there is nothing to read.
 	buffer []byte
 	// end is what reads fail with once the reports are gone; S_OK as long as
 	// there will be more.
@@ -46,77 +44,37 @@ func (in *input) start(h *handle) {
 	in.h, in.limit = h, defaultInputBuffers
 	if n := h.desc.ByteLength(Input); h.read && n > 0 {
 		in.buffer = make([]byte, n)
-		h.users.Add(1)
+		h.q.Enter()
 		go in.fill()
 	}
 }
 
-// submit serves r, whose buffer is large enough, or lets it wait.
-func (in *input) submit(r *pnp.Request) {
-	if hr, n, done := in.begin(r); done {
-		in.h.complete(r, hr, n)
-	}
-}
-
-// begin serves r, or else has it wait.
-func (in *input) begin(r *pnp.Request) (hr pnp.HRESULT, n int, done bool) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
+// tryRead serves a read, whose buffer is large enough, if there is anything to
+// serve it with. The queue is locked.
+func (h *handle) tryRead(it *queue.Item) {
+	in := &h.input
 	switch {
-	case r.Cancelled(): // before it came here
-		return pnp.ERROR_OPERATION_ABORTED, 0, true
 	case len(in.reports) > 0:
-		n = in.give(r, in.reports[0])
+		n := h.desc.ByteLength(Input)
+		clear(it.R.Out[copy(it.R.Out, in.reports[0]):n])
 		in.reports = slices.Delete(in.reports, 0, 1)
-		return pnp.S_OK, n, true
+		h.q.Finish(it, pnp.S_OK, n)
 	case in.end != pnp.S_OK:
-		return in.end, 0, true
+		h.q.Finish(it, in.end, 0)
 	}
-	in.waiting = append(in.waiting, r)
-	return pnp.S_OK, 0, false
 }
 
-// give puts a report into the buffer of r, which is out of everybody else's
-// reach, and returns its length.
-func (in *input) give(r *pnp.Request, report []byte) int {
-	n := in.h.desc.ByteLength(Input)
-	clear(r.Out[copy(r.Out, report):n])
-	return n
-}
-
-func (in *input) cancel(r *pnp.Request) bool {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	at := slices.Index(in.waiting, r)
-	if at < 0 {
-		return false
-	}
-	in.waiting = slices.Delete(in.waiting, at, at+1)
-	return true
-}
-
-// close returns what is to be cancelled. Nothing begins after it.
-func (in *input) close() []*pnp.Request {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.reports, in.end = nil, pnp.ERROR_OPERATION_ABORTED
-	return in.stop()
-}
-
-// stop takes all reads that wait out of the queue. The caller holds mu.
-func (in *input) stop() []*pnp.Request {
-	pending := in.waiting
-	in.waiting = nil
-	return pending
-}
-
-// fill reads reports until the device or the handle goes away.
+// fill moves reports from the kernel's queue to this one until the device or the
+// handle goes away. It takes no slot: it waits in the runtime's poller, and
+// nowhere else. hidraw's read honours O_NONBLOCK: it looks at a queue in memory,
+// under a lock that nobody holds while waiting for the device.
 func (in *input) fill() {
-	defer in.h.leave()
-	defer pnp.Guard(in.h.dev.log, "reading "+in.h.dev.path, func() { in.fail(pnp.E_UNEXPECTED) })
-	err := in.h.node.wait(func() bool {
+	h := in.h
+	defer h.q.Leave()
+	defer pnp.Guard(h.dev.log, "reading "+h.dev.path, func() { in.fail(pnp.E_UNEXPECTED) })
+	err := h.node.wait(func() bool {
 		for {
-			switch in.readOne() {
+			switch in.take() {
 			case nothing:
 				return false
 			case ended:
@@ -126,21 +84,31 @@ func (in *input) fill() {
 	})
 	if err != nil {
 		// The handle is closing, or else the poller failed.
-		in.fail(result(in.h.node, err))
+		in.fail(result(h.node, err, 0))
 	}
 }
 
-// fail ends the reads with hr, if nothing else has ended them.
+// fail ends the queue with hr, if nothing else has ended it.
 func (in *input) fail(hr pnp.HRESULT) {
-	in.mu.Lock()
-	if in.end == pnp.S_OK {
-		in.end = hr
+	in.h.q.Lock()
+	defer in.h.q.Unlock()
+	in.finish(hr)
+}
+
+// finish is fail for a caller that has locked the queue.
+func (in *input) finish(hr pnp.HRESULT) {
+	if in.end != pnp.S_OK {
+		return
 	}
-	end, pending := in.end, in.stop()
-	in.mu.Unlock()
-	for _, r := range pending {
-		in.h.complete(r, end, 0)
-	}
+	in.end = hr
+	in.h.reads.Kick()
+}
+
+// forget drops what nobody will read.
+func (in *input) forget() {
+	in.h.q.Lock()
+	defer in.h.q.Unlock()
+	in.reports = nil
 }
 
 // outcome is what came of trying to read a report.
@@ -152,43 +120,26 @@ const (
 	ended                  // there will be none any more
 )
 
-// readOne reads a report, if there is one, and completes the read that waits
-// for it.
-func (in *input) readOne() outcome {
-	o, served, hr, n := in.takeOne()
-	for _, r := range served {
-		in.h.complete(r, hr, n)
+// take reads a report, if there is one, and has the read that waits for it get
+// it.
+func (in *input) take() outcome {
+	q := in.h.q
+	q.Lock()
+	defer q.Unlock()
+	if in.end != pnp.S_OK || q.Ended() != pnp.S_OK {
+		return ended
+	}
+	report, o := in.next()
+	if report != nil {
+		in.reports = append(in.reports, slices.Clone(report))
+		in.h.reads.Kick()
+		in.trim()
 	}
 	return o
 }
 
-// takeOne reads a report, if there is one, and returns which reads that
-// completes, and how.
-func (in *input) takeOne() (_ outcome, served []*pnp.Request, hr pnp.HRESULT, n int) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	var report []byte
-	o := ended
-	if in.end == pnp.S_OK {
-		report, o = in.next()
-	}
-	switch {
-	case o == ended:
-		return ended, in.stop(), in.end, 0
-	case report == nil:
-		return o, nil, pnp.S_OK, 0
-	case len(in.waiting) > 0:
-		r := in.waiting[0]
-		in.waiting = slices.Delete(in.waiting, 0, 1)
-		return took, []*pnp.Request{r}, pnp.S_OK, in.give(r, report)
-	}
-	in.reports = append(in.reports, slices.Clone(report))
-	in.trim()
-	return took, nil, pnp.S_OK, 0
-}
-
 // next reads a report into the buffer and returns it in Windows' layout; nil
-// for one that Windows would not let through. The caller holds mu: reading does
+// for one that Windows would not let through. The queue is locked: reading does
 // not wait.
 func (in *input) next() ([]byte, outcome) {
 	ids := in.h.desc.UsesIDs(Input)
@@ -202,10 +153,10 @@ func (in *input) next() ([]byte, outcome) {
 	case err == unix.EAGAIN:
 		return nil, nothing
 	case err != nil:
-		in.end = result(in.h.node, err)
+		in.finish(result(in.h.node, err, 0))
 		return nil, ended
 	case n == 0: // hidraw has no empty reports
-		in.end = pnp.ERROR_DEVICE_NOT_CONNECTED
+		in.finish(pnp.ERROR_DEVICE_NOT_CONNECTED)
 		return nil, ended
 	case !ids:
 		return in.buffer[:1+n], took
@@ -217,7 +168,7 @@ func (in *input) next() ([]byte, outcome) {
 	return b[:n], took
 }
 
-// trim drops what is too much, the oldest first. The caller holds mu.
+// trim drops what is too much, the oldest first. The queue is locked.
 func (in *input) trim() {
 	if over := len(in.reports) - in.limit; over > 0 {
 		in.reports = slices.Delete(in.reports, 0, over)
@@ -227,8 +178,8 @@ func (in *input) trim() {
 
 // buffers is how many reports the queue holds at most.
 func (in *input) buffers() int {
-	in.mu.Lock()
-	defer in.mu.Unlock()
+	in.h.q.Lock()
+	defer in.h.q.Unlock()
 	return in.limit
 }
 
@@ -237,8 +188,8 @@ func (in *input) setBuffers(n uint32) pnp.HRESULT {
 	if n < minInputBuffers || n > maxInputBuffers {
 		return pnp.ERROR_INVALID_PARAMETER
 	}
-	in.mu.Lock()
-	defer in.mu.Unlock()
+	in.h.q.Lock()
+	defer in.h.q.Unlock()
 	in.limit = int(n)
 	in.trim()
 	return pnp.S_OK
@@ -247,22 +198,22 @@ func (in *input) setBuffers(n uint32) pnp.HRESULT {
 // flush drops every report that has come, in the kernel's queue too. Reads that
 // wait go on waiting.
 func (in *input) flush() {
-	in.mu.Lock()
-	defer in.mu.Unlock()
+	in.h.q.Lock()
+	defer in.h.q.Unlock()
 	in.reports = nil
 	if in.buffer != nil {
 		in.drain()
 	}
 }
 
-// drain empties the kernel's queue. The caller holds mu.
+// drain empties the kernel's queue. The queue is locked.
 func (in *input) drain() {
 	for range kernelQueue {
 		if in.end != pnp.S_OK {
 			return
 		}
 		if _, o := in.next(); o != took {
-			return // if the device has gone, fill goes on from there
+			return
 		}
 	}
 }

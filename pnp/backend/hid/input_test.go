@@ -98,9 +98,9 @@ func TestInputQueue(t *testing.T) {
 		f.feed(i)
 	}
 	last := func(h pnp.Handle) byte {
-		in := &h.(*handle).input
-		in.mu.Lock()
-		defer in.mu.Unlock()
+		in, q := &h.(*handle).input, h.(*handle).q
+		q.Lock()
+		defer q.Unlock()
 		if len(in.reports) == 0 {
 			return 0
 		}
@@ -156,10 +156,10 @@ func TestFlushFindsTheEnd(t *testing.T) {
 	f := newFake(t, bytewise)
 	h := open(t, f.device(false))
 	done := start(h, &pnp.Request{Op: pnp.OpRead, Out: make([]byte, 2)})
-	in := &h.(*handle).input
-	in.mu.Lock() // keeps fill away, as a flush does
+	q := h.(*handle).q
+	q.Lock() // keeps fill away, as a flush does
 	f.unplug()
-	in.drain()
-	in.mu.Unlock()
+	h.(*handle).input.drain()
+	q.Unlock()
 	require.Equal(t, pnp.ERROR_DEVICE_NOT_CONNECTED, within(done).hr)
 }

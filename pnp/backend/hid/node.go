@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/internal/devnode"
 	"freerdp-pnpdr/pnp/internal/hidreport"
 )
 
@@ -46,10 +47,10 @@ type node interface {
 
 // opened is a node with what is known of it.
 type opened struct {
-	node        node
-	read, write bool // what was granted
-	descriptor  []byte
-	facts       facts
+	node       node
+	at         devnode.Node // with what was granted of what was asked for
+	descriptor []byte
+	facts      facts
 }
 
 // opener opens a device's node. An error is an errno or an HRESULT, with the
@@ -80,6 +81,7 @@ func openNode(d *Device, kind uint32, r pnp.OpenRequest) (opened, error) {
 	if n.Stat.Mode&unix.S_IFMT != kind {
 		return refuse("not a character device", pnp.ERROR_NOT_SUPPORTED)
 	}
+	known := ofHidraw(n, d.sysfs) // first: it does not show nodes that are gone
 	descriptor, err := rawDescriptor(n.FD)
 	if err != nil {
 		if pnp.HRESULTOf(err) != pnp.ERROR_DEVICE_NOT_CONNECTED {
@@ -91,15 +93,17 @@ func openNode(d *Device, kind uint32, r pnp.OpenRequest) (opened, error) {
 	if err != nil {
 		return refuse("who it is", err)
 	}
+	if !known {
+		// Another driver, or a program (CUSE), may well wait where hidraw does
+		// not, in read and in poll; even to ask epoll could hang.
+		return refuse("sysfs does not show it as a hidraw node", pnp.ERROR_NOT_SUPPORTED)
+	}
 	raw, err := newRawNode(n.FD, d.path)
 	if err != nil {
 		return opened{}, fmt.Errorf("open %s: %w", d.path, err)
 	}
-	return opened{
-		node: raw,
-		read: n.Read && r.WantsRead(), write: n.Write && r.WantsWrite(),
-		descriptor: descriptor, facts: f,
-	}, nil
+	n.Read, n.Write = n.Read && r.WantsRead(), n.Write && r.WantsWrite()
+	return opened{node: raw, at: n, descriptor: descriptor, facts: f}, nil
 }
 
 // rawNode is a hidraw node.
@@ -229,18 +233,18 @@ func rawDescriptor(fd int) ([]byte, error) {
 // does when the device is being unplugged.
 const leaving = 100 * time.Millisecond
 
-// result is what a request ends with when the node gave err. It may wait where
-// reports are sent and asked for.
-func result(n node, err error) pnp.HRESULT {
+// result is what a request ends with when the node gave err. If that may mean
+// that the device is being unplugged, it waits for as long as patience: transfers
+// fail somewhat before the kernel takes the node away. A read gets EIO only after
+// that, so it needs none.
+func result(n node, err error, patience time.Duration) pnp.HRESULT {
 	if err == nil {
 		return pnp.S_OK
 	}
-	var patience time.Duration
 	switch {
 	case errors.Is(err, unix.EIO), errors.Is(err, unix.EPROTO), errors.Is(err, unix.EILSEQ), errors.Is(err, unix.ETIME):
-		// Transfers fail somewhat before the kernel takes the node away. A
-		// read gets EIO only after that, and does not wait here.
-		patience = leaving
+	default:
+		patience = 0
 	}
 	switch {
 	case n.gone(patience):

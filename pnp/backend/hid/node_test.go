@@ -154,6 +154,23 @@ func TestNodeKind(t *testing.T) {
 	require.ErrorContains(t, err, "not a character device")
 }
 
+// TestNodeDriver has a node answer as hidraw's do that sysfs shows as another
+// driver's, or not at all.
+func TestNodeDriver(t *testing.T) {
+	f := newFuseFake(t, withIDs)
+	subsystem := filepath.Join(f.sysfs, sysfsLink, "subsystem")
+	require.NoError(t, os.Remove(subsystem))
+	for range 2 {
+		_, err := f.device(false).Open(acceptance.ReadWrite)
+		require.Equal(t, "ERROR_NOT_SUPPORTED", pnp.HRESULTOf(err).Name())
+		require.ErrorContains(t, err, "hidraw")
+		_ = os.Symlink("../../../../class/cuse", subsystem)
+	}
+	require.NoError(t, os.Remove(subsystem))
+	require.NoError(t, os.Symlink("../../../../class/hidraw", subsystem))
+	open(t, f.device(false))
+}
+
 // TestNodeSerialNumber has what only the kernel knows of a device.
 func TestNodeSerialNumber(t *testing.T) {
 	f := newFuseFake(t, withIDs)

@@ -28,7 +28,7 @@ func TestPanic(t *testing.T) {
 	}
 	h, err := d.Open(acceptance.ReadWrite)
 	require.NoError(t, err)
-	defer h.Close()
+	defer h.Close(func() {})
 	for range 2 {
 		hr, _ := transact(h, &pnp.Request{Op: pnp.OpRead, Out: make([]byte, 64)})
 		require.Equal(t, pnp.E_UNEXPECTED, hr)
@@ -42,10 +42,10 @@ func TestPanicInACompletion(t *testing.T) {
 	f := newFake(t, bytewise)
 	h, err := f.device(false).Open(acceptance.ReadWrite)
 	require.NoError(t, err)
-	defer h.Close()
+	defer h.Close(func() {})
 	r := &pnp.Request{Op: pnp.OpWrite, In: make([]byte, 64)}
 	r.OnComplete(func(*pnp.Request, pnp.HRESULT, int) { panic("a bug in the channel") })
-	require.True(t, h.Try(r))
+	h.Submit(r)
 	hr, _ := transact(h, &pnp.Request{Op: pnp.OpWrite, In: make([]byte, 64)})
 	require.Equal(t, pnp.S_OK, hr)
 }

@@ -31,9 +31,11 @@ func TestWrites(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t, c.descriptor)
 			h := open(t, f.device(false))
+			before := bytes.Clone(c.data)
 			hr, n := write(h, c.data...)
 			require.Equal(t, c.want, hr)
 			require.Equal(t, c.n, n)
+			require.Equal(t, before, c.data, "what is written is not the device's to change")
 			hr, _ = control(h, IOCTL_HID_SET_OUTPUT_REPORT, c.data, 0)
 			require.Equal(t, c.want, hr)
 			if c.sent == "" {

@@ -52,8 +52,8 @@ func (s *byteStream) feed(data []byte) {
 }
 
 func (s *byteStream) queued() int {
-	s.open.input.mu.Lock()
-	defer s.open.input.mu.Unlock()
+	s.open.q.Lock()
+	defer s.open.q.Unlock()
 	return len(s.open.input.reports)
 }
 
@@ -65,9 +65,10 @@ type byteHandle struct {
 	inner map[*pnp.Request]*pnp.Request
 }
 
-func (h *byteHandle) Try(r *pnp.Request) bool {
+func (h *byteHandle) Submit(r *pnp.Request) {
 	if r.Op != pnp.OpRead || len(r.Out) == 0 {
-		return h.Handle.Try(r)
+		h.Handle.Submit(r)
+		return
 	}
 	inner := &pnp.Request{Op: pnp.OpRead, Out: make([]byte, 2)}
 	inner.OnComplete(func(_ *pnp.Request, hr pnp.HRESULT, n int) {
@@ -83,20 +84,15 @@ func (h *byteHandle) Try(r *pnp.Request) bool {
 	})
 	h.mu.Lock()
 	h.inner[r] = inner
-	if r.Cancelled() {
-		inner.MarkCancelled()
-	}
 	h.mu.Unlock()
-	return h.Handle.Try(inner)
+	h.Handle.Submit(inner)
 }
 
 func (h *byteHandle) Cancel(r *pnp.Request) {
 	h.mu.Lock()
-	inner := h.inner[r]
-	h.mu.Unlock()
-	if inner != nil {
-		inner.MarkCancelled()
+	if inner := h.inner[r]; inner != nil {
 		r = inner
 	}
+	h.mu.Unlock()
 	h.Handle.Cancel(r)
 }

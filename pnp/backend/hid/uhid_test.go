@@ -29,6 +29,7 @@ func TestUHIDSuite(t *testing.T) {
 			Feed:     s.feed,
 			Blocking: blocking,
 			Unplug:   u.Unplug,
+			Unstick:  u.Unplug,
 		}
 	}})
 }
@@ -202,7 +203,7 @@ func TestUHIDInformation(t *testing.T) {
 			hr, _ = read(h, 64)
 			require.Equal(t, "ERROR_INVALID_FUNCTION", hr, "it has no input reports")
 		}
-		h.Close()
+		h.Close(func() {})
 	}
 }
 
@@ -215,7 +216,6 @@ func TestUHIDStuck(t *testing.T) {
 	done := start(h, r)
 	u.questions(1)
 	require.False(t, r.Completed())
-	r.MarkCancelled()
 	h.Cancel(r)
 	require.Equal(t, ending{pnp.ERROR_OPERATION_ABORTED, 0}, within(done))
 	// Reports come and go meanwhile.
@@ -228,7 +228,7 @@ func TestUHIDStuck(t *testing.T) {
 
 	other := open(t, u.device(false))
 	done = start(other, &pnp.Request{Op: pnp.OpIOControl, Code: IOCTL_HID_SET_FEATURE, In: bytes.Repeat([]byte{1}, 10)})
-	other.Close()
+	other.Close(func() {})
 	require.Equal(t, ending{pnp.ERROR_OPERATION_ABORTED, 0}, within(done))
 }
 
@@ -269,7 +269,7 @@ func TestUHIDUnplugged(t *testing.T) {
 	require.NoError(t, err)
 	w, err := next.device(false).Open(pnp.OpenRequest{Access: pnp.GENERIC_WRITE, Disposition: pnp.OPEN_EXISTING})
 	require.NoError(t, err)
-	defer w.Close()
+	defer w.Close(func() {})
 	hr, n := write(w, make([]byte, 9)...)
 	require.Equal(t, "S_OK", hr)
 	require.Equal(t, 9, n)
@@ -284,17 +284,17 @@ func TestUHIDUnplugged(t *testing.T) {
 func TestUHIDQueue(t *testing.T) {
 	u := newUHID(t, bytewise, nil)
 	h := open(t, u.device(false))
-	in := &h.(*handle).input
+	in, q := &h.(*handle).input, h.(*handle).q
 	for i := range 200 {
 		u.Feed(byte(i))
 		if i%32 == 31 || i == 199 {
 			// The kernel drops the newest, when nobody takes them off.
 			for newest := -1; newest != i; {
-				in.mu.Lock()
+				q.Lock()
 				if n := len(in.reports); n > 0 {
 					newest = int(in.reports[n-1][1])
 				}
-				in.mu.Unlock()
+				q.Unlock()
 			}
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/queue"
 )
 
 // Size of the store that all handles of a device share, in bytes.
@@ -63,23 +64,24 @@ func (d *Device) Notify(sink func(pnp.Event)) {
 }
 
 // Open implements pnp.Device. It always succeeds at once.
-func (d *Device) Open(pnp.OpenRequest) (pnp.Handle, error) {
-	return &handle{d: d, waiting: make(map[*pnp.Request]*time.Timer)}, nil
+func (d *Device) Open(r pnp.OpenRequest) (pnp.Handle, error) {
+	h := &handle{d: d, q: queue.New(d.description.Name, r.Workers, nil)}
+	h.waiting = h.q.Add(queue.Lane{})
+	return h, nil
 }
 
 type handle struct {
-	d      *Device
-	closed atomic.Bool
-
-	mu      sync.Mutex                   // also while closed is set
-	waiting map[*pnp.Request]*time.Timer // nil timer: for ever
+	d       *Device
+	closed  atomic.Bool
+	q       *queue.Queue
+	waiting *queue.Lane // IOCTL_WAIT
 }
 
-// Try implements pnp.Handle. It accepts everything.
-func (h *handle) Try(r *pnp.Request) bool {
+// Submit implements pnp.Handle.
+func (h *handle) Submit(r *pnp.Request) {
 	if h.closed.Load() {
-		r.Complete(pnp.ERROR_INVALID_HANDLE, 0)
-		return true
+		r.Complete(pnp.ERROR_OPERATION_ABORTED, 0)
+		return
 	}
 	switch r.Op {
 	case pnp.OpRead:
@@ -89,11 +91,7 @@ func (h *handle) Try(r *pnp.Request) bool {
 	case pnp.OpIOControl:
 		h.ioControl(r)
 	}
-	return true
 }
-
-// Do implements pnp.Handle.
-func (h *handle) Do(r *pnp.Request) { h.Try(r) }
 
 func (d *Device) read(r *pnp.Request) {
 	if r.Offset >= Size && len(r.Out) > 0 {
@@ -145,47 +143,25 @@ func (h *handle) ioControl(r *pnp.Request) {
 }
 
 func (h *handle) wait(r *pnp.Request, ms uint32) {
-	h.mu.Lock()
-	if h.closed.Load() || r.Cancelled() {
-		h.mu.Unlock()
-		r.Complete(pnp.ERROR_OPERATION_ABORTED, 0)
+	h.q.Lock()
+	defer h.q.Unlock()
+	it := h.waiting.Put(r)
+	if ms == Forever || it.Ended() {
 		return
 	}
-	defer h.mu.Unlock()
-	h.waiting[r] = nil
-	if ms != Forever {
-		h.waiting[r] = time.AfterFunc(time.Duration(ms)*time.Millisecond, func() { h.finish(r, pnp.S_OK) })
-	}
-}
-
-// finish completes a waiting request, once.
-func (h *handle) finish(r *pnp.Request, hr pnp.HRESULT) {
-	h.mu.Lock()
-	timer, ok := h.waiting[r]
-	delete(h.waiting, r)
-	h.mu.Unlock()
-	if !ok {
-		return
-	}
-	if timer != nil {
-		timer.Stop()
-	}
-	r.Complete(hr, 0)
+	timer := time.AfterFunc(time.Duration(ms)*time.Millisecond, func() {
+		h.q.Lock()
+		defer h.q.Unlock()
+		h.q.Finish(it, pnp.S_OK, 0)
+	})
+	it.OnEnd = func() { timer.Stop() }
 }
 
 // Cancel implements pnp.Handle.
-func (h *handle) Cancel(r *pnp.Request) { h.finish(r, pnp.ERROR_OPERATION_ABORTED) }
+func (h *handle) Cancel(r *pnp.Request) { h.q.Cancel(r) }
 
 // Close implements pnp.Handle.
-func (h *handle) Close() {
-	h.mu.Lock()
+func (h *handle) Close(released func()) {
 	h.closed.Store(true)
-	pending := make([]*pnp.Request, 0, len(h.waiting))
-	for r := range h.waiting {
-		pending = append(pending, r)
-	}
-	h.mu.Unlock()
-	for _, r := range pending {
-		h.finish(r, pnp.ERROR_OPERATION_ABORTED)
-	}
+	h.q.Close(nil, released)
 }

@@ -59,12 +59,12 @@ func TestRaiseEvent(t *testing.T) {
 	})
 	h, err := d.Open(pnp.OpenRequest{NoBlock: true})
 	require.NoError(t, err)
-	defer h.Close()
+	defer h.Close(func() {})
 	guid := pnp.MustGUID("{11111111-8080-425F-922A-DABF3DE3F69A}")
 	raise := func() {
 		r := &pnp.Request{Op: pnp.OpIOControl, Code: IOCTL_RAISE_EVENT, In: append(guid[:], "data"...)}
 		r.OnComplete(func(*pnp.Request, pnp.HRESULT, int) {})
-		require.True(t, h.Try(r))
+		h.Submit(r)
 		require.True(t, r.Completed())
 	}
 	raise()
@@ -87,13 +87,14 @@ func TestTheStoreIsShared(t *testing.T) {
 	do(t, a, &pnp.Request{Op: pnp.OpWrite, Offset: Size - 3, In: []byte("end")})
 	do(t, b, &pnp.Request{Op: pnp.OpRead, Offset: Size - 3, Out: p})
 	require.Equal(t, "end", string(p))
-	a.Close()
-	b.Close()
+	a.Close(func() {})
+	b.Close(func() {})
 }
 
 func do(t *testing.T, h pnp.Handle, r *pnp.Request) {
 	t.Helper()
 	r.OnComplete(func(_ *pnp.Request, hr pnp.HRESULT, _ int) { require.Equal(t, pnp.S_OK, hr) })
-	require.True(t, h.Try(r))
+	h.Submit(r)
+	require.True(t, r.Completed())
 	require.True(t, r.Completed())
 }

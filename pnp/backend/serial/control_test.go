@@ -4,7 +4,6 @@ package serial
 
 import (
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -358,31 +357,28 @@ func TestCancelOfAnIOControl(t *testing.T) {
 	o.h.rx.device.Lock()
 	fourth := o.control(IOCTL_SERIAL_SET_HANDFLOW, ulongs(0, 0, 0, 0), 0)
 	o.atDriver(fourth)
-	o.h.Close()
+	o.beginClose()
 	fourth.ends(pnp.ERROR_OPERATION_ABORTED, "")
-	select {
-	case <-o.h.restored:
-		t.Fatal("the terminal was restored under the hands of an IOControl")
-	default:
-	}
+	require.False(t, o.isReleased(), "the terminal was restored under the hands of an IOControl")
 	o.h.rx.device.Unlock()
-	o.awaitClosed()
+	o.awaitRelease()
 }
 
 // atDriver waits until an IOControl is being carried out.
 func (o *opened) atDriver(c *call) {
 	o.t.Helper()
 	require.Eventually(o.t, func() bool {
-		o.h.mu.Lock()
-		defer o.h.mu.Unlock()
-		return o.h.control.current == c.r
-	}, patience, 100*time.Microsecond)
+		o.h.q.Lock()
+		defer o.h.q.Unlock()
+		it := o.h.controls.First()
+		return o.h.driving && it != nil && it.R == c.r
+	}, patience, tick)
 }
 
 // TestIOControlsOfAHungUpPort has nobody ask for a port for ever that has gone.
 func TestIOControlsOfAHungUpPort(t *testing.T) {
 	for code, c := range controls {
-		if c.begin != nil {
+		if c.park != nil {
 			continue
 		}
 		o := openBench(t)

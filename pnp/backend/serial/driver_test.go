@@ -3,6 +3,8 @@
 package serial
 
 import (
+	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -156,9 +158,9 @@ func TestWaitForLines(t *testing.T) {
 	o, w := openWithWires(t)
 	w.change(func() { w.bits |= unix.TIOCM_DSR })
 	o.mask(SERIAL_EV_CTS | SERIAL_EV_DSR | SERIAL_EV_RLSD | SERIAL_EV_RING | SERIAL_EV_RXCHAR)
-	o.h.mu.Lock()
+	o.h.q.Lock()
 	o.h.events.history = 0 // the DSR of above
-	o.h.mu.Unlock()
+	o.h.q.Unlock()
 	c := o.waitOnMask()
 	c.pending()
 	w.change(func() { w.bits |= unix.TIOCM_CTS })
@@ -174,25 +176,29 @@ func TestWaitForLines(t *testing.T) {
 	c = o.waitOnMask()
 	w.change(func() { w.bits &^= unix.TIOCM_CTS })
 	asked := w.timesAsked()
-	require.Eventually(t, func() bool { return w.timesAsked() > asked+1 }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return w.timesAsked() > asked+1 }, patience, tick)
 	c.pending()
 	w.change(func() { w.bits &^= unix.TIOCM_DSR })
 	c.happened(SERIAL_EV_DSR)
+}
+
+// served reports whether a goroutine is at work for a lane.
+func served() bool {
+	stacks := make([]byte, 1<<20)
+	return strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), "queue.(*Lane)")
 }
 
 // TestNobodyAsksForTheLinesInVain ends the watcher with the wait.
 func TestNobodyAsksForTheLinesInVain(t *testing.T) {
 	o, w := openWithWires(t)
 	o.mask(SERIAL_EV_CTS)
+	asked := w.timesAsked()
 	c := o.waitOnMask()
+	require.Eventually(t, func() bool { return w.timesAsked() > asked+1 }, patience, tick)
 	o.cancel(c)
 	c.ends(pnp.ERROR_OPERATION_ABORTED, "")
-	require.Eventually(t, func() bool {
-		o.h.mu.Lock()
-		defer o.h.mu.Unlock()
-		return !o.h.events.running
-	}, patience, time.Millisecond)
-	asked := w.timesAsked()
+	require.Eventually(t, func() bool { return !served() }, patience, tick)
+	asked = w.timesAsked()
 	require.Zero(t, o.status().HoldReasons)
 	require.Equal(t, asked, w.timesAsked())
 }
@@ -205,7 +211,7 @@ func TestADriverThatHangs(t *testing.T) {
 	w.change(func() { w.hold = hold })
 	asked := w.timesAsked()
 	wait := o.waitOnMask()
-	require.Eventually(t, func() bool { return w.timesAsked() > asked }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return w.timesAsked() > asked }, patience, tick)
 	status := o.control(IOCTL_SERIAL_GET_MODEMSTATUS, nil, 4)
 	o.atDriver(status)
 	mask := o.control(IOCTL_SERIAL_SET_WAIT_MASK, ulongs(0), 0)
@@ -221,15 +227,11 @@ func TestADriverThatHangs(t *testing.T) {
 		c.ends(pnp.ERROR_OPERATION_ABORTED, "")
 	}
 	timeouts.pending()
-	o.h.Close()
+	o.beginClose()
 	timeouts.ends(pnp.ERROR_OPERATION_ABORTED, "")
-	select {
-	case <-o.h.restored:
-		t.Error("the terminal was restored while somebody was using it")
-	default:
-	}
+	require.False(t, o.isReleased(), "the terminal was restored while somebody was using it")
 	close(hold)
-	o.awaitClosed()
+	o.awaitRelease()
 }
 
 // TestReadBesideAnIOControl asks for what there is while an IOControl is at the
@@ -238,10 +240,10 @@ func TestReadBesideAnIOControl(t *testing.T) {
 	o, w := openWithWires(t)
 	waiting := o.read(1)
 	require.Eventually(t, func() bool {
-		o.h.mu.Lock()
-		defer o.h.mu.Unlock()
-		return o.h.rx.queue[0].probed
-	}, patience, time.Millisecond)
+		o.h.q.Lock()
+		defer o.h.q.Unlock()
+		return o.h.rx.turn.probed
+	}, patience, tick)
 	// The reader finds nothing either, and waits. Whether it gets there decides
 	// what is tested, not the outcome.
 	time.Sleep(2 * time.Millisecond)
@@ -265,29 +267,17 @@ func TestCloseWaitsForTheOutput(t *testing.T) {
 	require.EqualValues(t, SERIAL_TX_WAITING_ON_BREAK, o.status().HoldReasons)
 	w.change(func() { w.queue = 10 })
 	before := o.termios()
-	o.h.Close()
-	opening := make(chan pnp.Handle, 1)
-	go func() {
-		h, err := o.dev.Open(pnp.OpenRequest{Access: pnp.GENERIC_READ, Disposition: pnp.OPEN_EXISTING})
-		if err != nil {
-			t.Errorf("open: %v", err)
-		}
-		opening <- h
-	}()
-	// The open has begun, and the port looks again at what is to be sent.
-	require.Eventually(t, func() bool {
-		o.dev.mu.Lock()
-		defer o.dev.mu.Unlock()
-		return o.dev.open
-	}, patience, time.Millisecond)
+	o.beginClose()
+	second := opening(t, o.dev)
+	// The port looks again and again at what is to be sent.
 	looked := w.timesLooked()
-	require.Eventually(t, func() bool { return w.timesLooked() > looked+1 }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return w.timesLooked() > looked+1 }, patience, tick)
 	require.Equal(t, before, o.termios())
-	require.Empty(t, opening)
+	require.Empty(t, second)
+	require.False(t, o.isReleased())
 	w.change(func() { w.queue = 0 })
-	o.awaitClosed()
-	h := <-opening
+	h := <-second
 	w.change(func() { require.False(t, w.broken) })
-	h.Close()
-	<-h.(*handle).restored
+	o.awaitRelease()
+	closed(h)
 }

@@ -4,12 +4,14 @@ package serial
 
 import (
 	"encoding/binary"
+	"os"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/queue"
 )
 
 const (
@@ -30,19 +32,18 @@ const (
 const watchInterval = 20 * time.Millisecond
 
 // events are what an application can wait for. All but lines is guarded by the
-// handle's mu.
+// handle's queue. The pending IOCTL_SERIAL_WAIT_ON_MASK is in the lane waits.
 type events struct {
 	// lines is held from asking the driver for a sample until it was
 	// compared, so that an older sample is never taken for a change. It comes
-	// before mu.
+	// before the queue.
 	lines sync.Mutex
 
 	mask uint32
 	// history are the events of the mask that nobody was told of.
 	history uint32
-	wait    *pnp.Request // the pending IOCTL_SERIAL_WAIT_ON_MASK
-	seen    sample       // what the events of the lines are changes from
-	running bool         // there is a watcher
+	seen    sample      // what the events of the lines are changes from
+	looked  *queue.Item // the wait that the lines were last looked at for
 
 	// errors are the SERIAL_ERROR bits since the last
 	// IOCTL_SERIAL_GET_COMMSTATUS; told are the counters they go up to.
@@ -80,25 +81,23 @@ func (h *handle) startCounting() {
 	h.events.told, h.events.zero = h.events.seen.counters, h.events.seen.counters
 }
 
-// happen tells that events happened. The caller holds mu.
+// happen tells that events happened. The queue is locked.
 func (h *handle) happen(which uint32) {
 	e := &h.events
 	e.history |= which & e.mask
-	if e.wait != nil && e.history != 0 {
-		h.endWait(e.history)
+	if it := h.waits.First(); it != nil && e.history != 0 {
+		h.endWait(it, e.history)
 		e.history = 0
 	}
 }
 
-// endWait finishes the pending wait with the events given.
-func (h *handle) endWait(which uint32) {
-	r := h.events.wait
-	h.events.wait = nil
-	binary.LittleEndian.PutUint32(r.Out, which)
-	h.finish(r, pnp.S_OK, sizeULONG)
+// endWait ends a wait with the events given.
+func (h *handle) endWait(it *queue.Item, which uint32) {
+	binary.LittleEndian.PutUint32(it.R.Out, which)
+	h.q.Finish(it, pnp.S_OK, sizeULONG)
 }
 
-// lineError tells an error that a mark in the data tells. The caller holds mu.
+// lineError tells an error that a mark in the data tells. The queue is locked.
 func (h *handle) lineError(which uint32) {
 	h.events.errors |= which
 	if which == SERIAL_ERROR_BREAK {
@@ -107,13 +106,13 @@ func (h *handle) lineError(which uint32) {
 		h.happen(SERIAL_EV_ERR)
 	}
 	if h.aborting() {
-		h.abortReads(pnp.ERROR_OPERATION_ABORTED)
+		h.reads.Abort(pnp.ERROR_OPERATION_ABORTED)
 		h.abortWrites(pnp.ERROR_OPERATION_ABORTED)
 	}
 }
 
 // countErrors adds to the errors what the driver has counted since it was last
-// asked. Those that marks tell are not counted twice. The caller holds mu.
+// asked. Those that marks tell are not counted twice. The queue is locked.
 func (h *handle) countErrors(now counters) {
 	e := &h.events
 	for _, c := range []struct {
@@ -134,25 +133,22 @@ func (h *handle) countErrors(now counters) {
 	e.told = now
 }
 
-// lookIf looks at the lines, if there is a reason to. The caller holds no lock.
-func (h *handle) lookIf(reason bool) {
-	if !reason {
-		return
-	}
+// lookAtLines asks the driver for the lines and tells what has changed. The
+// caller holds no lock and has a slot.
+func (h *handle) lookAtLines() {
 	h.events.lines.Lock()
 	defer h.events.lines.Unlock()
-	h.mu.Lock()
+	h.q.Lock()
 	now := h.events.seen
-	h.mu.Unlock()
+	h.q.Unlock()
 	now = h.sample(now)
-	h.mu.Lock()
-	defer h.unlock()
+	h.q.Lock()
+	defer h.q.Unlock()
 	h.look(now)
 }
 
 // look compares what the lines are with what they were seen as, and tells the
-// changes. The caller holds
-// lines and mu.
+// changes. The caller holds lines and has locked the queue.
 func (h *handle) look(now sample) {
 	then := h.events.seen
 	h.events.seen = now
@@ -190,18 +186,24 @@ func (h *handle) setWaitMask(in, _ []byte) pnp.HRESULT {
 	if mask&^uint32(validEvents) != 0 {
 		return pnp.ERROR_INVALID_PARAMETER
 	}
-	h.lookIf(h.watched(mask))
-	h.mu.Lock()
-	defer h.unlock()
 	if mask&SERIAL_EV_TXEMPTY != 0 && h.events.mask&SERIAL_EV_TXEMPTY == 0 && h.sent() {
 		h.tx.dirty = false // that was before
 	}
-	if h.events.wait != nil {
-		h.endWait(0)
+	if it := h.waits.First(); it != nil {
+		h.endWait(it, 0)
 	}
 	h.events.mask = mask
 	h.events.history &= mask
 	return pnp.S_OK
+}
+
+// setWaitMaskAfterALook is setWaitMask for events that are changes from what the
+// lines are now.
+func (h *handle) setWaitMaskAfterALook(in, out []byte) pnp.HRESULT {
+	h.lookAtLines()
+	h.q.Lock()
+	defer h.q.Unlock()
+	return h.setWaitMask(in, out)
 }
 
 // watched reports whether the mask has events that only asking the driver
@@ -210,17 +212,21 @@ func (h *handle) watched(mask uint32) bool {
 	return h.port.hasLines && mask&lineEvents != 0 || h.port.hasCounters && mask&(lineEvents|errorEvents) != 0
 }
 
-// beginWait is IOCTL_SERIAL_WAIT_ON_MASK. The caller holds mu.
-func (h *handle) beginWait(r *pnp.Request) {
+// beginWait is IOCTL_SERIAL_WAIT_ON_MASK.
+func (h *handle) beginWait(it *queue.Item) {
 	e := &h.events
-	if e.mask == 0 || e.wait != nil {
-		h.finish(r, pnp.ERROR_INVALID_PARAMETER, 0)
-		return
+	switch {
+	case e.mask == 0 || h.waits.Len() > 0:
+		h.q.Finish(it, pnp.ERROR_INVALID_PARAMETER, 0)
+	case e.history != 0:
+		h.endWait(it, e.history)
+		e.history = 0
+	default:
+		it.OnEnd = h.wakeWatcher
+		it.Move(h.waits)
+		h.wakeWatcher() // it may still wait for the wait before to end
+		h.startReader()
 	}
-	e.wait = r
-	h.happen(0) // what is in the history
-	h.startReader()
-	h.startWatcher()
 }
 
 // receiverEvents are the events that reading tells.
@@ -231,56 +237,76 @@ func (h *handle) receiverEvents() uint32 {
 	return SERIAL_EV_RXCHAR | SERIAL_EV_RXFLAG | SERIAL_EV_RX80FULL
 }
 
-// watching reports whether the watcher has something to do: events to look for,
-// or a hangup that no reader waits for.
-func (h *handle) watching() bool {
-	e := &h.events
-	return !h.closed && e.wait != nil && (h.watched(e.mask) || e.mask&SERIAL_EV_TXEMPTY != 0 || !h.rx.running)
-}
+// sent reports whether nothing is left to send. The queue is locked.
+func (h *handle) sent() bool { return h.pending() == 0 && h.port.unsent() == 0 }
 
-func (h *handle) startWatcher() {
-	if h.watching() {
-		h.spawn("watching", &h.events.running, h.watchLoop)
-	}
-}
+// The watcher is the goroutine of the lane waits: it lives while an application
+// waits for events, and takes a slot each time that it asks for the lines.
 
-// sent reports whether nothing is left to send. The caller holds mu.
-func (h *handle) sent() bool { return h.tx.pending() == 0 && h.port.unsent() == 0 }
-
-// watchLoop is the watcher.
-func (h *handle) watchLoop() {
+// awaitLook waits until the lines are to be looked at, or nobody waits for events
+// any more. Meanwhile it watches what needs no slot.
+func (h *handle) awaitLook() error {
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
-	for {
-		h.mu.Lock()
-		look := h.watched(h.events.mask)
-		h.mu.Unlock()
-		h.lookIf(look)
-		if h.watchDone() {
-			return
+	for ticked := false; ; {
+		look, again := h.watch(ticked)
+		if look {
+			return nil
+		}
+		tick := ticker.C
+		if !again {
+			tick = nil
 		}
 		select {
-		case <-ticker.C:
+		case <-tick:
+			ticked = true
+		case <-h.wake:
+			ticked = false
 		case <-h.closing:
+			return os.ErrClosed
 		}
 	}
 }
 
-// watchDone looks at what is not a line, and reports whether the watcher has
-// nothing more to do.
-func (h *handle) watchDone() bool {
-	h.mu.Lock()
-	defer h.unlock()
-	if h.port.hungUp() {
+// watch tells the end of the output and a hangup. It returns look if the lines are
+// to be looked at, or nobody waits for events any more, and again if it is to be
+// called again in a while, even if nothing wakes the watcher.
+func (h *handle) watch(ticked bool) (look, again bool) {
+	h.q.Lock()
+	defer h.q.Unlock()
+	e := &h.events
+	if !h.driving && h.port.hungUp() {
 		h.lost()
 	}
 	if h.tx.dirty && h.sent() {
 		h.tx.dirty = false
 		h.happen(SERIAL_EV_TXEMPTY)
 	}
-	if h.watching() {
-		return false
+	it := h.waits.First()
+	switch {
+	case it == nil:
+		return true, false
+	case h.watched(e.mask):
+		return ticked || e.looked != it, true
 	}
-	h.events.running = false
-	return true
+	// Where there is a reader it sees a hangup.
+	return false, e.mask&SERIAL_EV_TXEMPTY != 0 || !h.rx.running
+}
+
+// lookForWait looks at the lines for a wait, which what has happened ends.
+func (h *handle) lookForWait(it *queue.Item) (pnp.HRESULT, int) {
+	h.q.Lock()
+	h.events.looked = it
+	h.q.Unlock()
+	h.lookAtLines()
+	return queue.NotReady, 0
+}
+
+// wakeWatcher has the watcher look again at what there is to do. The queue is
+// locked.
+func (h *handle) wakeWatcher() {
+	select {
+	case h.wake <- struct{}{}:
+	default:
+	}
 }

@@ -16,10 +16,14 @@ import (
 	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/backend/internal/acceptance"
 	"freerdp-pnpdr/pnp/devtest"
+	"freerdp-pnpdr/pnp/internal/devnode"
 )
 
 // patience ends a wait for what never comes.
 const patience = 20 * time.Second
+
+// tick is how often a test looks at what it waits for.
+const tick = 100 * time.Microsecond
 
 // bench is a port made of a pseudo terminal, with the other end of its line.
 type bench struct {
@@ -104,52 +108,70 @@ func (b *bench) termios() unix.Termios {
 	b.t.Helper()
 	conn, err := b.master.SyscallConn()
 	require.NoError(b.t, err)
-	var t *unix.Termios
-	require.NoError(b.t, conn.Control(func(fd uintptr) {
-		t, err = unix.IoctlGetTermios(int(fd), getTermiosRequest)
-	}))
+	var t unix.Termios
+	require.NoError(b.t, conn.Control(func(fd uintptr) { t, err = devnode.GetTermios(int(fd)) }))
 	require.NoError(b.t, err)
-	return *t
+	return t
 }
 
 // opened is an open port.
 type opened struct {
 	*bench
-	h      *handle
-	closed bool
+	h        *handle
+	closed   bool
+	released chan struct{}
 }
 
-func (b *bench) open() *opened {
+func (b *bench) open() *opened { return b.openAs(acceptance.ReadWrite) }
+
+func (b *bench) openAs(r pnp.OpenRequest) *opened {
 	b.t.Helper()
-	h, err := b.dev.Open(acceptance.ReadWrite)
+	h, err := b.dev.Open(r)
 	require.NoError(b.t, err)
-	o := &opened{bench: b, h: h.(*handle)}
+	o := &opened{bench: b, h: h.(*handle), released: make(chan struct{})}
 	b.t.Cleanup(o.close)
 	return o
 }
 
 func openBench(t *testing.T) *opened { return newBench(t).open() }
 
-// close closes the handle and waits until the port has its settings back.
-func (o *opened) close() {
+// beginClose closes the handle and does not wait.
+func (o *opened) beginClose() {
 	if !o.closed {
-		o.h.Close()
-		o.awaitClosed()
+		o.closed = true
+		o.h.Close(func() { close(o.released) })
 	}
 }
 
-// awaitClosed waits until a handle that the test has closed has restored the
-// port.
-func (o *opened) awaitClosed() {
-	o.closed = true
-	<-o.h.restored
+// close closes the handle and waits until it is released.
+func (o *opened) close() {
+	o.beginClose()
+	o.awaitRelease()
+}
+
+func (o *opened) awaitRelease() {
+	o.t.Helper()
+	select {
+	case <-o.released:
+	case <-time.After(patience):
+		o.t.Fatal("the handle was never released")
+	}
+}
+
+func (o *opened) isReleased() bool {
+	select {
+	case <-o.released:
+		return true
+	default:
+		return false
+	}
 }
 
 // arrived waits until the kernel has n bytes for the port: it passes them on in
 // a work queue of its own.
 func (o *opened) arrived(n int) {
 	o.t.Helper()
-	require.Eventually(o.t, func() bool { return o.h.port.unread() >= n }, patience, 100*time.Microsecond)
+	require.Eventually(o.t, func() bool { return o.h.port.unread() >= n }, patience, tick)
 }
 
 // call is a request under way.
@@ -167,9 +189,7 @@ func (o *opened) start(r *pnp.Request) *call {
 		c.hr, c.n = hr, n
 		close(c.done)
 	})
-	if !o.h.Try(r) {
-		go o.h.Do(r)
-	}
+	o.h.Submit(r)
 	return c
 }
 
@@ -210,10 +230,7 @@ func (o *opened) status() status {
 	return get[status](c.r.Out)
 }
 
-func (o *opened) cancel(c *call) {
-	c.r.MarkCancelled()
-	o.h.Cancel(c.r)
-}
+func (o *opened) cancel(c *call) { o.h.Cancel(c.r) }
 
 func (c *call) wait() {
 	c.t.Helper()

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -15,72 +13,72 @@ import (
 
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/internal/devnode"
+	"freerdp-pnpdr/pnp/queue"
 )
 
-// handle is the one open of a port. It has at most four goroutines, each of
-// which lives only while there is something for it to do: the reader and the
-// writer, which wait in the runtime's poller; the controller, which carries out
-// the IOControls that talk to the driver, one after the other; and the watcher,
-// which looks at the modem lines while an application waits for them.
+// handle is the one open of a port.
 //
-// Locks: rx.device, tx.device and events.lines come before mu. Whoever reads or writes the
-// descriptor holds the first two; the reader and the writer do so without mu,
-// since a driver that changes its settings holds up whoever reads or writes
-// beside it. Requests are completed without any lock, by unlock.
+// Whatever talks to the hardware has a slot of the session's pool: the IOControls
+// that do, one after the other; looking at the modem lines while an application
+// waits for them; and closing. Reading and writing a terminal without waiting
+// does not, and takes no slot: what cannot be done at once is left to a reader
+// and a writer, goroutines that wait in the runtime's poller and live only while
+// there is something for them to do.
 //
-// Shutdown: Close completes everything that is pending and wakes the goroutines;
-// the last of them and Close to be through starts one that restores the
-// terminal and closes the descriptor.
+// Locks: rx.device, tx.device and events.lines come before q. Whoever reads or
+// writes the descriptor holds the first two; the reader and the writer do so
+// without q. An IOControl that changes the settings holds both: meanwhile the
+// kernel holds up whoever reads or writes.
 type handle struct {
 	dev         *Device
 	file        *os.File // owns the descriptor
 	conn        syscall.RawConn
 	port        port
 	read, write bool
-	saved       unix.Termios
-	restored    chan struct{}
+	claim       *devnode.Claim
+	terminal    *devnode.Terminal
+	closing     chan struct{} // closed by Close
+	wake        chan struct{} // has something for the watcher
 
-	mu       sync.Mutex
-	finished []result // to be completed once mu is free
-	closed   bool
-	closing  chan struct{} // closed with closed
-	gone     bool          // the port hung up
-	set      settings
+	// q guards everything below.
+	q *queue.Queue
+	// An IOControl that waits for something else than the driver moves on from
+	// controls to a lane of its own, which has room for one.
+	controls, reads, writes, immediate, waits *queue.Lane
+	// driving is set while an IOControl is at the driver. Then nobody but the
+	// reader and the writer reads or writes: the driver might hold them up.
+	driving bool
+	set     settings
 
-	rx      receiver
-	tx      transmitter
-	control controller
-	events  events
-
-	// users are the goroutines and the open handle itself.
-	users atomic.Int32
-}
-
-// result is what a request is about to be completed with.
-type result struct {
-	r  *pnp.Request
-	hr pnp.HRESULT
-	n  int
+	rx     receiver
+	tx     transmitter
+	events events
 }
 
 // newHandle makes the handle of an opened node, whose descriptor it owns even if
-// it fails.
-func newHandle(d *Device, n devnode.Node) (*handle, error) {
+// it fails. The claim is the handle's if it does not fail.
+func newHandle(d *Device, n devnode.Node, claim *devnode.Claim, r pnp.OpenRequest) (*handle, error) {
 	h := &handle{
-		dev: d, read: n.Read, write: n.Write,
-		restored: make(chan struct{}), closing: make(chan struct{}),
+		dev: d, read: n.Read, write: n.Write, claim: claim,
+		closing: make(chan struct{}), wake: make(chan struct{}, 1), q: queue.New(d.path, r.Workers, d.log),
 	}
 	h.file = os.NewFile(uintptr(n.FD), d.path) // the descriptor is non-blocking
-	if err := h.prepare(n); err != nil {
+	if err := h.prepare(&n, r); err != nil {
 		h.file.Close()
 		return nil, err
 	}
 	return h, nil
 }
 
-func (h *handle) prepare(n devnode.Node) error {
+func (h *handle) prepare(n *devnode.Node, r pnp.OpenRequest) error {
+	if r.Disposition == pnp.CREATE_NEW {
+		return pnp.ERROR_FILE_EXISTS
+	}
+	if err := h.claim.Opened(n); err != nil {
+		return err
+	}
 	var err error
-	if h.port, h.saved, err = newPort(n.FD, uint64(n.Stat.Rdev)); err != nil {
+	if h.port, err = newPort(n.FD, uint64(n.Stat.Rdev)); err != nil {
 		if errors.Is(err, unix.ENOTTY) || errors.Is(err, unix.EINVAL) {
 			return fmt.Errorf("not a terminal: %w", pnp.ERROR_NOT_SUPPORTED)
 		}
@@ -89,18 +87,30 @@ func (h *handle) prepare(n devnode.Node) error {
 	if h.conn, err = h.file.SyscallConn(); err != nil {
 		return err
 	}
+	if h.terminal, err = devnode.EnterTerminal(n, h.begin); err != nil {
+		return err
+	}
+	h.raiseLines()
+	h.startCounting()
+	h.controls = h.q.Add(queue.Lane{Try: h.tryControl, Do: h.doControl})
+	h.reads = h.q.Add(queue.Lane{Try: func(*queue.Item) { h.receive() }})
+	h.writes = h.q.Add(queue.Lane{Try: func(*queue.Item) { h.transmit() }})
+	h.immediate = h.q.Add(queue.Lane{})
+	h.waits = h.q.Add(queue.Lane{Await: h.awaitLook, Do: h.lookForWait})
+	return nil
+}
+
+// begin makes the port what the package's documentation says.
+func (h *handle) begin(now unix.Termios) error {
 	if err := h.port.exclusive(true); err != nil {
 		return fmt.Errorf("TIOCEXCL: %w", err)
 	}
-	t, err := h.port.setTermios(raw(h.saved))
+	t, err := h.port.setTermios(raw(now))
 	if err != nil {
 		_ = h.port.exclusive(false)
 		return fmt.Errorf("set raw mode: %w", err)
 	}
 	h.set = defaultSettings(t)
-	h.raiseLines()
-	h.startCounting()
-	h.users.Store(1)
 	return nil
 }
 
@@ -115,32 +125,15 @@ func (h *handle) raiseLines() {
 	}
 }
 
-// unlock releases mu and completes what was finished under it.
-func (h *handle) unlock() {
-	finished := h.finished
-	h.finished = nil
-	h.mu.Unlock()
-	for _, f := range finished {
-		h.complete(f)
-	}
-}
-
-// settle completes what was finished. The caller holds no lock.
-func (h *handle) settle() {
-	h.mu.Lock()
-	h.unlock()
-}
-
 // spawn starts a goroutine of the handle, unless running says that there is one,
-// which then ends by setting it to false. The caller holds mu.
+// which then ends by setting it to false. The queue is locked.
 func (h *handle) spawn(what string, running *bool, f func()) {
-	if *running {
+	if *running || !h.q.EnterLocked() {
 		return
 	}
 	*running = true
-	h.users.Add(1)
 	go func() {
-		defer h.leave()
+		defer h.q.Leave()
 		defer pnp.Guard(h.dev.log, what+" "+h.dev.path, func() { h.broken(running) })
 		f()
 	}()
@@ -155,68 +148,40 @@ func (h *handle) after(wait time.Duration, f func()) *time.Timer {
 }
 
 // broken is the end of a port at which something panicked: what is pending
-// fails, and nothing begins any more. running belongs to the goroutine that
-// ends with this, if any.
+// fails, and whatever comes later. running belongs to the goroutine that ends
+// with this, if any.
 func (h *handle) broken(running *bool) {
-	h.mu.Lock()
-	defer h.unlock()
+	h.q.Lock()
+	defer h.q.Unlock()
 	if running != nil {
 		*running = false
 	}
-	h.gone = true
-	h.abortAll(pnp.E_UNEXPECTED)
+	h.q.End(pnp.E_UNEXPECTED)
 }
 
-// complete lets no panic out: it would keep the requests behind f from
-// completing, and meet callers of unlock that count on having mu again.
-func (h *handle) complete(f result) {
-	defer pnp.Guard(h.dev.log, "completing a request for "+h.dev.path, nil)
-	f.r.Complete(f.hr, f.n)
-}
-
-// finish has r completed when mu is released. The caller has taken r out of
-// where Cancel looks for it, so this is its one result.
-func (h *handle) finish(r *pnp.Request, hr pnp.HRESULT, n int) {
-	h.finished = append(h.finished, result{r, hr, n})
-}
-
-// Try implements pnp.Handle. It takes every request: what cannot wait is done,
-// the rest is queued.
-func (h *handle) Try(r *pnp.Request) bool {
-	h.Do(r)
-	return true
-}
-
-// Do implements pnp.Handle. It does not wait.
-func (h *handle) Do(r *pnp.Request) {
-	defer pnp.Guard(h.dev.log, "beginning a request for "+h.dev.path, func() {
-		h.broken(nil)
-		h.complete(result{r, pnp.E_UNEXPECTED, 0})
-	})
-	switch r.Op {
-	case pnp.OpRead:
-		h.doRead(r)
-	case pnp.OpWrite:
-		h.doWrite(r)
-	default:
-		h.doControl(r)
+// Submit implements pnp.Handle.
+func (h *handle) Submit(r *pnp.Request) {
+	if hr := check(r); hr.Failed() {
+		r.Complete(hr, 0)
+		return
 	}
-}
-
-// refuse finishes r if the state of the handle does not let it begin. The caller
-// holds mu, and keeps it until it has put r where Cancel finds it.
-func (h *handle) refuse(r *pnp.Request) bool {
+	h.q.Lock()
+	defer h.q.Unlock()
 	switch {
-	case h.closed, r.Cancelled():
-		h.finish(r, pnp.ERROR_OPERATION_ABORTED, 0)
-	case h.gone:
-		h.finish(r, pnp.ERROR_DEVICE_NOT_CONNECTED, 0)
 	case h.aborting() && (r.Op != pnp.OpIOControl || r.Code != IOCTL_SERIAL_GET_COMMSTATUS):
-		h.finish(r, pnp.ERROR_OPERATION_ABORTED, 0)
+		h.q.AnswerLocked(r, pnp.ERROR_OPERATION_ABORTED, 0)
+	case r.Op == pnp.OpIOControl:
+		h.submitControl(r)
+	case r.Op == pnp.OpRead && !h.read, r.Op == pnp.OpWrite && !h.write:
+		h.q.AnswerLocked(r, pnp.ERROR_ACCESS_DENIED, 0)
+	case len(r.Buffer()) == 0:
+		h.q.AnswerLocked(r, pnp.S_OK, 0)
+	case r.Op == pnp.OpRead:
+		h.rx.came++
+		h.reads.Put(r)
 	default:
-		return false
+		h.writes.Put(r)
 	}
-	return true
 }
 
 // aborting reports whether an error of the line has everything aborted until
@@ -229,108 +194,88 @@ func (h *handle) aborting() bool {
 // its result is dropped; of a cancelled write more may be sent than its count
 // tells.
 func (h *handle) Cancel(r *pnp.Request) {
-	h.mu.Lock()
-	defer h.unlock()
-	// What is in none of these places is complete, or about to be, or has not
-	// come yet and will be refused.
-	switch r.Op {
-	case pnp.OpRead:
-		h.cancelRead(r)
-	case pnp.OpWrite:
-		h.cancelWrite(r)
-	default:
-		h.cancelControl(r)
-		if h.tx.immediate == r {
-			h.tx.immediate = nil
-			h.finish(r, pnp.ERROR_OPERATION_ABORTED, 0)
-		}
-		if h.events.wait == r {
-			h.events.wait = nil
-			h.finish(r, pnp.ERROR_OPERATION_ABORTED, 0)
-		}
-	}
-}
-
-// abortAll finishes everything that is pending.
-func (h *handle) abortAll(hr pnp.HRESULT) {
-	h.abortReads(hr)
-	h.abortWrites(hr)
-	h.abortControls(hr)
-	if h.events.wait != nil {
-		h.finish(h.events.wait, hr, 0)
-		h.events.wait = nil
-	}
-}
-
-// lost is the end of a port that hung up.
-func (h *handle) lost() {
-	if h.gone || h.closed {
+	if h.q.Cancel(r) == nil {
 		return
 	}
-	h.gone = true
-	if len(h.rx.queue) > 0 {
-		op := h.rx.queue[0]
-		h.rx.pop()
-		h.finish(op.r, pnp.ERROR_DEVICE_NOT_CONNECTED, h.rx.take(op.r.Out))
-	}
-	h.rx.buffer = nil
-	h.abortAll(pnp.ERROR_DEVICE_NOT_CONNECTED)
+	h.q.Lock()
+	defer h.q.Unlock()
+	// The turn of the next one may have come.
+	h.receive()
+	h.transmit()
 }
 
-// failure is the result for what the driver failed with.
+// lost is the end of a port that hung up. The queue is locked.
+func (h *handle) lost() {
+	if h.q.Ended() != pnp.S_OK {
+		return
+	}
+	if it := h.reads.First(); it != nil {
+		h.q.Finish(it, pnp.ERROR_DEVICE_NOT_CONNECTED, h.rx.take(it.R.Out))
+	}
+	h.rx.buffer = nil
+	h.q.End(pnp.ERROR_DEVICE_NOT_CONNECTED)
+}
+
+// failure is the result for what the driver failed with, if it did. The queue is
+// not locked.
 func (h *handle) failure(err error) pnp.HRESULT {
-	if !h.port.hungUp() {
+	h.q.Lock()
+	defer h.q.Unlock()
+	return h.failureLocked(err)
+}
+
+// failureLocked is failure for a caller that has locked the queue.
+func (h *handle) failureLocked(err error) pnp.HRESULT {
+	switch {
+	case err == nil:
+		return pnp.S_OK
+	case !h.port.hungUp():
 		return pnp.HRESULTOf(err)
 	}
-	h.mu.Lock()
-	defer h.unlock()
 	h.lost()
 	return pnp.ERROR_DEVICE_NOT_CONNECTED
 }
 
 // Close implements pnp.Handle.
-func (h *handle) Close() {
-	h.mu.Lock()
-	h.closed = true
-	close(h.closing)
-	h.rx.buffer = nil
-	h.abortAll(pnp.ERROR_OPERATION_ABORTED)
+func (h *handle) Close(released func()) {
 	// The next open does not collide with this one, but waits for it.
-	h.dev.release(h.restored)
-	// Wakes the reader and the writer.
+	h.claim.Closing(busyLimit)
+	h.q.Close(h.close, released)
+	h.q.Lock()
+	h.rx.buffer = nil
+	h.q.Unlock()
+	// Wakes whoever waits for the lines, the reader and the writer.
+	close(h.closing)
 	_ = h.file.SetDeadline(time.Unix(1, 0))
-	defer h.unlock()
-	h.leave()
 }
 
-// leave ends one use of the descriptor. Restoring and closing may wait until
-// everything is sent, which no caller of the handle may.
-func (h *handle) leave() {
-	if h.users.Add(-1) > 0 {
-		return
-	}
-	go func() {
-		// Last: the next open finds a port that nobody has open.
-		defer close(h.restored)
-		defer pnp.Guard(h.dev.log, "closing "+h.dev.path, nil)
-		defer func() {
-			if err := h.file.Close(); err != nil {
-				h.dev.log.Warn("closing failed", "err", err)
-			}
-		}()
-		if err := h.restore(); err != nil && !h.port.hungUp() {
-			h.dev.log.Warn("restoring the terminal failed", "err", err)
+// close restores the port and closes it. Nobody else uses it.
+func (h *handle) close() {
+	// Last: the next open finds a port that nobody has open.
+	defer h.claim.Release()
+	defer func() {
+		if err := h.file.Close(); err != nil {
+			h.dev.log.Warn("closing failed", "err", err)
 		}
 	}()
-}
-
-// restore undoes what was done to the port. Nobody else uses the handle.
-func (h *handle) restore() error {
+	defer h.restore()
 	if h.set.breaking {
 		_ = h.port.sendBreak(false)
 	}
 	if h.set.stopped {
 		_ = h.port.flow(true)
 	}
-	return h.port.restore(h.saved)
+	h.port.drain()
+}
+
+// restore gives the port its settings back, unless it is somebody else's as well,
+// and lets others open it.
+func (h *handle) restore() {
+	err := h.terminal.Leave(h.port.fd,
+		func(saved unix.Termios) error { return devnode.SetTermios(h.port.fd, saved) },
+		func(saved unix.Termios) error { return devnode.SetTermios(h.port.fd, devnode.Raw(saved)) })
+	err = errors.Join(err, h.port.exclusive(false))
+	if err != nil && !h.port.hungUp() {
+		h.dev.log.Warn("restoring the terminal failed", "err", err)
+	}
 }

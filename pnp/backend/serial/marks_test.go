@@ -40,11 +40,11 @@ func TestMarker(t *testing.T) {
 // come has the port receive what a terminal with PARMRK would read.
 func (o *opened) come(data string) {
 	o.h.rx.device.Lock()
-	o.h.mu.Lock()
+	o.h.q.Lock()
 	o.h.arrived([]byte(data))
-	o.h.serve(0)
+	o.h.serve(false)
 	o.h.rx.device.Unlock()
-	o.h.unlock()
+	o.h.q.Unlock()
 }
 
 func (o *opened) handflow(control, replace uint32) {

@@ -10,8 +10,9 @@ import (
 	"freerdp-pnpdr/pnp"
 )
 
-// The IOControls that a port carries out. They run one at a time and without a
-// lock, with input and output of the size that the table says.
+// The IOControls that a port carries out, one at a time, with input and output of
+// the size that the table says. The quick ones run with the queue locked, the
+// slow ones without.
 
 func (h *handle) setBaudRate(in, _ []byte) pnp.HRESULT {
 	rate := get[uint32](in)
@@ -40,9 +41,9 @@ func (h *handle) setLineControl(in, _ []byte) pnp.HRESULT {
 		return h.port.pseudo || got.Cflag&frameMask == t.Cflag&frameMask
 	}, pnp.ERROR_INVALID_PARAMETER)
 	if !hr.Failed() {
-		h.mu.Lock()
+		h.q.Lock()
+		defer h.q.Unlock()
 		h.set.line = l
-		h.mu.Unlock()
 	}
 	return hr
 }
@@ -57,8 +58,6 @@ func (h *handle) setTimeouts(in, _ []byte) pnp.HRESULT {
 	if !t.valid() {
 		return pnp.ERROR_INVALID_PARAMETER
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	h.set.timeouts = t
 	return pnp.S_OK
 }
@@ -73,9 +72,9 @@ func (h *handle) setChars(in, _ []byte) pnp.HRESULT {
 	t := withFlow(h.set.termios, h.set.handflow, c)
 	hr := h.apply(t, func(unix.Termios) bool { return true }, pnp.S_OK)
 	if !hr.Failed() {
-		h.mu.Lock()
+		h.q.Lock()
+		defer h.q.Unlock()
 		h.set.chars = c
-		h.mu.Unlock()
 	}
 	return hr
 }
@@ -102,10 +101,7 @@ func (h *handle) setHandflow(in, _ []byte) pnp.HRESULT {
 	if !f.autoRTS() {
 		lines = append(lines, h.setLine(unix.TIOCM_RTS, f.FlowReplace&SERIAL_RTS_CONTROL != 0))
 	}
-	if err := errors.Join(lines...); err != nil {
-		return h.failure(err)
-	}
-	return pnp.S_OK
+	return h.failure(errors.Join(lines...))
 }
 
 // setFlow changes the flow control. Where that begins or ends the kernel's marks
@@ -113,8 +109,6 @@ func (h *handle) setHandflow(in, _ []byte) pnp.HRESULT {
 func (h *handle) setFlow(f handflow) pnp.HRESULT {
 	changes := f.marks() != h.set.marks
 	if changes {
-		h.rx.device.Lock()
-		defer h.rx.device.Unlock()
 		if err := h.readAhead(); err != nil {
 			return h.failure(err)
 		}
@@ -126,8 +120,8 @@ func (h *handle) setFlow(f handflow) pnp.HRESULT {
 	if hr.Failed() {
 		return hr
 	}
-	h.mu.Lock()
-	defer h.unlock()
+	h.q.Lock()
+	defer h.q.Unlock()
 	h.set.handflow, h.set.marks = f, f.marks()
 	if changes {
 		h.rx.marker = marker{}
@@ -157,10 +151,10 @@ func (h *handle) readAhead() error {
 
 // takeIn takes bytes from the kernel and serves the reads.
 func (h *handle) takeIn(b []byte) {
-	h.mu.Lock()
-	defer h.unlock()
+	h.q.Lock()
+	defer h.q.Unlock()
 	h.arrived(b)
-	h.serve(0)
+	h.serve(false)
 }
 
 func (h *handle) getHandflow(_, out []byte) pnp.HRESULT {
@@ -173,8 +167,6 @@ func (h *handle) setQueueSize(in, _ []byte) pnp.HRESULT {
 	if q.InSize > maxQueue {
 		return pnp.ERROR_NO_SYSTEM_RESOURCES
 	}
-	h.mu.Lock()
-	defer h.unlock()
 	h.set.queue = max(h.set.queue, int(q.InSize)) // it never shrinks, as in serial.sys
 	return pnp.S_OK
 }
@@ -192,10 +184,8 @@ func (h *handle) setLine(line int, on bool) error {
 	return nil
 }
 
-func (h *handle) setDTR(_, _ []byte) pnp.HRESULT { return h.failureOf(h.setLine(unix.TIOCM_DTR, true)) }
-func (h *handle) clrDTR(_, _ []byte) pnp.HRESULT {
-	return h.failureOf(h.setLine(unix.TIOCM_DTR, false))
-}
+func (h *handle) setDTR(_, _ []byte) pnp.HRESULT { return h.failure(h.setLine(unix.TIOCM_DTR, true)) }
+func (h *handle) clrDTR(_, _ []byte) pnp.HRESULT { return h.failure(h.setLine(unix.TIOCM_DTR, false)) }
 func (h *handle) setRTS(_, _ []byte) pnp.HRESULT { return h.changeRTS(true) }
 func (h *handle) clrRTS(_, _ []byte) pnp.HRESULT { return h.changeRTS(false) }
 
@@ -203,48 +193,52 @@ func (h *handle) changeRTS(on bool) pnp.HRESULT {
 	if h.set.handflow.autoRTS() {
 		return pnp.ERROR_INVALID_PARAMETER
 	}
-	return h.failureOf(h.setLine(unix.TIOCM_RTS, on))
+	return h.failure(h.setLine(unix.TIOCM_RTS, on))
 }
 
-// failureOf is failure for an error that may be nil.
-func (h *handle) failureOf(err error) pnp.HRESULT {
-	if err == nil {
-		return pnp.S_OK
-	}
-	return h.failure(err)
-}
-
+// getDTRRTS is for a port without lines: it tells what they were set to.
 func (h *handle) getDTRRTS(_, out []byte) pnp.HRESULT {
-	dtr, rts := h.set.dtr, h.set.rts
-	if h.port.hasLines {
-		lines, err := h.port.lines()
-		if err != nil {
-			return h.failure(err)
-		}
-		dtr, rts = lines&unix.TIOCM_DTR != 0, lines&unix.TIOCM_RTS != 0
+	lines := 0
+	if h.set.dtr {
+		lines |= unix.TIOCM_DTR
 	}
-	bits := uint32(0)
-	if dtr {
-		bits |= SERIAL_DTR_STATE
+	if h.set.rts {
+		lines |= unix.TIOCM_RTS
 	}
-	if rts {
-		bits |= SERIAL_RTS_STATE
-	}
-	put(out, bits)
+	put(out, dtrRTS(lines))
 	return pnp.S_OK
 }
+
+func (h *handle) askDTRRTS(_, out []byte) pnp.HRESULT { return h.askLines(out, dtrRTS) }
 
 // getModemStatus: see the package's documentation for a port without lines.
 func (h *handle) getModemStatus(_, out []byte) pnp.HRESULT {
-	lines := unix.TIOCM_CTS | unix.TIOCM_DSR | unix.TIOCM_CAR
-	if h.port.hasLines {
-		var err error
-		if lines, err = h.port.lines(); err != nil {
-			return h.failure(err)
-		}
-	}
-	put(out, modemStatus(lines))
+	put(out, modemStatus(unix.TIOCM_CTS|unix.TIOCM_DSR|unix.TIOCM_CAR))
 	return pnp.S_OK
+}
+
+func (h *handle) askModemStatus(_, out []byte) pnp.HRESULT { return h.askLines(out, modemStatus) }
+
+// askLines asks the driver for the TIOCM bits, and tells what bits makes of them.
+func (h *handle) askLines(out []byte, bits func(lines int) uint32) pnp.HRESULT {
+	lines, err := h.port.lines()
+	if err != nil {
+		return h.failure(err)
+	}
+	put(out, bits(lines))
+	return pnp.S_OK
+}
+
+// dtrRTS makes the bits of IOCTL_SERIAL_GET_DTRRTS of TIOCM bits.
+func dtrRTS(lines int) uint32 {
+	bits := uint32(0)
+	if lines&unix.TIOCM_DTR != 0 {
+		bits |= SERIAL_DTR_STATE
+	}
+	if lines&unix.TIOCM_RTS != 0 {
+		bits |= SERIAL_RTS_STATE
+	}
+	return bits
 }
 
 // modemStatus makes SERIAL_MSR bits of TIOCM bits.
@@ -283,8 +277,8 @@ func (h *handle) changeBreak(on bool) pnp.HRESULT {
 	if err != nil {
 		return h.failure(err)
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	h.q.Lock()
+	defer h.q.Unlock()
 	h.set.breaking = on
 	return pnp.S_OK
 }
@@ -299,15 +293,13 @@ func (h *handle) changeFlow(on bool) pnp.HRESULT {
 	if err := h.port.flow(on); err != nil {
 		return h.failure(err)
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	h.q.Lock()
+	defer h.q.Unlock()
 	h.set.stopped = !on
 	return pnp.S_OK
 }
 
 func (h *handle) getWaitMask(_, out []byte) pnp.HRESULT {
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	put(out, h.events.mask)
 	return pnp.S_OK
 }
@@ -317,14 +309,14 @@ const purgeAll = SERIAL_PURGE_TXABORT | SERIAL_PURGE_RXABORT | SERIAL_PURGE_TXCL
 func validPurge(mask uint32) bool { return mask != 0 && mask&^purgeAll == 0 }
 
 // abortPurged aborts what came before the IOCTL_SERIAL_PURGE, and nothing that
-// comes behind it. The caller holds mu.
+// comes behind it.
 func (h *handle) abortPurged(in []byte) {
 	mask := get[uint32](in)
 	if !validPurge(mask) {
 		return
 	}
 	if mask&SERIAL_PURGE_RXABORT != 0 {
-		h.abortReads(pnp.ERROR_OPERATION_ABORTED)
+		h.reads.Abort(pnp.ERROR_OPERATION_ABORTED)
 	}
 	if mask&SERIAL_PURGE_TXABORT != 0 {
 		h.abortWrites(pnp.ERROR_OPERATION_ABORTED)
@@ -343,47 +335,54 @@ func (h *handle) purge(in, _ []byte) pnp.HRESULT {
 	if mask&SERIAL_PURGE_RXCLEAR != 0 {
 		err = errors.Join(err, h.clearInput())
 	}
-	return h.failureOf(err)
+	return h.failureLocked(err)
 }
 
-// getCommStatus tells the errors since it was last asked for, and forgets them.
-// What the kernel has taken counts as waiting to be sent, as long as it is not;
-// what came for a read that waits does not count as waiting to be read.
+// getCommStatus is for a port that there is nothing to be asked of.
 func (h *handle) getCommStatus(_, out []byte) pnp.HRESULT {
-	now, counted := counters{}, false
-	if h.port.hasCounters {
-		c, err := h.port.counters()
-		now, counted = c, err == nil
+	h.tellStatus(out, unix.TIOCM_CTS)
+	return pnp.S_OK
+}
+
+func (h *handle) askCommStatus(_, out []byte) pnp.HRESULT {
+	now, counted := h.askCounters()
+	lines := unix.TIOCM_CTS
+	if h.watchesCTS() {
+		var err error
+		if lines, err = h.port.lines(); err != nil {
+			return h.failure(err)
+		}
 	}
-	unread := h.port.unread()
-	held, err := h.held()
-	if err != nil {
-		return h.failure(err)
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	h.q.Lock()
+	defer h.q.Unlock()
 	if counted {
 		h.countErrors(now)
 	}
+	h.tellStatus(out, lines)
+	return pnp.S_OK
+}
+
+// tellStatus tells the errors since it was last asked for, and forgets them. What
+// the kernel has taken counts as waiting to be sent, as long as it is not; what
+// came for a read that waits does not count as waiting to be read. The queue is
+// locked.
+func (h *handle) tellStatus(out []byte, lines int) {
 	s := status{
 		Errors:           h.events.errors,
-		HoldReasons:      held,
-		AmountInOutQueue: uint32(h.tx.pending() + h.port.unsent()),
+		HoldReasons:      h.held(lines),
+		AmountInOutQueue: uint32(h.pending() + h.port.unsent()),
+		WaitForImmediate: uint8(h.immediate.Len()),
 	}
-	if len(h.rx.queue) == 0 {
-		s.AmountInInQueue = uint32(len(h.rx.buffer) + unread)
-	}
-	if h.tx.immediate != nil {
-		s.WaitForImmediate = 1
+	if h.reads.Len() == 0 {
+		s.AmountInInQueue = uint32(len(h.rx.buffer) + h.port.unread())
 	}
 	h.events.errors = 0
 	put(out, s)
-	return pnp.S_OK
 }
 
 // held are the reasons why sending is held up. Whether XOFF was received is
 // known to the kernel alone.
-func (h *handle) held() (uint32, error) {
+func (h *handle) held(lines int) uint32 {
 	reasons := uint32(0)
 	if h.set.stopped {
 		reasons |= SERIAL_TX_WAITING_FOR_XON
@@ -391,16 +390,10 @@ func (h *handle) held() (uint32, error) {
 	if h.set.breaking {
 		reasons |= SERIAL_TX_WAITING_ON_BREAK
 	}
-	if !noHold(h) {
-		lines, err := h.port.lines()
-		if err != nil {
-			return 0, err
-		}
-		if lines&unix.TIOCM_CTS == 0 {
-			reasons |= SERIAL_TX_WAITING_FOR_CTS
-		}
+	if h.watchesCTS() && lines&unix.TIOCM_CTS == 0 {
+		reasons |= SERIAL_TX_WAITING_FOR_CTS
 	}
-	return reasons, nil
+	return reasons
 }
 
 func (h *handle) getProperties(_, out []byte) pnp.HRESULT {
@@ -439,15 +432,31 @@ func (h *handle) configSize(_, out []byte) pnp.HRESULT {
 	return pnp.S_OK
 }
 
-func (h *handle) getStats(_, out []byte) pnp.HRESULT {
-	now := counters{}
-	if h.port.hasCounters {
-		if c, err := h.port.counters(); err == nil {
-			now = c
-		}
+// askCounters asks the driver for its counters; false if it has none or does not
+// tell.
+func (h *handle) askCounters() (counters, bool) {
+	if !h.port.hasCounters {
+		return counters{}, false
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	c, err := h.port.counters()
+	return c, err == nil
+}
+
+// getStats is for a driver that counts no errors.
+func (h *handle) getStats(_, out []byte) pnp.HRESULT {
+	h.tellStats(out, counters{})
+	return pnp.S_OK
+}
+
+func (h *handle) askStats(_, out []byte) pnp.HRESULT {
+	now, _ := h.askCounters()
+	h.q.Lock()
+	defer h.q.Unlock()
+	h.tellStats(out, now)
+	return pnp.S_OK
+}
+
+func (h *handle) tellStats(out []byte, now counters) {
 	zero := h.events.zero
 	put(out, perfStats{
 		ReceivedCount:           h.rx.count,
@@ -457,18 +466,17 @@ func (h *handle) getStats(_, out []byte) pnp.HRESULT {
 		BufferOverrunErrorCount: uint32(now.Buffers - zero.Buffers),
 		ParityErrorCount:        uint32(now.Parity - zero.Parity),
 	})
-	return pnp.S_OK
 }
 
 func (h *handle) clearStats(_, _ []byte) pnp.HRESULT {
-	now := counters{}
-	if h.port.hasCounters {
-		if c, err := h.port.counters(); err == nil {
-			now = c
-		}
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	h.rx.count, h.tx.count, h.events.zero = 0, 0, counters{}
+	return pnp.S_OK
+}
+
+func (h *handle) askAndClearStats(_, _ []byte) pnp.HRESULT {
+	now, _ := h.askCounters()
+	h.q.Lock()
+	defer h.q.Unlock()
 	h.rx.count, h.tx.count, h.events.zero = 0, 0, now
 	return pnp.S_OK
 }

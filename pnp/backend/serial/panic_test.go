@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp"
 )
@@ -30,7 +31,7 @@ func TestPanicInACompletion(t *testing.T) {
 	o := openBench(t)
 	r := &pnp.Request{Op: pnp.OpRead, Out: make([]byte, 4)}
 	r.OnComplete(func(*pnp.Request, pnp.HRESULT, int) { panic("a bug in the channel") })
-	require.True(t, o.h.Try(r))
+	o.h.Submit(r)
 	second := o.read(4)
 	o.set(IOCTL_SERIAL_PURGE, SERIAL_PURGE_RXABORT)
 	second.ends(pnp.ERROR_OPERATION_ABORTED, "")
@@ -40,17 +41,15 @@ func TestPanicInACompletion(t *testing.T) {
 	third.ends(pnp.S_OK, "abcd")
 }
 
-// TestPanicInTheWatcher fails what is pending, and the port can be closed.
+// TestPanicInTheWatcher fails the wait, and nothing else.
 func TestPanicInTheWatcher(t *testing.T) {
 	o, w := openWithWires(t)
 	o.mask(SERIAL_EV_CTS)
-	o.h.mu.Lock()
 	o.h.port.driver = bomb{w}
-	o.h.mu.Unlock()
 	r := o.read(4)
 	o.waitOnMask().ends(pnp.E_UNEXPECTED, "")
-	r.ends(pnp.E_UNEXPECTED, "")
-	o.read(4).ends(pnp.ERROR_DEVICE_NOT_CONNECTED, "")
+	o.feed([]byte("abcd"))
+	r.ends(pnp.S_OK, "abcd")
 	o.close()
 }
 
@@ -59,11 +58,12 @@ func TestPanicOfATimer(t *testing.T) {
 	o := openBench(t)
 	r := o.read(4)
 	o.h.after(0, func() {
-		o.h.mu.Lock()
-		defer o.h.unlock()
+		o.h.q.Lock()
+		defer o.h.q.Unlock()
 		panic("a bug in a timer")
 	})
 	r.ends(pnp.E_UNEXPECTED, "")
+	o.read(4).ends(pnp.E_UNEXPECTED, "")
 	o.close()
 }
 
@@ -72,10 +72,11 @@ type mute struct{ *wires }
 
 func (mute) unsent() int { panic("a bug in the driver") }
 
-// TestPanicWhileClosing lets the next open go on.
+// TestPanicWhileClosing restores the port and lets the next open go on.
 func TestPanicWhileClosing(t *testing.T) {
 	o, w := openWithWires(t)
 	o.h.port.driver = mute{w}
 	o.close()
+	require.NotZero(t, o.termios().Lflag&unix.ICANON)
 	o.bench.open().write([]byte("x")).wrote(pnp.S_OK, 1)
 }

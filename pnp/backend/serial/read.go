@@ -4,24 +4,24 @@ package serial
 
 import (
 	"bytes"
-	"slices"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/queue"
 )
 
 // receiver is the direction from the line. What the kernel received stays there
 // until a read or a wait for an event asks for it; then it comes into buffer,
-// and leaves it with the read that it completes. All but device is guarded by
-// the handle's mu.
+// and leaves it with the read that it completes. All but device and scratch is
+// guarded by the handle's queue.
 type receiver struct {
 	device sync.Mutex // reading from the descriptor
 
-	queue   []*read // the first one's time runs
-	came    uint64  // how many reads were ever queued
+	turn    *readTurn // of the first read; nil until its turn has come
+	came    uint64    // how many reads ever came
 	buffer  []byte
 	epoch   int  // counts what empties the buffer: what was being read then is dropped
 	running bool // there is a reader
@@ -43,30 +43,36 @@ type moment struct {
 
 func (x *receiver) now() moment { return moment{x.came, x.epoch} }
 
-// read is a request to read.
-type read struct {
-	r      *pnp.Request
-	number uint64 // of the receiver's came
+// readTurn is what a read has since its turn has come.
+type readTurn struct {
+	it     *queue.Item
 	plan   readPlan
-	begun  bool // its turn has come
-	probed bool // and the kernel had nothing more for it at once
+	probed bool // the kernel had nothing more for it at once
 	// lapses is when the interval after the last byte is over.
 	lapses          time.Time
 	total, interval *time.Timer
 }
 
-func (op *read) stop() {
-	for _, t := range []*time.Timer{op.total, op.interval} {
-		if t != nil {
-			t.Stop()
+// readTurn returns the turn of the first read, nil if there is none.
+func (h *handle) readTurn() *readTurn {
+	it := h.reads.First()
+	if it != nil && h.rx.turn == nil {
+		t := &readTurn{it: it, plan: h.set.timeouts.read(len(it.R.Out))}
+		h.rx.turn = t
+		it.OnEnd = func() {
+			h.rx.turn = nil
+			t.stop()
 		}
 	}
+	return h.rx.turn
 }
 
-// pop takes the first read out of the queue.
-func (x *receiver) pop() {
-	x.queue[0].stop()
-	x.queue = slices.Delete(x.queue, 0, 1)
+func (t *readTurn) stop() {
+	for _, timer := range []*time.Timer{t.total, t.interval} {
+		if timer != nil {
+			timer.Stop()
+		}
+	}
 }
 
 // take moves what is in the buffer to out.
@@ -76,50 +82,10 @@ func (x *receiver) take(out []byte) int {
 	return n
 }
 
-func (h *handle) doRead(r *pnp.Request) {
-	h.mu.Lock()
-	defer h.unlock()
-	switch {
-	case h.refuse(r):
-	case !h.read:
-		h.finish(r, pnp.ERROR_ACCESS_DENIED, 0)
-	case len(r.Out) == 0:
-		h.finish(r, pnp.S_OK, 0)
-	default:
-		h.rx.came++
-		h.rx.queue = append(h.rx.queue, &read{r: r, number: h.rx.came})
-		h.receive()
-	}
-}
-
-func (h *handle) cancelRead(r *pnp.Request) {
-	at := slices.IndexFunc(h.rx.queue, func(op *read) bool { return op.r == r })
-	if at < 0 {
-		return
-	}
-	h.rx.queue[at].stop()
-	h.rx.queue = slices.Delete(h.rx.queue, at, at+1)
-	h.finish(r, pnp.ERROR_OPERATION_ABORTED, 0)
-	if at == 0 {
-		h.receive() // for the next one, whose turn it is
-	}
-}
-
-// abortReads finishes all reads. What came for the first one stays.
-func (h *handle) abortReads(hr pnp.HRESULT) {
-	for _, op := range h.rx.queue {
-		op.stop()
-		h.finish(op.r, hr, 0)
-	}
-	h.rx.queue = nil
-}
-
 // clearInput drops what came and was not read. What came for a read that waits
-// counts as read.
+// counts as read. The queue is locked.
 func (h *handle) clearInput() error {
-	h.mu.Lock()
-	defer h.unlock()
-	if len(h.rx.queue) > 0 {
+	if h.reads.Len() > 0 {
 		return nil
 	}
 	h.rx.buffer = nil
@@ -133,37 +99,36 @@ func (h *handle) clearInput() error {
 func (h *handle) room() int {
 	want := 0
 	switch {
-	case h.closed || h.gone:
+	case h.q.Ended() != pnp.S_OK:
 		return 0
-	case len(h.rx.queue) > 0:
-		want = max(len(h.rx.queue[0].r.Out), h.set.queue)
-	case h.events.wait != nil && h.events.mask&h.receiverEvents() != 0:
+	case h.reads.Len() > 0:
+		want = max(len(h.reads.First().R.Out), h.set.queue)
+	case h.waits.Len() > 0 && h.events.mask&h.receiverEvents() != 0:
 		want = h.set.queue
 	}
 	return min(max(want-len(h.rx.buffer), 0), len(h.rx.scratch))
 }
 
 // receive serves the reads as far as that can be done at once, and has the
-// reader do the rest. The caller holds mu.
+// reader do the rest. The queue is locked.
 func (h *handle) receive() {
-	// A control that is at the driver might hold a read up.
-	if !h.control.busy && len(h.rx.queue) > 0 && h.rx.device.TryLock() {
+	if !h.driving && h.reads.Len() > 0 && h.rx.device.TryLock() {
 		h.receiveNow()
 	} else {
-		h.serve(0)
+		h.serve(false)
 	}
 	h.startReader()
 }
 
-// receiveNow serves the reads with what the kernel has. The caller holds mu and
-// rx.device, which receiveNow gives up.
+// receiveNow serves the reads with what the kernel has. The caller has locked the
+// queue and rx.device, which receiveNow gives up.
 func (h *handle) receiveNow() {
 	defer h.rx.device.Unlock()
 	// What is dropped (SERIAL_NULL_STRIPPING) fills no read.
 	for dry, limit := false, burst; !dry && limit > 0; {
-		h.serve(0)
+		h.serve(false)
 		room := h.room()
-		if room == 0 || len(h.rx.queue) == 0 {
+		if room == 0 || h.reads.Len() == 0 {
 			return
 		}
 		n, err := h.port.read(h.rx.scratch[:room])
@@ -191,19 +156,18 @@ func (h *handle) readLoop() {
 // readDone reports whether the reader, whose wait ended with err, has nothing
 // more to do.
 func (h *handle) readDone(err error) bool {
-	h.mu.Lock()
-	defer h.unlock()
-	if err != nil && !h.closed {
-		// The poller failed, which it does for no terminal.
-		h.abortReads(pnp.HRESULTOf(err))
+	h.q.Lock()
+	defer h.q.Unlock()
+	if err != nil {
+		// The handle was closed, or the poller failed, which it does for no
+		// terminal.
+		h.reads.Abort(pnp.HRESULTOf(err))
 	}
 	if err == nil && h.room() > 0 {
 		return false
 	}
 	h.rx.running = false
-	if h.events.wait != nil {
-		h.startWatcher() // with no reader to see a hangup
-	}
+	h.wakeWatcher() // there is no reader to see a hangup
 	return true
 }
 
@@ -220,41 +184,41 @@ func (h *handle) readReady() bool {
 // readOne reads once. It returns dry if there is nothing more to read, and
 // unwanted if nobody wants it.
 func (h *handle) readOne() (dry, unwanted bool) {
-	defer h.settle() // once the device is free too
 	h.rx.device.Lock()
-	defer h.rx.device.Unlock()
 	room, before := h.wanted()
 	if room == 0 {
+		h.rx.device.Unlock()
 		return false, true
 	}
 	n, err := h.port.read(h.rx.scratch[:room])
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	h.q.Lock()
+	defer h.q.Unlock() // which completes requests, once the device is free too
+	defer h.rx.device.Unlock()
 	return h.received(n, err, before), false
 }
 
 // wanted is how much to read, and the moment at which that begins.
 func (h *handle) wanted() (int, moment) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	h.q.Lock()
+	defer h.q.Unlock()
 	return h.room(), h.rx.now()
 }
 
 // received takes what a read of the descriptor gave that began at before, and
 // serves the reads. It returns true if there is nothing more for now. The caller
-// holds rx.device and mu.
+// holds rx.device and has locked the queue.
 func (h *handle) received(n int, err error, before moment) (dry bool) {
 	switch {
-	case h.closed || h.gone:
+	case h.q.Ended() != pnp.S_OK:
 		return false // and nobody wants any more
 	case n > 0 && before.epoch != h.rx.epoch:
 		return false // it was purged
 	case n > 0:
 		h.arrived(h.rx.scratch[:n])
-		h.serve(0)
+		h.serve(false)
 		return false
 	case err == unix.EAGAIN:
-		return h.serve(before.came)
+		return h.serve(before.came == h.rx.came)
 	case h.port.hungUp():
 		h.lost()
 		return false
@@ -265,7 +229,7 @@ func (h *handle) received(n int, err error, before moment) (dry bool) {
 	if err != nil {
 		hr = pnp.HRESULTOf(err)
 	}
-	h.abortReads(hr)
+	h.reads.Abort(hr)
 	return true
 }
 
@@ -300,8 +264,8 @@ func (h *handle) arrived(b []byte) {
 		happened |= SERIAL_EV_RX80FULL
 	}
 	h.happen(happened)
-	if len(h.rx.queue) > 0 && h.rx.queue[0].probed {
-		h.rx.queue[0].restart()
+	if h.rx.turn != nil && h.rx.turn.probed {
+		h.rx.turn.restart()
 	}
 }
 
@@ -330,75 +294,66 @@ func (h *handle) receivedBreak() {
 	h.lineError(SERIAL_ERROR_BREAK)
 }
 
-// serve finishes the reads that are complete. The kernel had nothing more for
-// those up to number dry. It returns false if the kernel is to be asked for one
-// that came later.
-func (h *handle) serve(dry uint64) bool {
-	for len(h.rx.queue) > 0 {
-		op := h.rx.queue[0]
-		if !op.begun {
-			op.begun = true
-			op.plan = h.set.timeouts.read(len(op.r.Out))
-		}
-		has := len(h.rx.buffer)
-		complete := has >= len(op.r.Out) || op.plan.first && has > 0
-		if !complete && !op.probed && op.number <= dry {
-			op.probed = true
-			complete = op.plan.immediate || op.plan.present && has > 0
+// serve ends the reads that are complete. dry says that the kernel has nothing
+// more for any of them. It returns false if the kernel is to be asked.
+func (h *handle) serve(dry bool) bool {
+	for t := h.readTurn(); t != nil; t = h.readTurn() {
+		want, has := len(t.it.R.Out), len(h.rx.buffer)
+		complete := has >= want || t.plan.first && has > 0
+		if !complete && !t.probed && dry {
+			t.probed = true
+			complete = t.plan.immediate || t.plan.present && has > 0
 			if !complete {
-				h.startTimers(op)
+				h.startTimers(t)
 			}
 		}
 		if !complete {
-			return op.probed
+			return t.probed
 		}
-		h.completeRead()
+		h.completeRead(t)
 	}
 	return true
 }
 
-// completeRead finishes the first read with what there is.
-func (h *handle) completeRead() {
-	op := h.rx.queue[0]
-	h.rx.pop()
-	h.finish(op.r, pnp.S_OK, h.rx.take(op.r.Out))
+// completeRead ends the first read with what there is.
+func (h *handle) completeRead(t *readTurn) {
+	h.q.Finish(t.it, pnp.S_OK, h.rx.take(t.it.R.Out))
 }
 
 // startTimers begins the time of a read that has to wait.
-func (h *handle) startTimers(op *read) {
-	if op.plan.bounded {
-		op.total = h.after(op.plan.total, func() { h.readTimeout(op, false) })
+func (h *handle) startTimers(t *readTurn) {
+	if t.plan.bounded {
+		t.total = h.after(t.plan.total, func() { h.readTimeout(t, false) })
 	}
-	if op.plan.interval > 0 {
-		op.interval = h.after(op.plan.interval, func() { h.readTimeout(op, true) })
-		op.interval.Stop()
+	if t.plan.interval > 0 {
+		t.interval = h.after(t.plan.interval, func() { h.readTimeout(t, true) })
+		t.interval.Stop()
 		if len(h.rx.buffer) > 0 {
-			op.restart()
+			t.restart()
 		}
 	}
 }
 
 // restart begins the interval again.
-func (op *read) restart() {
-	if op.interval != nil {
-		op.lapses = time.Now().Add(op.plan.interval)
-		op.interval.Reset(op.plan.interval)
+func (t *readTurn) restart() {
+	if t.interval != nil {
+		t.lapses = time.Now().Add(t.plan.interval)
+		t.interval.Reset(t.plan.interval)
 	}
 }
 
 // readTimeout ends a read whose time ran out, unless what the kernel has for it
 // completes it, or is the byte that the interval waited for.
-func (h *handle) readTimeout(op *read, interval bool) {
-	h.mu.Lock()
-	defer h.unlock()
-	first := func() bool { return len(h.rx.queue) > 0 && h.rx.queue[0] == op }
-	if !first() {
+func (h *handle) readTimeout(t *readTurn, interval bool) {
+	h.q.Lock()
+	defer h.q.Unlock()
+	if t.it.Ended() {
 		return
 	}
 	h.receive()
-	if !first() || interval && (len(h.rx.buffer) == 0 || time.Now().Before(op.lapses)) {
+	if t.it.Ended() || interval && (len(h.rx.buffer) == 0 || time.Now().Before(t.lapses)) {
 		return
 	}
-	h.completeRead()
+	h.completeRead(t)
 	h.receive()
 }

@@ -6,16 +6,20 @@
 //
 // # Opening
 //
-// A port is exclusive, whatever share mode is asked for: an open beside another
-// fails with ERROR_ACCESS_DENIED, and TIOCEXCL keeps other programs out
-// meanwhile. A pseudo terminal does not get TIOCEXCL: as long as its master is
-// open the mark would outlive a process that dies without taking it back, and
-// nobody could open it any more.
+// A port is exclusive in the whole process, whatever path leads to it and
+// whatever share mode is asked for: an open beside another fails with
+// ERROR_ACCESS_DENIED, and TIOCEXCL keeps other programs out meanwhile. A pseudo
+// terminal does not get TIOCEXCL: as long as its master is open the mark would
+// outlive a process that dies without taking it back, and nobody could open it
+// any more. So a pseudo terminal can be a character device (package char) at the
+// same time.
 //
 // An open port is raw: 8 data bits, no parity, one stop bit, no flow control, at
 // the speed that it had. Close gives the port its settings back after what is
 // still to be sent has left, for which it waits at most drainLimit; what a flow
-// control holds back longer is discarded. The next open waits for that.
+// control holds back longer is discarded. The next open waits for that. Where the
+// port is also open as a character device, the last one to be closed gives the
+// settings back, and until then it is raw at the speed that it had.
 //
 // FreeRDP 2.11 dies of SIGTERM without a call to any plugin: nothing is restored
 // then. A port that nobody else has open loses TIOCEXCL with the process; its
@@ -46,7 +50,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -68,12 +71,6 @@ type Device struct {
 	path string
 	src  backend.Source
 	log  *slog.Logger
-
-	mu   sync.Mutex
-	open bool
-	// restored is closed when the port has its settings back after the last
-	// open; nil before the first.
-	restored chan struct{}
 }
 
 var _ pnp.Device = (*Device)(nil)
@@ -104,49 +101,19 @@ func (d *Device) Open(r pnp.OpenRequest) (pnp.Handle, error) {
 	if err := devnode.CheckOpen(d.path, r); err != nil {
 		return nil, err
 	}
-	if err := d.claim(); err != nil {
+	claim, err := devnode.ClaimNode(d.path)
+	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", d.path, err)
 	}
-	h, err := d.openNode(r)
+	h, err := d.openNode(r, claim)
 	if err != nil {
-		d.release(nil)
+		claim.Release()
 		return nil, err
 	}
 	return h, nil
 }
 
-// claim makes the caller the one who has the port open.
-func (d *Device) claim() error {
-	d.mu.Lock()
-	if d.open {
-		d.mu.Unlock()
-		return fmt.Errorf("the port is open already: %w", pnp.ERROR_ACCESS_DENIED)
-	}
-	d.open = true
-	restored := d.restored
-	d.mu.Unlock()
-	if restored == nil {
-		return nil
-	}
-	limit := time.NewTimer(busyLimit)
-	defer limit.Stop()
-	select {
-	case <-restored:
-		return nil
-	case <-limit.C:
-		d.release(restored)
-		return fmt.Errorf("the port is still being closed: %w", pnp.ERROR_ACCESS_DENIED)
-	}
-}
-
-// release ends the claim. The next one waits until restored is closed.
-func (d *Device) release(restored chan struct{}) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.open, d.restored = false, restored
-}
-
-func (d *Device) openNode(r pnp.OpenRequest) (*handle, error) {
+func (d *Device) openNode(r pnp.OpenRequest, claim *devnode.Claim) (*handle, error) {
 	read, write := r.WantsRead(), r.WantsWrite()
 	n, err := d.openAs(r)
 	if errors.Is(err, unix.EBUSY) { // somebody else's TIOCEXCL
@@ -155,12 +122,8 @@ func (d *Device) openNode(r pnp.OpenRequest) (*handle, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.Disposition == pnp.CREATE_NEW {
-		unix.Close(n.FD)
-		return nil, fmt.Errorf("open %s: %w", d.path, pnp.ERROR_FILE_EXISTS)
-	}
 	n.Read, n.Write = n.Read && read, n.Write && write
-	h, err := newHandle(d, n)
+	h, err := newHandle(d, n, claim, r)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", d.path, err)
 	}

@@ -19,8 +19,8 @@ const (
 
 // settings are what an application has set. The fields that only IOControls
 // look at belong to whichever of them is being carried out, one at a time; those
-// below the line are guarded by the handle's mu as well, which whoever is no
-// IOControl holds to read them and whoever writes them holds to write them.
+// below the line are guarded by the handle's queue as well, which whoever is no
+// IOControl locks to read them and whoever writes them locks to write them.
 type settings struct {
 	termios unix.Termios
 	line    lineControl

@@ -70,10 +70,10 @@ func (o *opened) timeouts(interval, multiplier, constant uint32) {
 func (o *opened) buffered(n int) {
 	o.t.Helper()
 	require.Eventually(o.t, func() bool {
-		o.h.mu.Lock()
-		defer o.h.mu.Unlock()
+		o.h.q.Lock()
+		defer o.h.q.Unlock()
 		return len(o.h.rx.buffer) == n
-	}, patience, 100*time.Microsecond)
+	}, patience, tick)
 }
 
 func TestReadWaitsForAllAtFirst(t *testing.T) {
@@ -239,9 +239,9 @@ func TestAnIntervalThatBeganAgain(t *testing.T) {
 	o := openBench(t)
 	o.timeouts(maxULONG-1, 0, 0)
 	c := o.read(2)
-	o.h.mu.Lock()
-	op := o.h.rx.queue[0]
-	o.h.mu.Unlock()
+	o.h.q.Lock()
+	op := o.h.rx.turn
+	o.h.q.Unlock()
 	o.h.readTimeout(op, true)
 	c.pending()
 	o.feed([]byte("a"))
@@ -261,16 +261,16 @@ func TestAReadIsNotToldOfTheTimeBeforeIt(t *testing.T) {
 	o.timeouts(maxULONG, 0, 0)
 	o.read(1).ends(pnp.S_OK, "")
 	o.h.rx.device.Lock() // the reader's
-	o.h.mu.Lock()
+	o.h.q.Lock()
 	before := o.h.rx.now()
-	o.h.mu.Unlock()
+	o.h.q.Unlock()
 	o.feed([]byte("a"))
 	o.arrived(1)
 	c := o.read(10)
-	o.h.mu.Lock()
+	o.h.q.Lock()
 	dry := o.h.received(0, unix.EAGAIN, before)
 	o.h.rx.device.Unlock()
-	o.h.unlock()
+	o.h.q.Unlock()
 	require.False(t, dry)
 	c.ends(pnp.S_OK, "a")
 }
@@ -279,13 +279,13 @@ func TestAReadIsNotToldOfTheTimeBeforeIt(t *testing.T) {
 func TestPurgeOfWhatIsJustComing(t *testing.T) {
 	o := openBench(t)
 	o.h.rx.device.Lock() // the reader's
-	o.h.mu.Lock()
+	o.h.q.Lock()
 	before := o.h.rx.now()
-	o.h.mu.Unlock()
+	o.h.q.Unlock()
 	o.set(IOCTL_SERIAL_PURGE, SERIAL_PURGE_RXCLEAR)
-	o.h.mu.Lock()
+	o.h.q.Lock()
 	require.False(t, o.h.received(1, nil, before))
 	require.Empty(t, o.h.rx.buffer)
 	o.h.rx.device.Unlock()
-	o.h.unlock()
+	o.h.q.Unlock()
 }

@@ -3,11 +3,12 @@
 package serial
 
 import (
-	"errors"
 	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"freerdp-pnpdr/pnp/internal/devnode"
 )
 
 // port is what a terminal can be asked for. Its methods are single calls to the
@@ -24,33 +25,26 @@ type port struct {
 }
 
 // newPort finds out what fd can do. It fails if fd is no terminal.
-func newPort(fd int, rdev uint64) (port, unix.Termios, error) {
+func newPort(fd int, rdev uint64) (port, error) {
 	p := port{driver: tty(fd), fd: fd}
-	t, err := p.termios()
-	if err != nil {
-		return p, unix.Termios{}, err
+	if _, err := p.termios(); err != nil {
+		return p, err
 	}
 	// Major numbers of pseudo terminals: Linux' devices.txt.
 	major := unix.Major(rdev)
 	p.pseudo = major >= 136 && major <= 143 || major == 3
-	_, err = p.lines()
+	_, err := p.lines()
 	p.hasLines = err == nil
 	_, err = p.counters()
 	p.hasCounters = err == nil
-	return p, t, nil
+	return p, nil
 }
 
-func (p port) termios() (unix.Termios, error) {
-	t, err := unix.IoctlGetTermios(p.fd, getTermiosRequest)
-	if err != nil {
-		return unix.Termios{}, err
-	}
-	return *t, nil
-}
+func (p port) termios() (unix.Termios, error) { return devnode.GetTermios(p.fd) }
 
 // setTermios sets t and returns what the driver made of it.
 func (p port) setTermios(t unix.Termios) (unix.Termios, error) {
-	if err := unix.IoctlSetTermios(p.fd, setTermiosRequest, &t); err != nil {
+	if err := devnode.SetTermios(p.fd, t); err != nil {
 		return unix.Termios{}, err
 	}
 	return p.termios()
@@ -143,13 +137,8 @@ func (p port) exclusive(on bool) error {
 	return unix.IoctlSetInt(p.fd, unix.TIOCNXCL, 0)
 }
 
-// hungUp reports whether the device has gone. A terminal that has reads end of
-// file, as one in canonical mode also does.
-func (p port) hungUp() bool {
-	fds := []unix.PollFd{{Fd: int32(p.fd)}}
-	_, err := unix.Poll(fds, 0)
-	return err == nil && fds[0].Revents&(unix.POLLHUP|unix.POLLERR|unix.POLLNVAL) != 0
-}
+// hungUp reports whether the device has gone.
+func (p port) hungUp() bool { return devnode.HungUp(p.fd) }
 
 // read and write do not wait: they return EAGAIN instead.
 func (p port) read(b []byte) (int, error)  { return retry(unix.Read, p.fd, b) }
@@ -176,23 +165,12 @@ func (p port) drain() {
 	}
 }
 
-// restore gives the port the settings t and lets others open it.
-func (p port) restore(t unix.Termios) error {
-	p.drain()
-	_, err := p.setTermios(t)
-	return errors.Join(err, p.exclusive(false))
-}
-
 // raw is t for a port as the package's documentation describes it. CLOCAL makes
 // a carrier that drops an event rather than a hangup.
 func raw(t unix.Termios) unix.Termios {
-	t.Iflag &^= unix.IGNBRK | unix.BRKINT | unix.IGNPAR | unix.PARMRK | unix.INPCK | unix.ISTRIP |
-		unix.INLCR | unix.IGNCR | unix.ICRNL | unix.IXON | unix.IXOFF | unix.IXANY
-	t.Oflag &^= unix.OPOST
-	t.Lflag &^= unix.ECHO | unix.ECHONL | unix.ICANON | unix.ISIG | unix.IEXTEN
-	t.Cflag &^= unix.CSIZE | unix.PARENB | unix.PARODD | unix.CMSPAR | unix.CSTOPB | unix.CRTSCTS
-	t.Cflag |= unix.CS8 | unix.CREAD | unix.CLOCAL
-	t.Cc[unix.VMIN], t.Cc[unix.VTIME] = 1, 0
+	t = devnode.Raw(t)
+	t.Cflag &^= unix.PARODD | unix.CMSPAR | unix.CSTOPB | unix.CRTSCTS
+	t.Cflag |= unix.CLOCAL
 	t.Cc[unix.VSTART], t.Cc[unix.VSTOP] = defaultXon, defaultXoff
 	return t
 }

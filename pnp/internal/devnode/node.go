@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Package devnode opens nodes of the file system as Windows opens devices: which
+// of the access that is asked for is granted, and whether it agrees with the
+// share modes of what this process has open already. It also keeps what a
+// terminal was before it was made raw, and who has a node to itself.
 package devnode
 
 import (

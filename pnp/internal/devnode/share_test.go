@@ -16,20 +16,28 @@ import (
 	"freerdp-pnpdr/pnp"
 )
 
-// TestTableAgainstTheRule goes through all 256 pairs of opens.
-func TestTableAgainstTheRule(t *testing.T) {
+// opened is an open of a node that is no other test's.
+func opened(t *testing.T, read, write bool) *Node {
+	n := &Node{Read: read, Write: write}
+	n.Stat.Mode = unix.S_IFREG
+	n.Stat.Ino = uint64(len(t.Name()))
+	t.Cleanup(func() { require.Empty(t, nodes.open, "something is still known of a node that nobody has open") })
+	return n
+}
+
+// TestShareAgainstTheRule goes through all 256 pairs of opens.
+func TestShareAgainstTheRule(t *testing.T) {
 	for i := range 256 {
 		r1, w1, s1 := i&1 != 0, i&2 != 0, uint32(i>>2&3)
 		r2, w2, s2 := i&16 != 0, i&32 != 0, uint32(i>>6&3)
-		var table Table
-		first, err := table.Open(r1, w1, s1)
+		first, err := opened(t, r1, w1).Share(s1)
 		require.NoError(t, err)
 
 		want := !(r1 || w1) || !(r2 || w2) || // attributes only: never a conflict
 			(!r2 || s1&pnp.FILE_SHARE_READ != 0) && (!w2 || s1&pnp.FILE_SHARE_WRITE != 0) &&
 				(!r1 || s2&pnp.FILE_SHARE_READ != 0) && (!w1 || s2&pnp.FILE_SHARE_WRITE != 0)
 		name := fmt.Sprintf("r%v w%v share %d, then r%v w%v share %d", r1, w1, s1, r2, w2, s2)
-		second, err := table.Open(r2, w2, s2)
+		second, err := opened(t, r2, w2).Share(s2)
 		if want {
 			require.NoError(t, err, name)
 			second.Release()
@@ -38,25 +46,52 @@ func TestTableAgainstTheRule(t *testing.T) {
 			require.ErrorIs(t, err, pnp.ERROR_SHARING_VIOLATION, name)
 		}
 		first.Release()
-		require.Empty(t, table.opens, name)
-		_, err = table.Open(true, true, 0)
+		alone, err := opened(t, true, true).Share(0)
 		require.NoError(t, err, name)
+		alone.Release()
 	}
 }
 
-func TestTableChecksEveryOpen(t *testing.T) {
-	var table Table
+func TestShareChecksEveryOpen(t *testing.T) {
 	all := uint32(pnp.FILE_SHARE_READ | pnp.FILE_SHARE_WRITE)
-	_, err := table.Open(true, true, all)
+	first, err := opened(t, true, true).Share(all)
 	require.NoError(t, err)
-	picky, err := table.Open(true, false, pnp.FILE_SHARE_WRITE|pnp.FILE_SHARE_READ)
+	picky, err := opened(t, true, false).Share(all)
 	require.NoError(t, err)
 	picky.share = pnp.FILE_SHARE_READ
-	_, err = table.Open(true, true, all)
+	_, err = opened(t, true, true).Share(all)
 	require.ErrorIs(t, err, pnp.ERROR_SHARING_VIOLATION, "the second of two opens shares reading only")
 	picky.Release()
-	_, err = table.Open(true, true, all)
+	third, err := opened(t, true, true).Share(all)
 	require.NoError(t, err)
+	first.Release()
+	third.Release()
+}
+
+// TestShareByPathOrNode: two paths that lead to one node share it.
+func TestShareByPathOrNode(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(dir+"/file", nil, 0o600))
+	require.NoError(t, os.Symlink("file", dir+"/link"))
+	require.NoError(t, os.WriteFile(dir+"/other", nil, 0o600))
+	var grants []*Grant
+	open := func(path string) error {
+		n, err := OpenNode(path, pnp.OpenRequest{Access: pnp.GENERIC_READ | pnp.GENERIC_WRITE}, false, nil)
+		require.NoError(t, err)
+		defer unix.Close(n.FD)
+		g, err := n.Share(0)
+		if err == nil {
+			grants = append(grants, g)
+		}
+		return err
+	}
+	require.NoError(t, open(dir+"/file"))
+	require.ErrorIs(t, open(dir+"/link"), pnp.ERROR_SHARING_VIOLATION)
+	require.NoError(t, open(dir+"/other"))
+	for _, g := range grants {
+		g.Release()
+	}
+	require.Empty(t, nodes.open)
 }
 
 // asNobody runs f without root's privilege to pass over permission bits. The

@@ -5,8 +5,7 @@
 // A backend's test makes a Fixture and calls Run.
 //
 // The suite drives a handle exactly as the channel does: requests in order from
-// one goroutine at a time, Try first, and Do on a goroutine of its own where
-// Try returns false. It asserts no times: a watchdog fails what never ends.
+// one goroutine at a time. It asserts no times: a watchdog fails what never ends.
 package acceptance
 
 import (
@@ -57,6 +56,9 @@ type Instance struct {
 	// Blocking are requests that stay pending on a fresh instance on which
 	// nothing is fed, until they are cancelled.
 	Blocking []Template
+	// Unstick has a driver that hangs let go of everything, now and from now
+	// on. Without it handles are released soon after they are closed.
+	Unstick func()
 	// Unplug makes the device go away. It need not be called.
 	Unplug func()
 	// Gone are the results of a request that the device's leaving ends, or
@@ -145,7 +147,7 @@ var tests = []struct {
 	{"StreamShortRead", testStreamShortRead, canFeed},
 	{"StreamWrites", testStreamWrites, hasSink},
 	{"StreamCancelLosesNothing", testStreamCancelLosesNothing, canFeed},
-	{"CancelBeforeStart", testCancelBeforeStart, nil},
+	{"CancelAtOnce", testCancelAtOnce, nil},
 	{"CancelPending", testCancelPending, blocks},
 	{"CancelBetweenOthers", testCancelBetweenOthers, blocks},
 	{"CancelAfterCompletion", testCancelAfterCompletion, nil},

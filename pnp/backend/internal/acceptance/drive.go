@@ -24,21 +24,32 @@ type driver struct {
 	t *testing.T
 	h pnp.Handle
 
-	order  sync.Mutex // Try is called from one goroutine at a time
-	doing  sync.WaitGroup
-	closed bool
+	order    sync.Mutex // Submit is called from one goroutine at a time
+	closed   bool
+	released chan struct{}
+	stuck    bool // released only after Unstick
 }
 
 // open opens the device as r says; the handle is closed when the test ends, at
 // the latest.
-func open(t *testing.T, d pnp.Device, r pnp.OpenRequest) *driver {
+func open(t *testing.T, s *suite, d pnp.Device, r pnp.OpenRequest) *driver {
 	t.Helper()
 	h, err := d.Open(r)
 	require.NoError(t, err)
 	require.NotNil(t, h)
-	x := &driver{t: t, h: h}
-	t.Cleanup(x.close)
+	x := s.driver(t, h)
+	t.Cleanup(func() {
+		if s.Unstick != nil {
+			s.Unstick()
+		}
+		x.end()
+		x.awaitRelease()
+	})
 	return x
+}
+
+func (s *suite) driver(t *testing.T, h pnp.Handle) *driver {
+	return &driver{t: t, h: h, released: make(chan struct{}), stuck: s.Unstick != nil}
 }
 
 // call is one request on its way.
@@ -48,13 +59,14 @@ type call struct {
 	hr   pnp.HRESULT
 	n    int
 	done chan struct{}
+	free chan struct{} // closed when nobody uses the buffers any more
 	// then runs inside Complete, before done is closed.
 	then func()
 }
 
 // prepare makes the request without starting it.
 func (d *driver) prepare(m Template) *call {
-	c := &call{t: d.t, done: make(chan struct{})}
+	c := &call{t: d.t, done: make(chan struct{}), free: make(chan struct{})}
 	c.r = &pnp.Request{Op: m.Op, Code: m.Code, Offset: m.Offset}
 	switch m.Op {
 	case pnp.OpWrite:
@@ -71,6 +83,7 @@ func (d *driver) prepare(m Template) *call {
 		}
 		close(c.done)
 	})
+	c.r.OnFree(func(*pnp.Request) { close(c.free) })
 	return c
 }
 
@@ -82,21 +95,10 @@ func (d *driver) submit(c *call) {
 		c.r.Complete(pnp.ERROR_OPERATION_ABORTED, 0)
 		return
 	}
-	if d.h.Try(c.r) {
-		return
-	}
-	d.doing.Add(1)
-	go func() {
-		defer d.doing.Done()
-		d.h.Do(c.r)
-	}()
+	d.h.Submit(c.r)
 }
 
-// cancel cancels the request as the channel does.
-func (d *driver) cancel(c *call) {
-	c.r.MarkCancelled()
-	d.h.Cancel(c.r)
-}
+func (d *driver) cancel(c *call) { d.h.Cancel(c.r) }
 
 func (d *driver) start(m Template) *call {
 	c := d.prepare(m)
@@ -115,16 +117,27 @@ func (d *driver) write(offset uint64, data []byte) *call {
 	return c
 }
 
-// close closes the handle, once, and checks that every Do ends.
-func (d *driver) close() {
+// end closes the handle, once.
+func (d *driver) end() {
 	d.order.Lock()
 	closed := d.closed
 	d.closed = true
 	d.order.Unlock()
 	if !closed {
-		d.h.Close()
+		d.h.Close(func() { close(d.released) })
 	}
-	within(d.t, "Do returns after Close", d.doing.Wait)
+}
+
+// close closes the handle and checks that it is released, if the driver lets it.
+func (d *driver) close() {
+	d.end()
+	if !d.stuck {
+		d.awaitRelease()
+	}
+}
+
+func (d *driver) awaitRelease() {
+	within(d.t, "the handle is released", func() { <-d.released })
 }
 
 // wait waits for the call to complete and checks that it stays as it is when
@@ -217,11 +230,6 @@ func checkLeaks(t *testing.T) {
 			return // what failed may well have left something behind
 		}
 		goleak.VerifyNone(t, ignore)
-		// A handle closes its descriptor after its last user has left.
-		end := time.Now().Add(watchdog)
-		for len(descriptors(t)) > len(before) && time.Now().Before(end) {
-			time.Sleep(time.Millisecond)
-		}
 		now := descriptors(t)
 		require.LessOrEqual(t, len(now), len(before), "descriptors leaked: %v before, now %v", before, now)
 	})

@@ -16,7 +16,7 @@ func testDescription(t *testing.T, s *suite) {
 	d := s.Device.Description()
 	require.NotNil(t, d)
 	before := *d
-	open(t, s.Device, ReadWrite).close()
+	open(t, s, s.Device, ReadWrite).close()
 	require.Same(t, d, s.Device.Description(), "another description each time")
 	require.Equal(t, before, *d)
 }
@@ -26,8 +26,14 @@ func testOpenClose(t *testing.T, s *suite) {
 	// mode before it returns, whenever the descriptor is closed.
 	r := ReadWrite
 	r.Share = 0
+	var opened []*driver
 	for range 32 {
-		open(t, s.Device, r).close()
+		d := open(t, s, s.Device, r)
+		d.end()
+		opened = append(opened, d)
+	}
+	for _, d := range opened {
+		d.close()
 	}
 }
 
@@ -42,7 +48,9 @@ func testOpenConcurrently(t *testing.T, s *suite) {
 				t.Errorf("open: %v", err)
 				return
 			}
-			h.Close()
+			released := make(chan struct{})
+			h.Close(func() { close(released) })
+			within(t, "the handle is released", func() { <-released })
 		}()
 	}
 	wg.Wait()
@@ -53,13 +61,13 @@ func testNoBlock(t *testing.T, s *suite) {
 	r.NoBlock, r.Share = true, 0
 	h, err := s.Device.Open(r)
 	if err == nil {
-		h.Close()
+		s.driver(t, h).close()
 	} else {
 		require.True(t, errors.Is(err, pnp.ErrWouldBlock), "%v", err)
 	}
 	// Either way nothing of it stays: an exclusive open is possible.
 	r.NoBlock = false
-	open(t, s.Device, r)
+	open(t, s, s.Device, r)
 }
 
 func testShare(t *testing.T, s *suite) {
@@ -81,19 +89,19 @@ func testShare(t *testing.T, s *suite) {
 	} {
 		r := ReadWrite
 		r.Access, r.Share = c.access1, c.share1
-		first := open(t, s.Device, r)
+		first := open(t, s, s.Device, r)
 		r.Access, r.Share = c.access2, c.share2
 		h, err := s.Device.Open(r)
 		if c.ok {
 			require.NoError(t, err, "%+v", c)
-			h.Close()
+			s.driver(t, h).close()
 		} else {
 			require.Equal(t, pnp.ERROR_SHARING_VIOLATION.Name(), pnp.HRESULTOf(err).Name(), "%+v", c)
 			require.Nil(t, h)
 		}
 		first.close()
 		if !c.ok {
-			open(t, s.Device, r).close() // and now it can
+			open(t, s, s.Device, r).close() // and now it can
 		}
 	}
 }
@@ -101,21 +109,21 @@ func testShare(t *testing.T, s *suite) {
 func testAccess(t *testing.T, s *suite) {
 	r := ReadWrite
 	r.Access = pnp.GENERIC_WRITE
-	open(t, s.Device, r).read(0, 16).ends(pnp.ERROR_ACCESS_DENIED, 0)
+	open(t, s, s.Device, r).read(0, 16).ends(pnp.ERROR_ACCESS_DENIED, 0)
 	r.Access = pnp.GENERIC_READ
-	open(t, s.Device, r).write(0, []byte("no")).ends(pnp.ERROR_ACCESS_DENIED, 0)
+	open(t, s, s.Device, r).write(0, []byte("no")).ends(pnp.ERROR_ACCESS_DENIED, 0)
 	r.Access = 0
-	d := open(t, s.Device, r)
+	d := open(t, s, s.Device, r)
 	d.read(0, 16).ends(pnp.ERROR_ACCESS_DENIED, 0)
 	d.write(0, []byte("no")).ends(pnp.ERROR_ACCESS_DENIED, 0)
 	// C-38: bits that mean nothing here are no reason to fail.
 	r = ReadWrite
 	r.Access, r.Share, r.Flags = r.Access|0x011F01FF, r.Share|0xFFFFFF04, 0xFFFFFFFF
-	open(t, s.Device, r)
+	open(t, s, s.Device, r)
 }
 
 func testReadOnly(t *testing.T, s *suite) {
-	d := open(t, s.ReadOnly, ReadWrite) // C-38
+	d := open(t, s, s.ReadOnly, ReadWrite) // C-38
 	d.write(0, []byte("no")).ends(pnp.ERROR_ACCESS_DENIED, 0)
 	d.write(1<<40, nil).ends(pnp.ERROR_ACCESS_DENIED, 0)
 	if s.Content != nil {
@@ -124,10 +132,10 @@ func testReadOnly(t *testing.T, s *suite) {
 	// What was granted counts: two readers that share reading alone agree.
 	r := ReadWrite
 	r.Share = pnp.FILE_SHARE_READ
-	open(t, s.ReadOnly, r).close()
+	open(t, s, s.ReadOnly, r).close()
 	d.close()
-	open(t, s.ReadOnly, r)
-	open(t, s.ReadOnly, r)
+	open(t, s, s.ReadOnly, r)
+	open(t, s, s.ReadOnly, r)
 	r = ReadWrite
 	r.Access = pnp.GENERIC_WRITE
 	_, err := s.ReadOnly.Open(r)
@@ -135,7 +143,7 @@ func testReadOnly(t *testing.T, s *suite) {
 }
 
 func testZeroLength(t *testing.T, s *suite) {
-	d := open(t, s.Device, ReadWrite)
+	d := open(t, s, s.Device, ReadWrite)
 	d.read(0, 0).ends(pnp.S_OK, 0)
 	d.write(0, nil).ends(pnp.S_OK, 0)
 	d.read(1<<40, 0).ends(pnp.S_OK, 0)
@@ -154,7 +162,7 @@ func testZeroLength(t *testing.T, s *suite) {
 // on its way: it fails, and nothing is asked of a descriptor whose number may be
 // somebody else's by then.
 func testAfterClose(t *testing.T, s *suite) {
-	d := open(t, s.Device, ReadWrite)
+	d := open(t, s, s.Device, ReadWrite)
 	d.close()
 	ms := []Template{
 		{Op: pnp.OpRead}, {Op: pnp.OpRead, Len: 64},
@@ -166,9 +174,7 @@ func testAfterClose(t *testing.T, s *suite) {
 	}
 	for _, m := range append(ms, s.Blocking...) {
 		c := d.prepare(m)
-		if !d.h.Try(c.r) {
-			d.h.Do(c.r)
-		}
+		d.h.Submit(c.r)
 		hr, n := c.wait()
 		require.True(t, hr.Failed(), "%v 0x%08X of %d bytes after Close: %v", m.Op, m.Code, m.Len, hr)
 		require.Zero(t, n)
@@ -176,7 +182,7 @@ func testAfterClose(t *testing.T, s *suite) {
 }
 
 func testIOControl(t *testing.T, s *suite) {
-	d := open(t, s.Device, ReadWrite)
+	d := open(t, s, s.Device, ReadWrite)
 	d.start(Template{Op: pnp.OpIOControl, Code: UnknownControl, In: []byte{1}, Len: 8}).ends(pnp.ERROR_INVALID_FUNCTION, 0)
 	d.start(Template{Op: pnp.OpIOControl, Code: UnknownControl}).ends(pnp.ERROR_INVALID_FUNCTION, 0)
 	for _, c := range s.Controls {

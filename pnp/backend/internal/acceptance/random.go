@@ -16,7 +16,7 @@ import (
 const outstanding = 32
 
 func testRandomRead(t *testing.T, s *suite) {
-	d := open(t, s.Device, ReadWrite)
+	d := open(t, s, s.Device, ReadWrite)
 	for _, at := range []int{0, 1, 511, 4000, len(s.Content) - 7} {
 		n := min(300, len(s.Content)-at)
 		d.read(uint64(at), n).gives(pnp.S_OK, s.Content[at:at+n])
@@ -25,17 +25,17 @@ func testRandomRead(t *testing.T, s *suite) {
 }
 
 func testRandomWrite(t *testing.T, s *suite) {
-	d := open(t, s.Device, ReadWrite)
+	d := open(t, s, s.Device, ReadWrite)
 	data := []byte("sixteen bytes !!")
 	d.write(100, data).ends(pnp.S_OK, len(data))
 	want := append([]byte(nil), s.Content...)
 	copy(want[100:], data)
 	d.read(0, len(want)).gives(pnp.S_OK, want)
-	open(t, s.Device, ReadWrite).read(0, len(want)).gives(pnp.S_OK, want)
+	open(t, s, s.Device, ReadWrite).read(0, len(want)).gives(pnp.S_OK, want)
 }
 
 func testRandomEnd(t *testing.T, s *suite) {
-	d := open(t, s.Device, ReadWrite)
+	d := open(t, s, s.Device, ReadWrite)
 	end := uint64(len(s.Content))
 	d.read(end-5, 100).gives(pnp.S_OK, s.Content[end-5:])
 	d.read(end, 1).ends(pnp.ERROR_HANDLE_EOF, 0)
@@ -73,7 +73,7 @@ func testRandomEnd(t *testing.T, s *suite) {
 func testRandomConcurrent(t *testing.T, s *suite) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	half := len(s.Content) / 2
-	ds := []*driver{open(t, s.Device, ReadWrite), open(t, s.Device, ReadWrite)}
+	ds := []*driver{open(t, s, s.Device, ReadWrite), open(t, s, s.Device, ReadWrite)}
 	slot := half / outstanding // the second half is for the writes
 	for range 8 {
 		type expect struct {

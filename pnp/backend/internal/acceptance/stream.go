@@ -14,7 +14,7 @@ import (
 
 // testStreamOrder has reads wait and then feeds them: served in their order.
 func testStreamOrder(t *testing.T, s *suite) {
-	d := open(t, s.Device, ReadWrite)
+	d := open(t, s, s.Device, ReadWrite)
 	data := Pattern(4 * outstanding)
 	var reads []*call
 	for i := range outstanding {
@@ -46,7 +46,7 @@ func testStreamOrder(t *testing.T, s *suite) {
 
 // testStreamShortRead asks for more than there is.
 func testStreamShortRead(t *testing.T, s *suite) {
-	d := open(t, s.Device, ReadWrite)
+	d := open(t, s, s.Device, ReadWrite)
 	waiting := d.read(0, 1<<16)
 	settle()
 	waiting.pending()
@@ -66,7 +66,7 @@ func testStreamShortRead(t *testing.T, s *suite) {
 // testStreamWrites has writes wait for the other end: complete and in order,
 // while a read that waits does not hold them up.
 func testStreamWrites(t *testing.T, s *suite) {
-	d := open(t, s.Device, ReadWrite)
+	d := open(t, s, s.Device, ReadWrite)
 	var reading *call
 	for _, b := range s.Blocking {
 		if b.Op == pnp.OpRead {
@@ -95,7 +95,7 @@ func testStreamWrites(t *testing.T, s *suite) {
 // testStreamCancelLosesNothing cancels reads while data pours in: whatever
 // moment the cancel comes at, each byte is read once and in its place.
 func testStreamCancelLosesNothing(t *testing.T, s *suite) {
-	d := open(t, s.Device, ReadWrite)
+	d := open(t, s, s.Device, ReadWrite)
 	const total = 20_000
 	value := func(i int) byte { return byte(i % 251) }
 	var feeding sync.WaitGroup

@@ -13,7 +13,7 @@ import (
 // testUnplugPending takes the device away from under requests that wait: each
 // completes with an error, and so does whatever comes later (C-32).
 func testUnplugPending(t *testing.T, s *suite) {
-	d := open(t, s.Device, ReadWrite)
+	d := open(t, s, s.Device, ReadWrite)
 	var cs []*call
 	for range outstanding {
 		for _, m := range s.Blocking {
@@ -30,7 +30,7 @@ func testUnplugPending(t *testing.T, s *suite) {
 }
 
 func testUnplugIdle(t *testing.T, s *suite) {
-	d := open(t, s.Device, ReadWrite)
+	d := open(t, s, s.Device, ReadWrite)
 	s.Unplug()
 	s.afterUnplug(t, d)
 }

@@ -2,12 +2,12 @@
 
 //go:build ppc || ppc64 || ppc64le
 
-package serial
+package devnode
 
 import "golang.org/x/sys/unix"
 
 // On this architecture the one struct termios has speeds as numbers.
 const (
-	getTermiosRequest = unix.TCGETS
-	setTermiosRequest = unix.TCSETS
+	getTermios = unix.TCGETS
+	setTermios = unix.TCSETS
 )

@@ -2,12 +2,12 @@
 
 //go:build !ppc && !ppc64 && !ppc64le
 
-package serial
+package devnode
 
 import "golang.org/x/sys/unix"
 
 // The requests for settings with speeds as numbers (struct termios2).
 const (
-	getTermiosRequest = unix.TCGETS2
-	setTermiosRequest = unix.TCSETS2
+	getTermios = unix.TCGETS2
+	setTermios = unix.TCSETS2
 )

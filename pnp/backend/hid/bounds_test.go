@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hid
+
+import (
+	"context"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend/internal/acceptance"
+	"freerdp-pnpdr/pnp/queue"
+)
+
+// slots is how many a device gets in these tests, as in a session.
+const slots = 32
+
+// session is a pool, with what it must not exceed counted.
+type session struct {
+	t                   *testing.T
+	pool                *queue.Pool
+	share               *queue.Share
+	threads, goroutines int // before
+	left                int // handles that are not released
+	released            chan struct{}
+}
+
+func newSession(t *testing.T) *session {
+	p := queue.NewPool(256, slots, nil)
+	return &session{
+		t: t, pool: p, share: p.NewShare(),
+		threads: threads(t), goroutines: runtime.NumGoroutine(),
+		released: make(chan struct{}, 2000),
+	}
+}
+
+func (s *session) open(d pnp.Device) pnp.Handle {
+	s.t.Helper()
+	r := acceptance.ReadWrite
+	r.Workers = s.share
+	h, err := d.Open(r)
+	require.NoError(s.t, err)
+	return h
+}
+
+// close closes h, and does not wait for its release.
+func (s *session) close(h pnp.Handle) {
+	s.left++
+	h.Close(func() { s.released <- struct{}{} })
+}
+
+// bounded checks that there are no more threads and goroutines than the slots and
+// the handles that are open account for, with some to spare for the runtime and
+// the tests' driver. Goroutines of a handle that was closed may need a moment.
+func (s *session) bounded(open int) {
+	s.t.Helper()
+	const spare = 16
+	require.LessOrEqual(s.t, s.pool.Running(), slots)
+	require.LessOrEqual(s.t, threads(s.t), s.threads+slots+spare)
+	s.until(func() bool { return runtime.NumGoroutine() <= s.goroutines+slots+open+spare }, "goroutines are left")
+}
+
+// until waits for a condition, without a goroutine of its own.
+func (s *session) until(is func() bool, otherwise string) {
+	s.t.Helper()
+	for end := time.Now().Add(20 * time.Second); !is(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			stacks := make([]byte, 1<<16)
+			require.Fail(s.t, otherwise, "%s", stacks[:runtime.Stack(stacks, true)])
+		}
+	}
+}
+
+// over waits until all handles are released and all slots are free, and nothing
+// of them is left.
+func (s *session) over() {
+	s.t.Helper()
+	ctx, stop := context.WithTimeout(context.Background(), 30*time.Second)
+	defer stop()
+	for ; s.left > 0; s.left-- {
+		select {
+		case <-s.released:
+		case <-ctx.Done():
+			require.Fail(s.t, "handles are not released", "%d of them", s.left)
+		}
+	}
+	require.NoError(s.t, s.pool.Wait(ctx))
+	s.until(func() bool { return runtime.NumGoroutine() <= s.goroutines }, "goroutines are left")
+}
+
+// threads counts those of this process.
+func threads(t *testing.T) int {
+	t.Helper()
+	list, err := os.ReadDir("/proc/self/task")
+	require.NoError(t, err)
+	return len(list)
+}
+
+// TestManyHandles opens handles one after the other and closes each with reads
+// pending.
+func TestManyHandles(t *testing.T) {
+	f := newFake(t, bytewise)
+	d := f.device(false)
+	for _, handles := range []int{600, 2000} {
+		s := newSession(t)
+		for range handles {
+			h := s.open(d)
+			var reads []<-chan ending
+			for range 16 {
+				reads = append(reads, start(h, &pnp.Request{Op: pnp.OpRead, Out: make([]byte, 2)}))
+			}
+			s.close(h)
+			for _, done := range reads {
+				require.Equal(t, ending{pnp.ERROR_OPERATION_ABORTED, 0}, within(done))
+			}
+			s.bounded(0)
+		}
+		s.over()
+		f.await("all nodes are closed", func() bool { return len(f.queues) == 0 })
+	}
+}
+
+// TestManyHandlesStuck has a driver that never answers a write or a feature
+// request: a device gets its slots and no more, whatever its handles want, and
+// has given all of them back after the driver let go.
+func TestManyHandlesStuck(t *testing.T) {
+	f := newFake(t, withoutIDs)
+	f.hold()
+	d := f.device(false)
+	s := newSession(t)
+	var handles []pnp.Handle
+	var pending []<-chan ending
+	for range 40 {
+		h := s.open(d)
+		handles = append(handles, h)
+		for range 4 {
+			pending = append(pending,
+				start(h, &pnp.Request{Op: pnp.OpWrite, In: make([]byte, 7)}),
+				start(h, &pnp.Request{Op: pnp.OpIOControl, Code: IOCTL_HID_GET_FEATURE, Out: make([]byte, 5)}),
+				start(h, &pnp.Request{Op: pnp.OpRead, Out: make([]byte, 9)}))
+		}
+	}
+	f.stuck(slots)
+	require.Equal(t, slots, s.pool.Running())
+	s.bounded(len(handles)) // each has a goroutine in the poller, which is no thread
+	for _, h := range handles {
+		s.close(h)
+	}
+	for _, done := range pending {
+		require.Equal(t, ending{pnp.ERROR_OPERATION_ABORTED, 0}, within(done))
+	}
+	require.Equal(t, slots, s.pool.Running(), "a stuck call has its slot whatever became of its handle")
+	f.stuck(slots)
+	s.bounded(0)
+	require.Empty(t, s.released, "there is no slot to close a node in")
+	time.Sleep(200 * time.Millisecond) // for the pool to take the calls for stuck
+	stuck := threads(t)
+	f.release()
+	s.over()
+	// Calls to a node in memory take no threads.
+	limit := max(stuck-slots/2, s.threads+slots/2)
+	s.until(func() bool { return threads(t) <= limit }, "threads that were stuck stay")
+	f.await("all nodes are closed", func() bool { return len(f.queues) == 0 })
+}

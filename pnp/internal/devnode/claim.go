@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package devnode
+
+import (
+	"fmt"
+	"time"
+
+	"freerdp-pnpdr/pnp"
+)
+
+// Claim is the right to have a node open that one open at a time has, of those
+// in this process that ask for it, whichever device and whichever path they
+// come by. Opens that do not ask are not kept out.
+type Claim struct {
+	key      key
+	released chan struct{} // closed by Release
+
+	// Guarded by nodes.mu.
+	fd      int           // of the node, once it is open; or else -1
+	closing time.Duration // how long an open waits for Release; 0 while the node is in use
+}
+
+// ClaimNode claims the node at path, which is opened afterwards: open(2) fails if
+// the open before has made the node exclusive (TIOCEXCL) and has not taken that
+// back yet. If that open is being closed, ClaimNode waits for its Release, for as
+// long as its Closing says. After that, and at once if the node is in use, it
+// fails with ERROR_ACCESS_DENIED.
+//
+// Without an error Release must follow.
+func ClaimNode(path string) (*Claim, error) {
+	id, err := Identify(path)
+	if err != nil {
+		return nil, err
+	}
+	c := &Claim{key: keyOf(id), released: make(chan struct{}), fd: -1}
+	if before, _ := nodes.claim(c.key); before != nil && before.hungUp() {
+		before.Release() // what is there now is another device, or came back
+	}
+	before, limit := c.enter()
+	switch {
+	case before == nil:
+		return c, nil
+	case limit == 0:
+		return nil, inUse()
+	case before.wait(limit):
+		return c, nil
+	}
+	c.giveBack(before)
+	return nil, stillClosing()
+}
+
+// AwaitClaim is for an open of the node at path that does not claim it and that
+// failed because somebody has made it exclusive. If it returns nil the open is
+// worth one more try: nobody in this process has the node claimed any more.
+func AwaitClaim(path string) error {
+	id, err := Identify(path)
+	if err != nil {
+		return err
+	}
+	c, limit := nodes.claim(keyOf(id))
+	switch {
+	case c == nil:
+		return nil
+	case limit == 0:
+		return inUse()
+	case c.wait(limit):
+		return nil
+	}
+	return stillClosing()
+}
+
+func inUse() error { return fmt.Errorf("the node is open already: %w", pnp.ERROR_ACCESS_DENIED) }
+
+func stillClosing() error {
+	return fmt.Errorf("the node is still being closed: %w", pnp.ERROR_ACCESS_DENIED)
+}
+
+// claim returns the claim of a node, nil if there is none, and how long it may be
+// waited for; 0 for not at all.
+func (g *registry) claim(k key) (c *Claim, limit time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if s := g.open[k]; s != nil && s.claim != nil {
+		return s.claim, s.claim.closing
+	}
+	return nil, 0
+}
+
+// enter makes c the claim of its node, unless one is in use. It returns the claim
+// before, and how long it may be waited for.
+func (c *Claim) enter() (before *Claim, limit time.Duration) {
+	nodes.mu.Lock()
+	defer nodes.mu.Unlock()
+	s := nodes.of(c.key)
+	if before = s.claim; before != nil && before.closing == 0 {
+		return before, 0
+	}
+	s.claim = c
+	if before != nil {
+		limit = before.closing
+	}
+	return before, limit
+}
+
+// wait reports whether c was released in time.
+func (c *Claim) wait(limit time.Duration) bool {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-c.released:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// giveBack undoes c.enter: the next one waits for before, too.
+func (c *Claim) giveBack(before *Claim) {
+	nodes.mu.Lock()
+	defer nodes.mu.Unlock()
+	select {
+	case <-before.released:
+		before = nil
+	default:
+	}
+	nodes.of(c.key).claim = before
+	nodes.tidy(c.key)
+}
+
+// Opened tells what was opened. It fails if that is another node than the one
+// that was claimed: the path has come to lead elsewhere.
+func (c *Claim) Opened(n *Node) error {
+	if n.key() != c.key {
+		return fmt.Errorf("the path led to another node a moment ago: %w", pnp.ERROR_ACCESS_DENIED)
+	}
+	nodes.mu.Lock()
+	defer nodes.mu.Unlock()
+	c.fd = n.FD
+	return nil
+}
+
+// hungUp reports whether the device that was opened has gone. The descriptor may
+// have been closed meanwhile: then nothing is left to wait for either.
+func (c *Claim) hungUp() bool {
+	nodes.mu.Lock()
+	fd := c.fd
+	nodes.mu.Unlock()
+	return fd >= 0 && HungUp(fd)
+}
+
+// Closing has the next open wait, for at most limit, until Release is called. The
+// limit is longer than closing takes unless a driver hangs.
+func (c *Claim) Closing(limit time.Duration) {
+	nodes.mu.Lock()
+	defer nodes.mu.Unlock()
+	c.closing = limit
+}
+
+// Release lets the next open go on, once the node is closed. Further calls do
+// nothing.
+func (c *Claim) Release() {
+	nodes.mu.Lock()
+	defer nodes.mu.Unlock()
+	select {
+	case <-c.released:
+		return
+	default:
+	}
+	close(c.released)
+	if s := nodes.open[c.key]; s != nil && s.claim == c {
+		s.claim = nil
+		nodes.tidy(c.key)
+	}
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package devnode
+
+import (
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/devtest"
+)
+
+// patience ends a wait for what never comes.
+const patience = 20 * time.Second
+
+// claimable is a node, another path to it and another node.
+func claimable(t *testing.T) (path, link, other string) {
+	t.Helper()
+	dir := t.TempDir()
+	path, link, other = filepath.Join(dir, "a"), filepath.Join(dir, "link"), filepath.Join(dir, "b")
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
+	require.NoError(t, os.WriteFile(other, nil, 0o600))
+	require.NoError(t, os.Symlink("a", link))
+	t.Cleanup(func() { require.Empty(t, nodes.open, "something is still known of a node that nobody has open") })
+	return path, link, other
+}
+
+func claim(t *testing.T, path string) *Claim {
+	t.Helper()
+	c, err := ClaimNode(path)
+	require.NoError(t, err)
+	return c
+}
+
+func TestClaimBelongsToTheNode(t *testing.T) {
+	path, link, other := claimable(t)
+	c := claim(t, path)
+	for _, p := range []string{path, link} {
+		_, err := ClaimNode(p)
+		require.ErrorIs(t, err, pnp.ERROR_ACCESS_DENIED, p)
+		require.ErrorIs(t, AwaitClaim(p), pnp.ERROR_ACCESS_DENIED, p)
+	}
+	claim(t, other).Release()
+	c.Release()
+	again := claim(t, link)
+	c.Release() // not the one of now
+	_, err := ClaimNode(path)
+	require.ErrorIs(t, err, pnp.ERROR_ACCESS_DENIED)
+	again.Release()
+	_, err = ClaimNode(filepath.Join(path, "missing"))
+	require.Error(t, err)
+	require.NoError(t, AwaitClaim(path))
+}
+
+func (c *Claim) isCurrent() bool {
+	now, _ := nodes.claim(c.key)
+	return now == c
+}
+
+// TestClaimWaitsForTheOneBefore while that is being closed; who comes third does
+// not.
+func TestClaimWaitsForTheOneBefore(t *testing.T) {
+	path, link, _ := claimable(t)
+	first := claim(t, path)
+	first.Closing(patience)
+	beside := make(chan error, 1)
+	go func() { beside <- AwaitClaim(link) }()
+	require.Empty(t, beside)
+	first.Release()
+	require.NoError(t, <-beside)
+
+	first = claim(t, path)
+	first.Closing(patience)
+	second := make(chan *Claim, 1)
+	go func() {
+		c, err := ClaimNode(link)
+		if err != nil {
+			t.Error(err)
+		}
+		second <- c
+	}()
+	require.Eventually(t, func() bool { return !first.isCurrent() }, patience, time.Millisecond)
+	_, err := ClaimNode(path)
+	require.ErrorIs(t, err, pnp.ERROR_ACCESS_DENIED)
+	require.Empty(t, second)
+	first.Release()
+	(<-second).Release()
+}
+
+// TestClaimGivesUp waiting for a driver that hangs. Later ones wait for it too.
+func TestClaimGivesUp(t *testing.T) {
+	path, _, _ := claimable(t)
+	first := claim(t, path)
+	first.Closing(time.Millisecond)
+	for range 2 {
+		_, err := ClaimNode(path)
+		require.ErrorIs(t, err, pnp.ERROR_ACCESS_DENIED)
+		require.ErrorIs(t, AwaitClaim(path), pnp.ERROR_ACCESS_DENIED)
+		require.True(t, first.isCurrent())
+	}
+	// One that gives up just as the first is released leaves nothing behind.
+	late := &Claim{key: first.key, released: make(chan struct{}), fd: -1}
+	before, limit := late.enter()
+	require.Same(t, first, before)
+	require.NotZero(t, limit)
+	first.Release()
+	late.giveBack(first)
+	claim(t, path).Release()
+}
+
+// TestOneClaimAtATime has everybody want the node.
+func TestOneClaimAtATime(t *testing.T) {
+	path, link, _ := claimable(t)
+	var holders, claimed atomic.Int32
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			for range 200 {
+				c, err := ClaimNode([]string{path, link}[i%2])
+				if err != nil {
+					continue
+				}
+				claimed.Add(1)
+				if holders.Add(1) != 1 {
+					t.Error("two of them have it")
+				}
+				c.Closing(patience)
+				holders.Add(-1)
+				c.Release()
+			}
+		}()
+	}
+	all.Wait()
+	require.Positive(t, claimed.Load())
+}
+
+func TestClaimOfWhatThePathLedTo(t *testing.T) {
+	path, _, other := claimable(t)
+	c := claim(t, path)
+	n, err := OpenNode(other, pnp.OpenRequest{}, false, nil)
+	require.NoError(t, err)
+	defer os.NewFile(uintptr(n.FD), other).Close()
+	require.ErrorIs(t, c.Opened(&n), pnp.ERROR_ACCESS_DENIED)
+	c.Release()
+}
+
+// TestClaimOfWhatHasGone is in nobody's way.
+func TestClaimOfWhatHasGone(t *testing.T) {
+	master, path := devtest.OpenPTY(t)
+	first := claim(t, path)
+	n := openTerminal(t, path)
+	require.NoError(t, first.Opened(n))
+	_, err := ClaimNode(path)
+	require.ErrorIs(t, err, pnp.ERROR_ACCESS_DENIED)
+	// The node of a pseudo terminal goes with it; one that came back is made up.
+	_, again := devtest.OpenPTY(t)
+	id, err := Identify(again)
+	require.NoError(t, err)
+	nodes.mu.Lock()
+	delete(nodes.open, first.key)
+	first.key = keyOf(id)
+	nodes.of(first.key).claim = first
+	nodes.mu.Unlock()
+	require.NoError(t, master.Close())
+	second := claim(t, again)
+	first.Closing(patience)
+	first.Release()
+	_, err = ClaimNode(again)
+	require.ErrorIs(t, err, pnp.ERROR_ACCESS_DENIED)
+	second.Release()
+	require.Empty(t, nodes.open)
+}
