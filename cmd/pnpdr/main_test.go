@@ -21,7 +21,13 @@ import (
 	"freerdp-pnpdr/pnp/discover/discovertest"
 )
 
+// asProgram has the test's binary be pnpdr.
+const asProgram = "PNPDR_TEST_AS_PROGRAM"
+
 func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
 	// The user's files are not to be read.
 	dir, err := os.MkdirTemp("", "pnpdr")
 	if err != nil {

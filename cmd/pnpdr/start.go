@@ -7,17 +7,15 @@ package main
 import (
 	"context"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"freerdp-pnpdr/pnp/backend/kinds"
 )
 
+// main leaves the signals as they are: whatever hangs, a file system or who reads
+// the output, the first SIGINT or SIGTERM ends the program. There is nothing to
+// clean up.
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	// A second signal ends the program at once.
-	context.AfterFunc(ctx, stop)
 	a := &app{out: os.Stdout, errs: os.Stderr, kinds: kinds.All()}
 	a.width, a.color = terminal(os.Stdout)
-	os.Exit(a.run(ctx, os.Args[1:]))
+	os.Exit(a.run(context.Background(), os.Args[1:]))
 }
