@@ -19,6 +19,7 @@
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <stdio.h>
 
 #include <freerdp/settings.h>
 #include <winpr/wlog.h>
@@ -78,9 +79,12 @@ int pnpdr_log_active(const pnpdr_host* host, uint32_t level)
 	return host->isLevelActive(host->log, level) ? 1 : 0;
 }
 
+/* By C's stderr: where nobody reads it, Go's os.Stderr would end the process. */
 void pnpdr_log(const pnpdr_host* host, uint32_t level, const char* text)
 {
 	if (host->log)
 		(void)host->printMessage(host->log, WLOG_MESSAGE_TEXT, level, (size_t)__LINE__, __FILE__,
 		                         __func__, "%s", text);
+	else
+		(void)fprintf(stderr, "pnpdr: %s\n", text);
 }

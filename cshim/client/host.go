@@ -10,7 +10,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"unsafe"
@@ -92,10 +91,6 @@ func (h *Host) log(level C.uint32_t, text string) {
 }
 
 func (h *Host) print(level C.uint32_t, text string) {
-	if h.c.log == nil {
-		fmt.Fprintf(os.Stderr, "pnpdr: %s\n", text)
-		return
-	}
 	cText := C.CString(text)
 	defer C.free(unsafe.Pointer(cText))
 	C.pnpdr_log(&h.c, level, cText)
@@ -103,8 +98,9 @@ func (h *Host) print(level C.uint32_t, text string) {
 
 // handler writes messages and attributes as one line of text.
 type handler struct {
-	host  *Host
-	attrs string
+	host   *Host
+	attrs  string
+	prefix string // the groups that are open, each with a dot behind it
 }
 
 func level(l slog.Level) C.uint32_t {
@@ -122,24 +118,52 @@ func level(l slog.Level) C.uint32_t {
 func (h *handler) Enabled(_ context.Context, l slog.Level) bool { return h.host.active(level(l)) }
 
 func (h *handler) Handle(_ context.Context, r slog.Record) error {
+	h.host.log(level(r.Level), h.line(r))
+	return nil
+}
+
+func (h *handler) line(r slog.Record) string {
 	var b strings.Builder
 	b.WriteString(r.Message)
 	b.WriteString(h.attrs)
 	r.Attrs(func(a slog.Attr) bool {
-		b.WriteString(" " + a.String())
+		write(&b, h.prefix, a)
 		return true
 	})
-	h.host.log(level(r.Level), b.String())
-	return nil
+	return b.String()
+}
+
+// write appends an attribute, a group as its members.
+func write(b *strings.Builder, prefix string, a slog.Attr) {
+	v := a.Value.Resolve()
+	switch {
+	case v.Kind() == slog.KindGroup:
+		if a.Key != "" {
+			prefix += a.Key + "."
+		}
+		for _, member := range v.Group() {
+			write(b, prefix, member)
+		}
+	case !a.Equal(slog.Attr{}):
+		b.WriteString(" " + prefix + a.Key + "=" + v.String())
+	}
 }
 
 func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	with := *h
+	var b strings.Builder
 	for _, a := range attrs {
-		with.attrs += " " + a.String()
+		write(&b, h.prefix, a)
 	}
+	with := *h
+	with.attrs += b.String()
 	return &with
 }
 
-// WithGroup ignores the name: nothing here uses groups.
-func (h *handler) WithGroup(string) slog.Handler { return h }
+func (h *handler) WithGroup(name string) slog.Handler {
+	if name == "" {
+		return h
+	}
+	with := *h
+	with.prefix += name + "."
+	return &with
+}

@@ -74,6 +74,8 @@ int pnpdr_host_counts(const pnpdr_host* host);
 uint64_t pnpdr_channel_sent(pnpdr_channel* channel);
 
 int pnpdr_log_active(const pnpdr_host* host, uint32_t level);
+
+/* Write a line to the host's log, to stderr if it has none. */
 void pnpdr_log(const pnpdr_host* host, uint32_t level, const char* text);
 
 /* C objects of the shim that live in this process. */
