@@ -3,6 +3,7 @@
 package client
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -48,6 +49,54 @@ func TestPanics(t *testing.T) {
 		require.Contains(t, log.String(), "panic while")
 		require.Contains(t, log.String(), what)
 	}
+}
+
+// TestPanicsOutsideRequests: a device that cannot describe itself is not
+// redirected, one that cannot raise events is.
+func TestPanicsOutsideRequests(t *testing.T) {
+	s, log := newTestSession(t, Limits{}, &testDevice{})
+	_, err := s.Add(&undescribed{})
+	require.ErrorIs(t, err, pnp.E_UNEXPECTED)
+	require.Contains(t, log.String(), "panic while describing a device: describe")
+	_, err = s.Add(&nameless{})
+	require.ErrorContains(t, err, "no description")
+
+	d := &silent{testDevice: testDevice{handle: testHandle{try: answer}}}
+	id, err := s.Add(d)
+	require.NoError(t, err)
+	c, conn := openDevice(t, s, id)
+	require.NoError(t, c.Receive(read(1, 8)))
+	require.Equal(t, pnp.S_OK, conn.last(t).Result)
+	c.Closed()
+	s.Remove(id)
+	require.Equal(t, 2, d.notified)
+	require.True(t, d.closed)
+	require.Equal(t, 2, strings.Count(log.String(), "panic while arranging for the events of test"))
+}
+
+type undescribed struct{ testDevice }
+
+func (*undescribed) Description() *pnp.Description { panic("describe") }
+
+type nameless struct{ testDevice }
+
+func (*nameless) Description() *pnp.Description { return nil }
+
+// silent panics for each Notify.
+type silent struct {
+	testDevice
+	notified int
+	closed   bool
+}
+
+func (d *silent) Notify(func(pnp.Event)) {
+	d.notified++
+	panic("notify")
+}
+
+func (d *silent) Close() error {
+	d.closed = true
+	return nil
 }
 
 // awaitMessages waits for n messages and takes them.

@@ -92,9 +92,9 @@ type device struct {
 	tooLarge sync.Once
 }
 
-func (s *Session) newDevice(d pnp.Device, own pnp.DeviceLimits) *device {
+func (s *Session) newDevice(d pnp.Device, description *pnp.Description, own pnp.DeviceLimits) *device {
 	dev := &device{
-		Device: d, description: d.Description(), limits: s.limits.within(own),
+		Device: d, description: description, limits: s.limits.within(own),
 		workers: s.pool.NewShare(), channels: make(map[*ioChannel]struct{}),
 	}
 	if dev.name = dev.description.Name; dev.name == "" {
@@ -132,7 +132,11 @@ func (s *Session) Add(d pnp.Device) (id uint32, err error) {
 
 // AddLimited is Add for a device with limits of its own.
 func (s *Session) AddLimited(d pnp.Device, own pnp.DeviceLimits) (id uint32, err error) {
-	dev := s.newDevice(d, own)
+	description, err := s.describe(d)
+	if err != nil {
+		return 0, err
+	}
+	dev := s.newDevice(d, description, own)
 	s.mu.Lock()
 	switch {
 	case s.closed:
@@ -149,10 +153,7 @@ func (s *Session) AddLimited(d pnp.Device, own pnp.DeviceLimits) (id uint32, err
 	s.devices[dev.id] = dev
 	s.mu.Unlock()
 
-	src, raises := d.(pnp.EventSource)
-	if raises {
-		src.Notify(func(e pnp.Event) { s.raise(dev, e) })
-	}
+	s.notify(dev, func(e pnp.Event) { s.raise(dev, e) })
 
 	s.mu.Lock()
 	ended := s.closed
@@ -161,12 +162,28 @@ func (s *Session) AddLimited(d pnp.Device, own pnp.DeviceLimits) (id uint32, err
 	}
 	s.mu.Unlock()
 	if ended {
-		if raises { // Close may have silenced it before it was set
-			src.Notify(nil)
-		}
+		s.notify(dev, nil) // Close may have silenced it before it was set
 		return 0, ErrEnded
 	}
 	return dev.id, nil
+}
+
+// describe asks a device for its description.
+func (s *Session) describe(d pnp.Device) (description *pnp.Description, err error) {
+	defer pnp.Guard(s.log, "describing a device", func() { description, err = nil, pnp.E_UNEXPECTED })
+	if description = d.Description(); description == nil {
+		err = errors.New("the device has no description")
+	}
+	return description, err
+}
+
+// notify sets where the events of a device go, if it has any. One that panics
+// is served without them.
+func (s *Session) notify(dev *device, sink func(pnp.Event)) {
+	defer pnp.Guard(s.log, "arranging for the events of "+dev.name, nil)
+	if src, ok := dev.Device.(pnp.EventSource); ok {
+		src.Notify(sink)
+	}
 }
 
 // Remove takes a device out of the session: the server is told if it knew of
@@ -197,10 +214,8 @@ func (s *Session) Remove(id uint32) {
 
 // retire silences and closes a device that is in no list any more.
 func (s *Session) retire(dev *device) {
-	defer pnp.Guard(s.log, "closing a device", nil)
-	if src, ok := dev.Device.(pnp.EventSource); ok {
-		src.Notify(nil)
-	}
+	s.notify(dev, nil)
+	defer pnp.Guard(s.log, "closing "+dev.name, nil)
 	if c, ok := dev.Device.(io.Closer); ok {
 		c.Close()
 	}
