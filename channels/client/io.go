@@ -192,7 +192,11 @@ func (s *Session) detach(c *ioChannel, dev *device) {
 // openDevice calls the device; a panic of its is an error like any other.
 func (s *Session) openDevice(dev *device, r pnp.OpenRequest) (h pnp.Handle, err error) {
 	defer pnp.Guard(s.log, "opening "+dev.name, func() { h, err = nil, pnp.E_UNEXPECTED })
-	return dev.Open(r)
+	h, err = dev.Open(r)
+	if pnp.HRESULTOf(err) == pnp.ERROR_TOO_MANY_OPEN_FILES {
+		s.crowded.Do(func() { s.log.Warn("no room for more open devices", "err", err) })
+	}
+	return h, err
 }
 
 // opened ends the CreateFile: h is the handle or hr says why there is none. If

@@ -3,6 +3,7 @@
 package client
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -124,6 +125,21 @@ func TestHandles(t *testing.T) {
 	}
 	_, err := s.Accept(channels.FileRedirectorChannel, &wireConn{})
 	require.ErrorIs(t, err, ErrTooMany)
+}
+
+// TestCrowded: the log says once what a device has no room for.
+func TestCrowded(t *testing.T) {
+	d := &testDevice{open: func(pnp.OpenRequest) (pnp.Handle, error) {
+		return nil, fmt.Errorf("the process is full: %w", pnp.ERROR_TOO_MANY_OPEN_FILES)
+	}}
+	s, log := newTestSession(t, small(), d)
+	for range 3 {
+		c, conn := openChannel(t, s)
+		m := conn.take()
+		require.Equal(t, pnp.ERROR_TOO_MANY_OPEN_FILES, opened(t, m[len(m)-1]))
+		c.Closed()
+	}
+	require.Equal(t, 1, strings.Count(log.String(), "the process is full"))
 }
 
 func TestDevices(t *testing.T) {

@@ -66,6 +66,7 @@ type Session struct {
 	// handles are open, being opened, or closed and not yet released.
 	handles  atomic.Int64
 	released sync.WaitGroup
+	crowded  sync.Once // tells that the process has no room for another handle
 
 	mu       sync.Mutex
 	closed   bool

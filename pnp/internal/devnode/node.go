@@ -37,9 +37,16 @@ type Node struct {
 //
 // verify, if it is not nil, has the last word on the node that was opened.
 //
+// It fails with ERROR_TOO_MANY_OPEN_FILES, without the driver being asked, before
+// the process has so many descriptors that it lacks them itself.
+//
 // An error is an errno or an HRESULT, with the path.
 func OpenNode(path string, r pnp.OpenRequest, readOnly bool, verify func(ID) error) (Node, error) {
-	n, err := openNode(path, r, readOnly)
+	var n Node
+	err := reserve(path)
+	if err == nil {
+		n, err = openNode(path, r, readOnly)
+	}
 	if err != nil {
 		return Node{}, fmt.Errorf("open %s: %w", path, err)
 	}
