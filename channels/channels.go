@@ -4,8 +4,8 @@
 // names of the dynamic channels and how a state machine meets its transport.
 //
 // The state machines are in channels/client (the side with the devices) and
-// channels/server (the side with the applications). They take and give bytes:
-// any transport that implements Conn and calls a Receiver can carry them.
+// channels/server (the side with the applications). They exchange bytes with a
+// transport: any that implements Conn and calls a Receiver will do.
 package channels
 
 import (
@@ -22,8 +22,8 @@ const (
 // ErrClosed is returned by Send and Sent after the channel has ended.
 var ErrClosed = errors.New("channel closed")
 
-// ErrNotCounted is returned by Conn.Sent if the transport does not count what it
-// sends. The client role then assumes a rate.
+// ErrNotCounted is returned by Conn.Sent if the transport does not count what
+// it sends. The client role then assumes a rate.
 var ErrNotCounted = errors.New("the transport does not count the bytes that it sends")
 
 // ErrRefused is returned by Opener.Open when the client did not accept the
@@ -39,17 +39,19 @@ type Sender interface {
 }
 
 // Conn is the client's end of a channel. The count is part of it because the
-// client role bounds by it what waits in the transport: what wraps a Conn has to
-// pass it on.
+// client role uses it to bound what waits in the transport. Whatever wraps a
+// Conn must pass the count on.
 type Conn interface {
 	Sender
 
 	// Sent returns how many bytes the transport has put on the wire so far, on
-	// all channels of the session and with its own headers. It does not block.
+	// all channels of the session and including its own headers. It does not
+	// block.
 	//
-	// The error is ErrNotCounted if the transport does not count: then for
-	// every channel of the session, and for ever. Otherwise it is ErrClosed
-	// once this channel has ended; any other channel has the same count.
+	// The error is ErrNotCounted if the transport does not count; it then is
+	// for every channel of the session, at every call. Otherwise it is
+	// ErrClosed once this channel has ended; any other channel returns the same
+	// count.
 	Sent() (n uint64, err error)
 }
 
@@ -57,35 +59,34 @@ type Conn interface {
 type ServerConn interface {
 	Sender
 
-	// Close begins to end the channel and returns at once; the Receiver's
-	// Closed is called later, from another goroutine. Further calls do
-	// nothing.
+	// Close starts to end the channel and returns at once; the Receiver's
+	// Closed is called later, from another goroutine. Further calls do nothing.
 	Close()
 }
 
 // Receiver takes what one dynamic channel brings. The transport calls its
 // methods one at a time.
 type Receiver interface {
-	// Receive processes one whole message. msg is lent for the duration of
-	// the call. It does not block. After an error the transport closes the
-	// channel and calls Closed, and nothing but Closed.
+	// Receive processes one whole message. It may use msg only during the call.
+	// It does not block. After an error the transport closes the channel and
+	// makes no more calls except Closed.
 	Receive(msg []byte) error
 
-	// Closed is called exactly once when the channel has ended, whoever
+	// Closed is called exactly once when the channel has ended, whichever side
 	// ended it; Send fails from then on. It does not block.
 	Closed()
 }
 
-// Opener makes dynamic channels towards the client: what the server role needs
-// of its transport. It may be called from any goroutine.
+// Opener opens dynamic channels to the client. It is what the server role needs
+// from its transport, and may be called from any goroutine.
 type Opener interface {
 	// Open opens a channel named name and waits until the client has
 	// accepted it (nil), refused it (ErrRefused), the session has ended
 	// (ErrClosed) or ctx is done (its error; the channel is abandoned, and
 	// closed should the client still accept it).
 	//
-	// Once the client has accepted, and before anything is received, attach
-	// is called with the channel's sending end and returns its Receiver. If
-	// Open returns an error, attach was not called.
+	// After the client has accepted and before anything is received, attach is
+	// called with the channel's sending end and returns its Receiver. If Open
+	// returns an error, attach was not called.
 	Open(ctx context.Context, name string, attach func(ServerConn) Receiver) error
 }

@@ -15,8 +15,8 @@ import (
 	"freerdp-pnpdr/pnp/wire"
 )
 
-// hanging is a device of which every request is stuck in a slot until release.
-// Each that has got there is told to stuck.
+// hanging is a device whose requests all are stuck in a slot until release.
+// stuck gets a value for each that has got there.
 func hanging() (d *testDevice, stuck, release chan struct{}) {
 	stuck, release = make(chan struct{}, 10_000), make(chan struct{})
 	return &testDevice{handle: testHandle{do: func(*pnp.Request) {
@@ -25,8 +25,8 @@ func hanging() (d *testDevice, stuck, release chan struct{}) {
 	}}}, stuck, release
 }
 
-// TestPendingReplies: a server that stops reading cancels everything that it
-// has pending on many handles. Each reply is small and takes a chunk.
+// TestPendingReplies: a server that stops reading cancels all requests that are
+// pending on many handles. Each reply is small and takes a whole chunk.
 func TestPendingReplies(t *testing.T) {
 	limits := DefaultLimits()
 	limits.SessionBytes = 4 << 20
@@ -36,7 +36,7 @@ func TestPendingReplies(t *testing.T) {
 	var sent uint64
 	for range 100 {
 		c, conn := openChannel(t, s)
-		sent += 1 << 20 // until here the server reads
+		sent += 1 << 20 // the server reads up to here
 		conn.sent = sent
 		for id := range wire.RequestID(100) {
 			wait.RequestID = id
@@ -51,7 +51,7 @@ func TestPendingReplies(t *testing.T) {
 		}
 	}
 	require.Zero(t, s.Counts().Requests)
-	// What is pending may go out on top of what was refused before.
+	// The pending requests are answered on top of the earlier refusals.
 	require.LessOrEqual(t, s.out.memory, 4*limits.SessionBytes)
 	require.Zero(t, s.out.held)
 	for _, c := range handles {
@@ -60,7 +60,7 @@ func TestPendingReplies(t *testing.T) {
 }
 
 // TestCancelledRequestsAreLetGo: cancelled requests do not pile up behind a
-// device that hangs, and those that are stuck in it are answered all the same.
+// device that hangs, and those stuck in it are answered all the same.
 func TestCancelledRequestsAreLetGo(t *testing.T) {
 	d, stuck, release := hanging()
 	s, _ := newTestSession(t, Limits{}, d)
@@ -81,8 +81,8 @@ func TestCancelledRequestsAreLetGo(t *testing.T) {
 	c.Closed()
 }
 
-// TestClosedChannelsAreLetGo: neither do those of channels that have ended, nor
-// CreateFiles that wait behind them.
+// TestClosedChannelsAreLetGo: requests of channels that have ended do not pile
+// up either, nor do CreateFiles that wait behind them.
 func TestClosedChannelsAreLetGo(t *testing.T) {
 	d, stuck, release := hanging()
 	s, _ := newTestSession(t, Limits{}, d)
@@ -101,9 +101,9 @@ func TestClosedChannelsAreLetGo(t *testing.T) {
 	require.Eventually(t, func() bool { return s.Counts() == Counts{Channels: 1} }, patience, time.Millisecond)
 }
 
-// TestStuckMemoryCounts: what a device that hangs has in its hands counts as long
-// as it does, whatever became of the handle, and is bounded for each device, so
-// that others still have room.
+// TestStuckMemoryCounts: memory that a hanging device holds counts for as long
+// as it holds it, whatever became of the handle, and is bounded for each
+// device, so that others still have room.
 func TestStuckMemoryCounts(t *testing.T) {
 	d, stuck, release := hanging()
 	limits := DefaultLimits()
@@ -132,8 +132,8 @@ func TestStuckMemoryCounts(t *testing.T) {
 	require.Eventually(t, func() bool { return s.Counts() == Counts{Channels: 1} }, patience, time.Millisecond)
 }
 
-// TestOpenHangs: the removal of a device answers a CreateFile that hangs in it,
-// and devices that hang in Open keep no other from being used.
+// TestOpenHangs: removing a device answers a CreateFile that hangs in it, and
+// devices that hang in Open do not keep others from being used.
 func TestOpenHangs(t *testing.T) {
 	release := make(chan struct{})
 	d := &testDevice{handle: testHandle{try: answer}}
@@ -176,7 +176,7 @@ func TestOpenHangs(t *testing.T) {
 	}
 }
 
-// TestUnsentReplyEndsTheChannel: FreeRDP may have queued a part of it.
+// TestUnsentReplyEndsTheChannel: FreeRDP may have queued part of it.
 func TestUnsentReplyEndsTheChannel(t *testing.T) {
 	held := make(chan *pnp.Request, 1)
 	d := &testDevice{handle: testHandle{try: func(r *pnp.Request) bool { held <- r; return true }}}
@@ -189,8 +189,7 @@ func TestUnsentReplyEndsTheChannel(t *testing.T) {
 	c.Closed()
 }
 
-// TestNothingAfterClosed: the transport's last word and a message can meet when
-// the session itself ends.
+// TestNothingAfterClosed: the end of the session can race with a message.
 func TestNothingAfterClosed(t *testing.T) {
 	s, _ := newTestSession(t, Limits{}, &testDevice{})
 	r, err := s.Accept(channels.FileRedirectorChannel, &wireConn{})
@@ -200,7 +199,7 @@ func TestNothingAfterClosed(t *testing.T) {
 	require.ErrorIs(t, r.(*ioChannel).createFile(wire.CreateFileRequest{DeviceID: 1}), channels.ErrClosed)
 }
 
-// TestLargeEventsAreMentionedOnce: their pace is the server's.
+// TestLargeEventsAreMentionedOnce: the server can decide how often they come.
 func TestLargeEventsAreMentionedOnce(t *testing.T) {
 	s, log := newTestSession(t, Limits{}, loopback.New(loopback.DefaultDescription()))
 	c, conn := openChannel(t, s)

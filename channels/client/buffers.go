@@ -8,16 +8,16 @@ import (
 	"sync/atomic"
 )
 
-// buffers lends the memory of requests and replies. What is lent has undefined
-// contents. The sizes are powers of two and a reply's frame, so that the usual
+// buffers lends the memory for requests and replies. Its contents are
+// undefined. Sizes are powers of two plus the frame of a reply, so that common
 // requests fill their buffers.
 type buffers struct {
 	lent    atomic.Int64
 	classes [maxClass + 1]sync.Pool
 }
 
-// maxClass bounds the pooled sizes to 1 MiB of data; larger buffers are left to
-// the garbage collector.
+// maxClass limits the pool to buffers of 1 MiB of data; the garbage collector
+// gets larger ones.
 const (
 	minClass = 6
 	maxClass = 20

@@ -13,8 +13,8 @@ import (
 	"freerdp-pnpdr/pnp/wire"
 )
 
-// wrapper is what a tap or a tracer puts around a Conn: it forwards what it has
-// no interest in.
+// wrapper wraps a Conn like a tap or a tracer: it forwards what it does not
+// care about.
 type wrapper struct {
 	channels.Conn
 	messages int
@@ -30,8 +30,8 @@ type uncounted struct{ *wireConn }
 
 func (uncounted) Sent() (uint64, error) { return 0, channels.ErrNotCounted }
 
-// TestSendAloneIsNotAConn: a wrapper that forgets the count does not compile. Here
-// the compiler's question is asked at run time.
+// TestSendAloneIsNotAConn: a wrapper that forgets the count does not compile.
+// This asks the same question at run time.
 func TestSendAloneIsNotAConn(t *testing.T) {
 	var forgetful any = struct{ channels.Sender }{&wireConn{}}
 	_, ok := forgetful.(channels.Conn)
@@ -41,21 +41,21 @@ func TestSendAloneIsNotAConn(t *testing.T) {
 	require.True(t, ok)
 }
 
-// TestOutboxAsksTheConn, wrapped or not.
+// TestOutboxAsksTheConn: also through a wrapper.
 func TestOutboxAsksTheConn(t *testing.T) {
 	limits := small()
 	o := newOutbox(&limits)
-	o.start = time.Now().Add(-time.Hour) // what the assumed rate gives is unlike any count here
+	o.start = time.Now().Add(-time.Hour) // so the assumed rate cannot be mistaken for a count
 	o.last = 7
 	conn := &wireConn{sent: 42}
 	require.EqualValues(t, 42, o.sent(conn))
 	require.EqualValues(t, 42, o.sent(&wrapper{Conn: conn}))
 	conn.closed = true
-	require.EqualValues(t, 7, o.sent(&wrapper{Conn: conn}), "a channel that has ended proves nothing")
+	require.EqualValues(t, 7, o.sent(&wrapper{Conn: conn}), "an ended channel changes the count")
 	require.GreaterOrEqual(t, o.sent(&wrapper{Conn: uncounted{conn}}), uint64(3600*assumedRate))
 }
 
-// TestWrappedConnIsBounded: a session whose channels are wrapped goes by the
+// TestWrappedConnIsBounded: a session whose channels are wrapped still uses the
 // count of the transport.
 func TestWrappedConnIsBounded(t *testing.T) {
 	s, _ := newTestSession(t, small(), &testDevice{handle: testHandle{try: answer}})

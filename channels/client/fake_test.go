@@ -26,7 +26,7 @@ const patience = 30 * time.Second
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// wireConn records what is sent; sent is its counter of bytes that have left.
+// wireConn records what is sent. sent counts the bytes that have left.
 type wireConn struct {
 	mu       sync.Mutex
 	messages [][]byte
@@ -59,7 +59,7 @@ func (c *wireConn) Sent() (uint64, error) {
 	return c.sent, nil
 }
 
-// drain says that everything was sent, and forgets it.
+// drain counts everything as sent, and forgets it.
 func (c *wireConn) drain() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -119,8 +119,7 @@ func (d *testDevice) Open(r pnp.OpenRequest) (pnp.Handle, error) {
 	return d.handle.open(r), nil
 }
 
-// testHandle is what the handles of a device do: try at once, or else do in a
-// slot.
+// testHandle performs a request by try at once, or else by do in a slot.
 type testHandle struct {
 	try    func(*pnp.Request) bool
 	do     func(*pnp.Request)
@@ -164,14 +163,15 @@ func (h *openHandle) Close(released func()) {
 	h.q.Close(nil, released)
 }
 
-// answer completes everything at once with as much as there is room for.
+// answer completes every request at once, with as many bytes as there is room
+// for.
 func answer(r *pnp.Request) bool {
 	r.Complete(pnp.S_OK, len(r.Out))
 	return true
 }
 
 // newTestSession makes a session with d announced as device 1. It is closed at
-// the end of the test and must have kept nothing.
+// the end of the test and must not have kept anything.
 func newTestSession(t *testing.T, limits Limits, d pnp.Device) (*Session, *devtest.Output) {
 	t.Helper()
 	var log devtest.Output
@@ -183,7 +183,7 @@ func newTestSession(t *testing.T, limits Limits, d pnp.Device) (*Session, *devte
 	require.NoError(t, err)
 	require.NoError(t, info.Receive(wire.OurVersion.Append(nil)))
 	require.NoError(t, info.Receive(wire.AuthenticatedClient{}.Append(nil)))
-	// All of that has left; each test's counter begins at 0.
+	// All of that has left: each test's counter starts at 0.
 	conn.drain()
 	s.out.settle(conn)
 	s.out.last = 0
@@ -198,7 +198,7 @@ func newTestSession(t *testing.T, limits Limits, d pnp.Device) (*Session, *devte
 	return s, &log
 }
 
-// unproven is the data that was sent and not proven to have left.
+// unproven is the data that was sent and is not known to have left.
 func (o *outbox) unproven() (n int64) {
 	for _, m := range o.queue[o.head:] {
 		n += m.data

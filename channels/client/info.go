@@ -4,7 +4,6 @@ package client
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 
@@ -21,10 +20,10 @@ type infoChannel struct {
 	versioned     bool
 	dynamic       bool // the server's capability
 	authenticated bool
-	initial       bool // the devices present at logon were announced
+	initial       bool // the devices present at logon have been announced
 	announced     map[uint32]bool
 	closed        bool
-	broken        error // a message could not be sent: the next Receive ends the channel
+	broken        error // why a message could not be sent: the next Receive ends the channel
 }
 
 var errNotVersion = errors.New("3.2.5.1.1.1: the first message on PNPDR was not a Server Version")
@@ -51,7 +50,7 @@ func (c *infoChannel) Receive(msg []byte) error {
 		if v := m.Version(); !c.versioned {
 			c.versioned = true
 			c.dynamic = v.Capabilities&wire.CapDynamicAddition != 0
-			c.s.log.Debug(fmt.Sprintf("PNPDR: the server speaks version %d.%d, capabilities 0x%X", v.MajorVersion, v.MinorVersion, v.Capabilities))
+			c.s.log.Debug("Server Version", "major", v.MajorVersion, "minor", v.MinorVersion, "capabilities", v.Capabilities)
 		}
 		return c.s.out.notice(c.conn, &c.quota, wire.OurVersion.Append(nil))
 	case wire.KindAuthenticatedClient:
@@ -71,7 +70,7 @@ func (c *infoChannel) Closed() {
 	}
 }
 
-// announce tells the server of every device that it does not know yet on this
+// announce tells the server about every device that it has not heard of on this
 // channel, once it has asked for them. Session.mu is held.
 func (c *infoChannel) announce() {
 	if !c.authenticated || c.initial && !c.dynamic {
@@ -85,7 +84,7 @@ func (c *infoChannel) announce() {
 			m = wire.DeviceAddition{}
 		}
 	}
-	// In the order of the ids: the server sees the devices as they were named.
+	// In order of id: the server sees the devices in the order in which the user named them.
 	for _, id := range slices.Sorted(maps.Keys(c.s.devices)) {
 		if c.announced[id] {
 			continue
@@ -102,7 +101,7 @@ func (c *infoChannel) announce() {
 	flush()
 }
 
-// retract tells the server that a device has left, if it knew of it.
+// retract tells the server that a device has gone, if it was announced.
 // Session.mu is held.
 func (c *infoChannel) retract(id uint32) {
 	if c.announced[id] {
@@ -111,8 +110,9 @@ func (c *infoChannel) retract(id uint32) {
 	}
 }
 
-// send queues a message unprompted. If it cannot, the server's list is wrong from
-// then on; the channel ends with the next message, and another starts over.
+// send queues a message that the server did not ask for. If that fails, the
+// server's list is wrong from then on: the channel ends with the next message,
+// and a new one starts over.
 func (c *infoChannel) send(msg []byte) {
 	if err := c.s.out.notice(c.conn, &c.quota, msg); err != nil && c.broken == nil {
 		c.broken = err

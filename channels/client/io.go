@@ -4,7 +4,6 @@ package client
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -40,19 +39,19 @@ type ioChannel struct {
 	serverVersion uint16
 	openID        requestID // of the CreateFile, while opening
 	dev           *device   // from the CreateFile on; the channel is attached to it
-	inOpen        bool      // the device is in Open: attached until it returns
+	inOpen        bool      // Open has not returned: the channel stays attached until then
 	gone          bool      // the device was removed
 	handle        pnp.Handle
 	pending       map[requestID]*request // not answered yet
-	withdraw      func() bool            // takes back an Open that waits for a slot
+	withdraw      func() bool            // cancels an Open that still waits for a slot
 	dropping      bool                   // the last event was dropped
-	broken        error                  // a reply could not be sent: the next Receive ends the channel
+	broken        error                  // why a reply could not be sent: the next Receive ends the channel
 }
 
 // Errors that terminate a channel.
 var (
 	errNotCapabilities = errors.New("3.2.5.2.1.1: the first message on the channel was not a Capabilities Request")
-	errDuplicateID     = errors.New("3.1.1: a request id that is outstanding came again")
+	errDuplicateID     = errors.New("3.1.1: a request has the id of one that is still outstanding")
 	errSecondOpen      = errors.New("2.2.2.3.1: a second CreateFile on the channel")
 )
 
@@ -101,7 +100,7 @@ func (c *ioChannel) outstanding(id requestID) bool {
 
 func (c *ioChannel) capabilities(m wire.CapabilitiesRequest) error {
 	c.mu.Lock()
-	if c.state == awaitingCapabilities { // C-12: a further one changes nothing
+	if c.state == awaitingCapabilities { // C-12: later ones change nothing
 		c.state = awaitingCreateFile
 		c.serverVersion = m.Version
 	}
@@ -152,8 +151,8 @@ func (c *ioChannel) createFile(m wire.CreateFileRequest) error {
 	return nil
 }
 
-// attach finds the device with an id that the server was told, and binds the
-// channel to it.
+// attach binds the channel to the device with this id, if the server was told
+// of it.
 func (s *Session) attach(c *ioChannel, id uint32) (*device, pnp.HRESULT) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -166,10 +165,10 @@ func (s *Session) attach(c *ioChannel, id uint32) (*device, pnp.HRESULT) {
 	case dev == nil || !dev.announced:
 		return nil, pnp.ERROR_FILE_NOT_FOUND
 	case s.handles.Load() >= int64(s.limits.Handles):
-		s.log.Warn(fmt.Sprintf("%s not opened: the limit of %d open handles is reached", dev.name, s.limits.Handles))
+		s.log.Warn("device is not opened: the session's limit of open handles is reached", "device", dev.name, "limit", s.limits.Handles)
 		return nil, pnp.ERROR_TOO_MANY_OPEN_FILES
 	case len(dev.channels) >= dev.limits.Handles:
-		s.log.Warn(fmt.Sprintf("%s not opened: its limit of %d open handles is reached", dev.name, dev.limits.Handles))
+		s.log.Warn("device is not opened: its limit of open handles is reached", "device", dev.name, "limit", dev.limits.Handles)
 		return nil, pnp.ERROR_TOO_MANY_OPEN_FILES
 	}
 	s.handles.Add(1)
@@ -182,14 +181,14 @@ func (s *Session) attach(c *ioChannel, id uint32) (*device, pnp.HRESULT) {
 	return dev, pnp.S_OK
 }
 
-// detach undoes attach but for the handle, which counts until it is released.
+// detach undoes attach, except that the handle counts until it is released.
 func (s *Session) detach(c *ioChannel, dev *device) {
 	s.mu.Lock()
 	delete(dev.channels, c)
 	s.mu.Unlock()
 }
 
-// openDevice calls the device; a panic of its is an error like any other.
+// openDevice calls the device and turns a panic in it into an error.
 func (s *Session) openDevice(dev *device, r pnp.OpenRequest) (h pnp.Handle, err error) {
 	defer pnp.Guard(s.log, "opening "+dev.name, func() { h, err = nil, pnp.E_UNEXPECTED })
 	h, err = dev.Open(r)
@@ -199,9 +198,9 @@ func (s *Session) openDevice(dev *device, r pnp.OpenRequest) (h pnp.Handle, err 
 	return h, err
 }
 
-// opened ends the CreateFile: h is the handle or hr says why there is none. If
-// the channel has ended or the device was removed meanwhile, that was answered
-// already.
+// opened answers the CreateFile: h is the handle, or hr says why there is none.
+// If the channel has ended or the device was removed in the meantime, there is
+// nothing left to answer.
 func (c *ioChannel) opened(h pnp.Handle, hr pnp.HRESULT) error {
 	if h == nil && !hr.Failed() {
 		hr = pnp.E_UNEXPECTED
@@ -215,7 +214,7 @@ func (c *ioChannel) opened(h pnp.Handle, hr pnp.HRESULT) error {
 	switch {
 	case kept:
 		c.state, c.handle = open, h
-		// Under the lock, so that no event goes before it.
+		// Under the lock, so that no event overtakes it.
 		err = c.notice(wire.CreateFileReply{RequestID: c.openID, Result: hr}.Append(nil))
 	case answer:
 		err = c.openFails(hr)
@@ -231,11 +230,11 @@ func (c *ioChannel) opened(h pnp.Handle, hr pnp.HRESULT) error {
 	}
 	switch {
 	case kept:
-		c.s.log.Info(fmt.Sprintf("the server opened %s", dev.name))
+		c.s.log.Info("the server opened a device", "device", dev.name)
 	case answer && dev != nil:
-		c.s.log.Warn(fmt.Sprintf("the server could not open %s: %v", dev.name, hr))
+		c.s.log.Warn("the server could not open a device", "device", dev.name, "err", hr)
 	case answer:
-		c.s.log.Debug(fmt.Sprintf("CreateFile refused: %v", hr))
+		c.s.log.Debug("CreateFile was refused", "err", hr)
 	}
 	return err
 }
@@ -246,7 +245,8 @@ func (c *ioChannel) openFails(hr pnp.HRESULT) error {
 	return c.notice(wire.CreateFileReply{RequestID: c.openID, Result: hr}.Append(nil))
 }
 
-// closeHandle ends the handle that an attached channel got, nil if it got none.
+// closeHandle closes the handle of an attached channel; h is nil if it has
+// none.
 func (s *Session) closeHandle(h pnp.Handle) {
 	released := sync.OnceFunc(func() {
 		s.handles.Add(-1)
@@ -260,8 +260,8 @@ func (s *Session) closeHandle(h pnp.Handle) {
 	h.Close(released)
 }
 
-// deviceGone answers what is pending and ends the handle; the channel stays and
-// refuses what comes (C-32).
+// deviceGone answers what is pending and closes the handle. The channel stays
+// open and refuses further requests (C-32).
 func (c *ioChannel) deviceGone() {
 	c.mu.Lock()
 	if c.gone || c.state == closed {
@@ -270,7 +270,7 @@ func (c *ioChannel) deviceGone() {
 	}
 	c.gone = true
 	var err error
-	if c.state == opening { // C-16: also if the device never returns from Open
+	if c.state == opening { // C-16: even if the device never returns from Open
 		err = c.openFails(pnp.ERROR_DEVICE_NOT_CONNECTED)
 	}
 	h, withdraw := c.handle, c.withdraw
@@ -288,15 +288,15 @@ func (c *ioChannel) deviceGone() {
 	c.takeBack(withdraw)
 }
 
-// takeBack ends an Open that waits for a slot, if it still does.
+// takeBack cancels an Open if it still waits for a slot.
 func (c *ioChannel) takeBack(withdraw func() bool) {
 	if withdraw != nil && withdraw() {
 		c.sent(c.opened(nil, pnp.ERROR_OPERATION_ABORTED))
 	}
 }
 
-// takePending empties the list of pending requests: the caller answers them, or
-// nobody does. c.mu is held.
+// takePending empties the list of pending requests. From then on the caller
+// must answer them, or they get no answer, as state says. c.mu is held.
 func (c *ioChannel) takePending(state replyState) []*request {
 	pending := slices.Collect(maps.Values(c.pending))
 	for _, r := range pending {
@@ -323,20 +323,20 @@ func (c *ioChannel) Closed() {
 	if h != nil {
 		c.s.closeHandle(h)
 	}
-	if dev != nil && !inOpen { // else opened detaches it
+	if dev != nil && !inOpen { // otherwise opened detaches it
 		c.s.detach(c, dev)
 	}
 	c.takeBack(withdraw)
 	if wasOpen {
-		c.s.log.Info(fmt.Sprintf("the server closed %s", dev.name))
+		c.s.log.Info("the server closed a device", "device", dev.name)
 	}
 	c.s.mu.Lock()
 	delete(c.s.channels, c)
 	c.s.mu.Unlock()
 }
 
-// event sends a custom event if there is an open handle and the server's
-// version has events (C-13, C-31).
+// event sends a custom event if the handle is open and the server's version has
+// events (C-13, C-31).
 func (c *ioChannel) event(msg []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -345,7 +345,7 @@ func (c *ioChannel) event(msg []byte) {
 	}
 	sent := c.s.out.event(c.conn, &c.quota, msg)
 	if !sent && !c.dropping {
-		c.s.log.Warn(fmt.Sprintf("events of %s are dropped: the server does not take them fast enough", c.dev.name))
+		c.s.log.Warn("events are dropped: the server does not take them fast enough", "device", c.dev.name)
 	}
 	c.dropping = !sent
 }
@@ -353,14 +353,14 @@ func (c *ioChannel) event(msg []byte) {
 func (c *ioChannel) notice(msg []byte) error {
 	err := c.s.out.notice(c.conn, &c.quota, msg)
 	if errors.Is(err, channels.ErrClosed) {
-		return nil // Closed is on its way
+		return nil // Closed follows
 	}
 	return err
 }
 
-// sent takes the outcome of sending outside Receive. A channel on which a reply
-// could not be sent ends with the next message: there is no other way to end it
-// that works with every version of FreeRDP.
+// sent handles the result of sending outside Receive. A channel on which a
+// reply could not be sent ends with the next message: no other way to end it
+// works with every version of FreeRDP.
 func (c *ioChannel) sent(err error) {
 	if err == nil || errors.Is(err, channels.ErrClosed) {
 		return

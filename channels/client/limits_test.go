@@ -30,7 +30,7 @@ func TestReplyData(t *testing.T) {
 	require.NoError(t, c.Receive(read(1, 0xFFFFFFFF)))
 	r := conn.last(t)
 	require.Equal(t, pnp.S_OK, r.Result)
-	require.Len(t, r.Data, 1000, "a longer read comes back short")
+	require.Len(t, r.Data, 1000, "a longer read does not come back short")
 
 	require.NoError(t, c.Receive(wire.IOControlRequest{RequestID: 1, CbOut: 1001}.Append(nil)))
 	r = conn.last(t)
@@ -39,8 +39,8 @@ func TestReplyData(t *testing.T) {
 	require.Len(t, conn.last(t).Data, 1000)
 }
 
-// TestOutstandingRequests: replies that have not left count, whatever Send
-// said; once they have left, requests are accepted again.
+// TestOutstandingRequests: replies that have not left count, although Send
+// succeeded; once they have left, requests are accepted again.
 func TestOutstandingRequests(t *testing.T) {
 	s, _ := newTestSession(t, small(), &testDevice{handle: testHandle{try: answer}})
 	c, conn := openChannel(t, s)
@@ -63,8 +63,8 @@ func TestOutstandingRequests(t *testing.T) {
 	require.Equal(t, pnp.S_OK, conn.last(t).Result)
 }
 
-// TestOutstandingBytes of a handle and of the session, data and memory of the
-// transport.
+// TestOutstandingBytes reaches the limits of a handle and of the session, in
+// data and in memory of the transport.
 func TestOutstandingBytes(t *testing.T) {
 	limits := small()
 	limits.SessionBytes = 14000
@@ -90,7 +90,7 @@ func TestOutstandingBytes(t *testing.T) {
 	b.Closed()
 }
 
-// TestFloodEndsTheChannel: refusals that are not taken off the wire are bounded
+// TestFloodEndsTheChannel: refusals that the server does not read are bounded
 // as well.
 func TestFloodEndsTheChannel(t *testing.T) {
 	s, _ := newTestSession(t, small(), &testDevice{handle: testHandle{try: answer}})
@@ -117,7 +117,7 @@ func TestHandles(t *testing.T) {
 	require.Equal(t, pnp.ERROR_TOO_MANY_OPEN_FILES, opened(t, m[len(m)-1]))
 	c.Closed()
 
-	// Channels without a handle are bounded too.
+	// So are channels without a handle.
 	for range 4 {
 		c, err := s.Accept(channels.FileRedirectorChannel, &wireConn{})
 		require.NoError(t, err)
@@ -154,8 +154,8 @@ func TestDevices(t *testing.T) {
 	require.NotEqual(t, id, next)
 }
 
-// TestEvents: too large ones and those over budget are dropped whole, with one
-// line each time it begins.
+// TestEvents: events that are too large or over budget are dropped whole, with
+// one line in the log each time that starts.
 func TestEvents(t *testing.T) {
 	d := &testDevice{handle: testHandle{try: answer}}
 	s, log := newTestSession(t, small(), d)
@@ -165,7 +165,7 @@ func TestEvents(t *testing.T) {
 
 	d.sink(pnp.Event{Data: make([]byte, 101)})
 	require.Empty(t, conn.take())
-	require.Contains(t, log.String(), "an event of 101 bytes, more than the limit of 100: dropped")
+	require.Contains(t, log.String(), "event is dropped: it is longer than the limit\" device=test bytes=101 limit=100")
 
 	sent := 0
 	for range 100 {
@@ -178,14 +178,14 @@ func TestEvents(t *testing.T) {
 		}
 	}
 	require.Equal(t, 5000/125, sent)
-	require.Equal(t, 1, strings.Count(log.String(), "events of test are dropped"))
+	require.Equal(t, 1, strings.Count(log.String(), "events are dropped"))
 	conn.sent += 1 << 20
 	d.sink(pnp.Event{Data: make([]byte, 100)})
 	require.Len(t, conn.take(), 1)
 }
 
-// TestDeviceLimits: what a device has of its own holds for it alone, and loosens
-// nothing.
+// TestDeviceLimits: a device's own limits apply to it alone, and never loosen
+// the session's.
 func TestDeviceLimits(t *testing.T) {
 	s, log := newTestSession(t, small(), &testDevice{handle: testHandle{try: answer}})
 	d := &testDevice{handle: testHandle{try: answer}}
@@ -220,7 +220,7 @@ func TestDeviceLimits(t *testing.T) {
 	conn.take()
 	d.sink(pnp.Event{Data: make([]byte, 11)})
 	require.Empty(t, conn.take())
-	require.Contains(t, log.String(), "an event of 11 bytes, more than the limit of 10: dropped")
+	require.Contains(t, log.String(), "event is dropped: it is longer than the limit\" device=test bytes=11 limit=10")
 	d.sink(pnp.Event{Data: make([]byte, 10)})
 	require.Len(t, conn.take(), 1)
 
@@ -230,7 +230,7 @@ func TestDeviceLimits(t *testing.T) {
 	second.Closed()
 	c.Closed()
 	second, conn2 = openDevice(t, s, id)
-	require.Equal(t, []string{ok}, results(second, conn2, 1), "a closed handle counts no more")
+	require.Equal(t, []string{ok}, results(second, conn2, 1), "a closed handle still counts")
 	second.Closed()
 
 	other, otherConn := openChannel(t, s)
@@ -245,7 +245,7 @@ func TestDeviceLimits(t *testing.T) {
 	c, conn = openDevice(t, s, id)
 	left(conn)
 	require.NoError(t, c.Receive(read(1, 1000)))
-	require.Len(t, conn.last(t).Data, 70, "a read that never fits comes back short")
+	require.Len(t, conn.last(t).Data, 70, "a read that never fits does not come back short")
 	c.Closed()
 
 	s.Remove(id)

@@ -11,35 +11,36 @@ import (
 )
 
 // errFlood ends a channel whose server keeps sending requests over a limit
-// without taking the refusals off the wire.
-var errFlood = errors.New("the server sends requests faster than it takes replies: unsent replies are at their limit")
+// without reading the refusals.
+var errFlood = errors.New("the server sends requests faster than it reads replies: the limit of unsent replies is reached")
 
 const (
-	// What a transport spends on a message, measured on FreeRDP: each chunk
-	// of at most chunkData bytes takes chunkMemory bytes in its queue, and
-	// on the wire at least chunkHeaders bytes (TPKT, X.224, MCS, channel
-	// and DVC header) beside its data. It can be a few more: counting too
-	// many would leave a session waiting for proof that never comes.
+	// What a transport spends on a message, measured on FreeRDP: each chunk of
+	// at most chunkData bytes takes chunkMemory bytes in its queue, and at
+	// least chunkHeaders bytes (TPKT, X.224, MCS, channel and DVC header)
+	// besides its data on the wire. The real number may be slightly higher. Too
+	// high a number here would make a session wait for bytes that are never
+	// sent.
 	chunkData    = 1594
 	chunkMemory  = 1600
 	chunkHeaders = 24
 
-	// settleEvery is how many unproven messages may pile up before the
-	// transport's counter is read without need.
+	// settleEvery is how many messages may pile up before the transport's
+	// counter is read although no limit is near.
 	settleEvery = 32
 
-	// assumedRate stands in for proof where the transport gives none, in
-	// bytes per second.
+	// assumedRate is used where the transport does not count, in bytes per
+	// second.
 	assumedRate = 8 << 20
 )
 
-// outbox is the one way out of a session. A transport that queues without
-// bound (FreeRDP's does) would let a server that asks for more than it reads
-// grow the client's memory for ever; so the outbox counts what was accepted or
-// sent and is not yet proven to have left. Proof is the transport's counter of
-// bytes sent on all channels: messages leave in order, so whatever it advances
-// by covers the oldest messages first. Bytes of other channels make it run
-// ahead by as much as they carry.
+// outbox is what a session sends through. FreeRDP queues without a bound, so a
+// server that asks for more than it reads could make the client's memory grow
+// for ever. The outbox therefore counts what was accepted or sent and is not
+// yet known to have left. It knows from the transport's counter of bytes sent
+// on all channels: messages leave in order, so each advance of the counter
+// covers the oldest messages first. Bytes of other channels make it run ahead
+// by as much as they carry.
 type outbox struct {
 	limits *Limits // the session's
 	start  time.Time
@@ -50,17 +51,17 @@ type outbox struct {
 	head   int   // queue[:head] is proven
 	bytes  int64 // outstanding data of the session
 	memory int64 // transport memory of queue[head:]
-	// held is the transport memory that the replies of requests with their
-	// devices will take. It bounds those requests, too, whatever their size
-	// and whether or not they were answered meanwhile.
+	// held is the transport memory that the replies to the requests now with
+	// devices will take. It limits those requests as well, whatever their size
+	// and even if they were answered early.
 	held int64
 }
 
-// message is one that was sent and not yet proven to have left.
+// message was sent and is not yet known to have left.
 type message struct {
 	quota   *quota
 	data    int64 // outstanding bytes to give back
-	wire    int64 // bytes on the wire not yet proven
+	wire    int64 // bytes of it that have not left yet
 	memory  int64
 	request bool // counts as an outstanding request
 }
@@ -70,20 +71,21 @@ type quota struct {
 	requests int
 	bytes    int64
 	device   *usage // of the device; of its own before CreateFile
-	// limits are the session's; from CreateFile on, the device's. They change
-	// on the thread of Receive, before the channel is open.
+	// limits are the session's until CreateFile, then the device's. They change
+	// on Receive's thread, before the channel is open.
 	limits *Limits
 }
 
-// usage is what all handles of a device have outstanding, closed ones too.
+// usage is what all handles of a device have outstanding, including closed
+// ones.
 type usage struct{ bytes int64 }
 
 func newOutbox(limits *Limits) *outbox {
 	return &outbox{limits: limits, start: time.Now()}
 }
 
-// sent reads the counter. A channel that has ended proves nothing: the counter's
-// last value counts until another channel is asked.
+// sent reads the counter. A channel that has ended cannot say: the last value
+// counts until another channel is asked.
 func (o *outbox) sent(conn channels.Conn) uint64 {
 	n, err := conn.Sent()
 	switch {
@@ -95,7 +97,8 @@ func (o *outbox) sent(conn channels.Conn) uint64 {
 	return o.last
 }
 
-// reserve accepts a request that will hold n bytes, or refuses it.
+// reserve accepts a request that will hold n bytes, or reports that there is no
+// room.
 func (o *outbox) reserve(conn channels.Conn, q *quota, n int64) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -118,21 +121,21 @@ func (o *outbox) reserve(conn channels.Conn, q *quota, n int64) bool {
 	return true
 }
 
-// take counts n bytes, or for a negative n gives them back.
+// take adds n bytes, which may be negative.
 func (o *outbox) take(q *quota, n int64) {
 	q.bytes += n
 	q.device.bytes += n
 	o.bytes += n
 }
 
-// replyMemory is what the reply of a request of n bytes takes in the transport
-// at most.
+// replyMemory is the most transport memory that the reply to a request of n
+// bytes can take.
 func replyMemory(n int64) int64 {
 	return (n + replyFrame + chunkData - 1) / chunkData * chunkMemory
 }
 
-// release ends a request that reserved n bytes, of which its reply took sent
-// over. abandoned says that there was no reply.
+// release ends a request that reserved n bytes, of which its reply took over
+// sent. abandoned says that there was no reply.
 func (o *outbox) release(q *quota, n, sent int64, abandoned bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -143,16 +146,16 @@ func (o *outbox) release(q *quota, n, sent int64, abandoned bool) {
 	}
 }
 
-// reply sends the reply of a request, which takes over n of its reserved bytes
-// until it is proven sent.
+// reply sends the reply to a request. It takes over n of the request's bytes
+// until it has left.
 func (o *outbox) reply(conn channels.Conn, q *quota, msg []byte, n int64) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.send(conn, msg, message{quota: q, data: n, request: true})
 }
 
-// notice sends a message that belongs to no reserved request: a refusal, an
-// answer to an opening message, an announcement.
+// notice sends a message for which nothing was reserved: a refusal, an answer
+// to an opening message, an announcement.
 func (o *outbox) notice(conn channels.Conn, q *quota, msg []byte) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -168,8 +171,7 @@ func (o *outbox) notice(conn channels.Conn, q *quota, msg []byte) error {
 	return o.send(conn, msg, message{quota: q, request: true})
 }
 
-// event sends msg unless it does not fit the budget, and reports whether it
-// was sent.
+// event sends msg if it fits the budget, and reports whether it did.
 func (o *outbox) event(conn channels.Conn, q *quota, msg []byte) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -186,7 +188,7 @@ func (o *outbox) event(conn channels.Conn, q *quota, msg []byte) bool {
 	return o.send(conn, msg, message{quota: q, data: n}) == nil
 }
 
-// send hands msg to the transport under the lock, so that the queue has the
+// send passes msg to the transport under the lock, so that the queue has the
 // order of the wire.
 func (o *outbox) send(conn channels.Conn, msg []byte, m message) error {
 	if o.head == len(o.queue) {
@@ -206,10 +208,11 @@ func (o *outbox) send(conn channels.Conn, msg []byte, m message) error {
 	return nil
 }
 
-// settle takes off the queue what the transport's counter proves.
+// settle removes from the queue what has left according to the transport's
+// counter.
 func (o *outbox) settle(conn channels.Conn) {
 	now := o.sent(conn)
-	credit := int64(now - o.last) // negative if the counter began anew: proves nothing
+	credit := int64(now - o.last) // negative if the counter has restarted: says nothing
 	o.last = now
 	for o.head < len(o.queue) && credit > 0 {
 		m := &o.queue[o.head]

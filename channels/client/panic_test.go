@@ -13,7 +13,7 @@ import (
 	"freerdp-pnpdr/pnp/wire"
 )
 
-// TestPanics: a device that panics costs its request, which is answered.
+// TestPanics: a panic in a device costs its request, which is still answered.
 func TestPanics(t *testing.T) {
 	d := &testDevice{}
 	s, log := newTestSession(t, Limits{}, d)
@@ -111,7 +111,7 @@ func awaitMessages(t *testing.T, conn *wireConn, n int) [][]byte {
 }
 
 // TestStubbornDevice: a device that neither cancels nor lets go keeps its
-// buffers until it does, and nothing else is held up.
+// buffers until it does, and holds up nothing else.
 func TestStubbornDevice(t *testing.T) {
 	held := make(chan *pnp.Request, 1)
 	d := &testDevice{handle: testHandle{try: func(r *pnp.Request) bool { held <- r; return true }}}
@@ -121,7 +121,7 @@ func TestStubbornDevice(t *testing.T) {
 	require.NoError(t, c.Receive(read(1, 8)))
 	r := <-held
 	s.Remove(1)
-	require.Equal(t, pnp.ERROR_DEVICE_NOT_CONNECTED, conn.last(t).Result, "answered at once")
+	require.Equal(t, pnp.ERROR_DEVICE_NOT_CONNECTED, conn.last(t).Result, "not answered at once")
 	require.Equal(t, 1, s.Counts().Buffers)
 	copy(r.Out, "12345678") // still the device's
 	require.True(t, r.Complete(pnp.S_OK, 8))
@@ -131,7 +131,7 @@ func TestStubbornDevice(t *testing.T) {
 	c.Closed()
 }
 
-// TestBlockingIsBounded: a device that hangs takes its share of the slots and no
+// TestBlockingIsBounded: a device that hangs gets its share of the slots and no
 // more, and requests that still wait can be cancelled.
 func TestBlockingIsBounded(t *testing.T) {
 	release := make(chan struct{})

@@ -7,15 +7,15 @@ import (
 	"freerdp-pnpdr/pnp/wire"
 )
 
-// request is one Read, Write or IOControl from its arrival until both its reply
-// was sent and its device has let go of its buffers, which can be much later.
+// request is one Read, Write or IOControl from its arrival until its reply was
+// sent and its device has let go of its buffers, which can be much later.
 type request struct {
 	pnp.Request
 	c        *ioChannel
 	id       requestID
 	buf      *[]byte // holds In and Out; lent by Session.buffers
 	reserved int64
-	sent     int64 // of these, what the reply took over
+	sent     int64 // how many of these the reply took over
 
 	// Guarded by c.mu.
 	state     replyState
@@ -27,15 +27,15 @@ type replyState uint8
 
 const (
 	waiting   replyState = iota
-	answered             // by its completion or before it
+	answered             // when it completed, or earlier
 	abandoned            // its channel has ended
 )
 
-// fill is what sets one kind of request apart from another: it lays In and Out
-// into the request's buffer.
+// fill lays In and Out into the buffer of a request; each kind of request has
+// its own.
 type fill func(r *request, buf []byte)
 
-// The amount of a request's buffer that serves its data reply beside the data.
+// How much of the buffer of a request holds the frame of its reply.
 const replyFrame = wire.DataReplyHead + wire.DataReplyTail
 
 func (c *ioChannel) read(m wire.ReadRequest) error {
@@ -126,8 +126,8 @@ func (s *Session) cancelRequest(h pnp.Handle, r *request) {
 	h.Cancel(&r.Request)
 }
 
-// completed is what the device's Complete calls: it replies, unless that was
-// done.
+// completed is called by the device's Complete. It replies unless the request
+// was answered earlier.
 func (r *request) completed(_ *pnp.Request, hr pnp.HRESULT, n int) {
 	c := r.c
 	c.mu.Lock()
@@ -144,7 +144,7 @@ func (r *request) completed(_ *pnp.Request, hr pnp.HRESULT, n int) {
 	switch {
 	case r.Op == pnp.OpWrite:
 		msg = wire.WriteReply{RequestID: r.id, Result: hr, CbBytesWritten: uint32(n)}.Append(small[:0])
-	case n == 0: // the buffer can be in a driver's hands
+	case n == 0: // a driver may still be using the buffer
 		msg = wire.DataReply{RequestID: r.id, Result: hr}.Append(small[:0])
 	default:
 		msg = wire.FinishDataReply(*r.buf, r.id, hr, n)
@@ -153,8 +153,8 @@ func (r *request) completed(_ *pnp.Request, hr pnp.HRESULT, n int) {
 	c.sent(c.s.out.reply(c.conn, &c.quota, msg, r.sent))
 }
 
-// free is what the last use of the buffers calls: they go back, and what was
-// reserved for them.
+// free is called with the last use of the buffers. It gives them back, and what
+// was reserved for them.
 func (r *request) free(*pnp.Request) {
 	c, s := r.c, r.c.s
 	c.mu.Lock()
@@ -166,8 +166,8 @@ func (r *request) free(*pnp.Request) {
 	s.requests.Add(-1)
 }
 
-// fail answers a request that its device has not completed yet; the buffers
-// stay with the device.
+// fail answers a request that its device has not completed yet. The device
+// keeps the buffers.
 func (r *request) fail(hr pnp.HRESULT) {
 	c := r.c
 	c.sent(c.s.out.reply(c.conn, &c.quota, errorReply(r.id, r.Op, hr), 0))

@@ -8,18 +8,18 @@
 //
 // All methods of a Session may be called from any goroutine. Receive runs on
 // the transport's thread and never blocks: a request that its device can answer
-// at once is answered there, any other is completed later by its device. What may
-// block, in a device too, runs in a slot of the session's queue.Pool. Locks are
+// at once is answered there, and the device completes any other later. Whatever
+// may block, in devices too, runs in a slot of the session's queue.Pool. Locks are
 // taken in the order Session.mu, ioChannel.mu, outbox.mu; no device is called
 // while one is held.
 //
 // # Shutting down
 //
 // Each channel ends with its Receiver's Closed: its handle is closed, which
-// makes every pending request complete; what completes from then on is dropped.
-// Session.Close then ends channels that are left, silences and closes the
-// devices, and waits until every handle is released: nothing of it is in a driver
-// any more, and what it changed is restored.
+// completes every pending request; results are dropped from then on. Session.Close
+// ends the remaining channels, silences and closes the devices, and waits until
+// every handle is released: no call of it is in a driver any more, and what it
+// changed is restored.
 package client
 
 import (
@@ -39,8 +39,8 @@ import (
 	"freerdp-pnpdr/pnp/wire"
 )
 
-// Config is what a Session is made from. The zero value of each field is a
-// sensible default.
+// Config configures a Session. The zero value of each field is a sensible
+// default.
 type Config struct {
 	Limits Limits // zero: DefaultLimits
 	Log    *slog.Logger
@@ -85,10 +85,11 @@ type device struct {
 	limits      Limits // the session's, tightened by its own
 	workers     *queue.Share
 	usage       usage // guarded by the outbox
-	// announced on any PNPDR channel so far: only then has the server the
-	// id from us.
+	// announced says that some PNPDR channel announced the device. Until then
+	// the server cannot know the id from us.
 	announced bool
-	// channels that open or have opened it; Session.mu guards it.
+	// channels that are opening or have opened the device; guarded by
+	// Session.mu.
 	channels map[*ioChannel]struct{}
 	tooLarge sync.Once
 }
@@ -123,10 +124,10 @@ func NewSession(cfg Config) *Session {
 	return s
 }
 
-// Add makes d part of the session and announces it at once if the server is
-// ready for it. The id is not given to another device while the session lasts
-// (C-07). The session owns d from then on: a d that is an io.Closer is closed
-// when it is removed or the session ends.
+// Add adds d to the session and announces it at once if the server is ready for
+// it. The id is not used again while the session lasts (C-07). The session owns
+// d from then on: if d is an io.Closer, it is closed when it is removed or the
+// session ends.
 func (s *Session) Add(d pnp.Device) (id uint32, err error) {
 	return s.AddLimited(d, pnp.DeviceLimits{})
 }
@@ -187,8 +188,8 @@ func (s *Session) notify(dev *device, sink func(pnp.Event)) {
 	}
 }
 
-// Remove takes a device out of the session: the server is told if it knew of
-// it, and pending and later requests on its handles fail with
+// Remove removes a device from the session. The server is told if it knew of
+// the device, and pending and later requests on its handles fail with
 // ERROR_DEVICE_NOT_CONNECTED (C-32). An unknown id is ignored.
 func (s *Session) Remove(id uint32) {
 	s.mu.Lock()
@@ -204,7 +205,7 @@ func (s *Session) Remove(id uint32) {
 	for _, c := range open {
 		c.deviceGone()
 	}
-	// Last, so that nothing succeeds any more once the server knows.
+	// Last, so that no request succeeds after the server knows.
 	s.mu.Lock()
 	if s.info != nil {
 		s.info.retract(id)
@@ -213,7 +214,7 @@ func (s *Session) Remove(id uint32) {
 	s.retire(dev)
 }
 
-// retire silences and closes a device that is in no list any more.
+// retire silences and closes a device that is no longer in any list.
 func (s *Session) retire(dev *device) {
 	s.notify(dev, nil)
 	defer pnp.Guard(s.log, "closing "+dev.name, nil)
@@ -237,8 +238,8 @@ func (s *Session) Accept(name string, conn channels.Conn) (channels.Receiver, er
 		s.info = &infoChannel{s: s, conn: conn, quota: quota{limits: &s.limits, device: new(usage)}, announced: make(map[uint32]bool)}
 		return s.info, nil
 	case channels.FileRedirectorChannel:
-		// A channel may wait for its CreateFile beside as many handles as
-		// are allowed, but not without end.
+		// Besides the allowed handles, some channels may wait for their
+		// CreateFile, but not without a bound.
 		if len(s.channels) >= 2*s.limits.Handles {
 			return nil, ErrTooMany
 		}
@@ -246,14 +247,14 @@ func (s *Session) Accept(name string, conn channels.Conn) (channels.Receiver, er
 		s.channels[c] = struct{}{}
 		return c, nil
 	}
-	return nil, fmt.Errorf("channel %q is none of [MS-RDPEPNP]", name)
+	return nil, fmt.Errorf("[MS-RDPEPNP] has no channel %q", name)
 }
 
 // raise sends a custom event on every open handle of dev (C-31).
 func (s *Session) raise(dev *device, e pnp.Event) {
 	if len(e.Data) > dev.limits.EventData {
-		dev.tooLarge.Do(func() { // once: a server can have a say in how many there are
-			s.log.Warn(fmt.Sprintf("%s raised an event of %d bytes, more than the limit of %d: dropped", dev.name, len(e.Data), dev.limits.EventData))
+		dev.tooLarge.Do(func() { // once: a server may be able to cause any number of them
+			s.log.Warn("event is dropped: it is longer than the limit", "device", dev.name, "bytes", len(e.Data), "limit", dev.limits.EventData)
 		})
 		return
 	}
@@ -270,8 +271,8 @@ func (s *Session) raise(dev *device, e pnp.Event) {
 }
 
 // Close ends the session and everything in it, and waits until every handle is
-// released or ctx is done; a call can be stuck in a driver that hangs. The
-// transport delivers nothing any more.
+// released or ctx is done: a call may be stuck in a driver that hangs. The
+// transport must not deliver anything any more.
 func (s *Session) Close(ctx context.Context) error {
 	s.mu.Lock()
 	s.closed = true
@@ -304,8 +305,9 @@ func (s *Session) Close(ctx context.Context) error {
 	}
 }
 
-// Counts are what a session holds; all are zero when it has ended well. Handles
-// that are closed and not yet released count, Slots are the calls that have one.
+// Counts is what a session holds; all are zero when it has ended well. Handles
+// includes handles that are closed and not yet released. Slots is how many are
+// in use.
 type Counts struct {
 	Channels, Handles, Requests, Buffers, Slots int
 }

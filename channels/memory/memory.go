@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package memory carries the dynamic channels between a client and a server in
-// one process: what tests use in place of an RDP connection.
+// Package memory connects a client and a server within one process. Tests use
+// it in place of an RDP connection.
 package memory
 
 import (
@@ -11,14 +11,14 @@ import (
 	"freerdp-pnpdr/channels"
 )
 
-// Acceptor is the client end: client.Session is one.
+// Acceptor is the client end, such as a client.Session.
 type Acceptor interface {
 	Accept(name string, conn channels.Conn) (channels.Receiver, error)
 }
 
-// Link joins an Acceptor to the server role, for which it is the Opener. Each
-// direction of each channel delivers in order on a goroutine of its own, so
-// the two ends run concurrently as over a network.
+// Link connects an Acceptor to the server role, whose Opener it is. Each
+// direction of each channel delivers in order on a goroutine of its own, so the
+// two ends run concurrently as over a network.
 type Link struct {
 	client Acceptor
 
@@ -62,8 +62,8 @@ func (l *Link) Open(ctx context.Context, name string, attach func(channels.Serve
 	return nil
 }
 
-// Close ends every channel, as the loss of the connection does, and waits until
-// both ends of each were told.
+// Close ends every channel, as losing the connection does, and waits until both
+// ends of each have been told.
 func (l *Link) Close() {
 	l.mu.Lock()
 	l.down = true
@@ -116,8 +116,7 @@ type clientEnd struct{ p *pipe }
 
 func (e clientEnd) Send(msg []byte) error { return e.p.toServer.put(msg) }
 
-// Sent implements channels.Conn. Nothing here has a wire whose bytes could be
-// counted.
+// Sent implements channels.Conn. There is no wire here to count bytes on.
 func (e clientEnd) Sent() (uint64, error) { return 0, channels.ErrNotCounted }
 
 type serverEnd struct{ p *pipe }
@@ -146,8 +145,8 @@ func (q *queue) put(msg []byte) error {
 	return nil
 }
 
-// take returns the next message; what is left when the channel ends is lost, as
-// on a connection.
+// take returns the next message. Messages left when the channel ends are lost,
+// as on a connection.
 func (q *queue) take() ([]byte, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

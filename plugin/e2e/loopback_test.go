@@ -54,8 +54,8 @@ func TestReadWriteIOControl(t *testing.T) {
 
 		require.NoError(t, h.Close())
 		r.finish(c)
-		requireOutput(t, c, "the server opened Ts Fake Device")
-		requireOutput(t, c, "the server closed Ts Fake Device")
+		requireOutput(t, c, "the server opened a device device=Ts Fake Device")
+		requireOutput(t, c, "the server closed a device device=Ts Fake Device")
 	})
 }
 
