@@ -12,8 +12,8 @@ import (
 	"freerdp-pnpdr/pnp/wire"
 )
 
-// BenchmarkRead64 has 64 callers and a client that answers on a goroutine of
-// its own, in turn.
+// BenchmarkRead64 has 64 callers, and a client that answers in turn on a
+// goroutine of its own.
 func BenchmarkRead64(b *testing.B) {
 	const callers = 64
 	_, h, ch := servertest.OpenedHandle(b, server.Config{})

@@ -11,27 +11,28 @@ import (
 	"freerdp-pnpdr/pnp/wire"
 )
 
-// call is one outstanding request. Until it is complete its out is the
-// receiver's to write to; its caller does nothing but wait for done.
+// call is one outstanding request. Until it is complete, out belongs to the
+// receiver, and the caller only waits for done.
 type call struct {
 	op    wire.Kind
 	id    wire.RequestID
-	out   []byte // where the data of the reply goes
-	limit int    // the count that the reply must not exceed
-	msg   []byte // the request; kept for its memory
+	out   []byte // takes the data of the reply
+	limit int    // the highest count that the reply may have
+	msg   []byte // the request; its memory is used again
 
 	result  pnp.HRESULT
 	n       int
-	err     error // instead of a result
+	err     error // why there is no result
 	version uint16
 
 	done chan struct{} // gets one value when the call is complete
 }
 
-// keepMessage is the size up to which the memory of a message is used again.
+// keepMessage is the size up to which the memory of a message is kept for the
+// next.
 const keepMessage = 128 << 10
 
-// maxTransfer bounds one request, so that every count and the size of every
+// maxTransfer bounds one request, so that each count and the size of each
 // message fits its field.
 const maxTransfer = 1 << 30
 
@@ -39,10 +40,10 @@ const maxTransfer = 1 << 30
 // position ignore. It returns what one Read Reply brought: n may be less than
 // len(p) without an error, and more than 0 with one (ERROR_MORE_DATA).
 //
-// If ctx ends, the client is asked to cancel the request. ReadAt returns when
-// the reply comes all the same, or when the handle ends; until then the client
-// may yet fill p. The result is then success if the request succeeded, else an
-// error that wraps ctx.Err() and the client's result.
+// If ctx ends, the client is asked to cancel the request. ReadAt still waits
+// for the reply or the end of the handle, since the client may fill p until
+// then. It succeeds if the request did; otherwise the error wraps both
+// ctx.Err() and the client's result.
 func (h *Handle) ReadAt(ctx context.Context, p []byte, off uint64) (n int, err error) {
 	if err := checkSize(len(p)); err != nil {
 		return 0, err
@@ -71,8 +72,8 @@ func (h *Handle) WriteAt(ctx context.Context, p []byte, off uint64) (n int, err 
 }
 
 // IOControl sends the control code with the input in, and returns how many
-// bytes of output are in out. As with ReadAt they may come with an error. See
-// there for ctx.
+// bytes of output are in out. As with ReadAt, there may be output along with an
+// error. See ReadAt for ctx.
 func (h *Handle) IOControl(ctx context.Context, code uint32, in, out []byte) (n int, err error) {
 	if err := checkSize(len(in), len(out)); err != nil {
 		return 0, err
@@ -93,14 +94,14 @@ func (h *Handle) IOControl(ctx context.Context, code uint32, in, out []byte) (n 
 func checkSize(sizes ...int) error {
 	for _, n := range sizes {
 		if n > maxTransfer {
-			return fmt.Errorf("%d bytes in one request: %w", n, pnp.ERROR_INVALID_PARAMETER)
+			return fmt.Errorf("%d bytes are too many for one request: %w", n, pnp.ERROR_INVALID_PARAMETER)
 		}
 	}
 	return nil
 }
 
-// begin puts a new request on the list of the outstanding. The caller appends
-// the message to c.msg and sends it.
+// begin adds a request to the list of outstanding ones. The caller appends the
+// message to c.msg and sends it.
 func (h *Handle) begin(ctx context.Context, op wire.Kind, out []byte, limit int) (*call, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -120,7 +121,7 @@ func (h *Handle) begin(ctx context.Context, op wire.Kind, out []byte, limit int)
 	return c, nil
 }
 
-// putCall ends the life of a call that is complete.
+// putCall gives back a call that is complete.
 func (s *Session) putCall(c *call) {
 	msg := c.msg[:0]
 	if cap(msg) > keepMessage {
@@ -138,7 +139,7 @@ func (h *Handle) send(c *call) error {
 	}
 	err = fmt.Errorf("sending %v: %w", c.op, err)
 	if !h.withdraw(c) {
-		// Completed meanwhile: by end, or by a reply to what was never sent.
+		// Completed in the meantime: by end, or by a reply to a request that was never sent.
 		<-c.done
 		if c.err != nil {
 			err = c.err
@@ -148,7 +149,7 @@ func (h *Handle) send(c *call) error {
 	return err
 }
 
-// withdraw takes c off the list and reports whether it was there.
+// withdraw removes c from the list and reports whether it was there.
 func (h *Handle) withdraw(c *call) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -188,18 +189,18 @@ func (h *Handle) perform(ctx context.Context, c *call) (int, error) {
 	return n, err
 }
 
-// cancel sends the one IoCancel that there is for c (3.3.5.2.2.9).
+// cancel sends the one IoCancel that c may have (3.3.5.2.2.9).
 func (h *Handle) cancel(c *call) {
 	if !h.outstanding(c) {
 		return
 	}
 	m := wire.IoCancelRequest{RequestID: wire.CancelID, IDToCancel: c.id}
 	if err := h.conn.Send(m.Append(nil)); err != nil {
-		h.s.log.Debug("IoCancel was not sent", "device", h.device.id, "request", c.id, "error", err)
+		h.s.log.Debug("IoCancel was not sent", "device", h.device.id, "request", c.id, "err", err)
 	}
 }
 
-// outcome returns what the caller gets of a complete call.
+// outcome returns the result of a complete call.
 func (c *call) outcome() (int, error) {
 	if c.err != nil {
 		return 0, c.err
@@ -207,14 +208,14 @@ func (c *call) outcome() (int, error) {
 	return c.n, c.result.Err()
 }
 
-// fail completes the call with err instead of a result.
+// fail completes the call with err in place of a result.
 func (c *call) fail(err error) {
 	c.err = err
 	c.done <- struct{}{}
 }
 
-// decode takes over what the reply m says, according to what was asked. An
-// error means that the reply breaks the protocol.
+// decode reads the reply m to what was asked. An error means that the reply
+// breaks the protocol.
 func (c *call) decode(m wire.Message) error {
 	m, err := m.ReplyTo(c.op)
 	if err != nil {
@@ -249,5 +250,5 @@ func (c *call) data(m wire.Message, section, field string) error {
 }
 
 func tooMuch(section string, message wire.Kind, field string, got uint64, asked int) error {
-	return &wire.Error{Section: section, Message: message.String(), Problem: fmt.Sprintf("%s %d, %d were asked for", field, got, asked)}
+	return &wire.Error{Section: section, Message: message.String(), Problem: fmt.Sprintf("%s is %d, but only %d were asked for", field, got, asked)}
 }

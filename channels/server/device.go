@@ -13,7 +13,7 @@ import (
 	"freerdp-pnpdr/pnp/wire"
 )
 
-// Device is a device of the client's, for as long as the client redirects it.
+// Device is a device that the client redirects.
 type Device struct {
 	s    *Session
 	id   uint32
@@ -28,13 +28,13 @@ type Device struct {
 // ID returns the ClientDeviceID.
 func (d *Device) ID() uint32 { return d.id }
 
-// Description returns what the client said of the device. It belongs to the
-// session and is not to be changed.
+// Description returns the client's description of the device. The session owns
+// it; it must not be changed.
 func (d *Device) Description() *pnp.Description { return d.desc }
 
 // Gone is closed when the client has removed the device or the session was
-// closed. Handles of the device stay open until they are closed, but their
-// requests can be expected to fail.
+// closed. Handles of the device stay open until they are closed, but expect
+// their requests to fail.
 func (d *Device) Gone() <-chan struct{} { return d.gone }
 
 func (d *Device) isGone() bool {
@@ -46,16 +46,17 @@ func (d *Device) isGone() bool {
 	}
 }
 
-// Devices returns the devices known, in the order in which they came.
+// Devices returns the known devices in order of arrival.
 func (s *Session) Devices() []*Device {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.order)
 }
 
-// WaitDevice returns the first device for which match is true (any, if match is
-// nil), as soon as there is one. It fails with ctx, or with ErrClosed if
-// the session or PNPDR has ended, so that none can come.
+// WaitDevice returns the first device for which match returns true (any, if
+// match is nil) as soon as there is one. It fails with the error of ctx, or
+// with ErrClosed if the session or PNPDR has ended, so that no device can
+// arrive any more.
 func (s *Session) WaitDevice(ctx context.Context, match func(*Device) bool) (*Device, error) {
 	for {
 		s.mu.Lock()
@@ -91,11 +92,11 @@ type DeviceEvent struct {
 	Removed bool
 }
 
-// notifyAdded queues the news of d. The caller holds s.mu.
+// notifyAdded queues the news that d has arrived. The caller holds s.mu.
 //
-// The queue is bounded without losing anything: it has at most one addition for
-// each device known now (notifyRemoved takes back the others) and one removal
-// for each that was known when the callback that is now running began.
+// The queue is bounded, yet nothing is lost: it has at most one addition for
+// each device that is known now (notifyRemoved takes back the others) and one
+// removal for each that was known when the running callback began.
 func (s *Session) notifyAdded(d *Device) {
 	if s.cfg.OnDevice == nil {
 		return
@@ -104,8 +105,8 @@ func (s *Session) notifyAdded(d *Device) {
 	s.notify()
 }
 
-// notifyRemoved queues the news that d has gone, or takes back that it came.
-// The caller holds s.mu.
+// notifyRemoved queues the news that d has gone, or takes back the news that it
+// arrived. The caller holds s.mu.
 func (s *Session) notifyRemoved(d *Device) {
 	switch {
 	case s.cfg.OnDevice == nil:
@@ -118,7 +119,7 @@ func (s *Session) notifyRemoved(d *Device) {
 	}
 }
 
-// notify starts the goroutine that makes the callbacks, unless it is running.
+// notify starts the goroutine that makes the callbacks if it is not running.
 // The caller holds s.mu.
 func (s *Session) notify() {
 	if !s.notifying {
@@ -148,22 +149,22 @@ func (s *Session) callOnDevice(ev DeviceEvent) {
 
 // OpenOptions are the parameters of Device.Open.
 type OpenOptions struct {
-	// Access, Share, Disposition and Flags are those of CreateFile
-	// (2.2.2.3.1). If all are zero, what Windows sends is sent: 0xC0000000,
-	// 3, OPEN_EXISTING, 0x40000080. A Disposition of 0, which Windows does
-	// not know, is OPEN_EXISTING in any case.
+	// Access, Share, Disposition and Flags are the fields of CreateFile
+	// (2.2.2.3.1). If all are zero, they are sent as Windows sends them:
+	// 0xC0000000, 3, OPEN_EXISTING, 0x40000080. A Disposition of 0, which
+	// Windows does not have, always means OPEN_EXISTING.
 	Access      uint32
 	Share       uint32
 	Disposition uint32
 	Flags       uint32
 
-	// Version is the version of the Device I/O Subprotocol to announce; 0 is
-	// 6, below 6 there are no custom events.
+	// Version is the version of the Device I/O Subprotocol to announce; 0 means
+	// 6. Below 6 there are no custom events.
 	Version uint16
 
-	// DataOut sends the contents of the output buffer along with each
-	// IOControl (DataOut, 2.2.2.3.7), for devices that take more input from
-	// it. Windows and the default do not.
+	// DataOut sends the contents of the output buffer with each IOControl
+	// (DataOut, 2.2.2.3.7), for devices that read more input from it. Windows
+	// does not do so.
 	DataOut bool
 }
 
@@ -188,7 +189,7 @@ func (o *OpenOptions) setDefaults() {
 }
 
 // Open opens a handle of the device on a FileRedirectorChannel of its own. The
-// caller closes it. A device that has gone fails with
+// caller closes the handle. If the device has gone, Open fails with
 // ERROR_DEVICE_NOT_CONNECTED.
 //
 // CreateFile cannot be cancelled: if ctx ends, the channel is closed.

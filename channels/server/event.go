@@ -10,36 +10,37 @@ import (
 	"freerdp-pnpdr/pnp/wire"
 )
 
-// CustomEvent is a custom event and the handle that it came on. Its Data is
-// shared among all who get the event and not to be changed.
+// CustomEvent is a custom event and the handle that it came on. All who get the
+// event share its Data, which must not be changed.
 type CustomEvent struct {
 	Handle *Handle
 	pnp.Event
 }
 
-// Events returns the custom events that come on this handle. The channel is
-// the same at each call, has room for Limits.Events and is closed when the
-// handle has ended. An event for which there is no room is dropped.
+// Events returns the custom events that arrive on this handle. Every call
+// returns the same channel. It has room for Limits.Events and is closed when
+// the handle has ended. An event for which there is no room is dropped.
 func (h *Handle) Events() <-chan pnp.Event { return h.events.channel() }
 
-// RegisterEvent returns the custom events with the given GUID of all handles
-// of the session. The channel has room for Limits.Events; an event for which
-// there is none is dropped. It is closed by cancel, which may be called more
-// than once, and by Close.
+// RegisterEvent returns the custom events with the given GUID on all handles of
+// the session. The channel has room for Limits.Events; an event for which there
+// is no room is dropped. It is closed by cancel, which may be called more than
+// once, and by Close.
 func (s *Session) RegisterEvent(guid pnp.GUID) (events <-chan CustomEvent, cancel func()) {
 	q := newEventQueue[CustomEvent](&s.cfg)
 	s.events.add(guid, &q)
 	return q.channel(), func() { s.events.remove(guid, &q) }
 }
 
-// takesEvents reports whether custom events may come by now, and logs if not.
+// takesEvents reports whether the handle may have custom events yet, and logs
+// if not.
 func (h *Handle) takesEvents() bool {
 	h.mu.Lock()
 	version := min(h.version, h.opt.Version)
 	h.mu.Unlock()
 	if version < wire.VersionWithCustomEvents {
-		// Also before Capabilities Reply, when there is no version yet.
-		h.late.log(h.s.log, "a custom event is ignored: it needs version 6 on both sides", "device", h.device.id, "version", version)
+		// This includes the time before Capabilities Reply, when the version is 0.
+		h.late.log(h.s.log, "custom event is ignored: it needs version 6 on both sides", "device", h.device.id, "version", version)
 		return false
 	}
 	return true
@@ -55,12 +56,12 @@ func (h *Handle) customEvent(m wire.CustomEvent) {
 		dropped = !h.s.events.put(ev) || dropped
 	}
 	if dropped {
-		h.events.dropped.log(h.s.log, "a custom event is dropped: it is too long or not read in time",
+		h.events.dropped.log(h.s.log, "custom event is dropped: it is too long or was not read in time",
 			"device", h.device.id, "event", ev.GUID, "size", len(m.Data))
 	}
 }
 
-// eventQueue is a channel of limited room, made when it is first needed.
+// eventQueue is a channel of limited room, made when it is first used.
 type eventQueue[T any] struct {
 	cfg     *Config
 	dropped quiet

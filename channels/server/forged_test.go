@@ -17,7 +17,7 @@ import (
 )
 
 // forger is a client that answers a Read while it is being sent, by guessing
-// its id, and ends the channel in the same moment.
+// its id, and ends the channel at the same moment.
 type forger struct{ *memory.Link }
 
 func (f forger) Open(ctx context.Context, name string, attach func(channels.ServerConn) channels.Receiver) error {
@@ -43,7 +43,7 @@ func (c *forgedConn) Send(msg []byte) error {
 	return c.ServerConn.Send(msg)
 }
 
-// TestForgedReply: the call fails as what was never sent does, and does not
+// TestForgedReply: the call fails like one that was never sent, and does not
 // wait for a reply.
 func TestForgedReply(t *testing.T) {
 	c := devices.NewSession(devices.Config{})

@@ -21,14 +21,14 @@ import (
 	"freerdp-pnpdr/pnp/wire"
 )
 
-// The steps of a fuzzed session. Each has an argument, which picks what it is
-// about, and a message: kind, argument, length of the message, message.
+// The steps of a fuzzed session. Each has an argument, which picks its object,
+// and a message. Encoding: kind, argument, length of the message, message.
 const (
 	stepInfo    = iota // the message comes on PNPDR
 	stepSized          // the same with the right Size in front
 	stepIO             // the message comes on a FileRedirectorChannel
-	stepReply          // the same behind a header with the id of a request
-	stepReplyOK        // a request is answered as it should be, with the message as data
+	stepReply          // the same after a header with the id of a request
+	stepReplyOK        // a request is answered correctly, with the message as data
 	stepOpen           // the application opens a device,
 	stepRead           // reads as many bytes as the message has,
 	stepWrite          // writes it,
@@ -44,7 +44,7 @@ func step(kind, arg byte, msg []byte) []byte {
 	return append([]byte{kind, arg, byte(len(msg))}, msg...)
 }
 
-// fuzzSession plays one input. It has two handles of device 4 open.
+// fuzzSession plays one input. It starts with two open handles of device 4.
 type fuzzSession struct {
 	*servertest.Fixture
 	t       testing.TB
@@ -96,8 +96,8 @@ func (s *fuzzSession) watch(ch *servertest.Channel) {
 	}
 }
 
-// run begins something of the application's. It waits until that has ended or
-// something was sent.
+// run starts an operation of the application's. It waits until that has ended
+// or something was sent.
 func (s *fuzzSession) run(f func(context.Context) (int, error)) {
 	ctx, cancel := context.WithCancel(bg)
 	s.cancels = append(s.cancels, cancel)
@@ -169,7 +169,7 @@ func (s *fuzzSession) play(kind, arg byte, msg []byte) {
 	}
 }
 
-// wellFormed answers a request in the right shape.
+// wellFormed answers a request with a reply of the right shape.
 func wellFormed(request, data []byte) []byte {
 	m, _ := wire.Decode(request, wire.IOToClient)
 	switch m.Kind {
@@ -183,8 +183,8 @@ func wellFormed(request, data []byte) []byte {
 	return wire.DataReply{RequestID: m.RequestID, Data: data}.Append(nil)
 }
 
-// finish closes the session: everything ends, and nothing failed but for a
-// reason that there can be.
+// finish closes the session: everything ends, and every failure has a
+// legitimate reason.
 func (s *fuzzSession) finish() {
 	servertest.Within(s.t, "Close", s.Close)
 	for _, r := range s.results {

@@ -12,9 +12,9 @@ import (
 	"freerdp-pnpdr/pnp/wire"
 )
 
-// Handle is one open of a device, and the receiver of its
-// FileRedirectorChannel (3.3.5.2). It lives as long as the channel: until Close,
-// or until the client or a protocol error ends it.
+// Handle is one open handle of a device, and the receiver of its
+// FileRedirectorChannel (3.3.5.2). It lives as long as the channel: until
+// Close, or until the client or a protocol error ends it.
 type Handle struct {
 	s      *Session
 	device *Device
@@ -35,8 +35,8 @@ type Handle struct {
 const (
 	// maxRequests is how many ids there are.
 	maxRequests = int(wire.CancelID)
-	// firstID lets the ids of every longer-lived handle pass the end of
-	// their range soon, so that nobody comes to depend on its being far.
+	// firstID is near the end of the range of ids, so that every longer-lived
+	// handle wraps round soon, and nobody can rely on it not happening.
 	firstID = wire.CancelID - 0xFF
 )
 
@@ -63,10 +63,10 @@ func (h *Handle) attach(conn channels.ServerConn, release func()) channels.Recei
 	return h
 }
 
-// create exchanges versions and opens the file.
+// create exchanges versions and sends CreateFile.
 func (h *Handle) create(ctx context.Context) error {
-	// 3.3.5.2.1.1: the first message on the channel; nothing but its reply
-	// is processed (3.3.5.2.1.2), as nothing else is outstanding.
+	// 3.3.5.2.1.1: the first message on the channel. Only its reply is
+	// processed (3.3.5.2.1.2), since nothing else is outstanding.
 	c, err := h.begin(ctx, wire.KindCapabilitiesRequest, nil, 0)
 	if err != nil {
 		return err
@@ -76,7 +76,8 @@ func (h *Handle) create(ctx context.Context) error {
 		return err
 	}
 
-	// 3.3.5.2.2.1. The device may have gone meanwhile, and with it the id.
+	// 3.3.5.2.2.1. The device, and with it the id, may have gone in the
+	// meantime.
 	if h.device.isGone() {
 		return pnp.ERROR_DEVICE_NOT_CONNECTED
 	}
@@ -95,8 +96,8 @@ func (h *Handle) create(ctx context.Context) error {
 	return h.initialize(ctx, c)
 }
 
-// initialize sends c and waits for its reply. Unlike I/O it cannot be cancelled
-// but by ending the channel.
+// initialize sends c and waits for its reply. Unlike I/O, it can only be
+// cancelled by ending the channel.
 func (h *Handle) initialize(ctx context.Context, c *call) error {
 	if err := h.send(c); err != nil {
 		return err
@@ -123,16 +124,17 @@ func (h *Handle) Device() *Device { return h.device }
 // Done is closed when the handle has ended.
 func (h *Handle) Done() <-chan struct{} { return h.done }
 
-// Err returns why the handle has ended, an error that wraps
-// channels.ErrClosed, and nil before.
+// Err returns why the handle has ended: an error that wraps channels.ErrClosed.
+// Before that it returns nil.
 func (h *Handle) Err() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.err
 }
 
-// Close ends the channel and with it the client's handle. All outstanding
-// requests complete with an error. It returns nil, also when called again.
+// Close ends the channel, and with it the handle on the client. All outstanding
+// requests complete with an error. It always returns nil, and may be called
+// again.
 func (h *Handle) Close() error {
 	h.end(errHandleClosed)
 	return nil
@@ -140,9 +142,9 @@ func (h *Handle) Close() error {
 
 var errHandleClosed = fmt.Errorf("the handle was closed: %w", channels.ErrClosed)
 
-// end makes err, which wraps ErrClosed, the reason of the handle's end, if it
-// is the first: the channel is closed, and all that is outstanding completes
-// with err (3.1.1).
+// end ends the handle because of err, which wraps ErrClosed: the channel is
+// closed, and all outstanding requests complete with err (3.1.1). Only the
+// first call counts.
 func (h *Handle) end(err error) {
 	h.mu.Lock()
 	if h.err != nil {
@@ -165,12 +167,12 @@ func (h *Handle) end(err error) {
 // Receive implements channels.Receiver.
 func (h *Handle) Receive(msg []byte) error {
 	if h.Err() != nil {
-		return nil // on its way when the channel was closed
+		return nil // sent before the channel was closed
 	}
 	m, err := wire.Decode(msg, wire.IOToServer)
 	switch {
 	case m.Kind == wire.KindCustomEvent && !h.takesEvents():
-		return nil // even a malformed one
+		return nil // even if it is malformed
 	case err != nil:
 		h.broken(err)
 		return err
@@ -181,9 +183,9 @@ func (h *Handle) Receive(msg []byte) error {
 	return h.reply(m)
 }
 
-// broken ends the channel for a violation of the protocol.
+// broken ends the channel because the client broke the protocol.
 func (h *Handle) broken(err error) {
-	h.s.log.Error("FileRedirectorChannel is closed: protocol error", "device", h.device.id, "error", err)
+	h.s.log.Error("FileRedirectorChannel is closed: the client broke the protocol", "device", h.device.id, "err", err)
 	h.end(fmt.Errorf("%w: %w", channels.ErrClosed, err))
 }
 
@@ -196,7 +198,7 @@ func (h *Handle) Closed() {
 	h.release()
 }
 
-// reply completes the request that m answers.
+// reply completes the request to which m is the reply.
 func (h *Handle) reply(m wire.Message) error {
 	h.mu.Lock()
 	c, ok := h.calls[m.RequestID]
@@ -205,9 +207,9 @@ func (h *Handle) reply(m wire.Message) error {
 	h.mu.Unlock()
 	if !ok {
 		// 3.3.5.2.2: a reply to nothing is ignored, whatever it says. So is
-		// all that comes before Capabilities Reply (3.3.5.2.1.2): "not
-		// processed", says the specification, not "terminate".
-		h.late.log(h.s.log, "a reply to no outstanding request is ignored", "device", h.device.id, "request", m.RequestID)
+		// everything before Capabilities Reply (3.3.5.2.1.2): the specification
+		// says "not processed", not "terminate".
+		h.late.log(h.s.log, "reply is ignored: no request with its id is outstanding", "device", h.device.id, "request", m.RequestID)
 		return nil
 	}
 
@@ -225,9 +227,9 @@ func (h *Handle) reply(m wire.Message) error {
 	return nil
 }
 
-// takeID returns an id that is not outstanding, each time the next one, so
-// that a reply that comes too late or twice meets no other request
-// (2.2.2.1.1). The caller holds h.mu, and h.calls is not full.
+// takeID returns an id that is not outstanding. It goes through all ids in
+// turn, so that a reply that comes too late or twice does not meet another
+// request (2.2.2.1.1). The caller holds h.mu, and h.calls is not full.
 func (h *Handle) takeID() wire.RequestID {
 	for {
 		id := h.nextID

@@ -82,7 +82,7 @@ func TestRequestLimit(t *testing.T) {
 
 var errSend = errors.New("no room in the outbox")
 
-// A message that the transport does not take fails its request and no other.
+// If the transport does not take a message, its request fails and no other.
 func TestSendFailure(t *testing.T) {
 	_, h, ch := servertest.OpenedHandle(t, server.Config{})
 	ch.Fail = func(msg []byte) error {
@@ -97,7 +97,7 @@ func TestSendFailure(t *testing.T) {
 	}
 	wantError(t, err, errSend)
 
-	// IoCancel is not taken either: the request goes on.
+	// If IoCancel is not taken, the request goes on.
 	ctx, cancel := context.WithCancel(bg)
 	r := servertest.Go(func() (int, error) { return h.ReadAt(ctx, make([]byte, 4), 0) })
 	m := ch.NextMessage()
@@ -167,7 +167,7 @@ func TestMalformedRepliesTerminate(t *testing.T) {
 			wantError(t, h.Err(), channels.ErrClosed)
 			var malformed *wire.Error
 			if !errors.As(h.Err(), &malformed) {
-				t.Error("the reason is not told:", h.Err())
+				t.Error("Err does not say why:", h.Err())
 			}
 		})
 	}
@@ -188,7 +188,7 @@ func TestMalformedRepliesTerminate(t *testing.T) {
 	})
 }
 
-// What the transport brings after the handle was closed is nobody's.
+// What the transport delivers after the handle was closed is ignored.
 func TestReceiveAfterClose(t *testing.T) {
 	f, h, ch := servertest.OpenedHandle(t, server.Config{})
 	app, _ := f.RegisterEvent(eventGUID)
@@ -214,7 +214,7 @@ func TestReceiveAfterClose(t *testing.T) {
 	}
 }
 
-// fill is what a read of n bytes at off brings in the stress test.
+// fill is the data that a read of n bytes at off returns in the stress test.
 func fill(p []byte, off uint64) {
 	var b [8]byte
 	binary.LittleEndian.PutUint64(b[:], off*0x9E3779B97F4A7C15)
@@ -223,7 +223,7 @@ func fill(p []byte, off uint64) {
 	}
 }
 
-// client answers requests like a device would, out of order.
+// client answers requests as a device would, out of order.
 type client struct {
 	ch *servertest.Channel
 
@@ -358,7 +358,7 @@ func TestConcurrentCallers(t *testing.T) {
 	}
 	servertest.Within(t, "the callers", calling.Wait)
 	close(stop)
-	// Wakes Next.
+	// This wakes Next.
 	r := servertest.Go(func() (int, error) { return h.ReadAt(bg, nil, 0) })
 	answering.Wait()
 	for id, n := range c.cancelled {
@@ -371,7 +371,8 @@ func TestConcurrentCallers(t *testing.T) {
 	t.Logf("%d done, %d aborted", done.Load(), aborted.Load())
 }
 
-// answering makes ch answer each Read while it is sent, without allocating.
+// answering makes ch answer each Read while it is being sent, without
+// allocating.
 func answering(ch *servertest.Channel, size int) {
 	reply := make([]byte, wire.DataReplyHead+size+wire.DataReplyTail)
 	ch.NoRecord = true

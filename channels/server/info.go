@@ -26,7 +26,7 @@ type infoChannel struct {
 	conn          channels.ServerConn
 	greeted       bool // Server Version was sent
 	answered      bool // Client Version has come
-	exchanged     bool // both, and the channel had not ended
+	exchanged     bool // both, while the channel was open
 	authenticated bool // Authenticated Client was sent
 	ended         bool
 	err           error // why, if by us
@@ -35,7 +35,7 @@ type infoChannel struct {
 	done  chan struct{} // closed with ended
 }
 
-// start opens the channel and exchanges versions. If it fails the channel has
+// start opens the channel and exchanges versions. If it fails, the channel has
 // ended.
 func (i *infoChannel) start(ctx context.Context) error {
 	s := i.s
@@ -49,9 +49,9 @@ func (i *infoChannel) start(ctx context.Context) error {
 		return err
 	}
 
-	// 3.3.5.1.1.1: Server Version is the first message. Nothing else can be
-	// sent before, as greeted is set only afterwards: the answer may come
-	// while Send is still running.
+	// 3.3.5.1.1.1: Server Version is the first message. greeted is set only
+	// after it, so nothing can overtake it; the answer may arrive while Send is
+	// still running.
 	if err := i.conn.Send(wire.OurVersion.Append(nil)); err != nil {
 		i.end(err)
 		i.conn.Close()
@@ -85,8 +85,8 @@ func (i *infoChannel) start(ctx context.Context) error {
 	return i.err
 }
 
-// giveUp ends the channel because ctx is done, unless something else has been
-// decided by now.
+// giveUp ends the channel because ctx is done, unless something else has ended
+// or completed the exchange first.
 func (i *infoChannel) giveUp(ctx context.Context) bool {
 	i.s.mu.Lock()
 	defer i.s.mu.Unlock()
@@ -97,8 +97,8 @@ func (i *infoChannel) giveUp(ctx context.Context) bool {
 	return true
 }
 
-// exchange is called with s.mu when greeted or answered was set, and reports
-// whether Authenticated Client is due.
+// exchange is called with s.mu held after greeted or answered was set. It
+// reports whether Authenticated Client must be sent.
 func (i *infoChannel) exchange() (logon bool) {
 	if i.ended || !i.greeted || !i.answered {
 		return false
@@ -106,7 +106,7 @@ func (i *infoChannel) exchange() (logon bool) {
 	i.exchanged = true
 	close(i.ready)
 	logon, i.s.logon = i.s.logon, false
-	// Set before it is sent: the devices may come while Send is running.
+	// Before it is sent: the devices may arrive while Send is running.
 	i.authenticated = logon
 	return logon
 }
@@ -119,7 +119,7 @@ func (i *infoChannel) sendAuthenticated() error {
 func (i *infoChannel) Receive(msg []byte) error {
 	err := i.receive(msg)
 	if err != nil {
-		i.s.log.Error("PNPDR is closed: protocol error", "error", err)
+		i.s.log.Error("PNPDR is closed: the client broke the protocol", "err", err)
 		i.end(fmt.Errorf("%w: %w", channels.ErrClosed, err))
 	}
 	return err
@@ -132,7 +132,8 @@ func (i *infoChannel) Closed() {
 	i.release()
 }
 
-// end makes the channel take no further part; the first call counts.
+// end stops the channel from having any further effect. Only the first call
+// counts.
 func (i *infoChannel) end(err error) {
 	i.s.mu.Lock()
 	defer i.s.mu.Unlock()
@@ -162,20 +163,21 @@ func (i *infoChannel) receive(msg []byte) error {
 	case ended:
 		return channels.ErrClosed
 	case m.Kind == wire.KindVersion && answered:
-		s.log.Debug("a further Client Version is ignored")
+		s.log.Debug("Client Version is ignored: it came before")
 		return nil
 	case m.Kind == wire.KindVersion:
 		i.version(m.Version())
 		return nil
 	case !answered:
-		// 3.3.5.1.1.2: nothing meaningful before Client Version.
-		i.dropped.log(s.log, "a message before Client Version is dropped", "message", m.Kind)
+		// 3.3.5.1.1.2: nothing has a meaning before Client Version.
+		i.dropped.log(s.log, "message is dropped: it came before Client Version", "message", m.Kind)
 		return nil
 	case !authenticated:
-		// 3.3.5.1.1.3: nobody who is not logged on can fill our lists.
-		i.dropped.log(s.log, "a message before logon is dropped", "message", m.Kind)
+		// 3.3.5.1.1.3: a client whose user is not logged on cannot fill our
+		// lists.
+		i.dropped.log(s.log, "message is dropped: it came before logon", "message", m.Kind)
 		return nil
-	case err != nil: // only now: what is dropped may be malformed
+	case err != nil: // only now: a message that is dropped may be malformed
 		return err
 	case m.Kind == wire.KindDeviceAddition:
 		return i.addition(m.DeviceAddition())
@@ -186,7 +188,7 @@ func (i *infoChannel) receive(msg []byte) error {
 }
 
 // version processes Client Version (3.3.5.1.1.2). Any version is accepted
-// (W-08): there is no message that some clients understand and others do not.
+// (W-08), since every client understands every message.
 func (i *infoChannel) version(v wire.Version) {
 	s := i.s
 	s.log.Debug("Client Version", "major", v.MajorVersion, "minor", v.MinorVersion, "capabilities", v.Capabilities)
@@ -196,7 +198,7 @@ func (i *infoChannel) version(v wire.Version) {
 	s.mu.Unlock()
 	if logon {
 		if err := i.sendAuthenticated(); err != nil {
-			s.log.Debug("Authenticated Client was not sent", "error", err)
+			s.log.Debug("Authenticated Client was not sent", "err", err)
 		}
 	}
 }
@@ -218,19 +220,19 @@ func (i *infoChannel) add(w wire.DeviceDescription) error {
 	_, known := s.devices[w.ClientDeviceID]
 	count, retained := len(s.devices), s.retained
 	s.mu.Unlock()
-	// Only this goroutine adds, so what was found still holds below.
+	// Only this goroutine adds devices, so this is still true below.
 	switch {
 	case known:
 		return fmt.Errorf("ClientDeviceID %d is announced twice ([MS-RDPEPNP] 3.3.5.1.2.1)", w.ClientDeviceID)
 	case count >= s.cfg.Limits.Devices:
-		return fmt.Errorf("more than %d devices", count)
+		return fmt.Errorf("the client announced more than %d devices", count)
 	case size > s.cfg.Limits.DescriptionBytes-retained:
-		return fmt.Errorf("descriptions of more than %d bytes", s.cfg.Limits.DescriptionBytes)
+		return fmt.Errorf("the client announced descriptions of more than %d bytes", s.cfg.Limits.DescriptionBytes)
 	}
 
 	d := &Device{s: s, id: w.ClientDeviceID, size: size, desc: w.Description(), gone: make(chan struct{})}
 	if d.desc.Optional && !s.acceptOptional(d.desc) {
-		s.log.Debug("an optional device is left out", "id", d.id, "name", d.desc.Name)
+		s.log.Debug("optional device is left out", "id", d.id, "name", d.desc.Name)
 		return nil
 	}
 	s.mu.Lock()
@@ -253,8 +255,8 @@ func (i *infoChannel) removal(m wire.DeviceRemoval) {
 	defer s.mu.Unlock()
 	d, ok := s.devices[m.ClientDeviceID]
 	if !ok {
-		// One that AcceptOptional declined, perhaps.
-		s.log.Debug("the removal of an unknown device is ignored", "id", m.ClientDeviceID)
+		// AcceptOptional may have declined it.
+		s.log.Debug("removal is ignored: the device is unknown", "id", m.ClientDeviceID)
 		return
 	}
 	delete(s.devices, d.id)
@@ -264,7 +266,7 @@ func (i *infoChannel) removal(m wire.DeviceRemoval) {
 	s.notifyRemoved(d)
 }
 
-// acceptOptional asks the application, of which nothing is taken for granted.
+// acceptOptional asks the application, which may panic.
 func (s *Session) acceptOptional(d *pnp.Description) (accept bool) {
 	if s.cfg.AcceptOptional == nil {
 		return true
@@ -273,15 +275,15 @@ func (s *Session) acceptOptional(d *pnp.Description) (accept bool) {
 	return s.cfg.AcceptOptional(d)
 }
 
-// recovered ends a panic of the application's; it is deferred.
+// recovered is deferred, and stops a panic of the application's.
 func (s *Session) recovered(callback string) {
 	if p := recover(); p != nil {
 		s.log.Error("panic in a callback of the application", "callback", callback, "panic", p, "stack", string(debug.Stack()))
 	}
 }
 
-// quiet lets a client's misbehaviour be seen in the log but not fill it: the
-// first time is a warning, the others are for debugging.
+// quiet lets a client's misbehaviour show up in the log without filling it: the
+// first time is a warning, later ones are debug messages.
 type quiet struct{ seen atomic.Bool }
 
 func (q *quiet) log(l *slog.Logger, msg string, args ...any) {

@@ -4,14 +4,14 @@
 // which devices there are (PNPDR) and opens, reads, writes and controls them
 // for applications on the server (FileRedirectorChannel).
 //
-// A Session serves one RDP session. It does no input or output of its own:
-// channels.Opener makes its channels, each of which hands bytes to a
-// channels.Receiver and takes them by a channels.ServerConn. No goroutine lives
-// longer than the callbacks that it makes.
+// A Session serves one RDP session. It does no I/O of its own: a
+// channels.Opener opens its channels, which deliver messages to a
+// channels.Receiver and send them through a channels.ServerConn. A goroutine runs
+// only while there are callbacks to make.
 //
 // All methods may be called from any goroutine, also from Config.OnDevice.
-// Results of the client are pnp.HRESULT errors; what failed because a channel
-// or the session ended wraps channels.ErrClosed.
+// Results from the client are pnp.HRESULT errors; errors because a channel or
+// the session ended wrap channels.ErrClosed.
 package server
 
 import (
@@ -27,42 +27,42 @@ import (
 	"freerdp-pnpdr/pnp"
 )
 
-// Config is what a Session can be told. The zero value is ready for use.
+// Config configures a Session. The zero value is ready for use.
 type Config struct {
-	// Log receives what is worth knowing; nil discards it.
+	// Log takes the log; nil discards it.
 	Log *slog.Logger
 
-	// AcceptOptional decides whether a device that the client leaves to the
-	// server's choice (CustomFlag 1) becomes known; nil accepts all. It is
-	// called from the transport's goroutine, so it must not block or call
-	// the Session; a panic in it is logged and declines the device.
+	// AcceptOptional decides whether the session takes a device that the client
+	// marks as optional (CustomFlag 1); nil takes all. It is called from the
+	// transport's goroutine, so it must not block or call the Session. A panic
+	// in it is logged and declines the device.
 	AcceptOptional func(*pnp.Description) bool
 
-	// OnDevice is told of every device that comes and goes, one at a time,
-	// in order. It may block and may call the Session, Close included. A
-	// device that came and went before its turn is not mentioned, nor are
-	// the devices that end with the session. A panic in it is logged.
+	// OnDevice is told of every device that arrives or goes, one at a time, in
+	// order. It may block and may call the Session, even Close. It is not told
+	// of a device that came and went before its turn, nor of the devices that
+	// end with the session. A panic in it is logged.
 	OnDevice func(DeviceEvent)
 
 	// Limits bound what a client can make the server keep.
 	Limits Limits
 }
 
-// Limits bound what one Session keeps on behalf of the client. A zero field is
-// the default.
+// Limits bound what one Session keeps on behalf of the client. A field that is
+// zero means its default.
 type Limits struct {
 	// Devices is how many devices may be known at a time (4096), and
-	// DescriptionBytes how many bytes their descriptions may have on the
-	// wire (4 MiB). A client that exceeds one of them loses PNPDR.
+	// DescriptionBytes how many bytes their descriptions may take on the wire
+	// (4 MiB). PNPDR of a client that exceeds either is closed.
 	Devices          int
 	DescriptionBytes int
 
-	// Requests is how many requests may be outstanding on a handle (4096).
-	// A further one fails with ERROR_NO_SYSTEM_RESOURCES.
+	// Requests is how many requests may be outstanding on a handle (4096). Any
+	// more fail with ERROR_NO_SYSTEM_RESOURCES.
 	Requests int
 
-	// Events is how many custom events wait for one reader (64), EventBytes
-	// how many bytes of data one may carry (64 KiB). What is beyond is
+	// Events is how many custom events wait for one reader (64), EventBytes how
+	// many bytes of data one may carry (64 KiB). An event beyond either is
 	// dropped whole.
 	Events     int
 	EventBytes int
@@ -79,11 +79,11 @@ func (l *Limits) setDefaults() {
 	set(&l.Requests, 4096)
 	set(&l.Events, 64)
 	set(&l.EventBytes, 64<<10)
-	// All ids but CancelID: the rest of the 24-bit space.
+	// All ids of 24 bits but CancelID.
 	l.Requests = min(l.Requests, maxRequests)
 }
 
-// ErrStarted is what Start returns on a session that was started.
+// ErrStarted is returned by Start if the session was started already.
 var ErrStarted = errors.New("the session was started already")
 
 // Session is the server's side of one RDP session.
@@ -113,13 +113,13 @@ type Session struct {
 	retained int           // wire bytes of their descriptions
 	changed  chan struct{} // closed when devices grows or PNPDR ends
 
-	// pending holds DeviceEvents; notifying says that a goroutine works it
-	// off.
+	// pending holds DeviceEvents; notifying says that a goroutine is delivering
+	// them.
 	pending   list.List
 	notifying bool
 }
 
-// New makes a session whose channels come from opener.
+// New makes a session that opens its channels through opener.
 func New(opener channels.Opener, cfg Config) *Session {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.Level(127)}))
@@ -160,10 +160,10 @@ func (s *Session) Start(ctx context.Context) error {
 	return nil
 }
 
-// LoggedOn says that the user has logged on to the session: Authenticated
-// Client is sent, and devices are accepted from then on. Before versions are
-// exchanged it only takes note, and the message follows Client Version. Another
-// call, for another logon, sends another message.
+// LoggedOn says that the user has logged on to the session: it sends
+// Authenticated Client, and devices are accepted from then on. If versions have
+// not been exchanged yet, the message is sent once they have. Another call, for
+// another logon, sends another message.
 func (s *Session) LoggedOn() error {
 	s.mu.Lock()
 	i := s.info
@@ -182,14 +182,15 @@ func (s *Session) LoggedOn() error {
 }
 
 // Close ends all channels and everything that is outstanding, and returns when
-// the transport has reported each channel closed. Devices are gone, Events
-// channels are closed. It does not wait for a callback that is running; none
-// begins once it has returned. Further calls wait like the first.
+// the transport has reported each channel closed. Devices are gone, and the
+// channels of events are closed. It does not wait for a callback that is
+// running; none starts after it has returned. Further calls wait like the
+// first.
 func (s *Session) Close() {
 	s.mu.Lock()
 	s.closed = true
-	// From here on Start and Open find the session closed after their
-	// channel was attached, if the lists below did not yet have it.
+	// From here on, Start and Open find the session closed once their channel
+	// is attached, in case the lists below do not have it yet.
 	s.cancel()
 	var info channels.ServerConn
 	if s.info != nil {
@@ -219,9 +220,9 @@ func (s *Session) Close() {
 
 var errSessionClosed = fmt.Errorf("the session was closed: %w", channels.ErrClosed)
 
-// openChannel opens a channel for attach. What release does must happen once
-// the transport has reported the channel closed; after an error it has been
-// done.
+// openChannel opens a channel for attach, which must see to it that release is
+// called once the transport has reported the channel closed. After an error it
+// has been called.
 func (s *Session) openChannel(ctx context.Context, name string, attach func(conn channels.ServerConn, release func()) channels.Receiver) error {
 	if err := ctx.Err(); err != nil {
 		return err

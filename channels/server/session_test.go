@@ -41,7 +41,7 @@ func TestStartCanBeRepeatedAfterAFailure(t *testing.T) {
 	wantError(t, servertest.Wait(t, "Start", started), channels.ErrClosed)
 
 	f.Start()
-	// The logon was not forgotten.
+	// The logon was remembered.
 	servertest.NextAs[wire.AuthenticatedClient](f.Info)
 	wantError(t, f.Session.Start(bg), server.ErrStarted)
 }
@@ -115,8 +115,7 @@ func TestCloseEndsStartAndOpen(t *testing.T) {
 	}
 }
 
-// A channel that the client accepts while Close runs must be closed all the
-// same.
+// A channel that the client accepts while Close runs must be closed as well.
 func TestCloseMeetsAnAcceptedChannel(t *testing.T) {
 	for _, name := range []string{channels.PNPDR, channels.FileRedirectorChannel} {
 		t.Run(name, func(t *testing.T) {
@@ -132,7 +131,7 @@ func TestCloseMeetsAnAcceptedChannel(t *testing.T) {
 			}
 			client.Accepting = func(ctx context.Context, _ string) error {
 				go func() { s.Close(); close(closed) }()
-				<-ctx.Done() // the session has ended; accept in spite of it
+				<-ctx.Done() // the session has ended; accept all the same
 				return nil
 			}
 			result := make(chan error, 1)
@@ -242,7 +241,7 @@ func TestDeviceLimits(t *testing.T) {
 	t.Run("bytes", func(t *testing.T) {
 		f := servertest.Started(t, server.Config{Limits: server.Limits{DescriptionBytes: 1000}})
 		big := wire.NewDeviceDescription(1, &pnp.Description{Name: strings.Repeat("x", 400)})
-		for range 5 { // what is removed counts no more
+		for range 5 { // removed devices do not count
 			inject(t, f.Info, servertest.Addition(big))
 			inject(t, f.Info, servertest.Removal(1))
 		}
@@ -294,7 +293,7 @@ func TestWaitDevice(t *testing.T) {
 	wantError(t, servertest.Wait(t, "WaitDevice", c).err, channels.ErrClosed)
 }
 
-// recorder is an OnDevice that stops at each call until it is let go.
+// recorder is an OnDevice that blocks in each call until it is told to go on.
 type recorder struct {
 	calls chan server.DeviceEvent
 	goOn  chan struct{}
@@ -321,11 +320,11 @@ func TestOnDeviceIsToldInOrder(t *testing.T) {
 	f := servertest.Started(t, server.Config{OnDevice: r.onDevice})
 	f.AddDevice(1)
 	r.expect(t, 1, false)
-	// While that call stands still:
+	// While that call blocks:
 	f.AddDevice(2)
 	f.AddDevice(3)
 	inject(t, f.Info, servertest.Removal(1))
-	inject(t, f.Info, servertest.Removal(2)) // takes back its addition
+	inject(t, f.Info, servertest.Removal(2)) // cancels out its addition
 	f.AddDevice(1)
 	for range 1000 { // and so does each of these
 		f.AddDevice(5)
@@ -387,9 +386,9 @@ func TestRegisteredEventsAreBounded(t *testing.T) {
 	if len(slow) != 3 {
 		t.Errorf("%d events wait", len(slow))
 	}
-	// The loss of one is not the other's.
+	// A slow reader costs nobody else events.
 	if len(h.Events()) != 0 {
-		t.Error("the owner did not get each")
+		t.Error("the owner did not get every event")
 	}
 	f.Close()
 	for range 3 {

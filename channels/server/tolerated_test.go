@@ -10,12 +10,11 @@ import (
 	"freerdp-pnpdr/pnp/wire"
 )
 
-// badAddition is an addition with a sound header and a description that is cut
-// short.
+// badAddition is an addition with a valid header and a truncated description.
 var badAddition = []byte{16, 0, 0, 0, 0x66, 0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0}
 
-// What is dropped whatever it says may be malformed, too; but not its header,
-// which tells what it is.
+// A message that is dropped in any case may be malformed. Its header may not:
+// it says what the message is.
 func TestDroppedInfoMayBeMalformed(t *testing.T) {
 	bad := map[string][]byte{
 		"size":      {17, 0, 0, 0, 0x66, 0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0},
@@ -46,8 +45,8 @@ func TestDroppedInfoMayBeMalformed(t *testing.T) {
 	}
 }
 
-// A custom event that a version excludes is not looked at; neither is a reply to
-// nothing.
+// A custom event that the version excludes is not decoded; neither is a reply
+// to nothing.
 func TestIgnoredMayBeMalformed(t *testing.T) {
 	f := servertest.Started(t, server.Config{})
 	d := f.AddDevice(4)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package servertest is a client for tests of the server role. It checks that
-// each message of the server is well formed, and knows nothing else of the
-// protocol but what Fixture needs: the test reads what the server sent and says,
-// byte for byte, what the client answers.
+// each message from the server is well formed. Otherwise it knows only as much of
+// the protocol as Fixture needs: the test reads what the server sent, and writes
+// the client's answers byte by byte.
 package servertest
 
 import (
@@ -17,24 +17,23 @@ import (
 	"freerdp-pnpdr/pnp/wire"
 )
 
-// Watchdog is how long anything may take before the test is given up.
+// Watchdog is how long anything may take before the test fails.
 const Watchdog = 20 * time.Second
 
-// Client accepts every channel that the server opens. It is the server's
-// channels.Opener.
+// Client accepts every channel that the server opens. It is a channels.Opener.
 type Client struct {
 	t testing.TB
-	// Accepting is called before a channel is accepted, with the context of
-	// Open, if it is not nil: an error refuses the channel.
+	// Accepting, if not nil, is called with the context of Open before a
+	// channel is accepted. An error refuses the channel.
 	Accepting func(ctx context.Context, name string) error
-	// Attached is called, if it is not nil, when the channel has its
-	// receiver and Open has not yet returned.
+	// Attached, if not nil, is called when the channel has its receiver, before
+	// Open returns.
 	Attached func(*Channel)
 
 	opened chan *Channel
 }
 
-// NewClient returns a client that fails t when it waits in vain.
+// NewClient returns a client that fails t if it waits in vain.
 func NewClient(t testing.TB) *Client {
 	return &Client{t: t, opened: make(chan *Channel, 1<<12)}
 }
@@ -55,8 +54,8 @@ func (c *Client) Open(ctx context.Context, name string, attach func(channels.Ser
 	return nil
 }
 
-// Accept returns the next channel that the server has opened, which must have
-// this name.
+// Accept returns the next channel that the server has opened. Its name must be
+// name.
 func (c *Client) Accept(name string) *Channel {
 	c.t.Helper()
 	select {
@@ -71,21 +70,21 @@ func (c *Client) Accept(name string) *Channel {
 	}
 }
 
-// Opened returns the channels that wait for Accept.
+// Opened returns the channels that Accept has not returned yet.
 func (c *Client) Opened() <-chan *Channel { return c.opened }
 
-// Channel is the client's end of a channel; its methods Send and Close are the
-// server's.
+// Channel is the client's end of a channel. Its methods Send and Close are
+// called by the server.
 type Channel struct {
 	Name string
-	// OnSend is given each message of the server, during Send. It may
-	// Inject if the server does not send from Receive on this channel. It
-	// is set before anything is sent that matters.
+	// OnSend gets each message from the server, during Send. It may Inject if
+	// the server does not send from Receive on this channel. Set it before the
+	// server sends.
 	OnSend func(msg []byte)
-	// NoRecord keeps the messages for OnSend alone.
+	// NoRecord gives the messages to OnSend only.
 	NoRecord bool
-	// Fail, if it is not nil, makes Send fail for the messages for which it
-	// returns an error, though the channel has not ended.
+	// Fail, if not nil, makes Send fail for the messages for which it returns
+	// an error, although the channel is open.
 	Fail func(msg []byte) error
 
 	t        testing.TB
@@ -98,11 +97,12 @@ type Channel struct {
 	mu    sync.Mutex
 	sent  [][]byte
 	next  int
-	ended bool // an end has begun
+	ended bool // either side has started to end the channel
 	told  bool // the receiver is being told
 }
 
-// Send implements channels.Sender. It fails as late as the contract allows.
+// Send implements channels.Sender. After an end it fails only as late as the
+// contract allows.
 func (ch *Channel) Send(msg []byte) error {
 	ch.mu.Lock()
 	if ch.told {
@@ -132,7 +132,7 @@ func (ch *Channel) Send(msg []byte) error {
 	return nil
 }
 
-// decode decodes a message of the server's.
+// decode decodes a message from the server.
 func (ch *Channel) decode(msg []byte) (wire.Message, error) {
 	if ch.Name == channels.PNPDR {
 		return wire.Decode(msg, wire.InfoToClient)
@@ -174,9 +174,9 @@ func (ch *Channel) End() {
 	ch.WaitEnd()
 }
 
-// Inject gives msg to the server and returns what the server said to it. After
-// an error the channel ends, as the transport's contract has it. The memory of
-// msg is overwritten afterwards: it was only lent.
+// Inject gives msg to the server and returns what Receive returned. After an
+// error the channel ends, as the contract of a transport demands. The memory of
+// msg is overwritten afterwards, since it was only lent.
 func (ch *Channel) Inject(msg []byte) error {
 	lent := bytes.Clone(msg)
 	ch.receiving.Lock()
@@ -194,26 +194,25 @@ func (ch *Channel) Inject(msg []byte) error {
 	return err
 }
 
-// Lend is Inject of memory that the caller uses again: nothing is allocated.
+// Lend is Inject for memory that the caller uses again: it allocates nothing.
 func (ch *Channel) Lend(msg []byte) error {
 	ch.receiving.Lock()
 	defer ch.receiving.Unlock()
 	return ch.receiver.Receive(msg)
 }
 
-// HoldClosed runs f and lets the server be told of the channel's end only
-// afterwards.
+// HoldClosed runs f, and tells the server of the channel's end only afterwards.
 func (ch *Channel) HoldClosed(f func()) {
 	ch.receiving.Lock()
 	defer ch.receiving.Unlock()
 	f()
 }
 
-// Late gives msg to the server although it has closed the channel, which the
-// transport may do until it has told so. It is called within HoldClosed.
+// Late gives msg to the server although the server has closed the channel: a
+// transport may deliver until it has called Closed. Call it within HoldClosed.
 func (ch *Channel) Late(msg []byte) error { return ch.receiver.Receive(msg) }
 
-// Ended reports whether either side has begun to end the channel.
+// Ended reports whether either side has started to end the channel.
 func (ch *Channel) Ended() bool {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
@@ -240,7 +239,7 @@ func (ch *Channel) WaitEnd() {
 	}
 }
 
-// Next waits for the next message of the server's.
+// Next waits for the next message from the server.
 func (ch *Channel) Next() []byte {
 	ch.t.Helper()
 	timeout := time.After(Watchdog)
@@ -267,7 +266,7 @@ func (ch *Channel) NextMessage() wire.Message {
 	return m
 }
 
-// NextAs is NextMessage of a message that must be an M.
+// NextAs is NextMessage for a message that must be an M.
 func NextAs[M wire.Body](ch *Channel) M {
 	ch.t.Helper()
 	m := ch.NextMessage()

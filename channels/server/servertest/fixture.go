@@ -56,8 +56,8 @@ func (f *Fixture) Start() {
 	}
 }
 
-// BeginStart starts the session, has the client accept PNPDR and takes Server
-// Version. Start returns its result by the channel, after Client Version.
+// BeginStart starts the session, accepts PNPDR and takes Server Version. The
+// channel gets what Start returns, after Client Version.
 func (f *Fixture) BeginStart(ctx context.Context) <-chan error {
 	f.t.Helper()
 	result := make(chan error, 1)
@@ -87,7 +87,7 @@ func Addition(devices ...wire.DeviceDescription) []byte {
 // Removal returns a Client Device Removal.
 func Removal(id uint32) []byte { return wire.DeviceRemoval{ClientDeviceID: id}.Append(nil) }
 
-// AddDevice announces a device and returns what the session makes of it.
+// AddDevice announces a device and returns it as the session knows it.
 func (f *Fixture) AddDevice(id uint32) *server.Device {
 	f.t.Helper()
 	if err := f.Info.Inject(Addition(Describe(id))); err != nil {
@@ -102,13 +102,13 @@ func (f *Fixture) AddDevice(id uint32) *server.Device {
 	return nil
 }
 
-// Opening is a Device.Open under way.
+// Opening is a Device.Open that is under way.
 type Opening struct {
 	Channel *Channel
 	Result  <-chan Opened
 }
 
-// Opened is what Device.Open returned.
+// Opened is the result of Device.Open.
 type Opened struct {
 	Handle *server.Handle
 	Err    error
@@ -166,13 +166,13 @@ func OpenedHandle(t testing.TB, cfg server.Config) (*Fixture, *server.Handle, *C
 	return f, h, ch
 }
 
-// Result is what an operation of a handle returned.
+// Result is the result of an operation on a handle.
 type Result struct {
 	N   int
 	Err error
 }
 
-// Go runs an operation.
+// Go runs an operation on a goroutine of its own.
 func Go(f func() (int, error)) <-chan Result {
 	c := make(chan Result, 1)
 	go func() {
@@ -182,7 +182,7 @@ func Go(f func() (int, error)) <-chan Result {
 	return c
 }
 
-// Wait returns what comes from c.
+// Wait returns the value that arrives on c.
 func Wait[T any](t testing.TB, what string, c <-chan T) T {
 	t.Helper()
 	select {
@@ -194,7 +194,7 @@ func Wait[T any](t testing.TB, what string, c <-chan T) T {
 	}
 }
 
-// Within runs f, which must return.
+// Within runs f, and fails the test if it does not return.
 func Within(t testing.TB, what string, f func()) {
 	t.Helper()
 	done := make(chan struct{})
