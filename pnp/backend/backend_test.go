@@ -75,7 +75,7 @@ func TestVerify(t *testing.T) {
 	}}
 	before, err := os.ReadDir("/proc/self/fd")
 	require.NoError(t, err)
-	_, err = src.OpenNode(pnp.OpenRequest{Access: pnp.GENERIC_READ})
+	_, err = src.OpenNode(pnp.OpenRequest{Access: pnp.GENERIC_READ, Disposition: pnp.OPEN_EXISTING})
 	require.ErrorIs(t, err, refused)
 	after, err := os.ReadDir("/proc/self/fd")
 	require.NoError(t, err)
@@ -83,4 +83,20 @@ func TestVerify(t *testing.T) {
 	want, err := devnode.Identify("/dev/null")
 	require.NoError(t, err)
 	require.Equal(t, want, got)
+}
+
+// TestOpenNode: what the node cannot do anything about is the same for all.
+func TestOpenNode(t *testing.T) {
+	src := backend.Source{Path: "/dev/null"}
+	for disposition, want := range map[uint32]pnp.HRESULT{
+		0: pnp.ERROR_INVALID_PARAMETER, pnp.CREATE_NEW: pnp.ERROR_FILE_EXISTS, pnp.TRUNCATE_EXISTING + 1: pnp.ERROR_INVALID_PARAMETER,
+	} {
+		_, err := src.OpenNode(pnp.OpenRequest{Access: pnp.GENERIC_READ, Disposition: disposition})
+		require.Equal(t, want, pnp.HRESULTOf(err))
+	}
+	_, err := src.OpenNode(pnp.OpenRequest{Access: pnp.GENERIC_READ, Disposition: pnp.OPEN_EXISTING, NoBlock: true})
+	require.ErrorIs(t, err, pnp.ErrWouldBlock)
+	src.Path = "/dev/missing"
+	_, err = src.OpenNode(pnp.OpenRequest{Access: pnp.GENERIC_READ, Disposition: pnp.CREATE_NEW})
+	require.Equal(t, pnp.ERROR_FILE_NOT_FOUND, pnp.HRESULTOf(err), "a path that is missing is a device that is gone")
 }

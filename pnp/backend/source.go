@@ -10,6 +10,8 @@ import (
 	"io"
 	"log/slog"
 
+	"golang.org/x/sys/unix"
+
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/discover"
 	"freerdp-pnpdr/pnp/internal/devnode"
@@ -49,7 +51,18 @@ func (s *Source) Logger() (*slog.Logger, error) {
 	return log.With("path", s.Path), nil
 }
 
-// OpenNode opens the device's node as devnode.OpenNode does.
+// OpenNode opens the device's node as the request says, with as much of the access
+// as can be granted; see devnode.OpenNode. It looks at the path, which may wait, so
+// NoBlock is never granted. Nothing is created: of the dispositions CREATE_NEW
+// fails, and to truncate is left to the caller.
 func (s *Source) OpenNode(r pnp.OpenRequest) (devnode.Node, error) {
-	return devnode.OpenNode(s.Path, r, s.ReadOnly, s.Verify)
+	if err := devnode.CheckOpen(s.Path, r); err != nil {
+		return devnode.Node{}, err
+	}
+	n, err := devnode.OpenNode(s.Path, r, s.ReadOnly, s.Verify)
+	if err == nil && r.Disposition == pnp.CREATE_NEW {
+		unix.Close(n.FD)
+		return devnode.Node{}, fmt.Errorf("open %s: %w", s.Path, pnp.ERROR_FILE_EXISTS)
+	}
+	return n, err
 }

@@ -58,9 +58,6 @@ func (d *Device) Open(r pnp.OpenRequest) (pnp.Handle, error) {
 // the tests replace: to have a node that cannot be polled, or one whose driver
 // is the test.
 func (d *Device) open(r pnp.OpenRequest, kind uint32, classify func(devnode.Node) class) (pnp.Handle, error) {
-	if err := devnode.CheckOpen(d.path, r); err != nil {
-		return nil, err
-	}
 	n, err := d.src.OpenNode(r)
 	if errors.Is(err, unix.EBUSY) {
 		// It may be open as a serial port (TIOCEXCL).

@@ -58,9 +58,6 @@ func newHandle(d *Device, n devnode.Node, c class, r pnp.OpenRequest) (*handle, 
 }
 
 func (h *handle) prepare(n *devnode.Node, r pnp.OpenRequest, usable bool) error {
-	if r.Disposition == pnp.CREATE_NEW {
-		return pnp.ERROR_FILE_EXISTS
-	}
 	if usable && h.class == pollable && errors.Is(h.file.SetDeadline(time.Time{}), os.ErrNoDeadline) {
 		// epoll refuses the node: the one way to wait for it is to block.
 		h.class = blocking

@@ -41,9 +41,6 @@ func (d *Device) Description() *pnp.Description { return &d.src.Description }
 // is a device that is gone, ERROR_FILE_NOT_FOUND for every disposition. Looking
 // up a path may wait for a disk or a network, so NoBlock is never granted.
 func (d *Device) Open(r pnp.OpenRequest) (pnp.Handle, error) {
-	if err := devnode.CheckOpen(d.path, r); err != nil {
-		return nil, err
-	}
 	n, err := d.src.OpenNode(r)
 	if err != nil {
 		return nil, err
@@ -64,10 +61,7 @@ func (d *Device) handle(n devnode.Node, r pnp.OpenRequest) (*handle, error) {
 		return nil, fmt.Errorf("neither a regular file nor a block device: %w", pnp.ERROR_NOT_SUPPORTED)
 	}
 	truncate := r.Disposition == pnp.CREATE_ALWAYS || r.Disposition == pnp.TRUNCATE_EXISTING
-	switch {
-	case r.Disposition == pnp.CREATE_NEW:
-		return nil, pnp.ERROR_FILE_EXISTS
-	case truncate && !n.Write:
+	if truncate && !n.Write {
 		return nil, pnp.ERROR_ACCESS_DENIED
 	}
 	if n.Read || n.Write {

@@ -180,6 +180,12 @@ func newMemoryFake(t testing.TB, descriptor []byte) *fake {
 	at.Stat.Ino = memoryNodes.Add(1)
 	var next atomic.Uint64
 	f.open = func(d *Device, r pnp.OpenRequest) (opened, error) {
+		if err := devnode.CheckOpen(d.path, r); err != nil {
+			return opened{}, err
+		}
+		if r.Disposition == pnp.CREATE_NEW {
+			return opened{}, pnp.ERROR_FILE_EXISTS
+		}
 		at := at
 		at.Read, at.Write = r.WantsRead(), r.WantsWrite() && !d.src.ReadOnly
 		if r.WantsWrite() && !at.Read && !at.Write {

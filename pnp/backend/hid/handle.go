@@ -28,9 +28,6 @@ type handle struct {
 
 // newHandle makes the handle of an opened node, which it owns unless it fails.
 func newHandle(d *Device, o opened, r pnp.OpenRequest) (*handle, error) {
-	if r.Disposition == pnp.CREATE_NEW {
-		return nil, pnp.ERROR_FILE_EXISTS
-	}
 	desc, err := hidreport.Parse(o.descriptor)
 	if err != nil {
 		return nil, notSupported{err}

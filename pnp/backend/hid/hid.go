@@ -62,7 +62,6 @@ import (
 
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend"
-	"freerdp-pnpdr/pnp/internal/devnode"
 )
 
 // ERROR_INVALID_USER_BUFFER is what STATUS_INVALID_BUFFER_SIZE and
@@ -102,9 +101,6 @@ func (d *Device) Description() *pnp.Description { return &d.src.Description }
 // A handle without access to read and write still answers IOControls, as on
 // Windows, where applications look for their device with such handles.
 func (d *Device) Open(r pnp.OpenRequest) (pnp.Handle, error) {
-	if err := devnode.CheckOpen(d.path, r); err != nil {
-		return nil, err
-	}
 	o, err := d.open(d, r)
 	if err != nil {
 		return nil, err

@@ -63,17 +63,14 @@ func newHandle(d *Device, n devnode.Node, claim *devnode.Claim, r pnp.OpenReques
 		closing: make(chan struct{}), wake: make(chan struct{}, 1), q: queue.New(d.path, r.Workers, d.log),
 	}
 	h.file = os.NewFile(uintptr(n.FD), d.path) // the descriptor is non-blocking
-	if err := h.prepare(&n, r); err != nil {
+	if err := h.prepare(&n); err != nil {
 		h.file.Close()
 		return nil, err
 	}
 	return h, nil
 }
 
-func (h *handle) prepare(n *devnode.Node, r pnp.OpenRequest) error {
-	if r.Disposition == pnp.CREATE_NEW {
-		return pnp.ERROR_FILE_EXISTS
-	}
+func (h *handle) prepare(n *devnode.Node) error {
 	if err := h.claim.Opened(n); err != nil {
 		return err
 	}
