@@ -2,6 +2,62 @@
 
 package pnp
 
+import "errors"
+
+// ErrTooMany is what adding a device to a session fails with while there is no
+// room for it.
+var ErrTooMany = errors.New("a limit of this session is reached")
+
+// SessionLimits bound what a server can make the client spend. A request's bytes
+// are outstanding from when it is accepted until its reply is known to have left
+// and its device has let go of its buffers.
+type SessionLimits struct {
+	ReplyData      int   // bytes of data in one reply: a longer read comes back short, an IOControl with a larger cbOut fails
+	HandleRequests int   // outstanding requests of a handle
+	HandleBytes    int64 // outstanding bytes of a handle
+	SessionBytes   int64 // outstanding bytes of all handles, at most half of them for one device; and the memory of unsent messages in the transport
+	Handles        int   // open handles
+	Devices        int   // devices present at a time
+	EventData      int   // bytes of data in a custom event
+}
+
+// DefaultLimits returns the limits of a session that sets none.
+func DefaultLimits() SessionLimits {
+	return SessionLimits{
+		ReplyData:      1 << 20,
+		HandleRequests: 1024,
+		HandleBytes:    16 << 20,
+		SessionBytes:   64 << 20,
+		Handles:        4096,
+		Devices:        256,
+		EventData:      64 << 10,
+	}
+}
+
+// Within returns the session's limits, tightened by a device's own.
+func (l SessionLimits) Within(d DeviceLimits) SessionLimits {
+	l.Handles = within(l.Handles, d.Handles)
+	l.HandleRequests = within(l.HandleRequests, d.Requests)
+	l.HandleBytes = within(l.HandleBytes, d.HandleBytes)
+	l.ReplyData = within(l.ReplyData, d.ReplyData)
+	l.EventData = within(l.EventData, d.EventData)
+	// A read that would never fit comes back short, too.
+	l.ReplyData = int(min(int64(l.ReplyData), l.HandleBytes, l.DeviceBytes()))
+	return l
+}
+
+// within is the session's limit, or a lower one of the device's own.
+func within[T int | int64](session, own T) T {
+	if own > 0 {
+		return min(session, own)
+	}
+	return session
+}
+
+// DeviceBytes is how many bytes a device may have outstanding, those of closed
+// handles included, so that one that hangs leaves room for the others.
+func (l SessionLimits) DeviceBytes() int64 { return l.SessionBytes / 2 }
+
 // DeviceLimits bound what a server can make one device cost, within what its
 // session allows. 0 is no limit of the device's own.
 type DeviceLimits struct {
@@ -21,6 +77,7 @@ func (l *DeviceLimits) Tighten(other DeviceLimits) {
 	tighten(&l.EventData, other.EventData)
 }
 
+// tighten lowers a limit to another one. 0 is no limit.
 func tighten[T int | int64](limit *T, other T) {
 	if other > 0 && (*limit == 0 || other < *limit) {
 		*limit = other

@@ -28,7 +28,7 @@ func hanging() (d *testDevice, stuck, release chan struct{}) {
 // TestPendingReplies: a server that stops reading cancels all requests that are
 // pending on many handles. Each reply is small and takes a whole chunk.
 func TestPendingReplies(t *testing.T) {
-	limits := DefaultLimits()
+	limits := pnp.DefaultLimits()
 	limits.SessionBytes = 4 << 20
 	s, _ := newTestSession(t, limits, loopback.New(loopback.DefaultDescription()))
 	wait := wire.IOControlRequest{IoCode: loopback.IOCTL_WAIT, DataIn: []byte{255, 255, 255, 255}}
@@ -63,7 +63,7 @@ func TestPendingReplies(t *testing.T) {
 // device that hangs, and those stuck in it are answered all the same.
 func TestCancelledRequestsAreLetGo(t *testing.T) {
 	d, stuck, release := hanging()
-	s, _ := newTestSession(t, Limits{}, d)
+	s, _ := newTestSession(t, pnp.SessionLimits{}, d)
 	c, conn := openChannel(t, s)
 	conn.drain()
 	for id := range wire.RequestID(10000) {
@@ -85,7 +85,7 @@ func TestCancelledRequestsAreLetGo(t *testing.T) {
 // up either, nor do CreateFiles that wait behind them.
 func TestClosedChannelsAreLetGo(t *testing.T) {
 	d, stuck, release := hanging()
-	s, _ := newTestSession(t, Limits{}, d)
+	s, _ := newTestSession(t, pnp.SessionLimits{}, d)
 	for range 50 {
 		c, conn := openChannel(t, s)
 		for id := range wire.RequestID(1000) {
@@ -106,7 +106,7 @@ func TestClosedChannelsAreLetGo(t *testing.T) {
 // device, so that others still have room.
 func TestStuckMemoryCounts(t *testing.T) {
 	d, stuck, release := hanging()
-	limits := DefaultLimits()
+	limits := pnp.DefaultLimits()
 	limits.HandleBytes, limits.SessionBytes = 1<<20, 4<<20
 	s, _ := newTestSession(t, limits, d)
 	accepted := 0
@@ -144,7 +144,7 @@ func TestOpenHangs(t *testing.T) {
 		<-release
 		return d.handle.open(r), nil
 	}
-	s, _ := newTestSession(t, Limits{}, d)
+	s, _ := newTestSession(t, pnp.SessionLimits{}, d)
 	other, err := s.Add(loopback.New(loopback.DefaultDescription()))
 	require.NoError(t, err)
 	var hung []channels.Receiver
@@ -180,7 +180,7 @@ func TestOpenHangs(t *testing.T) {
 func TestUnsentReplyEndsTheChannel(t *testing.T) {
 	held := make(chan *pnp.Request, 1)
 	d := &testDevice{handle: testHandle{try: func(r *pnp.Request) bool { held <- r; return true }}}
-	s, _ := newTestSession(t, Limits{}, d)
+	s, _ := newTestSession(t, pnp.SessionLimits{}, d)
 	c, conn := openChannel(t, s)
 	require.NoError(t, c.Receive(read(1, 8)))
 	conn.fail = true
@@ -191,7 +191,7 @@ func TestUnsentReplyEndsTheChannel(t *testing.T) {
 
 // TestNothingAfterClosed: the end of the session can race with a message.
 func TestNothingAfterClosed(t *testing.T) {
-	s, _ := newTestSession(t, Limits{}, &testDevice{})
+	s, _ := newTestSession(t, pnp.SessionLimits{}, &testDevice{})
 	r, err := s.Accept(channels.FileRedirectorChannel, &wireConn{})
 	require.NoError(t, err)
 	require.NoError(t, r.Receive(wire.CapabilitiesRequest{Version: 6}.Append(nil)))
@@ -201,7 +201,7 @@ func TestNothingAfterClosed(t *testing.T) {
 
 // TestLargeEventsAreMentionedOnce: the server can decide how often they come.
 func TestLargeEventsAreMentionedOnce(t *testing.T) {
-	s, log := newTestSession(t, Limits{}, loopback.New(loopback.DefaultDescription()))
+	s, log := newTestSession(t, pnp.SessionLimits{}, loopback.New(loopback.DefaultDescription()))
 	c, conn := openChannel(t, s)
 	raise := wire.IOControlRequest{IoCode: loopback.IOCTL_RAISE_EVENT, DataIn: make([]byte, 16+65537)}
 	for id := range wire.RequestID(100) {

@@ -172,7 +172,7 @@ func answer(r *pnp.Request) bool {
 
 // newTestSession makes a session with d announced as device 1. It is closed at
 // the end of the test and must not have kept anything.
-func newTestSession(t *testing.T, limits Limits, d pnp.Device) (*Session, *devtest.Output) {
+func newTestSession(t *testing.T, limits pnp.SessionLimits, d pnp.Device) (*Session, *devtest.Output) {
 	t.Helper()
 	var log devtest.Output
 	s := NewSession(Config{Limits: limits, Log: log.Logger(slog.LevelInfo)})

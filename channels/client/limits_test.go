@@ -15,8 +15,8 @@ import (
 )
 
 // small are limits that a test reaches quickly.
-func small() Limits {
-	return Limits{
+func small() pnp.SessionLimits {
+	return pnp.SessionLimits{
 		ReplyData: 1000, HandleRequests: 10, HandleBytes: 5000, SessionBytes: 64 << 10,
 		Handles: 4, Devices: 2, EventData: 100,
 	}
@@ -124,7 +124,7 @@ func TestHandles(t *testing.T) {
 		defer c.Closed()
 	}
 	_, err := s.Accept(channels.FileRedirectorChannel, &wireConn{})
-	require.ErrorIs(t, err, ErrTooMany)
+	require.ErrorIs(t, err, pnp.ErrTooMany)
 }
 
 // TestCrowded: the log says once what a device has no room for.
@@ -147,7 +147,7 @@ func TestDevices(t *testing.T) {
 	id, err := s.Add(&testDevice{})
 	require.NoError(t, err)
 	_, err = s.Add(&testDevice{})
-	require.ErrorIs(t, err, ErrTooMany)
+	require.ErrorIs(t, err, pnp.ErrTooMany)
 	s.Remove(id)
 	next, err := s.Add(&testDevice{})
 	require.NoError(t, err)

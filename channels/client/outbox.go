@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"freerdp-pnpdr/channels"
+	"freerdp-pnpdr/pnp"
 )
 
 // errFlood ends a channel whose server keeps sending requests over a limit
@@ -42,7 +43,7 @@ const (
 // covers the oldest messages first. Bytes of other channels make it run ahead
 // by as much as they carry.
 type outbox struct {
-	limits *Limits // the session's
+	limits *pnp.SessionLimits // the session's
 	start  time.Time
 
 	mu     sync.Mutex
@@ -73,14 +74,14 @@ type quota struct {
 	device   *usage // of the device; of its own before CreateFile
 	// limits are the session's until CreateFile, then the device's. They change
 	// on Receive's thread, before the channel is open.
-	limits *Limits
+	limits *pnp.SessionLimits
 }
 
 // usage is what all handles of a device have outstanding, including closed
 // ones.
 type usage struct{ bytes int64 }
 
-func newOutbox(limits *Limits) *outbox {
+func newOutbox(limits *pnp.SessionLimits) *outbox {
 	return &outbox{limits: limits, start: time.Now()}
 }
 
@@ -105,7 +106,7 @@ func (o *outbox) reserve(conn channels.Conn, q *quota, n int64) bool {
 	fits := func() bool {
 		return q.requests < q.limits.HandleRequests &&
 			q.bytes+n <= q.limits.HandleBytes &&
-			q.device.bytes+n <= o.limits.deviceBytes() &&
+			q.device.bytes+n <= o.limits.DeviceBytes() &&
 			o.bytes+n <= o.limits.SessionBytes &&
 			o.memory <= o.limits.SessionBytes &&
 			o.memory+o.held+replyMemory(n) <= 2*o.limits.SessionBytes
@@ -177,7 +178,7 @@ func (o *outbox) event(conn channels.Conn, q *quota, msg []byte) bool {
 	defer o.mu.Unlock()
 	n := int64(len(msg))
 	fits := func() bool {
-		return q.bytes+n <= q.limits.HandleBytes && q.device.bytes+n <= o.limits.deviceBytes() && o.bytes+n <= o.limits.SessionBytes && o.memory <= o.limits.SessionBytes
+		return q.bytes+n <= q.limits.HandleBytes && q.device.bytes+n <= o.limits.DeviceBytes() && o.bytes+n <= o.limits.SessionBytes && o.memory <= o.limits.SessionBytes
 	}
 	if !fits() {
 		if o.settle(conn); !fits() {

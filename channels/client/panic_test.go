@@ -16,7 +16,7 @@ import (
 // TestPanics: a panic in a device costs its request, which is still answered.
 func TestPanics(t *testing.T) {
 	d := &testDevice{}
-	s, log := newTestSession(t, Limits{}, d)
+	s, log := newTestSession(t, pnp.SessionLimits{}, d)
 	require.Empty(t, log.String())
 
 	d.open = func(pnp.OpenRequest) (pnp.Handle, error) { panic("open") }
@@ -54,7 +54,7 @@ func TestPanics(t *testing.T) {
 // TestPanicsOutsideRequests: a device that cannot describe itself is not
 // redirected, one that cannot raise events is.
 func TestPanicsOutsideRequests(t *testing.T) {
-	s, log := newTestSession(t, Limits{}, &testDevice{})
+	s, log := newTestSession(t, pnp.SessionLimits{}, &testDevice{})
 	_, err := s.Add(&undescribed{})
 	require.ErrorIs(t, err, pnp.E_UNEXPECTED)
 	require.Contains(t, log.String(), "panic while describing a device: describe")
@@ -115,7 +115,7 @@ func awaitMessages(t *testing.T, conn *wireConn, n int) [][]byte {
 func TestStubbornDevice(t *testing.T) {
 	held := make(chan *pnp.Request, 1)
 	d := &testDevice{handle: testHandle{try: func(r *pnp.Request) bool { held <- r; return true }}}
-	s, _ := newTestSession(t, Limits{}, d)
+	s, _ := newTestSession(t, pnp.SessionLimits{}, d)
 	c, conn := openChannel(t, s)
 	conn.take()
 	require.NoError(t, c.Receive(read(1, 8)))
@@ -140,7 +140,7 @@ func TestBlockingIsBounded(t *testing.T) {
 		running <- struct{}{}
 		<-release
 	}}}
-	s, _ := newTestSession(t, Limits{}, d)
+	s, _ := newTestSession(t, pnp.SessionLimits{}, d)
 	c, conn := openChannel(t, s)
 	conn.take()
 	for id := range wire.RequestID(100) {

@@ -42,20 +42,19 @@ import (
 // Config configures a Session. The zero value of each field is a sensible
 // default.
 type Config struct {
-	Limits Limits // zero: DefaultLimits
+	Limits pnp.SessionLimits // zero: pnp.DefaultLimits
 	Log    *slog.Logger
 }
 
 // Errors of Add and Accept.
 var (
 	ErrSecondPNPDR = errors.New("a PNPDR channel is open already (2.1: one active instance)")
-	ErrTooMany     = errors.New("a limit of this session is reached")
 	ErrEnded       = errors.New("the session has ended")
 )
 
 // Session is the client end of one RDP session's device redirection.
 type Session struct {
-	limits  Limits
+	limits  pnp.SessionLimits
 	log     *slog.Logger
 	out     *outbox
 	buffers buffers
@@ -81,8 +80,8 @@ type device struct {
 	pnp.Device
 	id          uint32
 	description *pnp.Description
-	name        string // for the log
-	limits      Limits // the session's, tightened by its own
+	name        string            // for the log
+	limits      pnp.SessionLimits // the session's, tightened by its own
 	workers     *queue.Share
 	usage       usage // guarded by the outbox
 	// announced says that some PNPDR channel announced the device. Until then
@@ -96,7 +95,7 @@ type device struct {
 
 func (s *Session) newDevice(d pnp.Device, description *pnp.Description, own pnp.DeviceLimits) *device {
 	dev := &device{
-		Device: d, description: description, limits: s.limits.within(own),
+		Device: d, description: description, limits: s.limits.Within(own),
 		workers: s.pool.NewShare(), channels: make(map[*ioChannel]struct{}),
 	}
 	if dev.name = dev.description.Name; dev.name == "" {
@@ -107,8 +106,8 @@ func (s *Session) newDevice(d pnp.Device, description *pnp.Description, own pnp.
 
 // NewSession makes a session without devices or channels.
 func NewSession(cfg Config) *Session {
-	if cfg.Limits == (Limits{}) {
-		cfg.Limits = DefaultLimits()
+	if cfg.Limits == (pnp.SessionLimits{}) {
+		cfg.Limits = pnp.DefaultLimits()
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
@@ -144,7 +143,7 @@ func (s *Session) AddLimited(d pnp.Device, own pnp.DeviceLimits) (id uint32, err
 	case s.closed:
 		err = ErrEnded
 	case len(s.devices) >= s.limits.Devices || s.lastID == ^uint32(0):
-		err = ErrTooMany
+		err = pnp.ErrTooMany
 	}
 	if err != nil {
 		s.mu.Unlock()
@@ -241,7 +240,7 @@ func (s *Session) Accept(name string, conn channels.Conn) (channels.Receiver, er
 		// Besides the allowed handles, some channels may wait for their
 		// CreateFile, but not without a bound.
 		if len(s.channels) >= 2*s.limits.Handles {
-			return nil, ErrTooMany
+			return nil, pnp.ErrTooMany
 		}
 		c := &ioChannel{s: s, conn: conn, quota: quota{limits: &s.limits, device: new(usage)}, pending: make(map[requestID]*request)}
 		s.channels[c] = struct{}{}

@@ -45,7 +45,7 @@ func init() {
 			dev := newScriptedDevice("d")
 			ch, _ := serve(t, dev)
 			guid := pnp.MustGUID("{11111111-8080-425F-922A-DABF3DE3F69A}")
-			for _, n := range []int{0, 1, 8, 1600, client.DefaultLimits().EventData} {
+			for _, n := range []int{0, 1, 8, 1600, pnp.DefaultLimits().EventData} {
 				data := make([]byte, n)
 				for i := range data {
 					data[i] = byte(i * 3)

@@ -42,7 +42,7 @@ func FuzzClientSession(f *testing.F) {
 	f.Add(append(script(wire.OurVersion, raw{1}, wire.OurVersion, wire.AuthenticatedClient{}), file()...))
 
 	f.Fuzz(func(t *testing.T, play []byte) {
-		limits := client.DefaultLimits()
+		limits := pnp.DefaultLimits()
 		limits.ReplyData, limits.HandleRequests, limits.HandleBytes = 4096, 8, 16<<10
 		s := client.NewSession(client.Config{Limits: limits, Log: slog.New(noErrors{t})})
 		names := [...]string{channels.PNPDR, channels.FileRedirectorChannel, channels.FileRedirectorChannel}

@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"testing"
 
-	"freerdp-pnpdr/channels/client"
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/backend/file"
@@ -211,7 +210,7 @@ func init() {
 	}
 
 	add("C-34", "huge_lengths_are_not_allocated", func(t *testing.T) {
-		limits := client.DefaultLimits()
+		limits := pnp.DefaultLimits()
 		limits.ReplyData = 4096
 		for name, request := range dataOperations {
 			dev := newScriptedDevice("d")

@@ -32,7 +32,7 @@ type clientSide struct {
 
 // newClientSide makes a session. When the test ends, so does the session; it
 // must then hold nothing any more.
-func newClientSide(t *testing.T, limits ...client.Limits) *clientSide {
+func newClientSide(t *testing.T, limits ...pnp.SessionLimits) *clientSide {
 	cfg := client.Config{Log: slog.New(noErrors{t})}
 	for _, l := range limits {
 		cfg.Limits = l
@@ -146,7 +146,7 @@ func (c *clientSide) open(id uint32, version ...uint16) *clientChannel {
 
 // serve is all that most tests need: a session in which d is announced, and an
 // open handle of it.
-func serve(t *testing.T, d *scriptedDevice, limits ...client.Limits) (*clientChannel, *scriptedHandle) {
+func serve(t *testing.T, d *scriptedDevice, limits ...pnp.SessionLimits) (*clientChannel, *scriptedHandle) {
 	t.Helper()
 	c := newClientSide(t, limits...)
 	id := c.add(d)

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"reflect"
 
-	"freerdp-pnpdr/channels/client"
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/discover"
@@ -97,7 +96,7 @@ func (s *Session) judge(d *discover.Device) {
 		id, err = s.redirect(backend.Source{Path: d.Node, Found: d, Verify: same(node, nil)}, &decision)
 	}
 	switch {
-	case errors.Is(err, client.ErrTooMany):
+	case errors.Is(err, pnp.ErrTooMany):
 		s.excess[d.Key] = true
 	case errors.Is(err, fs.ErrNotExist): // it is going; the message is on its way
 		log.Debug("device is not redirected", "err", err)

@@ -5,7 +5,7 @@ package redirect
 import (
 	"fmt"
 
-	"freerdp-pnpdr/channels/client"
+	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/rules"
 )
 
@@ -17,17 +17,17 @@ type limit struct {
 	least int64
 	help  string
 	// field is a *int or *int64.
-	field func(*client.Limits) any
+	field func(*pnp.SessionLimits) any
 }
 
 var limits = []limit{
-	{"max-reply", true, 1, "data in one reply", func(l *client.Limits) any { return &l.ReplyData }},
-	{"max-requests", false, 4, "outstanding requests of a handle", func(l *client.Limits) any { return &l.HandleRequests }},
-	{"max-handle-bytes", true, 1, "outstanding bytes of a handle", func(l *client.Limits) any { return &l.HandleBytes }},
-	{"max-session-bytes", true, 64 << 10, "outstanding bytes of the session", func(l *client.Limits) any { return &l.SessionBytes }},
-	{"max-handles", false, 1, "open handles", func(l *client.Limits) any { return &l.Handles }},
-	{"max-devices", false, 1, "devices", func(l *client.Limits) any { return &l.Devices }},
-	{"max-event", true, 0, "data of a custom event", func(l *client.Limits) any { return &l.EventData }},
+	{"max-reply", true, 1, "data in one reply", func(l *pnp.SessionLimits) any { return &l.ReplyData }},
+	{"max-requests", false, 4, "outstanding requests of a handle", func(l *pnp.SessionLimits) any { return &l.HandleRequests }},
+	{"max-handle-bytes", true, 1, "outstanding bytes of a handle", func(l *pnp.SessionLimits) any { return &l.HandleBytes }},
+	{"max-session-bytes", true, 64 << 10, "outstanding bytes of the session", func(l *pnp.SessionLimits) any { return &l.SessionBytes }},
+	{"max-handles", false, 1, "open handles", func(l *pnp.SessionLimits) any { return &l.Handles }},
+	{"max-devices", false, 1, "devices", func(l *pnp.SessionLimits) any { return &l.Devices }},
+	{"max-event", true, 0, "data of a custom event", func(l *pnp.SessionLimits) any { return &l.EventData }},
 }
 
 // limitOf returns the limit that an option sets; nil if it sets none.
@@ -41,7 +41,7 @@ func limitOf(key string) *limit {
 }
 
 // parse sets the limit.
-func (l *limit) parse(to *client.Limits, value string) error {
+func (l *limit) parse(to *pnp.SessionLimits, value string) error {
 	n, err := rules.ParseNumber(value, l.least)
 	if err != nil {
 		return err
@@ -67,7 +67,7 @@ func (l *limit) usage() string {
 // standard is the default, as an option would give it.
 func (l *limit) standard() string {
 	var n int64
-	limits := client.DefaultLimits()
+	limits := pnp.DefaultLimits()
 	switch field := l.field(&limits).(type) {
 	case *int:
 		n = int64(*field)

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"strings"
 
-	"freerdp-pnpdr/channels/client"
+	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/rules"
 )
@@ -20,7 +20,7 @@ type Options struct {
 	// are named.
 	Rules rules.Options
 	// Limits are those of the session.
-	Limits client.Limits
+	Limits pnp.SessionLimits
 	// Problems are the options that could not be understood.
 	Problems []Problem
 }
@@ -40,7 +40,7 @@ var ErrNoOption = errors.New("there is no such option")
 // ParseOptions reads the words of /dvc:pnpdr behind the plugin's name. What
 // cannot be understood is a problem; the rest counts.
 func ParseOptions(words []string, kinds backend.Table) *Options {
-	o := &Options{Rules: rules.Options{Kinds: kinds}, Limits: client.DefaultLimits()}
+	o := &Options{Rules: rules.Options{Kinds: kinds}, Limits: pnp.DefaultLimits()}
 	for _, word := range words {
 		if err := o.take(word); err != nil {
 			o.Problems = append(o.Problems, Problem{word, err})

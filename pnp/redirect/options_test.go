@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
-	"freerdp-pnpdr/channels/client"
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/backend/kinds"
@@ -44,7 +44,7 @@ func TestOptions(t *testing.T) {
 	require.True(t, o.Rules.Auto)
 	require.Len(t, o.Rules.Rules, 2)
 
-	want := client.DefaultLimits()
+	want := pnp.DefaultLimits()
 	want.ReplyData, want.HandleRequests = 64<<10, 7
 	require.Equal(t, want, o.Limits)
 }
@@ -76,12 +76,12 @@ func TestProblems(t *testing.T) {
 func TestLimits(t *testing.T) {
 	document, err := os.ReadFile("../../docs/limits.md")
 	require.NoError(t, err)
-	seen := map[client.Limits]bool{client.DefaultLimits(): true}
+	seen := map[pnp.SessionLimits]bool{pnp.DefaultLimits(): true}
 	for _, l := range limits {
 		require.Contains(t, string(document), fmt.Sprintf("\n| `%s` | %s | ", l.key, l.standard()))
 		o := ParseOptions([]string{l.key + ":" + l.standard()}, nil)
 		require.Empty(t, o.Problems)
-		require.Equal(t, client.DefaultLimits(), o.Limits, "the default is written as it is read")
+		require.Equal(t, pnp.DefaultLimits(), o.Limits, "the default is written as it is read")
 		o = ParseOptions([]string{l.key + ":123K"}, nil)
 		require.Empty(t, o.Problems)
 		require.False(t, seen[o.Limits], "%s sets what another one does", l.key)
@@ -89,6 +89,7 @@ func TestLimits(t *testing.T) {
 		o = ParseOptions([]string{fmt.Sprint(l.key, ":", l.least-1)}, nil)
 		require.Len(t, o.Problems, 1)
 	}
+	require.Len(t, limits, reflect.TypeFor[pnp.SessionLimits]().NumField(), "a limit without an option")
 }
 
 // TestUsage: every option that help lists is one that is read.

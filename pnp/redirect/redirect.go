@@ -27,7 +27,7 @@ const startWait = 2 * time.Second
 // methods may be called from any goroutine.
 type Devices interface {
 	// AddLimited adds a device that has limits of its own. While there is no
-	// room for it, it fails with client.ErrTooMany.
+	// room for it, it fails with pnp.ErrTooMany.
 	AddLimited(d pnp.Device, own pnp.DeviceLimits) (id uint32, err error)
 	// Remove takes a device out. It ignores an id that is unknown.
 	Remove(id uint32)
