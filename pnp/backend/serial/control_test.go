@@ -3,6 +3,7 @@
 package serial
 
 import (
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -362,6 +363,29 @@ func TestCancelOfAnIOControl(t *testing.T) {
 	require.False(t, o.isReleased(), "the terminal was restored under the hands of an IOControl")
 	o.h.rx.device.Unlock()
 	o.awaitRelease()
+}
+
+// TestChangeOfTheSettings waits for whoever reads or writes: the kernel would hold
+// up who does so beside it.
+func TestChangeOfTheSettings(t *testing.T) {
+	o := openBench(t)
+	for code, in := range map[uint32][]byte{
+		IOCTL_SERIAL_SET_BAUD_RATE:    ulongs(1200),
+		IOCTL_SERIAL_SET_LINE_CONTROL: {STOP_BITS_2, NO_PARITY, 8},
+		IOCTL_SERIAL_SET_CHARS:        {0, 0, 0, 0, 1, 2},
+		IOCTL_SERIAL_SET_HANDFLOW:     ulongs(0, SERIAL_AUTO_TRANSMIT, 0, 0),
+	} {
+		for _, device := range []*sync.Mutex{&o.h.rx.device, &o.h.tx.device} {
+			before := o.termios()
+			device.Lock()
+			c := o.control(code, in, 0)
+			o.atDriver(c)
+			c.pending()
+			require.Equal(t, before, o.termios())
+			device.Unlock()
+			c.ends(pnp.S_OK, "")
+		}
+	}
 }
 
 // atDriver waits until an IOControl is being carried out.

@@ -4,6 +4,7 @@ package serial
 
 import (
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -182,10 +183,12 @@ func TestWaitForLines(t *testing.T) {
 	c.happened(SERIAL_EV_DSR)
 }
 
-// served reports whether a goroutine is at work for a lane.
-func served() bool {
+// goroutine reports whether there is a goroutine whose stack has all of what.
+func goroutine(what ...string) bool {
 	stacks := make([]byte, 1<<20)
-	return strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), "queue.(*Lane)")
+	return slices.ContainsFunc(strings.Split(string(stacks[:runtime.Stack(stacks, true)]), "\n\n"), func(stack string) bool {
+		return !slices.ContainsFunc(what, func(w string) bool { return !strings.Contains(stack, w) })
+	})
 }
 
 // TestNobodyAsksForTheLinesInVain ends the watcher with the wait.
@@ -197,9 +200,17 @@ func TestNobodyAsksForTheLinesInVain(t *testing.T) {
 	require.Eventually(t, func() bool { return w.timesAsked() > asked+1 }, patience, tick)
 	o.cancel(c)
 	c.ends(pnp.ERROR_OPERATION_ABORTED, "")
-	require.Eventually(t, func() bool { return !served() }, patience, tick)
+	gone := func() bool { return !goroutine("queue.(*Lane)") }
+	require.Eventually(t, gone, patience, tick)
 	asked = w.timesAsked()
 	require.Zero(t, o.status().HoldReasons)
+	require.Equal(t, asked, w.timesAsked())
+	// Nor does the watcher of events that only the reader sees stay.
+	o.mask(SERIAL_EV_RXCHAR)
+	c = o.waitOnMask()
+	require.Eventually(t, func() bool { return goroutine("[select", "awaitLook") }, patience, tick)
+	o.cancel(c)
+	require.Eventually(t, gone, patience, tick)
 	require.Equal(t, asked, w.timesAsked())
 }
 

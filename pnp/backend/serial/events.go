@@ -4,7 +4,6 @@ package serial
 
 import (
 	"encoding/binary"
-	"os"
 	"sync"
 	"time"
 
@@ -42,8 +41,7 @@ type events struct {
 	mask uint32
 	// history are the events of the mask that nobody was told of.
 	history uint32
-	seen    sample      // what the events of the lines are changes from
-	looked  *queue.Item // the wait that the lines were last looked at for
+	seen    sample // what the events of the lines are changes from
 
 	// errors are the SERIAL_ERROR bits since the last
 	// IOCTL_SERIAL_GET_COMMSTATUS; told are the counters they go up to.
@@ -262,8 +260,6 @@ func (h *handle) awaitLook() error {
 			ticked = true
 		case <-h.wake:
 			ticked = false
-		case <-h.closing:
-			return os.ErrClosed
 		}
 	}
 }
@@ -282,22 +278,18 @@ func (h *handle) watch(ticked bool) (look, again bool) {
 		h.tx.dirty = false
 		h.happen(SERIAL_EV_TXEMPTY)
 	}
-	it := h.waits.First()
 	switch {
-	case it == nil:
+	case h.waits.Len() == 0:
 		return true, false
 	case h.watched(e.mask):
-		return ticked || e.looked != it, true
+		return ticked, true
 	}
 	// Where there is a reader it sees a hangup.
 	return false, e.mask&SERIAL_EV_TXEMPTY != 0 || !h.rx.running
 }
 
 // lookForWait looks at the lines for a wait, which what has happened ends.
-func (h *handle) lookForWait(it *queue.Item) (pnp.HRESULT, int) {
-	h.q.Lock()
-	h.events.looked = it
-	h.q.Unlock()
+func (h *handle) lookForWait(*queue.Item) (pnp.HRESULT, int) {
 	h.lookAtLines()
 	return queue.NotReady, 0
 }

@@ -37,7 +37,6 @@ type handle struct {
 	read, write bool
 	claim       *devnode.Claim
 	terminal    *devnode.Terminal
-	closing     chan struct{} // closed by Close
 	wake        chan struct{} // has something for the watcher
 
 	// q guards everything below.
@@ -60,7 +59,7 @@ type handle struct {
 func newHandle(d *Device, n devnode.Node, claim *devnode.Claim, r pnp.OpenRequest) (*handle, error) {
 	h := &handle{
 		dev: d, read: n.Read, write: n.Write, claim: claim,
-		closing: make(chan struct{}), wake: make(chan struct{}, 1), q: queue.New(d.path, r.Workers, d.log),
+		wake: make(chan struct{}, 1), q: queue.New(d.path, r.Workers, d.log),
 	}
 	h.file = os.NewFile(uintptr(n.FD), d.path) // the descriptor is non-blocking
 	if err := h.prepare(&n); err != nil {
@@ -241,8 +240,7 @@ func (h *handle) Close(released func()) {
 	h.q.Lock()
 	h.rx.buffer = nil
 	h.q.Unlock()
-	// Wakes whoever waits for the lines, the reader and the writer.
-	close(h.closing)
+	// Wakes the reader and the writer; the end of its wait wakes the watcher.
 	_ = h.file.SetDeadline(time.Unix(1, 0))
 }
 
