@@ -17,8 +17,7 @@ func TestMove(t *testing.T) {
 	for _, inDo := range []bool{false, true} {
 		q := New("test", nil, nil)
 		parked := q.Add(Lane{})
-		var ordered *Lane
-		ordered = q.Add(Lane{
+		ordered := q.Add(Lane{
 			Try: func(it *Item) {
 				if !inDo && len(it.R.Out) == 2 {
 					it.Move(parked)

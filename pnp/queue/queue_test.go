@@ -172,8 +172,7 @@ func TestLate(t *testing.T) {
 func TestParked(t *testing.T) {
 	q := New("test", nil, nil)
 	have := 0
-	var l *Lane
-	l = q.Add(Lane{Try: func(it *Item) {
+	l := q.Add(Lane{Try: func(it *Item) {
 		it.N += min(have, len(it.R.Out)-it.N)
 		have = 0
 		if it.N == len(it.R.Out) {
