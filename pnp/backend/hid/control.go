@@ -7,6 +7,7 @@ import (
 	"unicode/utf16"
 
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/internal/hidreport"
 	"freerdp-pnpdr/pnp/queue"
 )
 
@@ -46,18 +47,18 @@ const (
 
 // reportControl tells which IOControls go to the device: set and get a report of
 // kind k.
-func reportControl(code uint32) (k Kind, set, ok bool) {
+func reportControl(code uint32) (k hidreport.Kind, set, ok bool) {
 	switch code {
 	case IOCTL_HID_SET_FEATURE:
-		return Feature, true, true
+		return hidreport.Feature, true, true
 	case IOCTL_HID_SET_OUTPUT_REPORT:
-		return Output, true, true
+		return hidreport.Output, true, true
 	case IOCTL_HID_GET_FEATURE:
-		return Feature, false, true
+		return hidreport.Feature, false, true
 	case IOCTL_HID_GET_INPUT_REPORT:
-		return Input, false, true
+		return hidreport.Input, false, true
 	case IOCTL_HID_GET_OUTPUT_REPORT:
-		return Output, false, true
+		return hidreport.Output, false, true
 	}
 	return 0, false, false
 }
@@ -193,7 +194,7 @@ type question struct {
 // HidD_GetFeature and its like pass the same one as input, and there the id is
 // taken from as well. Without either it is 0, or that of the only report of the
 // kind.
-func (h *handle) question(k Kind, r *pnp.Request) (question, pnp.HRESULT) {
+func (h *handle) question(k hidreport.Kind, r *pnp.Request) (question, pnp.HRESULT) {
 	switch {
 	case h.desc.ByteLength(k) == 0:
 		return question{}, pnp.ERROR_INVALID_FUNCTION
@@ -218,7 +219,7 @@ func (h *handle) question(k Kind, r *pnp.Request) (question, pnp.HRESULT) {
 }
 
 // get asks the device for a report.
-func (h *handle) get(k Kind, r *pnp.Request) (pnp.HRESULT, int) {
+func (h *handle) get(k hidreport.Kind, r *pnp.Request) (pnp.HRESULT, int) {
 	q, _ := h.question(k, r)
 	report := r.Out[:q.n]
 	clear(report)

@@ -16,6 +16,7 @@ import (
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/internal/devnode"
 	"freerdp-pnpdr/pnp/internal/fusetest"
+	"freerdp-pnpdr/pnp/internal/hidreport"
 	"freerdp-pnpdr/pnp/internal/sysfs"
 )
 
@@ -73,7 +74,7 @@ func (f *fake) serve(r *fusetest.Request) {
 		r.Polled(events)
 		f.leave()
 	case fusetest.Write:
-		f.call(&fakeCall{r.ID, "write", Output, r.Data, func(n int, err error) {
+		f.call(&fakeCall{r.ID, "write", hidreport.Output, r.Data, func(n int, err error) {
 			if err != nil {
 				fail(err)
 				return
@@ -119,7 +120,7 @@ func (f *fake) ioctl(r *fusetest.Request, fail func(error)) {
 		b := append([]byte(s), 0)
 		r.Returns(min(len(b), r.Size), b)
 	}
-	report := func(how string, kind Kind) {
+	report := func(how string, kind hidreport.Kind) {
 		f.call(&fakeCall{r.ID, how, kind, r.Data, func(n int, err error) {
 			switch {
 			case err != nil:
@@ -156,15 +157,15 @@ func (f *fake) ioctl(r *fusetest.Request, fail func(error)) {
 	case nr == getRawUniq:
 		text(known.serial)
 	case nr == setFeature:
-		report("set", Feature)
+		report("set", hidreport.Feature)
 	case nr == getFeature:
-		report("get", Feature)
+		report("get", hidreport.Feature)
 	case nr == getInput && !old:
-		report("get", Input)
+		report("get", hidreport.Input)
 	case nr == setOutput && !old:
-		report("set", Output)
+		report("set", hidreport.Output)
 	case nr == getOutput && !old:
-		report("get", Output)
+		report("get", hidreport.Output)
 	default:
 		r.Fail(unix.ENOTTY)
 	}
@@ -235,13 +236,13 @@ func (n *memoryNode) read(b []byte) (int, error) {
 	return copy(b, report), err
 }
 
-func (n *memoryNode) write(b []byte) (int, error)       { return n.call("write", Output, b) }
-func (n *memoryNode) set(k Kind, b []byte) (int, error) { return n.call("set", k, b) }
-func (n *memoryNode) get(k Kind, b []byte) (int, error) { return n.call("get", k, b) }
-func (n *memoryNode) interrupt()                        { n.once.Do(func() { close(n.over) }) }
-func (n *memoryNode) close() error                      { n.f.closed(n.id); return nil }
+func (n *memoryNode) write(b []byte) (int, error)                 { return n.call("write", hidreport.Output, b) }
+func (n *memoryNode) set(k hidreport.Kind, b []byte) (int, error) { return n.call("set", k, b) }
+func (n *memoryNode) get(k hidreport.Kind, b []byte) (int, error) { return n.call("get", k, b) }
+func (n *memoryNode) interrupt()                                  { n.once.Do(func() { close(n.over) }) }
+func (n *memoryNode) close() error                                { n.f.closed(n.id); return nil }
 
-func (n *memoryNode) call(how string, k Kind, b []byte) (got int, err error) {
+func (n *memoryNode) call(how string, k hidreport.Kind, b []byte) (got int, err error) {
 	done := make(chan struct{})
 	data := b
 	if how != "get" {

@@ -14,6 +14,7 @@ import (
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/internal/fusetest"
+	"freerdp-pnpdr/pnp/internal/hidreport"
 )
 
 // fake is a HID device together with what hidraw.c makes of one: a queue of
@@ -37,7 +38,7 @@ type fake struct {
 	changed sync.Cond
 	facts   facts
 	// get answers for the device; nil fails with EPIPE, as a stall does.
-	get     func(k Kind, b []byte) (int, error)
+	get     func(k hidreport.Kind, b []byte) (int, error)
 	queues  map[uint64]*fakeQueue
 	sent    []sent // what was written and set
 	asked   []byte // what get was called with last
@@ -53,7 +54,7 @@ type fake struct {
 // sent is a report that came to a fake device.
 type sent struct {
 	how  string // write or set
-	kind Kind
+	kind hidreport.Kind
 	data string
 }
 
@@ -67,7 +68,7 @@ type fakeQueue struct {
 type fakeCall struct {
 	id   uint64
 	how  string // write, set or get
-	kind Kind
+	kind hidreport.Kind
 	data []byte // the report, or room for it
 	done func(n int, err error)
 }
@@ -169,7 +170,7 @@ func (f *fake) answer() {
 }
 
 // echo has a device answer with what it was asked with.
-func echo(_ Kind, b []byte) (int, error) { return len(b), nil }
+func echo(_ hidreport.Kind, b []byte) (int, error) { return len(b), nil }
 
 func (f *fake) set(change func()) {
 	f.mu.Lock()

@@ -66,7 +66,7 @@ func (h *handle) Submit(r *pnp.Request) {
 }
 
 func (h *handle) submitRead(r *pnp.Request) {
-	length := h.desc.ByteLength(Input)
+	length := h.desc.ByteLength(hidreport.Input)
 	switch {
 	case !h.read:
 		r.Complete(pnp.ERROR_ACCESS_DENIED, 0)
@@ -88,7 +88,7 @@ func (h *handle) submitWrite(r *pnp.Request) {
 	case len(r.In) == 0:
 		h.q.Answer(r, pnp.S_OK, 0)
 	default:
-		if _, hr := h.outgoing(Output, r.In); hr.Failed() {
+		if _, hr := h.outgoing(hidreport.Output, r.In); hr.Failed() {
 			r.Complete(hr, 0)
 			return
 		}
@@ -98,7 +98,7 @@ func (h *handle) submitWrite(r *pnp.Request) {
 
 // doWrite sends the report of a write.
 func (h *handle) doWrite(it *queue.Item) (pnp.HRESULT, int) {
-	report, _ := h.outgoing(Output, it.R.In)
+	report, _ := h.outgoing(hidreport.Output, it.R.In)
 	n, err := h.node.write(report)
 	if err == nil && n == 0 {
 		return pnp.ERROR_IO_DEVICE, 0
@@ -108,7 +108,7 @@ func (h *handle) doWrite(it *queue.Item) (pnp.HRESULT, int) {
 
 // outgoing is the report of kind k in data, as hidraw takes it: a part of data,
 // or a copy where the id has to be another one.
-func (h *handle) outgoing(k Kind, data []byte) ([]byte, pnp.HRESULT) {
+func (h *handle) outgoing(k hidreport.Kind, data []byte) ([]byte, pnp.HRESULT) {
 	longest := h.desc.ByteLength(k)
 	switch {
 	case longest == 0:

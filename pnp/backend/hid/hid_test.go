@@ -18,6 +18,7 @@ import (
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/backend/internal/acceptance"
+	"freerdp-pnpdr/pnp/internal/hidreport"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -200,7 +201,7 @@ func TestHandleWithoutAccess(t *testing.T) {
 	f := newFake(t, withIDs)
 	f.set(func() {
 		f.facts.productName = "x"
-		f.get = func(_ Kind, b []byte) (int, error) { return copy(b, "\x02\x07"), nil }
+		f.get = func(_ hidreport.Kind, b []byte) (int, error) { return copy(b, "\x02\x07"), nil }
 	})
 	exclusive := acceptance.ReadWrite
 	exclusive.Share = 0

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/internal/hidreport"
 	"freerdp-pnpdr/pnp/queue"
 )
 
@@ -42,7 +43,7 @@ type input struct {
 // there is anything to fill it with.
 func (in *input) start(h *handle) {
 	in.h, in.limit = h, defaultInputBuffers
-	if n := h.desc.ByteLength(Input); h.read && n > 0 {
+	if n := h.desc.ByteLength(hidreport.Input); h.read && n > 0 {
 		in.buffer = make([]byte, n)
 		h.q.Enter()
 		go in.fill()
@@ -55,7 +56,7 @@ func (h *handle) tryRead(it *queue.Item) {
 	in := &h.input
 	switch {
 	case len(in.reports) > 0:
-		n := h.desc.ByteLength(Input)
+		n := h.desc.ByteLength(hidreport.Input)
 		clear(it.R.Out[copy(it.R.Out, in.reports[0]):n])
 		in.reports = slices.Delete(in.reports, 0, 1)
 		h.q.Finish(it, pnp.S_OK, n)
@@ -142,7 +143,7 @@ func (in *input) take() outcome {
 // for one that Windows would not let through. The queue is locked: reading does
 // not wait.
 func (in *input) next() ([]byte, outcome) {
-	ids := in.h.desc.UsesIDs(Input)
+	ids := in.h.desc.UsesIDs(hidreport.Input)
 	b := in.buffer
 	if !ids {
 		b[0] = 0
@@ -161,7 +162,7 @@ func (in *input) next() ([]byte, outcome) {
 	case !ids:
 		return in.buffer[:1+n], took
 	}
-	if _, ok := in.h.desc.ReportLength(Input, b[0]); !ok {
+	if _, ok := in.h.desc.ReportLength(hidreport.Input, b[0]); !ok {
 		in.h.dev.log.Debug("dropped an input report with an id that is not declared", "id", b[0])
 		return nil, took
 	}

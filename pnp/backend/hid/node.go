@@ -34,8 +34,8 @@ type node interface {
 	write(b []byte) (int, error)
 	// get asks the device for the report with the id b[0]; set sends b as a
 	// report. They may block.
-	get(k Kind, b []byte) (int, error)
-	set(k Kind, b []byte) (int, error)
+	get(k hidreport.Kind, b []byte) (int, error)
+	set(k hidreport.Kind, b []byte) (int, error)
 	// gone reports whether the device was unplugged, or is within the time
 	// given.
 	gone(within time.Duration) bool
@@ -156,8 +156,8 @@ const (
 	maxIoctlReport = 1<<13 - 1
 )
 
-func (n *rawNode) get(k Kind, b []byte) (int, error) {
-	nr := [kinds]uintptr{Input: hidiocGInput, Output: hidiocGOutput, Feature: hidiocGFeature}[k]
+func (n *rawNode) get(k hidreport.Kind, b []byte) (int, error) {
+	nr := [hidreport.Kinds]uintptr{hidreport.Input: hidiocGInput, hidreport.Output: hidiocGOutput, hidreport.Feature: hidiocGFeature}[k]
 	got, err := n.reportIoctl(nr, b)
 	if err == unix.ENOTTY {
 		err = pnp.ERROR_NOT_SUPPORTED // Linux before 5.11 gets features only
@@ -165,8 +165,8 @@ func (n *rawNode) get(k Kind, b []byte) (int, error) {
 	return got, err
 }
 
-func (n *rawNode) set(k Kind, b []byte) (int, error) {
-	if k == Feature {
+func (n *rawNode) set(k hidreport.Kind, b []byte) (int, error) {
+	if k == hidreport.Feature {
 		return n.reportIoctl(hidiocSFeature, b)
 	}
 	sent, err := n.reportIoctl(hidiocSOutput, b)

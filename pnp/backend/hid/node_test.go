@@ -16,6 +16,7 @@ import (
 	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/backend/internal/acceptance"
 	"freerdp-pnpdr/pnp/internal/fusetest"
+	"freerdp-pnpdr/pnp/internal/hidreport"
 	"freerdp-pnpdr/pnp/internal/hidreport/hidreporttest"
 )
 
@@ -26,49 +27,49 @@ func TestNodeReports(t *testing.T) {
 	for name, c := range map[string]struct {
 		descriptor []byte
 		id         byte
-		lengths    [kinds]int // without the id
+		lengths    [hidreport.Kinds]int // without the id
 	}{
-		"without ids": {withoutIDs, 0, [kinds]int{8, 6, 4}},
-		"with ids":    {withIDs, 1, [kinds]int{3, 2, 5}},
-		"large":       {large, 0, [kinds]int{4000, 4000, 4000}},
-		"longest":     {longest, 0, [kinds]int{8190, 8190, 8190}},
+		"without ids": {withoutIDs, 0, [hidreport.Kinds]int{8, 6, 4}},
+		"with ids":    {withIDs, 1, [hidreport.Kinds]int{3, 2, 5}},
+		"large":       {large, 0, [hidreport.Kinds]int{4000, 4000, 4000}},
+		"longest":     {longest, 0, [hidreport.Kinds]int{8190, 8190, 8190}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFuseFake(t, c.descriptor)
-			payload := func(k Kind) string { return string(acceptance.Pattern(c.lengths[k])) }
-			report := func(k Kind) string { return string(c.id) + payload(k) }
-			padded := func(k Kind, s string) string {
+			payload := func(k hidreport.Kind) string { return string(acceptance.Pattern(c.lengths[k])) }
+			report := func(k hidreport.Kind) string { return string(c.id) + payload(k) }
+			padded := func(k hidreport.Kind, s string) string {
 				return s + strings.Repeat("\x00", open(t, f.device(true)).(*handle).desc.ByteLength(k)-len(s))
 			}
 			f.set(func() {
-				f.get = func(k Kind, b []byte) (int, error) { return copy(b, report(k)), nil }
+				f.get = func(k hidreport.Kind, b []byte) (int, error) { return copy(b, report(k)), nil }
 			})
 			h := open(t, f.device(false))
 			if c.id == 0 {
-				f.feed([]byte(payload(Input))...)
+				f.feed([]byte(payload(hidreport.Input))...)
 			} else {
-				f.feed([]byte(report(Input))...)
+				f.feed([]byte(report(hidreport.Input))...)
 			}
 			hr, b := read(h, 9000)
 			require.Equal(t, "S_OK", hr)
-			require.Equal(t, padded(Input, report(Input)), string(b))
+			require.Equal(t, padded(hidreport.Input, report(hidreport.Input)), string(b))
 
-			hr, n := write(h, []byte(padded(Output, report(Output)))...)
+			hr, n := write(h, []byte(padded(hidreport.Output, report(hidreport.Output)))...)
 			require.Equal(t, "S_OK", hr)
-			require.Equal(t, 1+c.lengths[Output], n)
-			for k, code := range map[Kind]uint32{Feature: IOCTL_HID_SET_FEATURE, Output: IOCTL_HID_SET_OUTPUT_REPORT} {
+			require.Equal(t, 1+c.lengths[hidreport.Output], n)
+			for k, code := range map[hidreport.Kind]uint32{hidreport.Feature: IOCTL_HID_SET_FEATURE, hidreport.Output: IOCTL_HID_SET_OUTPUT_REPORT} {
 				hr, _ = control(h, code, []byte(padded(k, report(k))), 0)
 				require.Equal(t, "S_OK", hr)
 			}
 			require.ElementsMatch(t, []sent{
-				{"write", Output, report(Output)}, {"set", Output, report(Output)}, {"set", Feature, report(Feature)},
+				{"write", hidreport.Output, report(hidreport.Output)}, {"set", hidreport.Output, report(hidreport.Output)}, {"set", hidreport.Feature, report(hidreport.Feature)},
 			}, f.received())
 
-			for k, code := range []uint32{Input: IOCTL_HID_GET_INPUT_REPORT,
-				Output: IOCTL_HID_GET_OUTPUT_REPORT, Feature: IOCTL_HID_GET_FEATURE} {
+			for k, code := range []uint32{hidreport.Input: IOCTL_HID_GET_INPUT_REPORT,
+				hidreport.Output: IOCTL_HID_GET_OUTPUT_REPORT, hidreport.Feature: IOCTL_HID_GET_FEATURE} {
 				hr, b = control(h, code, []byte{c.id}, 9000)
-				require.Equal(t, "S_OK", hr, Kind(k))
-				require.Equal(t, report(Kind(k)), string(b))
+				require.Equal(t, "S_OK", hr, hidreport.Kind(k))
+				require.Equal(t, report(hidreport.Kind(k)), string(b))
 				require.Len(t, f.question(), 1+c.lengths[k])
 			}
 		})
@@ -100,7 +101,7 @@ func TestNodeOfAnOldKernel(t *testing.T) {
 	h := open(t, f.device(false))
 	hr, _ := control(h, IOCTL_HID_SET_OUTPUT_REPORT, []byte{1, 2, 3, 4, 5}, 0)
 	require.Equal(t, "S_OK", hr)
-	require.Equal(t, []sent{{"write", Output, "\x01\x02\x03"}}, f.received())
+	require.Equal(t, []sent{{"write", hidreport.Output, "\x01\x02\x03"}}, f.received())
 	for code, want := range map[uint32]string{
 		IOCTL_HID_GET_INPUT_REPORT:  "ERROR_NOT_SUPPORTED",
 		IOCTL_HID_GET_OUTPUT_REPORT: "ERROR_NOT_SUPPORTED",

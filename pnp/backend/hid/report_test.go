@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"freerdp-pnpdr/pnp/internal/hidreport"
 )
 
 func TestWrites(t *testing.T) {
@@ -41,7 +43,7 @@ func TestWrites(t *testing.T) {
 			if c.sent == "" {
 				require.Empty(t, f.received())
 			} else {
-				require.Equal(t, []sent{{"write", Output, c.sent}, {"set", Output, c.sent}}, f.received())
+				require.Equal(t, []sent{{"write", hidreport.Output, c.sent}, {"set", hidreport.Output, c.sent}}, f.received())
 			}
 		})
 	}
@@ -65,13 +67,13 @@ func TestSetFeature(t *testing.T) {
 		require.Equal(t, c.want, hr, "% x", c.in)
 		require.Empty(t, out)
 	}
-	require.Equal(t, []sent{{"set", Feature, "\x02\x16"}, {"set", Feature, "\xc8\x01\x00\x00\x00\x00\x00\x00\x00\x00"}}, f.received())
+	require.Equal(t, []sent{{"set", hidreport.Feature, "\x02\x16"}, {"set", hidreport.Feature, "\xc8\x01\x00\x00\x00\x00\x00\x00\x00\x00"}}, f.received())
 }
 
 // TestGetReportOfOutputBuffer has the report id stand where Windows looks for it.
 func TestGetReportOfOutputBuffer(t *testing.T) {
 	f := newFake(t, withIDs)
-	f.set(func() { f.get = func(_ Kind, b []byte) (int, error) { return len(b), nil } })
+	f.set(func() { f.get = func(_ hidreport.Kind, b []byte) (int, error) { return len(b), nil } })
 	h := open(t, f.device(false))
 	for _, c := range []struct {
 		in    []byte
@@ -150,7 +152,7 @@ func TestGetReports(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t, c.descriptor)
 			f.set(func() {
-				f.get = func(_ Kind, b []byte) (int, error) { return copy(b, c.answer.data), c.answer.err }
+				f.get = func(_ hidreport.Kind, b []byte) (int, error) { return copy(b, c.answer.data), c.answer.err }
 			})
 			h := open(t, f.device(false))
 			hr, out := control(h, c.code, c.in, c.out)

@@ -11,10 +11,11 @@ import (
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/devtest/uhidtest"
+	"freerdp-pnpdr/pnp/internal/hidreport"
 )
 
 // uhidKinds are our names for the kernel's.
-var uhidKinds = map[uhidtest.Kind]Kind{uhidtest.Feature: Feature, uhidtest.Output: Output, uhidtest.Input: Input}
+var uhidKinds = map[uhidtest.Kind]hidreport.Kind{uhidtest.Feature: hidreport.Feature, uhidtest.Output: hidreport.Output, uhidtest.Input: hidreport.Input}
 
 // uhid is a device of the real kernel's that remembers what is sent to it.
 type uhid struct {
@@ -22,7 +23,7 @@ type uhid struct {
 	t testing.TB
 
 	// get answers GET_REPORT; nil does not answer.
-	get func(k Kind, id uint8) ([]byte, error)
+	get func(k hidreport.Kind, id uint8) ([]byte, error)
 	// silent has SET_REPORT go without an answer.
 	silent bool
 
@@ -43,7 +44,7 @@ func newUHID(t testing.TB, descriptor []byte, setup func(u *uhid)) *uhid {
 	}
 	u.Device = uhidtest.Plug(t, uhidtest.Config{
 		Name: "Test device", Vendor: 0x1209, Product: 0xABCD, Version: 0x0123, Descriptor: descriptor,
-		Write: func(report []byte) { u.record(&sent{"write", Output, string(report)}, false) },
+		Write: func(report []byte) { u.record(&sent{"write", hidreport.Output, string(report)}, false) },
 		Set: func(k uhidtest.Kind, report []byte) bool {
 			u.record(&sent{"set", uhidKinds[k], string(report)}, true)
 			return !u.silent

@@ -15,6 +15,7 @@ import (
 
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend/internal/acceptance"
+	"freerdp-pnpdr/pnp/internal/hidreport"
 )
 
 // TestUHIDSuite runs the acceptance suite over hidraw nodes of the kernel's. Its
@@ -101,7 +102,7 @@ func TestUHIDOutput(t *testing.T) {
 			hr, _ = control(h, IOCTL_HID_SET_OUTPUT_REPORT, []byte(c.data), 0)
 			require.Equal(t, "S_OK", hr)
 			// hidraw sends the second the way that it sends the first.
-			require.Equal(t, []sent{{"write", Output, c.want}, {"write", Output, c.want}}, u.received(2))
+			require.Equal(t, []sent{{"write", hidreport.Output, c.want}, {"write", hidreport.Output, c.want}}, u.received(2))
 		})
 	}
 }
@@ -124,12 +125,12 @@ func TestUHIDReports(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			type question struct {
-				kind Kind
+				kind hidreport.Kind
 				id   byte
 			}
 			var asked []question
 			u := newUHID(t, c.descriptor, func(u *uhid) {
-				u.get = func(k Kind, id uint8) ([]byte, error) {
+				u.get = func(k hidreport.Kind, id uint8) ([]byte, error) {
 					asked = append(asked, question{k, id})
 					return []byte(c.answer), nil
 				}
@@ -137,14 +138,14 @@ func TestUHIDReports(t *testing.T) {
 			h := open(t, u.device(false))
 			hr, _ := control(h, IOCTL_HID_SET_FEATURE, []byte(c.set), 0)
 			require.Equal(t, "S_OK", hr)
-			require.Equal(t, []sent{{"set", Feature, c.sent}}, u.received(1))
+			require.Equal(t, []sent{{"set", hidreport.Feature, c.sent}}, u.received(1))
 
 			hr, b := control(h, IOCTL_HID_GET_FEATURE, []byte{c.id}, 5000)
 			require.Equal(t, "S_OK", hr)
 			require.Equal(t, c.feature, string(b))
-			want := []question{{Feature, c.id}}
+			want := []question{{hidreport.Feature, c.id}}
 			d := h.(*handle).desc
-			for k, code := range map[Kind]uint32{Input: IOCTL_HID_GET_INPUT_REPORT, Output: IOCTL_HID_GET_OUTPUT_REPORT} {
+			for k, code := range map[hidreport.Kind]uint32{hidreport.Input: IOCTL_HID_GET_INPUT_REPORT, hidreport.Output: IOCTL_HID_GET_OUTPUT_REPORT} {
 				hr, b := control(h, code, []byte{c.id}, 5000)
 				n, ok := d.ReportLength(k, c.id)
 				switch {
@@ -168,7 +169,7 @@ func TestUHIDReports(t *testing.T) {
 
 func TestUHIDDeviceFails(t *testing.T) {
 	u := newUHID(t, withoutIDs, func(u *uhid) {
-		u.get = func(Kind, uint8) ([]byte, error) { return nil, unix.EIO }
+		u.get = func(hidreport.Kind, uint8) ([]byte, error) { return nil, unix.EIO }
 	})
 	h := open(t, u.device(false))
 	hr, b := control(h, IOCTL_HID_GET_FEATURE, nil, 5)
@@ -274,7 +275,7 @@ func TestUHIDUnplugged(t *testing.T) {
 	require.Equal(t, "S_OK", hr)
 	require.Equal(t, 9, n)
 	next.Unplug()
-	require.Equal(t, []sent{{"write", Output, string(make([]byte, 9))}}, next.received(1), "and nothing else")
+	require.Equal(t, []sent{{"write", hidreport.Output, string(make([]byte, 9))}}, next.received(1), "and nothing else")
 	hr, _ = write(w, make([]byte, 9)...)
 	require.Equal(t, gone.Name(), hr)
 }
