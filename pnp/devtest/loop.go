@@ -8,14 +8,14 @@ import (
 	"testing"
 )
 
-// LoopDevice attaches a file to a loop device and returns its node. The options
-// are those of losetup. Where there are no loop devices the test is skipped.
+// LoopDevice attaches a file to a loop device and returns its node. The options are
+// those of losetup. It skips the test if there are no loop devices.
 func LoopDevice(t testing.TB, file string, options ...string) (node string) {
 	t.Helper()
 	args := append([]string{"--find", "--show"}, options...)
 	out, err := exec.Command("losetup", append(args, file)...).CombinedOutput()
 	if err != nil {
-		t.Skipf("no loop device to test on (it takes root and a kernel with loop): losetup: %v: %s", err, out)
+		t.Skipf("cannot make a loop device, which needs root and the loop module: losetup: %v: %s", err, out)
 	}
 	node = strings.TrimSpace(string(out))
 	t.Cleanup(func() {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package devtest holds what the tests of several packages need: pseudo
-// terminals, loop devices, a log that can be read while it is written.
+// Package devtest has helpers for the tests of several packages: pseudo terminals, loop
+// devices, and a log that can be read while it is being written.
 package devtest
 
 import (
@@ -10,8 +10,8 @@ import (
 	"sync"
 )
 
-// Output keeps what is written to it, and can be read meanwhile. The zero value
-// is ready for use.
+// Output keeps what is written to it, and can be read at any time. The zero value is
+// ready for use.
 type Output struct {
 	mu sync.Mutex
 	b  strings.Builder
@@ -24,14 +24,14 @@ func (o *Output) Write(b []byte) (int, error) {
 	return o.b.Write(b)
 }
 
-// String returns what was written so far.
+// String returns everything written so far.
 func (o *Output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.b.String()
 }
 
-// Logger returns a logger that writes here what is of the level or above it.
+// Logger returns a logger that writes messages of at least that level to o.
 func (o *Output) Logger(level slog.Level) *slog.Logger {
 	return slog.New(slog.NewTextHandler(o, &slog.HandlerOptions{Level: level}))
 }

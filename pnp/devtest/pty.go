@@ -10,8 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OpenPTY makes a pseudo terminal: its master, which the test's end closes, and
-// the path of the node that is the device. Closing the master unplugs it.
+// OpenPTY makes a pseudo terminal. It returns its master, which is closed when the test
+// ends, and the path of the slave, which acts as the device. Closing the master unplugs
+// the device.
 func OpenPTY(t testing.TB) (master *os.File, slave string) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
@@ -20,7 +21,7 @@ func OpenPTY(t testing.TB) (master *os.File, slave string) {
 	}
 	t.Cleanup(func() { master.Close() })
 	fd := int(master.Fd())
-	if err := unix.SetNonblock(fd, true); err != nil { // Fd has made it block
+	if err := unix.SetNonblock(fd, true); err != nil { // Fd made it blocking
 		t.Fatal(err)
 	}
 	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {

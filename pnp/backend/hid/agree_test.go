@@ -18,10 +18,10 @@ import (
 	"freerdp-pnpdr/pnp/internal/hidreport/hidreporttest"
 )
 
-// twoReaders has a machine with one HID device, for discovery.
+// twoReaders is a machine with one HID device, as discovery sees it.
 type twoReaders struct {
 	cfg  discover.Config
-	file string // with the descriptor
+	file string // its report descriptor
 }
 
 func newTwoReaders(t testing.TB) *twoReaders {
@@ -31,8 +31,8 @@ func newTwoReaders(t testing.TB) *twoReaders {
 	return &twoReaders{m.Config(), filepath.Join(m.Sys, hid, "report_descriptor")}
 }
 
-// agree fails if one cannot understand a descriptor and the other can, and
-// reports whether they can.
+// agree fails the test if only one of the two readers understands a descriptor. It
+// reports whether both do.
 func (r *twoReaders) agree(t *testing.T, b []byte) bool {
 	require.NoError(t, os.WriteFile(r.file, b, 0o600))
 	found, err := discover.Scan(r.cfg)

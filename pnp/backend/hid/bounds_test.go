@@ -16,16 +16,16 @@ import (
 	"freerdp-pnpdr/pnp/queue"
 )
 
-// slots is how many a device gets in these tests, as in a session.
+// slots is how many slots a device gets in these tests, as in a session.
 const slots = 32
 
-// session is a pool, with what it must not exceed counted.
+// session is a pool that counts threads, goroutines and handles.
 type session struct {
 	t                   *testing.T
 	pool                *queue.Pool
 	share               *queue.Share
-	threads, goroutines int // before
-	left                int // handles that are not released
+	threads, goroutines int // before the test
+	left                int // handles not yet released
 	released            chan struct{}
 }
 
@@ -47,15 +47,15 @@ func (s *session) open(d pnp.Device) pnp.Handle {
 	return h
 }
 
-// close closes h, and does not wait for its release.
+// close closes h without waiting for its release.
 func (s *session) close(h pnp.Handle) {
 	s.left++
 	h.Close(func() { s.released <- struct{}{} })
 }
 
 // bounded checks that there are no more threads and goroutines than the slots and
-// the handles that are open account for, with some to spare for the runtime and
-// the tests' driver. Goroutines of a handle that was closed may need a moment.
+// open handles account for, plus some for the runtime and the tests' driver.
+// Goroutines of a closed handle may take a moment to end.
 func (s *session) bounded(open int) {
 	s.t.Helper()
 	const spare = 16
@@ -64,7 +64,7 @@ func (s *session) bounded(open int) {
 	s.until(func() bool { return runtime.NumGoroutine() <= s.goroutines+slots+open+spare }, "goroutines are left")
 }
 
-// until waits for a condition, without a goroutine of its own.
+// until waits for a condition without starting a goroutine.
 func (s *session) until(is func() bool, otherwise string) {
 	s.t.Helper()
 	for end := time.Now().Add(20 * time.Second); !is(); time.Sleep(time.Millisecond) {
@@ -75,8 +75,8 @@ func (s *session) until(is func() bool, otherwise string) {
 	}
 }
 
-// over waits until all handles are released and all slots are free, and nothing
-// of them is left.
+// over waits until all handles are released, all slots are free, and all goroutines
+// have ended.
 func (s *session) over() {
 	s.t.Helper()
 	ctx, stop := context.WithTimeout(context.Background(), 30*time.Second)
@@ -85,14 +85,14 @@ func (s *session) over() {
 		select {
 		case <-s.released:
 		case <-ctx.Done():
-			require.Fail(s.t, "handles are not released", "%d of them", s.left)
+			require.Fail(s.t, "some handles were not released", "%d of them", s.left)
 		}
 	}
 	require.NoError(s.t, s.pool.Wait(ctx))
 	s.until(func() bool { return runtime.NumGoroutine() <= s.goroutines }, "goroutines are left")
 }
 
-// threads counts those of this process.
+// threads counts the threads of this process.
 func threads(t *testing.T) int {
 	t.Helper()
 	list, err := os.ReadDir("/proc/self/task")
@@ -124,9 +124,9 @@ func TestManyHandles(t *testing.T) {
 	}
 }
 
-// TestManyHandlesStuck has a driver that never answers a write or a feature
-// request: a device gets its slots and no more, whatever its handles want, and
-// has given all of them back after the driver let go.
+// TestManyHandlesStuck uses a driver that does not answer writes or feature requests.
+// A device gets its slots and no more, however many handles want one, and gives them
+// all back once the driver answers.
 func TestManyHandlesStuck(t *testing.T) {
 	f := newFake(t, withoutIDs)
 	f.hold()
@@ -146,22 +146,22 @@ func TestManyHandlesStuck(t *testing.T) {
 	}
 	f.stuck(slots)
 	require.Equal(t, slots, s.pool.Running())
-	s.bounded(len(handles)) // each has a goroutine in the poller, which is no thread
+	s.bounded(len(handles)) // each has a goroutine in the poller, but no thread
 	for _, h := range handles {
 		s.close(h)
 	}
 	for _, done := range pending {
 		require.Equal(t, ending{pnp.ERROR_OPERATION_ABORTED, 0}, within(done))
 	}
-	require.Equal(t, slots, s.pool.Running(), "a stuck call has its slot whatever became of its handle")
+	require.Equal(t, slots, s.pool.Running(), "a stuck call keeps its slot after its handle is closed")
 	f.stuck(slots)
 	s.bounded(0)
 	require.Empty(t, s.released, "there is no slot to close a node in")
-	time.Sleep(200 * time.Millisecond) // for the pool to take the calls for stuck
+	time.Sleep(200 * time.Millisecond) // until the pool considers the calls stuck
 	stuck := threads(t)
 	f.release()
 	s.over()
-	// Calls to a node in memory take no threads.
+	// Calls to a node in memory block no threads.
 	limit := max(stuck-slots/2, s.threads+slots/2)
 	s.until(func() bool { return threads(t) <= limit }, "threads that were stuck stay")
 	f.await("all nodes are closed", func() bool { return len(f.queues) == 0 })

@@ -13,6 +13,6 @@ var (
 		hidreporttest.Feature(200, 9))
 	large       = hidreporttest.Vendor(hidreporttest.Input(0, 4000), hidreporttest.Output(0, 4000), hidreporttest.Feature(0, 4000))
 	featureOnly = hidreporttest.Vendor(hidreporttest.Feature(7, 16))
-	// bytewise has reports of one byte, from which tests make a stream.
+	// bytewise has reports of one byte, which tests use as a stream of bytes.
 	bytewise = hidreporttest.Vendor(hidreporttest.Input(0, 1), hidreporttest.Output(0, 8), hidreporttest.Feature(0, 8))
 )

@@ -45,8 +45,8 @@ const (
 	IOCTL_HID_DEVICERESET_NOTIFICATION = 0xB0233
 )
 
-// reportControl tells which IOControls go to the device: set and get a report of
-// kind k.
+// reportControl reports whether an IOControl goes to the device, and if so, which
+// kind of report it sets or gets.
 func reportControl(code uint32) (k hidreport.Kind, set, ok bool) {
 	switch code {
 	case IOCTL_HID_SET_FEATURE:
@@ -63,8 +63,8 @@ func reportControl(code uint32) (k hidreport.Kind, set, ok bool) {
 	return 0, false, false
 }
 
-// submitControl answers or queues an IOControl. None of them asks for read or
-// write access (FILE_ANY_ACCESS in hidclass.h).
+// submitControl answers or queues an IOControl. None of them needs read or write
+// access (FILE_ANY_ACCESS in hidclass.h).
 func (h *handle) submitControl(r *pnp.Request) {
 	k, set, ok := reportControl(r.Code)
 	if !ok {
@@ -87,7 +87,7 @@ func (h *handle) submitControl(r *pnp.Request) {
 	h.controls.Submit(r)
 }
 
-// doControl does an IOControl that goes to the device.
+// doControl carries out an IOControl that goes to the device.
 func (h *handle) doControl(it *queue.Item) (pnp.HRESULT, int) {
 	k, set, _ := reportControl(it.R.Code)
 	if !set {
@@ -98,15 +98,15 @@ func (h *handle) doControl(it *queue.Item) (pnp.HRESULT, int) {
 	return result(h.node, err, leaving), 0
 }
 
-// answer does an IOControl that does not go to the device, which has to be there
-// all the same.
+// answer carries out an IOControl that does not go to the device. It fails if the
+// device has gone all the same.
 func (h *handle) answer(r *pnp.Request) (pnp.HRESULT, int) {
 	if !h.q.Enter() {
 		return pnp.ERROR_OPERATION_ABORTED, 0
 	}
 	defer h.q.Leave()
-	// On the transport's thread: hidraw's poll only looks at memory and takes
-	// no lock.
+	// This runs on the transport's thread. hidraw's poll cannot block: it only
+	// looks at memory and takes no lock.
 	if h.node.gone(0) {
 		return pnp.ERROR_DEVICE_NOT_CONNECTED, 0
 	}
@@ -150,7 +150,7 @@ func (h *handle) answer(r *pnp.Request) (pnp.HRESULT, int) {
 
 // collectionInformation writes a HID_COLLECTION_INFORMATION (hidclass.h): ULONG
 // DescriptorSize, BOOLEAN Polled, UCHAR Reserved1[1], USHORT VendorID, ProductID
-// and VersionNumber. DescriptorSize is 0: there is no preparsed data to be had.
+// and VersionNumber. DescriptorSize is 0 because there is no preparsed data.
 func (h *handle) collectionInformation(out []byte) (pnp.HRESULT, int) {
 	const size = 12
 	if len(out) < size {
@@ -163,8 +163,8 @@ func (h *handle) collectionInformation(out []byte) (pnp.HRESULT, int) {
 	return pnp.S_OK, size
 }
 
-// stringReply writes s as UTF-16 with a zero behind it. A device without such a
-// string fails with ERROR_INVALID_PARAMETER.
+// stringReply writes s as UTF-16 with a terminating zero. If the device has no such
+// string, it fails with ERROR_INVALID_PARAMETER.
 func stringReply(out []byte, s string) (pnp.HRESULT, int) {
 	if s == "" {
 		return pnp.ERROR_INVALID_PARAMETER, 0
@@ -180,20 +180,20 @@ func stringReply(out []byte, s string) (pnp.HRESULT, int) {
 	return pnp.S_OK, n
 }
 
-// question is what a device is asked for.
+// question is which report a device is asked for.
 type question struct {
-	first byte // of the report, as an application sees it
+	first byte // first byte of the reply, as the application sees it
 	id    byte
-	n     int // the length
+	n     int // length of the report, with the id
 }
 
-// question tells which report of kind k is asked for.
+// question determines which report of kind k is asked for.
 //
 // Windows takes the report id from the first byte of the output buffer, since
-// the code is METHOD_OUT_DIRECT. A server need not send that buffer along; but
-// HidD_GetFeature and its like pass the same one as input, and there the id is
-// taken from as well. Without either it is 0, or that of the only report of the
-// kind.
+// the code is METHOD_OUT_DIRECT. A server need not send that buffer; but
+// HidD_GetFeature and its relatives pass the same buffer as input, so the id is
+// taken from there if the output buffer has none. If neither has one, the id is
+// that of the only report of the kind, or 0.
 func (h *handle) question(k hidreport.Kind, r *pnp.Request) (question, pnp.HRESULT) {
 	switch {
 	case h.desc.ByteLength(k) == 0:
@@ -230,7 +230,7 @@ func (h *handle) get(k hidreport.Kind, r *pnp.Request) (pnp.HRESULT, int) {
 	}
 	if !h.desc.UsesIDs(k) {
 		n = withID(report, n)
-		report[0] = q.first // Windows leaves it as it was
+		report[0] = q.first // Windows leaves that byte alone
 	}
 	return pnp.S_OK, n
 }

@@ -11,22 +11,22 @@ import (
 	"freerdp-pnpdr/pnp/internal/sysfs"
 )
 
-// facts are who a device is. What it does not say is empty.
+// facts identify a device. What the device does not say is empty.
 type facts struct {
 	vendor, product, version          uint16
 	manufacturer, productName, serial string
 }
 
-// readFacts finds out about an open hidraw node. The tree of sysfs at root knows
-// more of a USB device than hidraw, but need not be there.
+// readFacts identifies the device of an open hidraw node. The sysfs tree at root
+// knows more about a USB device than hidraw does, but need not exist.
 func readFacts(n devnode.Node, root string) (facts, error) {
 	info, err := unix.IoctlHIDGetRawInfo(n.FD)
 	if err != nil {
 		return facts{}, err
 	}
 	f := facts{vendor: uint16(info.Vendor), product: uint16(info.Product)}
-	// The name is "manufacturer product" for a USB device, and what the
-	// device calls itself otherwise.
+	// For a USB device the name is "manufacturer product"; for others it is
+	// whatever the device calls itself.
 	f.productName, _ = unix.IoctlHIDGetRawName(n.FD)
 	f.serial, _ = unix.IoctlHIDGetRawUniq(n.FD) // since Linux 5.6
 	//nolint:unconvert // 32 bits on MIPS
@@ -34,7 +34,7 @@ func readFacts(n devnode.Node, root string) (facts, error) {
 	return f, nil
 }
 
-// ofHidraw reports whether sysfs says that the node is the hidraw driver's.
+// ofHidraw reports whether the node belongs to the hidraw driver, according to sysfs.
 func ofHidraw(n devnode.Node, root string) bool {
 	tree, err := sysfs.Open(root)
 	if err != nil {
@@ -45,8 +45,8 @@ func ofHidraw(n devnode.Node, root string) bool {
 	return err == nil && dir != "" && tree.Link(dir, "subsystem") == "hidraw"
 }
 
-// addSysfs adds what the tree at root knows of a hidraw node. Strings are as the
-// device has them: the server's drivers compare them.
+// addSysfs adds what the tree at root knows about a hidraw node. Strings are kept as
+// the device sends them, because drivers on the server compare them.
 func (f *facts) addSysfs(root string, n sysfs.Number) {
 	tree, err := sysfs.Open(root)
 	if err != nil {
@@ -63,8 +63,8 @@ func (f *facts) addSysfs(root string, n sysfs.Number) {
 	if f.serial == "" {
 		f.serial = tree.Uevent(hid)["HID_UNIQ"]
 	}
-	// Only the interface that the HID device lies on: further up is, for a
-	// Bluetooth device, the USB adapter.
+	// Look at the direct parent only: further up, a Bluetooth device has its
+	// USB adapter.
 	iface := path.Dir(hid)
 	if tree.Text(iface, "bInterfaceNumber") == "" {
 		f.version = inputVersion(tree, hid)
@@ -81,8 +81,8 @@ func (f *facts) addSysfs(root string, n sysfs.Number) {
 	}
 }
 
-// inputVersion is the version that the kernel knows of a HID device; it shows
-// it only where it has made an input device of it, too.
+// inputVersion returns the kernel's version number of a HID device, which sysfs
+// shows only if the device is an input device too.
 func inputVersion(tree *sysfs.Tree, hid string) uint16 {
 	for _, name := range tree.List(hid, "input") {
 		if version, ok := tree.Hex(hid, "input", name, "id", "version"); ok {

@@ -12,8 +12,7 @@ import (
 	"freerdp-pnpdr/pnp/internal/sysfs"
 )
 
-// sysfsLink is the link in a tree of sysfs's to the node with no number, which the
-// tests' nodes have.
+// sysfsLink is the link to the tests' nodes in a sysfs tree: their number is 0:0.
 const sysfsLink = "dev/char/0:0"
 
 // makeSysfs makes a tree with a hidraw node whose HID device is at the path hid.

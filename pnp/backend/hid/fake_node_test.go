@@ -20,8 +20,8 @@ import (
 	"freerdp-pnpdr/pnp/internal/sysfs"
 )
 
-// newFuseFake is a fake whose node is a file. Its opener is that of hidraw nodes
-// but for the kind of the node.
+// newFuseFake makes a fake whose node is a file. Its opener is that of hidraw nodes,
+// except that it expects a regular file.
 func newFuseFake(t testing.TB, descriptor []byte) *fake {
 	t.Helper()
 	f := makeFake(t, descriptor)
@@ -40,7 +40,7 @@ func newFuseFake(t testing.TB, descriptor []byte) *fake {
 	return f
 }
 
-// serve does what hidraw.c does with a call.
+// serve handles a call as hidraw.c does.
 func (f *fake) serve(r *fusetest.Request) {
 	fail := func(err error) {
 		var errno unix.Errno
@@ -88,7 +88,7 @@ func (f *fake) serve(r *fusetest.Request) {
 	}
 }
 
-// events are what a node can be waited for with. The caller holds mu.
+// events returns what poll says about a node. The caller holds mu.
 func (f *fake) events(q *fakeQueue) uint32 {
 	events := uint32(unix.POLLOUT)
 	if len(q.reports) > 0 {
@@ -100,8 +100,8 @@ func (f *fake) events(q *fakeQueue) uint32 {
 	return events
 }
 
-// The ioctls of hidraw.h whose codes have a length: their numbers, once more, so
-// that those of node.go are not compared with themselves.
+// The numbers of those ioctls of hidraw.h whose codes contain a length. They are
+// repeated here so that the numbers in node.go are not compared with themselves.
 const (
 	getRawName = 0x04
 	setFeature = 0x06
@@ -171,10 +171,11 @@ func (f *fake) ioctl(r *fusetest.Request, fail func(error)) {
 	}
 }
 
-// memoryNodes counts them: share modes belong to a node in the whole process.
+// memoryNodes numbers the nodes in memory, because share modes belong to a node in the
+// whole process.
 var memoryNodes atomic.Uint64
 
-// newMemoryFake is a fake whose node is in memory.
+// newMemoryFake makes a fake whose node is in memory.
 func newMemoryFake(t testing.TB, descriptor []byte) *fake {
 	f := makeFake(t, descriptor)
 	at := devnode.Node{FD: -1}
@@ -204,7 +205,7 @@ func newMemoryFake(t testing.TB, descriptor []byte) *fake {
 	return f
 }
 
-// memoryNode is a node without a kernel, for machines that have no FUSE.
+// memoryNode is a node without a kernel, for machines without FUSE.
 type memoryNode struct {
 	f     *fake
 	id    uint64

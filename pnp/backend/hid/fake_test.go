@@ -17,51 +17,49 @@ import (
 	"freerdp-pnpdr/pnp/internal/hidreport"
 )
 
-// fake is a HID device together with what hidraw.c makes of one: a queue of
-// reports for each open, errors in their order, and calls that wait for the
-// device for as long as it likes. Of hidraw nodes there are none without
-// /dev/uhid; TestUHID and its like have them.
+// fake is a HID device together with hidraw's part: a queue of reports for each open,
+// hidraw's errors, and calls that wait for the device as long as it takes. Real hidraw
+// nodes need /dev/uhid; the tests named TestUHID… use those.
 //
-// Its node is a file of fusetest's, so that everything of this package's is
-// real down to its system calls, or where FUSE cannot be mounted, one in memory
-// (memoryNode).
+// The fake's node is a file of fusetest, so that this package runs its real system
+// calls; where FUSE cannot be mounted, it is in memory (memoryNode).
 type fake struct {
 	t          testing.TB
 	descriptor []byte
-	sysfs      string // where its sysfs is
+	sysfs      string // root of its sysfs tree
 	open       opener
 	fs         *fusetest.FS // nil for a node in memory
 
-	// What follows is changed by set, once there is a node: between a call and
-	// its driver the race detector knows of no order.
+	// The fields below are changed by set once there is a node, because the race
+	// detector cannot see that a system call precedes its driver.
 	mu      sync.Mutex
 	changed sync.Cond
 	facts   facts
-	// get answers for the device; nil fails with EPIPE, as a stall does.
+	// get answers GET_REPORT; nil fails with EPIPE, like a stall.
 	get     func(k hidreport.Kind, b []byte) (int, error)
 	queues  map[uint64]*fakeQueue
-	sent    []sent // what was written and set
-	asked   []byte // what get was called with last
+	sent    []sent // reports that were written or set
+	asked   []byte // the last argument of get
 	stalled []*fakeCall
-	held    bool   // calls that wait for the device do
-	fails   error  // of calls that wait for the device
-	leaving func() // when somebody waits for the device to leave
-	signals int    // that calls were ended by
-	old     bool   // a kernel before 5.11
+	held    bool   // writes, sets and gets wait for release
+	fails   error  // the result of writes, sets and gets
+	leaving func() // called when somebody waits for the device to leave
+	signals int    // number of calls that signals ended
+	old     bool   // act as a kernel before 5.11
 	gone    bool
 }
 
-// sent is a report that came to a fake device.
+// sent is a report that a fake device received.
 type sent struct {
 	how  string // write or set
 	kind hidreport.Kind
 	data string
 }
 
-// fakeQueue are the reports for one open.
+// fakeQueue holds the reports for one open.
 type fakeQueue struct {
 	reports [][]byte
-	changed func(*fakeQueue) // there is something to find out for who waits
+	changed func(*fakeQueue) // wakes whoever waits for the queue
 }
 
 // fakeCall is a call that waits for the device.
@@ -87,7 +85,7 @@ func makeFake(t testing.TB, descriptor []byte) *fake {
 	return f
 }
 
-// device is a Device whose node is the fake.
+// device makes a Device whose node is the fake.
 func (f *fake) device(readOnly bool) *Device {
 	path := "/dev/fake"
 	if f.fs != nil {
@@ -99,7 +97,7 @@ func (f *fake) device(readOnly bool) *Device {
 	return d
 }
 
-// opened gives an open its queue.
+// opened makes the queue of an open.
 func (f *fake) opened(id uint64, changed func(*fakeQueue)) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -114,8 +112,8 @@ func (f *fake) opened(id uint64, changed func(*fakeQueue)) error {
 
 func (f *fake) closed(id uint64) { f.set(func() { delete(f.queues, id) }) }
 
-// isClosed reports whether the node of h is. The kernel tells a driver only when
-// the last call is through, too, so a file is asked itself.
+// isClosed reports whether the node of h is closed. The kernel tells the driver only
+// after the last call has returned, so a file is asked directly.
 func (f *fake) isClosed(h pnp.Handle) bool {
 	if n, ok := h.(*handle).node.(*rawNode); ok {
 		_, err := n.file.Stat()
@@ -126,7 +124,7 @@ func (f *fake) isClosed(h pnp.Handle) bool {
 	return len(f.queues) == 0
 }
 
-// feed sends an input report to every open node. A queue that is full drops it.
+// feed sends an input report to every open node. A full queue drops it.
 func (f *fake) feed(report ...byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -138,7 +136,7 @@ func (f *fake) feed(report ...byte) {
 	}
 }
 
-// hold has the calls that wait for the device do so, until release or unplug.
+// hold makes writes, sets and gets wait until release or unplug.
 func (f *fake) hold() { f.set(func() { f.held = true }) }
 
 func (f *fake) release() {
@@ -157,7 +155,7 @@ func (f *fake) unplug() {
 	f.answer()
 }
 
-// answer does the calls that were held.
+// answer carries out the calls that were held.
 func (f *fake) answer() {
 	f.mu.Lock()
 	calls := f.stalled
@@ -169,7 +167,7 @@ func (f *fake) answer() {
 	}
 }
 
-// echo has a device answer with what it was asked with.
+// echo answers with the argument of get.
 func echo(_ hidreport.Kind, b []byte) (int, error) { return len(b), nil }
 
 func (f *fake) set(change func()) {
@@ -179,7 +177,7 @@ func (f *fake) set(change func()) {
 	f.changed.Broadcast()
 }
 
-// await waits until what is asked, under the lock, is true; it ends a test that
+// await waits until is, called with the lock held, returns true. It ends a test that
 // hangs.
 func (f *fake) await(what string, is func() bool) {
 	late := false
@@ -211,7 +209,7 @@ func (f *fake) received() []sent {
 	return f.sent
 }
 
-// question returns what the device was asked for last.
+// question returns the last argument of get.
 func (f *fake) question() []byte {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -235,7 +233,7 @@ func (f *fake) read(id uint64, n int) ([]byte, error) {
 	return nil, unix.EAGAIN
 }
 
-// call has c done, now or when the device is no longer held.
+// call carries out c, now or when the device is released.
 func (f *fake) call(c *fakeCall) {
 	f.mu.Lock()
 	if f.held && !f.gone {
@@ -248,7 +246,7 @@ func (f *fake) call(c *fakeCall) {
 	switch {
 	case f.gone:
 		err = unix.ENODEV
-	case len(c.data) < 2: // as hidraw.c has it
+	case len(c.data) < 2: // as in hidraw.c
 		err = unix.EINVAL
 	case err != nil:
 	case c.how == "get":
@@ -264,7 +262,7 @@ func (f *fake) call(c *fakeCall) {
 	c.done(n, err)
 }
 
-// signalled ends a call that is held as a signal does.
+// signalled ends a held call as a signal does.
 func (f *fake) signalled(id uint64) {
 	f.mu.Lock()
 	at := slices.IndexFunc(f.stalled, func(c *fakeCall) bool { return c.id == id })
@@ -280,7 +278,7 @@ func (f *fake) signalled(id uint64) {
 	c.done(0, unix.EINTR)
 }
 
-// leave is called when somebody waits for the device to leave.
+// leave tells the test that somebody waits for the device to leave.
 func (f *fake) leave() {
 	f.mu.Lock()
 	leaving := f.leaving

@@ -11,8 +11,8 @@ import (
 	"freerdp-pnpdr/pnp/queue"
 )
 
-// handle is one open: an input queue with the reads that wait for it, and a lane
-// each for writes and for IOControls that go to the device.
+// handle is one open of the device: an input queue with the reads that wait for it,
+// and one lane each for writes and for IOControls that go to the device.
 type handle struct {
 	dev         *Device
 	node        node
@@ -26,7 +26,8 @@ type handle struct {
 	input                   input
 }
 
-// newHandle makes the handle of an opened node, which it owns unless it fails.
+// newHandle makes the handle of an opened node. It takes over the node unless it
+// fails.
 func newHandle(d *Device, o opened, r pnp.OpenRequest) (*handle, error) {
 	desc, err := hidreport.Parse(o.descriptor)
 	if err != nil {
@@ -46,7 +47,7 @@ func newHandle(d *Device, o opened, r pnp.OpenRequest) (*handle, error) {
 	return h, nil
 }
 
-// notSupported is an error of ERROR_NOT_SUPPORTED with a reason.
+// notSupported is ERROR_NOT_SUPPORTED with a reason.
 type notSupported struct{ error }
 
 func (e notSupported) Unwrap() error { return pnp.ERROR_NOT_SUPPORTED }
@@ -106,8 +107,8 @@ func (h *handle) doWrite(it *queue.Item) (pnp.HRESULT, int) {
 	return result(h.node, err, leaving), n
 }
 
-// outgoing is the report of kind k in data, as hidraw takes it: a part of data,
-// or a copy where the id has to be another one.
+// outgoing returns the report of kind k in data, as hidraw takes it. The result is
+// a part of data, or a copy if the id has to be changed.
 func (h *handle) outgoing(k hidreport.Kind, data []byte) ([]byte, pnp.HRESULT) {
 	longest := h.desc.ByteLength(k)
 	switch {

@@ -5,55 +5,56 @@
 //
 // # Reports
 //
-// A report always begins with its id, 0 for a device without ids. A read gives
-// one input report, padded with zeros to InputReportByteLength; a write takes
-// one output report. What Windows does where the sizes are wrong is known from
-// Wine's tests of the HID class driver (dlls/dinput/tests/hid.c), which are
-// written against Windows, and is done here:
+// A report always begins with its id, which is 0 for a device without ids. A read
+// returns one input report, padded with zeros to InputReportByteLength; a write
+// takes one output report. Wrong sizes are handled as Windows handles them,
+// according to Wine's tests of the HID class driver (dlls/dinput/tests/hid.c),
+// which were written against Windows:
 //
 //   - A read into less than InputReportByteLength bytes fails with
 //     ERROR_INVALID_USER_BUFFER (STATUS_INVALID_BUFFER_SIZE there).
 //   - A write, SET_FEATURE or SET_OUTPUT_REPORT of less than the longest report
-//     of its kind fails with ERROR_INVALID_PARAMETER; of more, the rest is left
-//     off. What goes to the device is as long as the report with this id is.
-//     The count of a write is that length.
+//     of its kind fails with ERROR_INVALID_PARAMETER; if it is longer, the rest
+//     is ignored. The device gets as many bytes as the report with this id has,
+//     and a write returns that number.
 //   - A report id that the device does not declare fails with
-//     ERROR_INVALID_PARAMETER. A device without ids does not look at the byte.
-//   - Where the device has no report of the kind, ERROR_INVALID_FUNCTION.
+//     ERROR_INVALID_PARAMETER. Without ids the byte is ignored.
+//   - If the device has no report of the kind, the request fails with
+//     ERROR_INVALID_FUNCTION.
 //
-// Otherwise than on Windows, a read or write of no bytes succeeds, as on every
+// Unlike on Windows, a read or write of no bytes succeeds, as it does on every
 // device of this project.
 //
 // # Input queue
 //
-// Each handle that may read has a queue of its own, of 32 reports or of as many
-// as IOCTL_SET_NUM_DEVICE_INPUT_BUFFERS says; when it is full the oldest report
-// is dropped. A goroutine empties the kernel's queue (63 reports, which drops
-// the newest) into it as soon as reports come. An input report with an id that
-// is not declared is dropped, too; one that is longer than declared is cut.
+// Each handle with read access has its own queue of 32 reports, or as many as
+// IOCTL_SET_NUM_DEVICE_INPUT_BUFFERS sets. When it is full, the oldest report is
+// dropped. A goroutine moves reports from the kernel's queue, which holds 63 and
+// drops the newest, as soon as they arrive. An input report with an undeclared id
+// is dropped too; one that is longer than declared is cut.
 //
 // # Requests that block
 //
-// hidraw has a driver send a report at once, whatever O_NONBLOCK says, and that
+// hidraw passes a report to the driver at once, whatever O_NONBLOCK says, and that
 // can take seconds. Writes and report IOControls therefore run in slots of the
-// session's pool, one of each sort at a time, in their order: Cancel and Close
-// answer at once, a handle takes at most two slots, and the requests behind wait.
-// A report whose request was cancelled while the kernel was at it may still reach
-// the device.
+// session's pool, in order, one write and one IOControl at a time. So Cancel and
+// Close answer at once, a handle takes at most two slots, and later requests wait.
+// If a request is cancelled while the kernel is sending its report, the report may
+// still reach the device.
 //
-// To read a report, or to ask whether the device is still there, never waits in
-// hidraw, so both are done at once. That holds for hidraw's own nodes alone: Open
-// refuses a node that sysfs does not show as one, whatever it answers.
+// hidraw never blocks when a report is read or when poll asks whether the device
+// is still there, so both are done at once. Other drivers may block, so Open
+// refuses any node that sysfs does not show as hidraw's.
 //
-// # What differs
+// # Differences from Windows
 //
-// A hidraw node is a whole HID interface. Windows makes a device of each
+// A hidraw node is a whole HID interface. Windows makes one device of each
 // top-level collection; here they are one device.
 //
-// Preparsed data (IOCTL_HID_GET_COLLECTION_DESCRIPTOR) has a private layout of
-// Microsoft's; the request fails with ERROR_NOT_SUPPORTED and DescriptorSize is
-// 0. So do requests that hidraw has nothing for: strings by index, physical
-// descriptors, polling, secure reads.
+// Preparsed data (IOCTL_HID_GET_COLLECTION_DESCRIPTOR) has a layout that Microsoft
+// does not document; the request fails with ERROR_NOT_SUPPORTED, and DescriptorSize
+// is 0. Requests that hidraw cannot serve also fail with ERROR_NOT_SUPPORTED:
+// strings by index, physical descriptors, polling, secure reads.
 package hid
 
 import (
@@ -64,9 +65,9 @@ import (
 	"freerdp-pnpdr/pnp/backend"
 )
 
-// ERROR_INVALID_USER_BUFFER is what STATUS_INVALID_BUFFER_SIZE and
-// STATUS_INVALID_USER_BUFFER are to an application: the HID class driver's
-// answer to a buffer that cannot hold what was asked for.
+// ERROR_INVALID_USER_BUFFER is how applications see STATUS_INVALID_BUFFER_SIZE and
+// STATUS_INVALID_USER_BUFFER, with which the HID class driver refuses a buffer that
+// is too small.
 const ERROR_INVALID_USER_BUFFER pnp.HRESULT = 0x80070000 | 1784
 
 // Device is one hidraw node.
@@ -75,14 +76,13 @@ type Device struct {
 	src   backend.Source
 	log   *slog.Logger
 	open  opener
-	sysfs string // where it is mounted
+	sysfs string // mount point
 }
 
 var _ pnp.Device = (*Device)(nil)
 
-// New makes the device. It does not look at the path, which need not exist
-// until the device is opened. One that is read-only refuses writes, SET_FEATURE
-// and SET_OUTPUT_REPORT.
+// New makes the device. The path need not exist until the device is opened. A
+// read-only device refuses writes, SET_FEATURE and SET_OUTPUT_REPORT.
 func New(src backend.Source) (*Device, error) {
 	log, err := src.Logger()
 	if err != nil {
@@ -94,12 +94,12 @@ func New(src backend.Source) (*Device, error) {
 // Description implements pnp.Device.
 func (d *Device) Description() *pnp.Description { return &d.src.Description }
 
-// Open implements pnp.Device. Opening wakes the device up, so NoBlock is never
-// granted. There is nothing to create or to truncate: of the dispositions
-// CREATE_NEW fails, the others open.
+// Open implements pnp.Device. Opening may wake the device up and so block: with
+// NoBlock it returns pnp.ErrWouldBlock. The disposition CREATE_NEW fails; the others
+// open the existing device.
 //
-// A handle without access to read and write still answers IOControls, as on
-// Windows, where applications look for their device with such handles.
+// A handle with neither read nor write access still answers IOControls, as on
+// Windows, where applications use such handles to look for their device.
 func (d *Device) Open(r pnp.OpenRequest) (pnp.Handle, error) {
 	o, err := d.open(d, r)
 	if err != nil {

@@ -23,13 +23,13 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// blocking are requests that wait on a device that neither sends nor answers.
+// blocking are requests that wait if the device neither sends nor answers.
 var blocking = []acceptance.Template{
 	{Name: "read", Op: pnp.OpRead, Len: 64},
 	{Name: "get feature", Op: pnp.OpIOControl, Code: IOCTL_HID_GET_FEATURE, In: []byte{0}, Len: 64},
 }
 
-// TestSuite runs the acceptance suite; its device's calls that block do.
+// TestSuite runs the acceptance suite on a device that holds whatever can block.
 func TestSuite(t *testing.T) {
 	for _, c := range []struct {
 		node string
@@ -58,12 +58,12 @@ func blockingInstance(f *fake) acceptance.Instance {
 		Unstick: f.release,
 		Controls: []acceptance.Control{
 			{Template: acceptance.Template{Op: pnp.OpIOControl, Code: IOCTL_GET_NUM_DEVICE_INPUT_BUFFERS, Len: 8},
-				Out: []byte{0, 2, 0, 0}}, // as byteStream sets it
+				Out: []byte{0, 2, 0, 0}}, // set by byteStream
 		},
 	}
 }
 
-// transact does one request and waits for it.
+// transact submits a request and waits for its result.
 func transact(h pnp.Handle, r *pnp.Request) (hr pnp.HRESULT, n int) {
 	got := within(start(h, r))
 	return got.hr, got.n
@@ -93,7 +93,7 @@ type ending struct {
 	n  int
 }
 
-// start starts a request; how it ends comes through the channel.
+// start submits a request. The channel gets its result.
 func start(h pnp.Handle, r *pnp.Request) <-chan ending {
 	done := make(chan ending, 1)
 	r.OnComplete(func(_ *pnp.Request, hr pnp.HRESULT, n int) { done <- ending{hr, n} })
@@ -116,7 +116,7 @@ func control(h pnp.Handle, code uint32, in []byte, out int) (string, []byte) {
 	return controlSending(h, code, in, make([]byte, out))
 }
 
-// controlSending has the server send the output buffer along.
+// controlSending is control with an output buffer that the server has sent.
 func controlSending(h pnp.Handle, code uint32, in, out []byte) (string, []byte) {
 	hr, n := transact(h, &pnp.Request{Op: pnp.OpIOControl, Code: code, In: in, Out: out})
 	return hr.Name(), out[:n]
@@ -195,8 +195,8 @@ func TestInformation(t *testing.T) {
 	require.Equal(t, "ERROR_DEVICE_NOT_CONNECTED", hr)
 }
 
-// TestHandleWithoutAccess asks a device through a handle that may neither read
-// nor write, as Windows' applications look for theirs.
+// TestHandleWithoutAccess uses a handle that may neither read nor write, as Windows
+// applications do to look for their device.
 func TestHandleWithoutAccess(t *testing.T) {
 	f := newFake(t, withIDs)
 	f.set(func() {
@@ -239,9 +239,9 @@ func TestReadOnlyRefusesWhatChangesTheDevice(t *testing.T) {
 	require.Equal(t, "S_OK", hr)
 }
 
-// TestStuckCalls has a driver that does not answer: what is cancelled ends at
-// once, one call of each sort at most is stuck and keeps its buffers, and what
-// stays is done in its order.
+// TestStuckCalls uses a driver that does not answer. Cancelled requests end at once,
+// at most one write and one IOControl are stuck and keep their buffers, and the other
+// requests are carried out in order.
 func TestStuckCalls(t *testing.T) {
 	f := newFake(t, withoutIDs)
 	f.set(func() { f.get = echo })
@@ -278,7 +278,7 @@ func TestStuckCalls(t *testing.T) {
 			}
 		}
 	}
-	require.Equal(t, 2, kept, "requests whose buffers are in the kernel")
+	require.Equal(t, 2, kept, "requests whose buffers the kernel has")
 	require.Empty(t, f.received())
 	f.release()
 	for _, p := range all {
@@ -300,8 +300,8 @@ func TestStuckCalls(t *testing.T) {
 	require.Equal(t, []string{"\x00\x14\x02\x03\x04"}, set)
 }
 
-// TestCloseWhileStuck closes a handle whose driver does not answer: the node is
-// closed once it does.
+// TestCloseWhileStuck closes a handle whose driver does not answer. The node is closed
+// once the driver does.
 func TestCloseWhileStuck(t *testing.T) {
 	f := newFake(t, withoutIDs)
 	h, err := f.device(false).Open(acceptance.ReadWrite)
@@ -337,21 +337,21 @@ func TestCloseWhileStuck(t *testing.T) {
 	}
 }
 
-// TestCloseWhileIdle closes a handle whose device says nothing: nobody waits on for
-// a report.
+// TestCloseWhileIdle closes a handle whose device sends nothing. The goroutine that
+// waits for reports ends.
 func TestCloseWhileIdle(t *testing.T) {
 	f := newFake(t, bytewise)
 	h, err := f.device(false).Open(acceptance.ReadWrite)
 	require.NoError(t, err)
 	f.feed(1)
-	arrived(t, h, 1) // so somebody waits for the next one
+	arrived(t, h, 1) // now the goroutine waits for the next one
 	released := make(chan struct{})
 	h.Close(func() { close(released) })
 	happens("the handle is released", released)
 	require.True(t, f.isClosed(h))
 }
 
-// TestUnplugged gives out what came before the device went.
+// TestUnplugged reads what arrived before the device was unplugged.
 func TestUnplugged(t *testing.T) {
 	f := newFake(t, bytewise)
 	h := open(t, f.device(false))
@@ -377,7 +377,7 @@ func TestUnplugged(t *testing.T) {
 	require.Equal(t, gone, pnp.HRESULTOf(err).Name())
 }
 
-// TestShareModes belong to the node, whichever device opens it.
+// TestShareModes: share modes belong to the node, not to the Device that opens it.
 func TestShareModes(t *testing.T) {
 	f := newFake(t, bytewise)
 	exclusive := acceptance.ReadWrite
@@ -390,8 +390,8 @@ func TestShareModes(t *testing.T) {
 	open(t, newFake(t, bytewise).device(false))
 }
 
-// TestTransferFailsBeforeTheDeviceIsGone has transfers fail because the device is
-// being unplugged, which the kernel learns a little later.
+// TestTransferFailsBeforeTheDeviceIsGone unplugs a device whose transfers fail a little
+// before the kernel removes it.
 func TestTransferFailsBeforeTheDeviceIsGone(t *testing.T) {
 	for errno, stays := range map[error]pnp.HRESULT{
 		unix.EIO:       pnp.ERROR_IO_DEVICE,
@@ -406,7 +406,7 @@ func TestTransferFailsBeforeTheDeviceIsGone(t *testing.T) {
 		hr, _ := write(h, make([]byte, 9)...)
 		require.Equal(t, stays.Name(), hr)
 		if errno == unix.ETIMEDOUT || errno == unix.EPIPE {
-			continue // no sign of leaving
+			continue // unplugging does not cause these
 		}
 		f.set(func() { f.leaving = f.unplug })
 		hr, _ = write(h, make([]byte, 9)...)

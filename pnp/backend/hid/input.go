@@ -12,35 +12,35 @@ import (
 	"freerdp-pnpdr/pnp/queue"
 )
 
-// The number of reports that the input queue of a handle holds, and what it can
-// be set to (HidD_SetNumInputBuffers).
+// How many reports the input queue of a handle holds at first, and the limits of
+// HidD_SetNumInputBuffers.
 const (
 	defaultInputBuffers = 32
 	minInputBuffers     = 2
 	maxInputBuffers     = 512
 
-	// kernelQueue is at least what the kernel's own queue holds
+	// kernelQueue is no less than the kernel's own queue can hold
 	// (HIDRAW_BUFFER_SIZE).
 	kernelQueue = 64
 )
 
-// input is the input queue of a handle. Either reads wait or reports do, never
-// both. The lock of the handle's requests guards it.
+// input is the input queue of a handle. Either reads wait for reports or reports
+// for reads, never both. The handle's queue is its lock.
 type input struct {
 	h *handle
 
 	reports [][]byte // in Windows' layout, not padded
 	limit   int      // of reports
-	// buffer is what a report is read into, as long as the longest one in
-	// Windows' layout. It is nil if there is nothing to read.
+	// buffer has room for the longest report in Windows' layout; nil if the
+	// device has no input reports or the handle may not read.
 	buffer []byte
-	// end is what reads fail with once the reports are gone; S_OK as long as
-	// there will be more.
+	// end is the error of reads once the reports are used up; S_OK while more
+	// reports can come.
 	end pnp.HRESULT
 }
 
-// start makes the queue ready for use and starts the goroutine that fills it, if
-// there is anything to fill it with.
+// start initializes the queue, and starts the goroutine that fills it if the handle
+// can read reports.
 func (in *input) start(h *handle) {
 	in.h, in.limit = h, defaultInputBuffers
 	if n := h.desc.ByteLength(hidreport.Input); h.read && n > 0 {
@@ -50,8 +50,8 @@ func (in *input) start(h *handle) {
 	}
 }
 
-// tryRead serves a read, whose buffer is large enough, if there is anything to
-// serve it with. The queue is locked.
+// tryRead completes a read if there is a report or the end has come. The read's
+// buffer is large enough. The queue is locked.
 func (h *handle) tryRead(it *queue.Item) {
 	in := &h.input
 	switch {
@@ -66,9 +66,9 @@ func (h *handle) tryRead(it *queue.Item) {
 }
 
 // fill moves reports from the kernel's queue to this one until the device or the
-// handle goes away. It takes no slot: it waits in the runtime's poller, and
-// nowhere else. hidraw's read honours O_NONBLOCK: it looks at a queue in memory,
-// under a lock that nobody holds while waiting for the device.
+// handle goes away. It needs no slot, because it only waits in the runtime's poller.
+// hidraw's read honours O_NONBLOCK: it takes reports from a list in memory, under a
+// lock that is never held while waiting for the device.
 func (in *input) fill() {
 	h := in.h
 	defer h.q.Leave()
@@ -89,7 +89,7 @@ func (in *input) fill() {
 	}
 }
 
-// fail ends the queue with hr, if nothing else has ended it.
+// fail ends the queue with hr unless it has ended already.
 func (in *input) fail(hr pnp.HRESULT) {
 	in.h.q.Lock()
 	defer in.h.q.Unlock()
@@ -105,24 +105,24 @@ func (in *input) finish(hr pnp.HRESULT) {
 	in.h.reads.Kick()
 }
 
-// forget drops what nobody will read.
+// forget drops all reports when the handle closes.
 func (in *input) forget() {
 	in.h.q.Lock()
 	defer in.h.q.Unlock()
 	in.reports = nil
 }
 
-// outcome is what came of trying to read a report.
+// outcome is the result of an attempt to read a report.
 type outcome uint8
 
 const (
-	took    outcome = iota // a report
-	nothing                // there is none
-	ended                  // there will be none any more
+	took    outcome = iota // a report was read
+	nothing                // no report yet
+	ended                  // no more reports will come
 )
 
-// take reads a report, if there is one, and has the read that waits for it get
-// it.
+// take moves one report from the kernel's queue to this one, and serves the first
+// read that waits.
 func (in *input) take() outcome {
 	q := in.h.q
 	q.Lock()
@@ -139,9 +139,9 @@ func (in *input) take() outcome {
 	return o
 }
 
-// next reads a report into the buffer and returns it in Windows' layout; nil
-// for one that Windows would not let through. The queue is locked: reading does
-// not wait.
+// next reads a report into the buffer and returns it in Windows' layout. It returns
+// nil for a report that Windows would drop. The queue is locked: reading does not
+// block.
 func (in *input) next() ([]byte, outcome) {
 	ids := in.h.desc.UsesIDs(hidreport.Input)
 	b := in.buffer
@@ -156,20 +156,20 @@ func (in *input) next() ([]byte, outcome) {
 	case err != nil:
 		in.finish(result(in.h.node, err, 0))
 		return nil, ended
-	case n == 0: // hidraw has no empty reports
+	case n == 0: // hidraw never returns an empty report
 		in.finish(pnp.ERROR_DEVICE_NOT_CONNECTED)
 		return nil, ended
 	case !ids:
 		return in.buffer[:1+n], took
 	}
 	if _, ok := in.h.desc.ReportLength(hidreport.Input, b[0]); !ok {
-		in.h.dev.log.Debug("dropped an input report with an id that is not declared", "id", b[0])
+		in.h.dev.log.Debug("dropped an input report with an undeclared id", "id", b[0])
 		return nil, took
 	}
 	return b[:n], took
 }
 
-// trim drops what is too much, the oldest first. The queue is locked.
+// trim drops the oldest reports beyond the limit. The queue is locked.
 func (in *input) trim() {
 	if over := len(in.reports) - in.limit; over > 0 {
 		in.reports = slices.Delete(in.reports, 0, over)
@@ -177,14 +177,14 @@ func (in *input) trim() {
 	}
 }
 
-// buffers is how many reports the queue holds at most.
+// buffers returns how many reports the queue can hold.
 func (in *input) buffers() int {
 	in.h.q.Lock()
 	defer in.h.q.Unlock()
 	return in.limit
 }
 
-// setBuffers sets how many reports the queue holds at most.
+// setBuffers sets how many reports the queue can hold.
 func (in *input) setBuffers(n uint32) pnp.HRESULT {
 	if n < minInputBuffers || n > maxInputBuffers {
 		return pnp.ERROR_INVALID_PARAMETER
@@ -196,8 +196,8 @@ func (in *input) setBuffers(n uint32) pnp.HRESULT {
 	return pnp.S_OK
 }
 
-// flush drops every report that has come, in the kernel's queue too. Reads that
-// wait go on waiting.
+// flush drops every report that has arrived, including those in the kernel's queue.
+// Pending reads go on waiting.
 func (in *input) flush() {
 	in.h.q.Lock()
 	defer in.h.q.Unlock()

@@ -30,7 +30,7 @@ func TestReadsOfADeviceWithoutIDs(t *testing.T) {
 		require.Equal(t, c.want, b)
 	}
 	f.feed(9)
-	hr, b := read(h, 100) // more room changes nothing
+	hr, b := read(h, 100) // a larger buffer changes nothing
 	require.Equal(t, "S_OK", hr)
 	require.Equal(t, []byte{0, 9, 0, 0, 0, 0, 0, 0, 0}, b)
 
@@ -40,7 +40,7 @@ func TestReadsOfADeviceWithoutIDs(t *testing.T) {
 		require.Equal(t, invalidUserBuffer, hr)
 		require.Empty(t, b)
 	}
-	_, b = read(h, 9) // they took nothing
+	_, b = read(h, 9) // the failed reads took nothing
 	require.Equal(t, []byte{0, 5, 0, 0, 0, 0, 0, 0, 0}, b)
 }
 
@@ -49,7 +49,7 @@ func TestReadsOfADeviceWithIDs(t *testing.T) {
 	h := open(t, f.device(false))
 	f.feed(1, 10, 11, 12)
 	f.feed(3, 1, 2, 3) // not declared
-	f.feed(200, 1)     // a feature's
+	f.feed(200, 1)     // declared for a feature only
 	f.feed(0, 1)
 	f.feed(2, 20, 21, 22, 23, 24, 25, 26)
 	for _, want := range [][]byte{
@@ -60,12 +60,11 @@ func TestReadsOfADeviceWithIDs(t *testing.T) {
 		require.Equal(t, "S_OK", hr)
 		require.Equal(t, want, b)
 	}
-	hr, _ := read(h, 7) // enough for report 1 only
+	hr, _ := read(h, 7) // long enough for report 1 only
 	require.Equal(t, invalidUserBuffer, hr)
 }
 
-// TestInputQueue has each handle with a queue of its own, which drops the
-// oldest.
+// TestInputQueue: each handle has its own queue, which drops the oldest reports.
 func TestInputQueue(t *testing.T) {
 	f := newFake(t, bytewise)
 	d := f.device(false)
@@ -114,7 +113,7 @@ func TestInputQueue(t *testing.T) {
 		}
 	}
 
-	// A smaller queue drops what is too much at once.
+	// Making the queue smaller drops reports at once.
 	for i := range byte(10) {
 		f.feed(i)
 	}
@@ -125,8 +124,8 @@ func TestInputQueue(t *testing.T) {
 	require.Equal(t, []byte{0, 7}, got)
 }
 
-// TestFlushQueue drops what came before, on the way or in the queue, and leaves
-// what comes after and the reads that wait.
+// TestFlushQueue: a flush drops the reports that came before it, wherever they are, and
+// leaves those that come later and the pending reads.
 func TestFlushQueue(t *testing.T) {
 	f := newFake(t, bytewise)
 	h := open(t, f.device(false))
@@ -150,14 +149,14 @@ func TestFlushQueue(t *testing.T) {
 	require.Equal(t, []byte{0, 4}, r.Out)
 }
 
-// TestFlushFindsTheEnd has the flush be first to see that the device has gone;
-// the reads that wait end all the same.
+// TestFlushFindsTheEnd: if a flush is the first to see that the device has gone, it
+// ends the pending reads.
 func TestFlushFindsTheEnd(t *testing.T) {
 	f := newFake(t, bytewise)
 	h := open(t, f.device(false))
 	done := start(h, &pnp.Request{Op: pnp.OpRead, Out: make([]byte, 2)})
 	q := h.(*handle).q
-	q.Lock() // keeps fill away, as a flush does
+	q.Lock() // keeps fill out, as a flush does
 	f.unplug()
 	h.(*handle).input.drain()
 	q.Unlock()

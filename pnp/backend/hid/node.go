@@ -18,56 +18,54 @@ import (
 	"freerdp-pnpdr/pnp/internal/hidreport"
 )
 
-// node is an open hidraw node. Reports have the layout of hidraw.h here: what
-// is read begins with an id only if the device uses ids, what is written and
-// what get and set take always does. Its methods may be called from any
-// goroutine, but none after close.
+// node is an open hidraw node. Its reports have the layout of hidraw.h: read returns
+// them with an id only if the device uses ids; write, get and set always take the id
+// first. The methods may be called from any goroutine, but not after close.
 type node interface {
-	// wait calls f, and again whenever there may be something to read or the
-	// device may have gone, until f returns true. It fails once interrupt
-	// was called.
+	// wait calls f until it returns true: at first, and whenever there may be
+	// something to read or the device may have gone. It fails after interrupt.
 	wait(f func() bool) error
 	// read reads one input report, cut to the length of b, or fails with
 	// EAGAIN.
 	read(b []byte) (int, error)
 	// write sends an output report. It may block.
 	write(b []byte) (int, error)
-	// get asks the device for the report with the id b[0]; set sends b as a
-	// report. They may block.
+	// get asks the device for the report with id b[0]; set sends the report b.
+	// Both may block.
 	get(k hidreport.Kind, b []byte) (int, error)
 	set(k hidreport.Kind, b []byte) (int, error)
-	// gone reports whether the device was unplugged, or is within the time
-	// given.
+	// gone reports whether the device was unplugged, after waiting for
+	// that up to the time given.
 	gone(within time.Duration) bool
-	// interrupt ends wait, now and for ever.
+	// interrupt ends wait, and every later one.
 	interrupt()
-	// close gives the node up. It may block.
+	// close closes the node. It may block.
 	close() error
 }
 
-// opened is a node with what is known of it.
+// opened is a node with what is known about it.
 type opened struct {
 	node       node
-	at         devnode.Node // with what was granted of what was asked for
+	at         devnode.Node // with the access that was granted
 	descriptor []byte
 	facts      facts
 }
 
-// opener opens a device's node. An error is an errno or an HRESULT, with the
-// path. The tests have others than openHidraw.
+// opener opens a device's node. Its error wraps an errno or an HRESULT and names the
+// path. Tests use openers other than openHidraw.
 type opener func(d *Device, r pnp.OpenRequest) (opened, error)
 
-// openHidraw is the opener of hidraw nodes.
+// openHidraw opens hidraw nodes.
 func openHidraw(d *Device, r pnp.OpenRequest) (opened, error) {
 	return openNode(d, unix.S_IFCHR, r)
 }
 
-// openNode opens what answers as a hidraw node does and is of the kind that stat
-// knows: the nodes of the tests' own driver are regular files.
+// openNode opens a file that answers as a hidraw node does and has the type kind
+// (S_IFMT of stat): the nodes of the tests' own driver are regular files.
 func openNode(d *Device, kind uint32, r pnp.OpenRequest) (opened, error) {
 	asked := r
 	if !r.WantsRead() && !r.WantsWrite() {
-		// For IOControls, which an O_PATH descriptor does not do.
+		// For IOControls, which do not work on an O_PATH descriptor.
 		asked.Access = pnp.GENERIC_READ | pnp.GENERIC_WRITE
 	}
 	n, err := d.src.OpenNode(asked)
@@ -81,7 +79,7 @@ func openNode(d *Device, kind uint32, r pnp.OpenRequest) (opened, error) {
 	if n.Stat.Mode&unix.S_IFMT != kind {
 		return refuse("not a character device", pnp.ERROR_NOT_SUPPORTED)
 	}
-	known := ofHidraw(n, d.sysfs) // first: it does not show nodes that are gone
+	known := ofHidraw(n, d.sysfs) // first: sysfs forgets a node that is unplugged
 	descriptor, err := rawDescriptor(n.FD)
 	if err != nil {
 		if pnp.HRESULTOf(err) != pnp.ERROR_DEVICE_NOT_CONNECTED {
@@ -91,12 +89,12 @@ func openNode(d *Device, kind uint32, r pnp.OpenRequest) (opened, error) {
 	}
 	f, err := readFacts(n, d.sysfs)
 	if err != nil {
-		return refuse("who it is", err)
+		return refuse("identifying it", err)
 	}
 	if !known {
-		// Another driver, or a program (CUSE), may well wait where hidraw does
-		// not, in read and in poll; even to ask epoll could hang.
-		return refuse("sysfs does not show it as a hidraw node", pnp.ERROR_NOT_SUPPORTED)
+		// Another driver, or a program (CUSE), may block where hidraw does not:
+		// in read, in poll, and even in epoll_ctl.
+		return refuse("not a hidraw node according to sysfs", pnp.ERROR_NOT_SUPPORTED)
 	}
 	raw, err := newRawNode(n.FD, d.path)
 	if err != nil {
@@ -108,22 +106,22 @@ func openNode(d *Device, kind uint32, r pnp.OpenRequest) (opened, error) {
 
 // rawNode is a hidraw node.
 type rawNode struct {
-	fd   int      // for system calls that do not wait for the poller
+	fd   int      // for system calls that do not use the poller
 	file *os.File // owns fd
 	conn syscall.RawConn
 }
 
-// newRawNode makes a node of a non-blocking descriptor, which it owns even if it
-// fails.
+// newRawNode makes a node of a non-blocking descriptor. It takes over the descriptor,
+// even if it fails.
 func newRawNode(fd int, path string) (*rawNode, error) {
-	n := &rawNode{fd: fd, file: os.NewFile(uintptr(fd), path)} // asks the poller
+	n := &rawNode{fd: fd, file: os.NewFile(uintptr(fd), path)} // registers it with the poller
 	err := n.file.SetDeadline(time.Time{})
 	if err == nil {
 		n.conn, err = n.file.SyscallConn()
 	}
 	if err != nil {
 		n.file.Close()
-		return nil, fmt.Errorf("%v: %w", err, pnp.ERROR_NOT_SUPPORTED) // epoll refuses it
+		return nil, fmt.Errorf("%v: %w", err, pnp.ERROR_NOT_SUPPORTED) // epoll refused it
 	}
 	return n, nil
 }
@@ -145,7 +143,7 @@ func call(f func(int, []byte) (int, error), fd int, b []byte) (int, error) {
 }
 
 // The ioctls of hidraw.h that take reports, and the longest report whose length
-// fits into their codes on every architecture.
+// fits in an ioctl code on every architecture.
 const (
 	hidiocSFeature = 0x06
 	hidiocGFeature = 0x07
@@ -160,7 +158,7 @@ func (n *rawNode) get(k hidreport.Kind, b []byte) (int, error) {
 	nr := [hidreport.Kinds]uintptr{hidreport.Input: hidiocGInput, hidreport.Output: hidiocGOutput, hidreport.Feature: hidiocGFeature}[k]
 	got, err := n.reportIoctl(nr, b)
 	if err == unix.ENOTTY {
-		err = pnp.ERROR_NOT_SUPPORTED // Linux before 5.11 gets features only
+		err = pnp.ERROR_NOT_SUPPORTED // Linux before 5.11 can only get features
 	}
 	return got, err
 }
@@ -170,13 +168,13 @@ func (n *rawNode) set(k hidreport.Kind, b []byte) (int, error) {
 		return n.reportIoctl(hidiocSFeature, b)
 	}
 	sent, err := n.reportIoctl(hidiocSOutput, b)
-	if err == unix.ENOTTY { // Linux before 5.11; writing does the same
+	if err == unix.ENOTTY { // Linux before 5.11; a write does the same
 		return n.write(b)
 	}
 	return sent, err
 }
 
-// reportIoctl does the ioctl number nr with b, which is not empty.
+// reportIoctl calls the ioctl with number nr on b, which is not empty.
 func (n *rawNode) reportIoctl(nr uintptr, b []byte) (int, error) {
 	if len(b) > maxIoctlReport {
 		return 0, fmt.Errorf("report of %d bytes: %w", len(b), pnp.ERROR_NOT_SUPPORTED)
@@ -196,10 +194,10 @@ func (n *rawNode) reportIoctl(nr uintptr, b []byte) (int, error) {
 	}
 }
 
-// gone asks poll, since EIO is what a read of an unplugged device fails with,
-// but also what a request ends with that the device refused.
+// gone asks poll. EIO does not tell: a read of an unplugged device fails with it, but
+// so does a request that the device refused.
 func (n *rawNode) gone(within time.Duration) bool {
-	p := []unix.PollFd{{Fd: int32(n.fd)}} // of no events but a hangup
+	p := []unix.PollFd{{Fd: int32(n.fd)}} // no events but a hangup
 	for {
 		_, err := unix.Poll(p, int(within.Milliseconds()))
 		if err != unix.EINTR {
@@ -208,7 +206,7 @@ func (n *rawNode) gone(within time.Duration) bool {
 	}
 }
 
-// interrupt wakes who waits in the poller.
+// interrupt ends wait by a deadline in the past.
 func (n *rawNode) interrupt() { _ = n.file.SetDeadline(time.Unix(1, 0)) }
 
 func (n *rawNode) close() error { return n.file.Close() }
@@ -229,14 +227,14 @@ func rawDescriptor(fd int) ([]byte, error) {
 	return bytes.Clone(d.Value[:size]), nil
 }
 
-// leaving is how long a device is given to be gone after a request failed as it
-// does when the device is being unplugged.
+// leaving is how long to wait for the kernel to remove a device after a transfer has
+// failed in a way that unplugging can cause.
 const leaving = 100 * time.Millisecond
 
-// result is what a request ends with when the node gave err. If that may mean
-// that the device is being unplugged, it waits for as long as patience: transfers
-// fail somewhat before the kernel takes the node away. A read gets EIO only after
-// that, so it needs none.
+// result is the result of a request for which the node returned err. If err may mean
+// that the device is being unplugged, result waits up to patience for the kernel to
+// say so, because transfers fail a little before the kernel removes the node. A read
+// fails with EIO only after that, so it needs no patience.
 func result(n node, err error, patience time.Duration) pnp.HRESULT {
 	if err == nil {
 		return pnp.S_OK
@@ -250,9 +248,8 @@ func result(n node, err error, patience time.Duration) pnp.HRESULT {
 	case n.gone(patience):
 		return pnp.ERROR_DEVICE_NOT_CONNECTED
 	case errors.Is(err, unix.EPIPE):
-		// The device refused (a USB stall): on Windows
-		// STATUS_UNSUCCESSFUL, "a device attached to the system is not
-		// functioning".
+		// The device refused (a USB stall). Windows says STATUS_UNSUCCESSFUL:
+		// "a device attached to the system is not functioning".
 		return pnp.ERROR_GEN_FAILURE
 	}
 	return pnp.HRESULTOf(err)

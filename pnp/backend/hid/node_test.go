@@ -20,8 +20,8 @@ import (
 	"freerdp-pnpdr/pnp/internal/hidreport/hidreporttest"
 )
 
-// TestNodeReports moves reports of every kind and size through the system calls
-// of a node, and back.
+// TestNodeReports sends and receives reports of every kind and size through a node's
+// system calls.
 func TestNodeReports(t *testing.T) {
 	longest := hidreporttest.Vendor(hidreporttest.Input(0, 8190), hidreporttest.Output(0, 8190), hidreporttest.Feature(0, 8190))
 	for name, c := range map[string]struct {
@@ -76,8 +76,8 @@ func TestNodeReports(t *testing.T) {
 	}
 }
 
-// TestNodeReportsTooLong has reports whose length the codes of the ioctls have no
-// room for on every architecture. They can be read and written.
+// TestNodeReportsTooLong uses reports whose length does not fit in an ioctl code. They
+// can be read and written.
 func TestNodeReportsTooLong(t *testing.T) {
 	f := newFuseFake(t, hidreporttest.Vendor(hidreporttest.Input(0, 8191), hidreporttest.Output(0, 8191), hidreporttest.Feature(0, 8191)))
 	h := open(t, f.device(false))
@@ -93,8 +93,8 @@ func TestNodeReportsTooLong(t *testing.T) {
 	require.Equal(t, 8192, n)
 }
 
-// TestNodeOfAnOldKernel is of Linux before 5.11, whose hidraw knows no ioctls of
-// input and output reports: setting writes.
+// TestNodeOfAnOldKernel acts as Linux before 5.11, whose hidraw has no ioctls for input
+// and output reports: to set one is to write it.
 func TestNodeOfAnOldKernel(t *testing.T) {
 	f := newFuseFake(t, withIDs)
 	f.set(func() { f.old, f.get = true, echo })
@@ -112,8 +112,8 @@ func TestNodeOfAnOldKernel(t *testing.T) {
 	}
 }
 
-// TestNodeInterrupted has a signal come while the driver is at a call, which then
-// fails with EINTR: it is made again.
+// TestNodeInterrupted interrupts calls in the driver by a signal, so that they fail with
+// EINTR. They are repeated.
 func TestNodeInterrupted(t *testing.T) {
 	f := newFuseFake(t, withoutIDs)
 	f.set(func() { f.get = echo })
@@ -145,8 +145,8 @@ func signalThreads(t *testing.T) {
 	}
 }
 
-// TestNodeKind has a file that answers as hidraw's nodes do, which it takes more
-// than to be redirected.
+// TestNodeKind opens a file that answers as a hidraw node does. It is refused because it
+// is not a device.
 func TestNodeKind(t *testing.T) {
 	d := newFuseFake(t, withIDs).device(false)
 	d.open = openHidraw
@@ -155,8 +155,8 @@ func TestNodeKind(t *testing.T) {
 	require.ErrorContains(t, err, "not a character device")
 }
 
-// TestNodeDriver has a node answer as hidraw's do that sysfs shows as another
-// driver's, or not at all.
+// TestNodeDriver opens a node that answers as a hidraw node does, but which sysfs shows
+// as another driver's or not at all.
 func TestNodeDriver(t *testing.T) {
 	f := newFuseFake(t, withIDs)
 	subsystem := filepath.Join(f.sysfs, sysfsLink, "subsystem")
@@ -172,7 +172,7 @@ func TestNodeDriver(t *testing.T) {
 	open(t, f.device(false))
 }
 
-// TestNodeSerialNumber has what only the kernel knows of a device.
+// TestNodeSerialNumber asks for a serial number that only the kernel knows.
 func TestNodeSerialNumber(t *testing.T) {
 	f := newFuseFake(t, withIDs)
 	f.set(func() { f.facts.serial = "7" })
@@ -184,8 +184,7 @@ func TestNodeSerialNumber(t *testing.T) {
 	require.Equal(t, "ERROR_INVALID_PARAMETER", hr)
 }
 
-// TestNodeOpenFails has a node answer what is asked of it on opening otherwise
-// than hidraw's do.
+// TestNodeOpenFails opens nodes that fail one of the calls that opening makes.
 func TestNodeOpenFails(t *testing.T) {
 	number := func(n uint32) func(*fusetest.Request) {
 		return func(r *fusetest.Request) { r.Returns(0, []byte{byte(n), byte(n >> 8), 0, 0}) }
@@ -203,7 +202,7 @@ func TestNodeOpenFails(t *testing.T) {
 		"descriptor fails":       {number(20), fails(unix.EINVAL), nil, pnp.ERROR_NOT_SUPPORTED, "not a hidraw node"},
 		"unplugged":              {fails(unix.ENODEV), nil, nil, pnp.ERROR_DEVICE_NOT_CONNECTED, "not a hidraw node"},
 		"unplugged a bit later":  {number(20), fails(unix.ENODEV), nil, pnp.ERROR_DEVICE_NOT_CONNECTED, "not a hidraw node"},
-		"unplugged at the third": {number(20), number(20), fails(unix.ENODEV), pnp.ERROR_DEVICE_NOT_CONNECTED, "who it is"},
+		"unplugged at the third": {number(20), number(20), fails(unix.ENODEV), pnp.ERROR_DEVICE_NOT_CONNECTED, "identifying it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			fs := fusetest.Mount(t, func(r *fusetest.Request) {

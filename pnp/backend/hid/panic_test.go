@@ -11,13 +11,13 @@ import (
 	"freerdp-pnpdr/pnp/backend/internal/acceptance"
 )
 
-// bomb is a node with bugs.
+// bomb is a node that panics.
 type bomb struct{ node }
 
 func (bomb) read([]byte) (int, error)  { panic("a bug in read") }
 func (bomb) write([]byte) (int, error) { panic("a bug in write") }
 
-// TestPanic completes what is pending, and the handle can be closed.
+// TestPanic: a panic completes the request, and the handle can still be closed.
 func TestPanic(t *testing.T) {
 	f := newFake(t, bytewise)
 	d := f.device(false)
@@ -37,7 +37,7 @@ func TestPanic(t *testing.T) {
 	}
 }
 
-// TestPanicInACompletion leaves the lane as it is.
+// TestPanicInACompletion: after a panic in a completion the lane still works.
 func TestPanicInACompletion(t *testing.T) {
 	f := newFake(t, bytewise)
 	h, err := f.device(false).Open(acceptance.ReadWrite)

@@ -70,7 +70,7 @@ func TestSetFeature(t *testing.T) {
 	require.Equal(t, []sent{{"set", hidreport.Feature, "\x02\x16"}, {"set", hidreport.Feature, "\xc8\x01\x00\x00\x00\x00\x00\x00\x00\x00"}}, f.received())
 }
 
-// TestGetReportOfOutputBuffer has the report id stand where Windows looks for it.
+// TestGetReportOfOutputBuffer passes the report id where Windows looks for it.
 func TestGetReportOfOutputBuffer(t *testing.T) {
 	f := newFake(t, withIDs)
 	f.set(func() { f.get = func(_ hidreport.Kind, b []byte) (int, error) { return len(b), nil } })
@@ -111,7 +111,7 @@ func TestGetReports(t *testing.T) {
 		code       uint32
 		in         []byte
 		out        int
-		asked      []byte // nil if the device is not
+		asked      []byte // nil if the device is not asked
 		answer     answer
 		want       string
 		reply      []byte

@@ -10,17 +10,17 @@ import (
 	"freerdp-pnpdr/pnp"
 )
 
-// byteStream shows a device whose input reports are one byte each as the stream
-// of bytes that the acceptance suite feeds, so that what the suite asks of order
-// and of cancelled reads is asked of reports. Its reads give one byte.
+// byteStream makes a device with input reports of one byte look like the stream of bytes
+// that the acceptance suite feeds, so that the suite checks the order of reports and
+// cancelled reads. Each of its reads returns one byte.
 type byteStream struct {
 	*Device
-	report func(b byte) // has the device send an input report
+	report func(b byte) // makes the device send an input report
 
 	mu     sync.Mutex
-	open   *handle      // the last handle
-	fed    int          // to it
-	served atomic.Int64 // by it
+	open   *handle      // the last handle that was opened
+	fed    int          // bytes fed to it
+	served atomic.Int64 // bytes read from it
 }
 
 func (s *byteStream) Open(r pnp.OpenRequest) (pnp.Handle, error) {
@@ -36,9 +36,8 @@ func (s *byteStream) Open(r pnp.OpenRequest) (pnp.Handle, error) {
 	return &byteHandle{Handle: h, s: s, inner: map[*pnp.Request]*pnp.Request{}}, nil
 }
 
-// feed sends data as reports, no faster than they are taken off the kernel's
-// queue: it drops what it has no room for, and no suite could tell that from a
-// loss.
+// feed sends data as reports, no faster than they leave the kernel's queue. A full queue
+// drops reports, and the suite would take that for a loss.
 func (s *byteStream) feed(data []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -14,27 +14,27 @@ import (
 	"freerdp-pnpdr/pnp/internal/hidreport"
 )
 
-// uhidKinds are our names for the kernel's.
+// uhidKinds maps the kernel's kinds to ours.
 var uhidKinds = map[uhidtest.Kind]hidreport.Kind{uhidtest.Feature: hidreport.Feature, uhidtest.Output: hidreport.Output, uhidtest.Input: hidreport.Input}
 
-// uhid is a device of the real kernel's that remembers what is sent to it.
+// uhid is a device in the real kernel that remembers what it receives.
 type uhid struct {
 	*uhidtest.Device
 	t testing.TB
 
 	// get answers GET_REPORT; nil does not answer.
 	get func(k hidreport.Kind, id uint8) ([]byte, error)
-	// silent has SET_REPORT go without an answer.
+	// silent leaves SET_REPORT without an answer.
 	silent bool
 
 	mu      sync.Mutex
 	changed sync.Cond
 	sent    []sent
-	asked   int // GET_REPORT and SET_REPORT that came
+	asked   int // number of GET_REPORT and SET_REPORT
 }
 
-// newUHID makes a device with a report descriptor. It skips the test where the
-// kernel does not have uhid.
+// newUHID makes a device with a report descriptor. It skips the test if the kernel has no
+// uhid.
 func newUHID(t testing.TB, descriptor []byte, setup func(u *uhid)) *uhid {
 	t.Helper()
 	u := &uhid{t: t}
@@ -61,7 +61,7 @@ func newUHID(t testing.TB, descriptor []byte, setup func(u *uhid)) *uhid {
 	return u
 }
 
-// record remembers a report that came, or a question.
+// record remembers a report, and counts a question.
 func (u *uhid) record(s *sent, question bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -93,7 +93,7 @@ func (u *uhid) questions(n int) {
 	}
 }
 
-// device is a Device of the node.
+// device makes a Device of the node.
 func (u *uhid) device(readOnly bool) *Device {
 	d, err := New(backend.Source{Path: u.Node, Description: pnp.Description{Name: "test"}, ReadOnly: readOnly})
 	require.NoError(u.t, err)

@@ -18,8 +18,8 @@ import (
 	"freerdp-pnpdr/pnp/internal/hidreport"
 )
 
-// TestUHIDSuite runs the acceptance suite over hidraw nodes of the kernel's. Its
-// device does not answer GET_REPORT, for which the kernel waits five seconds.
+// TestUHIDSuite runs the acceptance suite on real hidraw nodes. Their device does not
+// answer GET_REPORT, for which the kernel waits five seconds.
 func TestUHIDSuite(t *testing.T) {
 	acceptance.Run(t, acceptance.Fixture{Stream: true, New: func(t *testing.T) acceptance.Instance {
 		u := newUHID(t, bytewise, nil)
@@ -65,8 +65,8 @@ func TestUHIDInput(t *testing.T) {
 	}
 }
 
-// TestUHIDShortInput sends less of a report than is declared. Older kernels pass
-// that on, newer ones do not.
+// TestUHIDShortInput sends a report that is shorter than declared. Older kernels pass it
+// on, newer ones do not.
 func TestUHIDShortInput(t *testing.T) {
 	u := newUHID(t, withoutIDs, nil)
 	h := open(t, u.device(false))
@@ -75,13 +75,13 @@ func TestUHIDShortInput(t *testing.T) {
 	hr, b := read(h, 9)
 	require.Equal(t, "S_OK", hr)
 	if string(b) == "\x00ab\x00\x00\x00\x00\x00\x00" {
-		t.Log("this kernel passes short reports on")
+		t.Log("this kernel passes on short reports")
 		_, b = read(h, 9)
 	}
 	require.Equal(t, "\x00abcdefgh", string(b))
 }
 
-// TestUHIDOutput sees what the kernel makes of what is written.
+// TestUHIDOutput checks what arrives at the device.
 func TestUHIDOutput(t *testing.T) {
 	for name, c := range map[string]struct {
 		descriptor []byte
@@ -101,7 +101,7 @@ func TestUHIDOutput(t *testing.T) {
 			require.Equal(t, len(c.want), n)
 			hr, _ = control(h, IOCTL_HID_SET_OUTPUT_REPORT, []byte(c.data), 0)
 			require.Equal(t, "S_OK", hr)
-			// hidraw sends the second the way that it sends the first.
+			// hidraw sends both in the same way.
 			require.Equal(t, []sent{{"write", hidreport.Output, c.want}, {"write", hidreport.Output, c.want}}, u.received(2))
 		})
 	}
@@ -159,8 +159,7 @@ func TestUHIDReports(t *testing.T) {
 					want = append(want, question{k, c.id})
 				}
 			}
-			// The events of all that was asked are through: the device
-			// has answered.
+			// All questions have arrived, since all are answered.
 			u.Stop()
 			require.Equal(t, want, asked)
 		})
@@ -208,8 +207,9 @@ func TestUHIDInformation(t *testing.T) {
 	}
 }
 
-// TestUHIDStuck cancels a request that the kernel is at, and closes the handle
-// under one: both end at once, not with the kernel's five seconds.
+// TestUHIDStuck cancels a request while the kernel waits for the device, and closes a
+// handle with such a request. Both requests end at once, not after the kernel's five
+// seconds.
 func TestUHIDStuck(t *testing.T) {
 	u := newUHID(t, withIDs, func(u *uhid) { u.silent = true })
 	h := open(t, u.device(false))
@@ -219,7 +219,7 @@ func TestUHIDStuck(t *testing.T) {
 	require.False(t, r.Completed())
 	h.Cancel(r)
 	require.Equal(t, ending{pnp.ERROR_OPERATION_ABORTED, 0}, within(done))
-	// Reports come and go meanwhile.
+	// Meanwhile reports can be read and written.
 	u.Feed(1, 2, 3, 4)
 	hr, b := read(h, 8)
 	require.Equal(t, "S_OK", hr)
@@ -233,8 +233,8 @@ func TestUHIDStuck(t *testing.T) {
 	require.Equal(t, ending{pnp.ERROR_OPERATION_ABORTED, 0}, within(done))
 }
 
-// TestUHIDUnplugged takes the device away from under requests of every sort, and
-// has another one take its number.
+// TestUHIDUnplugged unplugs a device with all sorts of requests pending, and plugs in
+// another that takes its number.
 func TestUHIDUnplugged(t *testing.T) {
 	gone := pnp.ERROR_DEVICE_NOT_CONNECTED
 	u := newUHID(t, bytewise, nil)
@@ -265,7 +265,7 @@ func TestUHIDUnplugged(t *testing.T) {
 	hr, _ = control(h, IOCTL_HID_SET_FEATURE, make([]byte, 9), 0)
 	require.Equal(t, gone.Name(), hr)
 
-	// A handle that only writes learns of it, too.
+	// A handle that may only write finds out, too.
 	_, err := os.Stat(next.Node)
 	require.NoError(t, err)
 	w, err := next.device(false).Open(pnp.OpenRequest{Access: pnp.GENERIC_WRITE, Disposition: pnp.OPEN_EXISTING})
@@ -280,8 +280,8 @@ func TestUHIDUnplugged(t *testing.T) {
 	require.Equal(t, gone.Name(), hr)
 }
 
-// TestUHIDQueue has more reports come than the kernel and the queue hold; those
-// that are left are the newest.
+// TestUHIDQueue sends more reports than the kernel and the queue hold. The newest are
+// kept.
 func TestUHIDQueue(t *testing.T) {
 	u := newUHID(t, bytewise, nil)
 	h := open(t, u.device(false))
@@ -289,7 +289,7 @@ func TestUHIDQueue(t *testing.T) {
 	for i := range 200 {
 		u.Feed(byte(i))
 		if i%32 == 31 || i == 199 {
-			// The kernel drops the newest, when nobody takes them off.
+			// Wait: a full queue of the kernel drops the newest.
 			for newest := -1; newest != i; {
 				q.Lock()
 				if n := len(in.reports); n > 0 {

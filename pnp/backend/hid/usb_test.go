@@ -16,9 +16,9 @@ import (
 	"freerdp-pnpdr/pnp/internal/sysfs"
 )
 
-// TestUSBKeyboard asks a keyboard on a USB bus, that of a virtual machine
-// (QEMU's -device usb-kbd): what uhid does not have are USB's strings, and its
-// way of leaving the report id off the bus and putting it back.
+// TestUSBKeyboard uses the USB keyboard of a virtual machine (QEMU's -device usb-kbd).
+// Unlike uhid, USB has strings, and removes the report id before a transfer and puts it
+// back after it.
 func TestUSBKeyboard(t *testing.T) {
 	const name = "QEMU USB Keyboard"
 	node := ""

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package uhidtest has tests be a HID device to the real kernel, by /dev/uhid:
-// what the kernel makes of it are nodes, drivers and messages like those of any
-// other.
+// Package uhidtest lets tests act as a HID device through /dev/uhid. The kernel gives
+// it nodes, drivers and messages as it does any other device.
 package uhidtest
 
 import (
@@ -29,23 +28,23 @@ const (
 	Input
 )
 
-// Config is what a device is like. The functions are called by one goroutine.
+// Config describes a device. Its functions are called from one goroutine.
 type Config struct {
-	// Name is the product's; of several devices, each needs another one.
+	// Name is the product name. Two devices must not share one.
 	Name            string
 	Vendor, Product uint16
 	Version         uint16
 	Descriptor      []byte
-	// Write gets an output report that was sent on its own.
+	// Write receives an output report that was not sent by SET_REPORT.
 	Write func(report []byte)
-	// Set gets a report that was sent by SET_REPORT, and tells whether the
-	// device answers that.
+	// Set receives a report sent by SET_REPORT, and returns whether the device
+	// answers.
 	Set func(k Kind, report []byte) (answers bool)
-	// Get answers GET_REPORT, by an error as well; or not.
+	// Get answers GET_REPORT with a report or an error, or does not answer.
 	Get func(k Kind, id byte) (report []byte, answers bool, err error)
 }
 
-// Device is a device that is plugged in.
+// Device is a plugged-in device.
 type Device struct {
 	Node string // /dev/hidrawN
 
@@ -57,7 +56,7 @@ type Device struct {
 	stop   sync.Once
 }
 
-// The events of linux/uhid.h that matter here. All structures are packed.
+// The events of linux/uhid.h that are used here. All structures are packed.
 const (
 	destroy        = 1
 	output         = 6
@@ -69,21 +68,21 @@ const (
 	setReportReply = 14
 
 	dataMax = 4096
-	// eventSize is that of struct uhid_event: its type and the largest of its
-	// union, struct uhid_create2_req.
+	// eventSize is the size of struct uhid_event: a type, and a union whose
+	// largest member is struct uhid_create2_req.
 	eventSize = 4 + 128 + 64 + 64 + 2 + 2 + 4*4 + dataMax
 	busUSB    = 3
 )
 
-// patience ends what hangs.
+// patience is how long to wait before a test fails.
 const patience = 30 * time.Second
 
-// serial tells devices apart that have one name.
+// serial makes serial numbers unique.
 var serial atomic.Int64
 
-// Plug makes a device and waits until the kernel is done with it: what a device
-// sends before is lost. It skips the test where the kernel has no uhid. At the
-// end of the test the device is gone.
+// Plug makes a device and waits until the kernel has set it up: reports that are sent
+// earlier are lost. It skips the test if the kernel has no uhid. The device is unplugged
+// when the test ends.
 func Plug(t testing.TB, cfg Config) *Device {
 	t.Helper()
 	file, err := os.OpenFile("/dev/uhid", os.O_RDWR, 0)
@@ -106,7 +105,7 @@ func Plug(t testing.TB, cfg Config) *Device {
 	b = append(b, padded(uniq, 64)...)
 	b = binary.NativeEndian.AppendUint16(b, uint16(len(cfg.Descriptor)))
 	b = binary.NativeEndian.AppendUint16(b, busUSB)
-	for _, v := range []uint16{cfg.Vendor, cfg.Product, cfg.Version, 0} { // the last is a country
+	for _, v := range []uint16{cfg.Vendor, cfg.Product, cfg.Version, 0} { // the last is the country
 		b = binary.NativeEndian.AppendUint32(b, uint32(v))
 	}
 	d.event(create2, append(b, cfg.Descriptor...))
@@ -116,7 +115,7 @@ func Plug(t testing.TB, cfg Config) *Device {
 
 func padded(s string, n int) []byte { return append([]byte(s), make([]byte, n-len(s))...) }
 
-// await waits for the message that a driver has the device, and for its node.
+// await waits for the message that a driver has taken the device, and for its node.
 func (d *Device) await(messages discover.Source, uniq string) {
 	d.t.Helper()
 	tree, err := sysfs.Open("/sys")
@@ -135,14 +134,14 @@ func (d *Device) await(messages discover.Source, uniq string) {
 			}
 		}
 	}
-	d.t.Fatal("no driver takes the device: is hid_generic loaded?")
+	d.t.Fatal("no driver took the device: is hid_generic loaded?")
 }
 
 func (d *Device) awaitNode(tree *sysfs.Tree, path string) {
 	d.t.Helper()
 	nodes := tree.List(path, "hidraw")
 	if len(nodes) != 1 {
-		d.t.Fatalf("%s has the nodes %q", path, nodes)
+		d.t.Fatalf("%s has the nodes %q, not just one", path, nodes)
 	}
 	d.Node = "/dev/" + nodes[0]
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
@@ -150,19 +149,19 @@ func (d *Device) awaitNode(tree *sysfs.Tree, path string) {
 			return
 		}
 	}
-	d.t.Fatalf("%s does not come", d.Node)
+	d.t.Fatalf("%s was not made", d.Node)
 }
 
-// event sends an event to the kernel, which extends it with zeros.
+// event sends an event to the kernel, which pads it with zeros.
 func (d *Device) event(kind uint32, data []byte) {
 	_, err := d.file.Write(append(binary.NativeEndian.AppendUint32(nil, kind), data...))
-	// An answer can come too late for a device that has gone.
+	// An answer may come after the device was unplugged.
 	if err != nil && !errors.Is(err, os.ErrClosed) && !d.gone.Load() {
 		d.t.Errorf("uhid event %d: %v", kind, err)
 	}
 }
 
-// serve takes the kernel's events until the file is closed.
+// serve handles the kernel's events until the file is closed.
 func (d *Device) serve() {
 	defer close(d.served)
 	b := make([]byte, eventSize)
@@ -211,14 +210,14 @@ func (d *Device) Feed(report ...byte) {
 	d.event(input2, append(b, report...))
 }
 
-// Unplug takes the device away.
+// Unplug unplugs the device.
 func (d *Device) Unplug() {
 	if !d.gone.Swap(true) {
 		d.event(destroy, nil)
 	}
 }
 
-// Stop ends the device and waits until none of its functions runs any more.
+// Stop ends the device and waits until its functions have returned.
 func (d *Device) Stop() {
 	d.stop.Do(func() { d.file.Close() })
 	<-d.served

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package fusetest has tests be the driver behind a file: a file system in user
-// space whose file opens, reads, writes, answers ioctls and can be waited for as
-// a test says, or does not answer at all. What the kernel does in between is
-// real: system calls, epoll, descriptors.
+// Package fusetest lets tests act as the driver behind a file. It mounts a file system
+// in user space with one file; the test answers its opens, reads, writes, ioctls and
+// polls, or leaves them without an answer. System calls, epoll and descriptors are the
+// kernel's own.
 //
-// A file is a regular one, since a device node on FUSE leads to the kernel's
-// driver. Of an ioctl, its code says which bytes are copied in and out.
+// The file is a regular one, since a device node on FUSE leads to the kernel's driver.
+// The code of an ioctl determines how many bytes are copied in and out.
 package fusetest
 
 import (
@@ -23,22 +23,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Handler gets the requests, one at a time in the order of their arrival. It
-// does not wait: it answers with one of the request's methods, now or later, or
-// never. Of Release and Interrupt nothing is to be answered.
+// Handler receives the requests, one at a time, in the order of their arrival. It must
+// not wait. It answers a request by one of its methods, now, later or never. Release and
+// Interrupt take no answer.
 type Handler func(r *Request)
 
-// Request is what the kernel asks for on behalf of who uses the file.
+// Request is a request of the kernel for a process that uses the file.
 type Request struct {
 	Op     Op
-	Handle uint64 // of the open file; of Open, what it will be
-	Flags  uint32 // O_RDWR and its like, of Open
-	Size   int    // the room of Read, and for the output of Ioctl
-	Data   []byte // of Write, and the input of Ioctl
-	Code   uint32 // of Ioctl
-	// ID tells requests apart. Of Interrupt, it is that of the request whose
-	// caller got a signal; answering that one with EINTR is a good answer,
-	// and none is, too.
+	Handle uint64 // the open file; for Open, the one to be opened
+	Flags  uint32 // Open: O_RDWR and so on
+	Size   int    // Read: bytes wanted. Ioctl: bytes of output
+	Data   []byte // Write: the data. Ioctl: the input
+	Code   uint32 // Ioctl: its code
+	// ID identifies the request. For Interrupt, it is the ID of the request
+	// whose caller received a signal; that request may be answered with EINTR,
+	// but need not be.
 	ID uint64
 
 	fs *FS
@@ -46,23 +46,23 @@ type Request struct {
 
 // FS is a mounted file system.
 type FS struct {
-	// Path is that of the file.
+	// Path is the file's path.
 	Path string
 
 	t      testing.TB
 	dir    string
 	handle Handler
-	conn   int // to the relay
+	conn   int // socket to the relay
 	next   uint64
 
 	sending sync.Mutex
 	over    bool // conn is closed
 }
 
-// watchdog ends what hangs.
+// watchdog is how long to wait before a test fails.
 const watchdog = 20 * time.Second
 
-// Unavailable says why no file system can be mounted here, nil if one can.
+// Unavailable returns why no file system can be mounted here, or nil.
 var Unavailable = sync.OnceValue(func() error {
 	fuse, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -75,7 +75,7 @@ var Unavailable = sync.OnceValue(func() error {
 	}
 	defer os.Remove(dir)
 	if err := mount(fuse, dir); err != nil {
-		return fmt.Errorf("mounting FUSE takes root: %w", err)
+		return fmt.Errorf("mounting FUSE needs root: %w", err)
 	}
 	return unix.Unmount(dir, unix.MNT_FORCE|unix.MNT_DETACH)
 })
@@ -85,9 +85,9 @@ func mount(fuse int, dir string) error {
 	return unix.Mount("pnptest", dir, "fuse", unix.MS_NOSUID|unix.MS_NODEV, options)
 }
 
-// Mount mounts a file system for the duration of the test; it skips the test
-// where that is not possible. When the test ends, no descriptor of the file may
-// be left, nor come to be.
+// Mount mounts a file system for the duration of the test. It skips the test if that is
+// not possible. When the test ends, the file must be closed, and must not be opened
+// again.
 func Mount(t testing.TB, h Handler) *FS {
 	t.Helper()
 	if err := Unavailable(); err != nil {
@@ -114,11 +114,11 @@ func Mount(t testing.TB, h Handler) *FS {
 	return fs
 }
 
-// start mounts the file system and starts its relay; the channel is closed when
-// that has ended.
+// start mounts the file system and starts its relay. The channel is closed when the
+// relay has ended.
 func (fs *FS) start() <-chan struct{} {
-	// Without the runtime's poller, which would have asked the descriptor
-	// before the mount made it something to wait for.
+	// Not by os.OpenFile: the runtime's poller does not work with a descriptor
+	// of /dev/fuse that is not yet mounted.
 	fuse, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		fs.t.Fatal(err)
@@ -143,7 +143,7 @@ func (fs *FS) start() <-chan struct{} {
 	started, ended := make(chan error), make(chan struct{})
 	go func() {
 		defer close(ended)
-		// The signal comes when this thread ends, not the process.
+		// Pdeathsig is sent when this thread ends, not the process.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
@@ -158,8 +158,7 @@ func (fs *FS) start() <-chan struct{} {
 	return ended
 }
 
-// unmount ends every request that is not answered, and waits for who has the
-// file open to let it go.
+// unmount fails all unanswered requests and waits until nobody has the file open.
 func (fs *FS) unmount() {
 	var err error
 	for end := time.Now().Add(watchdog); time.Now().Before(end); time.Sleep(time.Millisecond) {
@@ -173,7 +172,7 @@ func (fs *FS) unmount() {
 	}
 }
 
-// serve takes requests until the relay ends.
+// serve handles requests until the relay ends.
 func (fs *FS) serve() {
 	b := make([]byte, maxMessage)
 	for {
@@ -188,7 +187,7 @@ func (fs *FS) serve() {
 	}
 }
 
-// request takes a request apart.
+// request decodes a request and passes it to the handler.
 func (fs *FS) request(b []byte) {
 	body := b[inHeader:]
 	r := &Request{Op: Op(order.Uint32(b[4:])), ID: order.Uint64(b[8:]), fs: fs}
@@ -217,7 +216,8 @@ func (fs *FS) request(b []byte) {
 
 func (r *Request) reply(body []byte) { r.fs.send(message(r.ID, 0, body)) }
 
-// send fails once the relay has ended; nobody waits then.
+// send sends a message to the relay. It may fail once the relay has ended, when nobody
+// waits for an answer.
 func (fs *FS) send(b []byte) {
 	fs.sending.Lock()
 	defer fs.sending.Unlock()
@@ -226,7 +226,7 @@ func (fs *FS) send(b []byte) {
 	}
 }
 
-// Fail has any request fail.
+// Fail answers any request with an error.
 func (r *Request) Fail(errno unix.Errno) { r.fs.send(message(r.ID, -int32(errno), nil)) }
 
 // Opened answers Open.
@@ -235,7 +235,7 @@ func (r *Request) Opened(how uint32) {
 	r.reply(append(b, 0, 0, 0, 0))
 }
 
-// Gives answers Read, with what fits.
+// Gives answers Read with as much of data as fits.
 func (r *Request) Gives(data []byte) { r.reply(data[:min(len(data), r.Size)]) }
 
 // Wrote answers Write.
@@ -243,8 +243,8 @@ func (r *Request) Wrote(n int) {
 	r.reply(append(order.AppendUint32(nil, uint32(n)), 0, 0, 0, 0))
 }
 
-// Returns answers Ioctl: with its result, which is not negative, and the first
-// bytes of the output.
+// Returns answers Ioctl with its result, which must not be negative, and the first bytes
+// of its output.
 func (r *Request) Returns(result int, out []byte) {
 	b := append(order.AppendUint32(nil, uint32(result)), make([]byte, 12)...)
 	r.reply(append(b, out[:min(len(out), r.Size)]...))
@@ -255,10 +255,9 @@ func (r *Request) Polled(events uint32) {
 	r.reply(append(order.AppendUint32(nil, events), 0, 0, 0, 0))
 }
 
-// Events tells what an open file can be waited for with: POLLIN and its like.
-// Before the first time it is ready for everything, as regular files are. Poll
-// only comes to the handler for files that this was called of, and only if it
-// does not ask for POLLIN.
+// Events sets the poll events of an open file: POLLIN and so on. Until the first call
+// the file is ready for everything, as regular files are. The handler receives Poll only
+// for files for which Events was called, and only if POLLIN is not asked for.
 func (fs *FS) Events(handle uint64, events uint32) {
 	b := order.AppendUint32(order.AppendUint64(nil, handle), events)
 	fs.send(message(0, notifyPoll, b))

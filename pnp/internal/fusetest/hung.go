@@ -8,23 +8,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// HungDriver is a driver that lets its file be opened, says that it is always
-// ready and knows no ioctl, and answers nothing else until Unstick. The zero value is ready for
-// use.
+// HungDriver is a driver that hangs. It lets its file be opened, claims to be ready
+// whenever it is polled, and knows no ioctl; it answers nothing else until Unstick. The
+// zero value is ready for use.
 type HungDriver struct {
 	mu      sync.Mutex
 	pending []*Request
 	unstuck bool
 }
 
-// Serve is the function for Mount.
+// Serve is the Handler for Mount.
 func (d *HungDriver) Serve(r *Request) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
 	case r.Op == Open:
 		r.Opened(DirectIO)
-	case r.Op == Interrupt || r.Op == Release: // not to be answered
+	case r.Op == Interrupt || r.Op == Release: // these take no answer
 	case r.Op == Poll:
 		r.Polled(unix.POLLIN | unix.POLLOUT)
 	case r.Op == Ioctl:
@@ -36,7 +36,7 @@ func (d *HungDriver) Serve(r *Request) {
 	}
 }
 
-// Unstick fails with EIO what came so far and whatever comes.
+// Unstick fails all requests with EIO, those that wait and those still to come.
 func (d *HungDriver) Unstick() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -8,14 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The FUSE protocol, as far as it is spoken here (include/uapi/linux/fuse.h).
-// Numbers are in the machine's own order.
+// The part of the FUSE protocol that is used here (include/uapi/linux/fuse.h). Numbers
+// are in the machine's byte order.
 var order = binary.NativeEndian
 
-// Op is the operation that a request is for.
+// Op is the operation of a request.
 type Op uint32
 
-// The operations that a Handler sees.
+// The operations that a Handler receives.
 const (
 	Open      Op = 14
 	Read      Op = 15
@@ -26,7 +26,7 @@ const (
 	Poll      Op = 40
 )
 
-// The operations that are answered here.
+// The operations that the relay answers.
 const (
 	opLookup  Op = 1
 	opForget  Op = 2
@@ -37,16 +37,16 @@ const (
 
 // How a file is opened (FOPEN_*).
 const (
-	DirectIO       = 1 << 0 // nothing goes through the page cache
+	DirectIO       = 1 << 0 // bypass the page cache
 	NonSeekable    = 1 << 2
 	Stream         = 1 << 4 // no position, so that reads do not wait for writes
-	ParallelWrites = 1 << 6 // nor writes for each other
+	ParallelWrites = 1 << 6 // nor for each other
 )
 
 const (
 	inHeader  = 40 // struct fuse_in_header
 	outHeader = 16 // struct fuse_out_header
-	// notifyPoll stands where a reply has its error.
+	// notifyPoll takes the place of a reply's error code.
 	notifyPoll = 1
 	maxWrite   = 1 << 16
 	maxMessage = maxWrite + 4096
@@ -54,15 +54,15 @@ const (
 	rootNode, fileNode = 1, 2
 )
 
-// message is a struct fuse_out_header with what comes after it.
+// message returns a struct fuse_out_header followed by body.
 func message(unique uint64, code int32, body []byte) []byte {
 	b := order.AppendUint32(make([]byte, 0, outHeader+len(body)), uint32(outHeader+len(body)))
 	b = order.AppendUint32(b, uint32(code))
 	return append(order.AppendUint64(b, unique), body...)
 }
 
-// attributes are a struct fuse_attr: of a directory with any file that is asked
-// for, all of them the same one, of 1 MiB.
+// attributes appends a struct fuse_attr. Node rootNode is a directory in which every name
+// leads to the same file of 1 MiB.
 func attributes(b []byte, node uint64) []byte {
 	mode, size := uint32(unix.S_IFREG|0o666), uint64(1<<20)
 	if node == rootNode {
@@ -74,7 +74,7 @@ func attributes(b []byte, node uint64) []byte {
 	return append(b, make([]byte, 4*5)...)
 }
 
-// initReply is a struct fuse_init_out: protocol 7.31, without any extra.
+// initReply returns a struct fuse_init_out: protocol 7.31 without options.
 func initReply() []byte {
 	b := make([]byte, 64)
 	order.PutUint32(b, 7)

@@ -11,39 +11,37 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The relay is a process between the kernel and the test. It answers what the
-// kernel may ask on a thread that Go's scheduler does not know to be waiting, so
-// that the garbage collector waits for it, and an answer from the same process
-// could wait for that one for ever: FUSE_POLL, when Go's poller calls epoll, and
-// FUSE_FLUSH, when a child that is about to exec closes the file.
+// The relay is a process between the kernel and the test. Some requests block a thread
+// of the test that Go's scheduler takes to be running: FUSE_POLL when Go's poller calls
+// epoll, and FUSE_FLUSH when a child that is about to exec closes the file. A garbage
+// collection then waits for that thread, so the test's own process could wait for ever
+// to answer. The relay answers these requests.
 //
-// It also is what ends a file system whose test has died: a thread that the
-// kernel has waiting for an answer cannot be killed, and keeps the test's
-// descriptors open.
+// The relay also unmounts the file system if the test dies. A thread that waits for an
+// answer in the kernel cannot be killed, and keeps the test's descriptors open.
 
-// relayEnv makes a process of the test's binary the relay of the file system
-// that is mounted there.
+// relayEnv makes a process of the test's binary the relay of the file system that is
+// mounted at its value.
 const relayEnv = "PNPDR_FUSETEST_RELAY"
 
-// What the relay inherits.
+// The descriptors that the relay inherits.
 const (
 	relayKernel = 3 + iota // /dev/fuse
-	relayTest              // a socket of packets
+	relayTest              // a SOCK_SEQPACKET socket
 )
 
-// An init, because the test's binary has no other place that comes before its
-// tests, whatever package it is of.
+// An init function runs before the tests in every test binary that imports the package.
 func init() {
 	if dir := os.Getenv(relayEnv); dir != "" {
 		relay(dir)
 	}
 }
 
-// polled is what is known of a file that can be waited for.
+// polled is an open file that can be polled.
 type polled struct {
-	events uint32 // that are true of it
-	kernel uint64 // the kernel's name for it
-	asked  bool   // the kernel has given it
+	events uint32 // that are set now
+	kernel uint64 // the kernel's handle for notifications
+	asked  bool   // kernel is known
 }
 
 type relayState struct {
@@ -51,7 +49,7 @@ type relayState struct {
 	files map[uint64]*polled // by handle
 }
 
-// relay serves until the test has gone, and unmounts what it has left.
+// relay serves until the test has ended, and unmounts the file system if the test has not.
 func relay(dir string) {
 	s := &relayState{files: map[uint64]*polled{}}
 	dead := make(chan os.Signal, 1)
@@ -63,17 +61,17 @@ func relay(dir string) {
 	case <-dead:
 	case <-gone:
 	}
-	// It fails where the test has done that.
+	// This fails if the test has unmounted it.
 	_ = unix.Unmount(dir, unix.MNT_FORCE|unix.MNT_DETACH)
 	syscall.Exit(0) // with os.Exit, the race detector waits a second
 }
 
-// fromKernel takes the kernel's requests until the file system is unmounted.
+// fromKernel handles the kernel's requests until the file system is unmounted.
 func (s *relayState) fromKernel() {
 	b := make([]byte, maxMessage)
 	for {
 		n, err := unix.Read(relayKernel, b)
-		if err == unix.EINTR || err == unix.ENOENT { // the request was taken back
+		if err == unix.EINTR || err == unix.ENOENT { // ENOENT: the request was withdrawn
 			continue
 		}
 		if err != nil || n < inHeader {
@@ -88,8 +86,7 @@ func (s *relayState) fromKernel() {
 	}
 }
 
-// answer does what has nothing to do with the file's content, and reports whether
-// it was that.
+// answer answers requests that do not concern the test. It returns false for the others.
 func (s *relayState) answer(b []byte) bool {
 	code, reply := int32(0), []byte(nil)
 	switch Op(order.Uint32(b[4:])) {
@@ -98,7 +95,7 @@ func (s *relayState) answer(b []byte) bool {
 	case Poll:
 		return s.poll(b)
 	case opForget, opForgets:
-		return true // no answer is due
+		return true // these take no answer
 	case opInit:
 		reply = initReply()
 	case opLookup: // struct fuse_entry_out
@@ -107,14 +104,14 @@ func (s *relayState) answer(b []byte) bool {
 	case opGetattr: // struct fuse_attr_out
 		reply = attributes(make([]byte, 16), order.Uint64(b[16:]))
 	default:
-		code = -int32(unix.ENOSYS) // the kernel does without
+		code = -int32(unix.ENOSYS) // the kernel can do without
 	}
 	_, _ = unix.Write(relayKernel, message(order.Uint64(b[8:]), code, reply))
 	return true
 }
 
-// poll answers FUSE_POLL. One that does not ask for data is left to the test:
-// it comes from poll(2), which Go's scheduler knows to be waiting.
+// poll answers FUSE_POLL, except for one that does not ask for POLLIN. That one comes
+// from poll(2), which Go's scheduler knows to block, so it is left to the test.
 func (s *relayState) poll(b []byte) bool {
 	body := b[inHeader:] // struct fuse_poll_in: fh, kh, flags, events
 	s.mu.Lock()
@@ -133,7 +130,7 @@ func (s *relayState) poll(b []byte) bool {
 	return true
 }
 
-// fromTest takes the test's replies, and the notices that a file's events have
+// fromTest passes on the test's replies, and its notices that a file's events have
 // changed.
 func (s *relayState) fromTest() {
 	b := make([]byte, maxMessage)
@@ -151,13 +148,14 @@ func (s *relayState) fromTest() {
 				continue
 			}
 		}
-		// It fails for a request that was taken back, and for a file that
-		// was closed; nobody waits then.
+		// This fails if the request was withdrawn or the file was closed; then
+		// nobody waits for it.
 		_, _ = unix.Write(relayKernel, m)
 	}
 }
 
-// notice takes the events of a file and returns what is to be told to the kernel.
+// notice remembers the events of a file. It returns the notification for the kernel, or
+// nil if the kernel has not asked about the file.
 func (s *relayState) notice(body []byte) []byte {
 	handle := order.Uint64(body)
 	s.mu.Lock()
