@@ -29,6 +29,7 @@
 
 #include "_cgo_export.h"
 #include "host.h"
+#include "process.h"
 #include "shim.h"
 
 #define PLUGIN_NAME "pnpdr"
@@ -87,13 +88,16 @@ static void object_free(void* object)
 
 static void plugin_release(pnpdr_plugin* plugin)
 {
+	process_mask mask;
 	void* session;
 
 	if (atomic_fetch_sub(&plugin->references, 1) != 1)
 		return;
 	session = plugin->session;
 	object_free(plugin);
+	mask = process_mask_keep();
 	pnpdrEnded(session);
+	process_mask_restore(&mask);
 }
 
 uint32_t pnpdr_channel_write(pnpdr_channel* channel, const void* data, uint32_t len)
@@ -134,8 +138,11 @@ static UINT channel_on_data_received(IWTSVirtualChannelCallback* callback, wStre
 	pnpdr_channel* channel = (pnpdr_channel*)callback;
 	/* By its members: the inline functions of 3.x refer to libwinpr. */
 	size_t position = (size_t)(data->pointer - data->buffer);
+	process_mask mask = process_mask_keep();
+	UINT status = pnpdrReceive(channel->receiver, data->pointer, data->length - position);
 
-	return pnpdrReceive(channel->receiver, data->pointer, data->length - position);
+	process_mask_restore(&mask);
+	return status;
 }
 
 static UINT channel_on_open(IWTSVirtualChannelCallback* callback)
@@ -148,8 +155,10 @@ static UINT channel_on_close(IWTSVirtualChannelCallback* callback)
 {
 	pnpdr_channel* channel = (pnpdr_channel*)callback;
 	pnpdr_plugin* plugin = channel->plugin;
+	process_mask mask = process_mask_keep();
 
 	pnpdrClosed(channel->receiver);
+	process_mask_restore(&mask);
 	object_free(channel);
 	plugin_release(plugin);
 	return CHANNEL_RC_OK;
@@ -160,6 +169,7 @@ static UINT listener_on_new_channel(IWTSListenerCallback* callback, IWTSVirtualC
 {
 	pnpdr_listener* listener = (pnpdr_listener*)callback;
 	pnpdr_channel* channel = object_new(sizeof(pnpdr_channel));
+	process_mask mask;
 
 	(void)data;
 	/* Refused by *accept, not by a failing return: that makes 3.10 go on with a
@@ -173,7 +183,9 @@ static UINT listener_on_new_channel(IWTSListenerCallback* callback, IWTSVirtualC
 	channel->iface.OnClose = channel_on_close;
 	channel->channel = iws;
 	channel->plugin = listener->plugin;
+	mask = process_mask_keep();
 	channel->receiver = pnpdrAccept(listener->plugin->session, (char*)listener->name, channel);
+	process_mask_restore(&mask);
 	if (!channel->receiver)
 	{
 		object_free(channel);
@@ -237,6 +249,7 @@ __attribute__((visibility("default"))) UINT DVCPluginEntry(IDRDYNVC_ENTRY_POINTS
 {
 	pnpdr_plugin* plugin;
 	const ADDIN_ARGV* args;
+	process_mask mask;
 	UINT status;
 
 	if (pEntryPoints->GetPlugin(pEntryPoints, PLUGIN_NAME))
@@ -245,7 +258,9 @@ __attribute__((visibility("default"))) UINT DVCPluginEntry(IDRDYNVC_ENTRY_POINTS
 	if (!plugin)
 		return CHANNEL_RC_OK;
 	args = pEntryPoints->GetPluginData(pEntryPoints);
+	mask = process_mask_keep();
 	plugin->session = pnpdrEntry(args ? args->argc : 0, args ? args->argv : NULL, &plugin->host);
+	process_mask_restore(&mask);
 	if (!plugin->session)
 	{
 		object_free(plugin);

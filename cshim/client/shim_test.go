@@ -46,7 +46,7 @@ func TestShim(t *testing.T) {
 		program := filepath.Join(t.TempDir(), "shim_test")
 		args := []string{
 			"-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-Wall", "-Wextra", "-Werror",
-			"-Itestdata/stub", "-I.", "-o", program, "shim.c", "host.c", "testdata/shim_test.c",
+			"-Itestdata/stub", "-I.", "-o", program, "shim.c", "host.c", "process.c", "testdata/shim_test.c",
 		}
 		run(t, "cc", append(append(args, flags...), "-ldl")...)
 		run(t, program)

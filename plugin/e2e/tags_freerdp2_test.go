@@ -4,4 +4,7 @@
 
 package e2e
 
-const buildTags = "freerdp2"
+const (
+	buildTags = "freerdp2"
+	headers   = "freerdp2"
+)

@@ -4,4 +4,7 @@
 
 package e2e
 
-const buildTags = ""
+const (
+	buildTags = ""
+	headers   = "freerdp3"
+)
