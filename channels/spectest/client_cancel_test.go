@@ -29,7 +29,7 @@ func init() {
 				t.Errorf("%s: %v", name, hr)
 			}
 			if r.Complete(pnp.S_OK, 0) {
-				t.Error("the request was not complete")
+				t.Error("the request was not completed")
 			}
 			ch.silent()
 		}
@@ -43,7 +43,7 @@ func init() {
 			ch.receive(wire.ReadRequest{RequestID: id, CbBytesToRead: 4})
 			ch.receive(cancelOf(id))
 			r := await(t, h.cancelled, "Cancel")
-			ch.silent() // the reply waits for the device
+			ch.silent() // there is no reply before the device completes
 			h.request(t)
 			r.Complete(hr, copy(r.Out, "data"))
 			ch.expect(wire.DataReply{RequestID: id, Result: hr, Data: []byte("data")})
@@ -72,7 +72,7 @@ func init() {
 		id := c.add(dev)
 		c.announced()
 		ch := c.open(id)
-		const n = 100 // more than any number of workers for one handle
+		const n = 100 // more than the slots of one device
 		for i := range wire.RequestID(n) {
 			ch.receive(wire.WriteRequest{RequestID: 10 + i, Data: []byte{byte(i)}})
 		}
@@ -117,7 +117,7 @@ func init() {
 		ch.receive(cancelOf(6)) // answered
 		ch.silent()
 		if len(h.cancelled) != 0 {
-			t.Errorf("the device heard of %d cancels too many", len(h.cancelled))
+			t.Errorf("the device was asked to cancel %d times too often", len(h.cancelled))
 		}
 	})
 
@@ -173,7 +173,7 @@ func init() {
 	add("C-29", "id_again_after_its_reply", func(t *testing.T) {
 		ch, h := serve(t, newScriptedDevice("d"))
 		for range 3 {
-			for name, m := range operations(2) { // that of the CreateFile, to begin with
+			for name, m := range operations(2) { // at first that of the CreateFile
 				ch.receive(m)
 				h.request(t).Complete(pnp.S_OK, 0)
 				if hr := operationResult(t, name, 2, ch.next()); hr != pnp.S_OK {
@@ -240,7 +240,7 @@ func init() {
 		ch.receive(raw(unhex(t, "ffffffff 06000000 00 000000"))) // 4.4(9)
 		ch.silent()
 
-		// Never outstanding: a request may have that id, and a cancel the id of
+		// The id is never outstanding: a request may have it, and a cancel the id of
 		// a request that is outstanding.
 		ch.receive(wire.ReadRequest{RequestID: wire.CancelID, CbBytesToRead: 1})
 		ch.receive(cancelOf(77))
@@ -248,7 +248,7 @@ func init() {
 		ch.receive(wire.IoCancelRequest{RequestID: 5, IDToCancel: 77})
 		ch.silent()
 		if len(h.cancelled) != 0 {
-			t.Error("a cancel was taken for the id in its header")
+			t.Error("the id in the header of a cancel was cancelled")
 		}
 		h.request(t).Complete(pnp.S_OK, 0)
 		ch.expect(wire.DataReply{RequestID: wire.CancelID})
@@ -285,7 +285,7 @@ func init() {
 	})
 }
 
-// blockingDevice has requests that block until the test lets them proceed.
+// blockingDevice blocks in its requests until the test lets them proceed.
 type blockingDevice struct {
 	proceed chan struct{}
 	began   chan *pnp.Request

@@ -11,13 +11,14 @@ import (
 )
 
 // scriptedDevice is a device that does what its test says. Unless told
-// otherwise every open succeeds and every request waits until the test
+// otherwise, every open succeeds and every request waits until the test
 // completes it.
 type scriptedDevice struct {
 	desc pnp.Description
-	// open is called for each Open; nil succeeds.
+	// open, if not nil, is called for each Open. Otherwise Open succeeds.
 	open func(r pnp.OpenRequest) error
-	// try is called for each request; a result of false leaves it waiting.
+	// try, if not nil, is called for each request; if it returns false, the
+	// request waits.
 	try func(r *pnp.Request) bool
 	// stubborn keeps Cancel and Close from completing requests.
 	stubborn bool
@@ -32,7 +33,7 @@ func newScriptedDevice(name string) *scriptedDevice {
 	return &scriptedDevice{desc: pnp.Description{Name: name}, handles: make(chan *scriptedHandle, 64)}
 }
 
-// lateDevice is a scriptedDevice that has to wait in Open until it may proceed.
+// lateDevice is a scriptedDevice whose Open blocks until it may proceed.
 type lateDevice struct {
 	*scriptedDevice
 	began   chan struct{} // gets a value when it waits
@@ -58,7 +59,7 @@ func (d *scriptedDevice) Description() *pnp.Description { return &d.desc }
 // Open implements pnp.Device.
 func (d *scriptedDevice) Open(r pnp.OpenRequest) (pnp.Handle, error) {
 	d.mu.Lock()
-	r.Workers = nil // the session's, not the server's
+	r.Workers = nil // comes from the session, not from the server
 	d.opens = append(d.opens, r)
 	d.mu.Unlock()
 	if d.open != nil {
@@ -91,7 +92,7 @@ func (d *scriptedDevice) raise(t *testing.T, e pnp.Event) {
 	sink := d.sink
 	d.mu.Unlock()
 	if sink == nil {
-		t.Fatal("nobody listens to the events of the device")
+		t.Fatal("the session did not call Notify")
 	}
 	sink(e)
 }
@@ -102,7 +103,7 @@ func (d *scriptedDevice) handle(t *testing.T) *scriptedHandle {
 	return await(t, d.handles, "an Open")
 }
 
-// opened returns the parameters of each Open so far.
+// opened returns the parameters of every Open so far.
 func (d *scriptedDevice) opened() []pnp.OpenRequest {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -113,7 +114,7 @@ func (d *scriptedDevice) opened() []pnp.OpenRequest {
 type scriptedHandle struct {
 	d         *scriptedDevice
 	requests  chan *pnp.Request // as they come
-	cancelled chan *pnp.Request // what Cancel was called for
+	cancelled chan *pnp.Request // the arguments of Cancel
 	closed    chan struct{}
 
 	mu      sync.Mutex
@@ -156,7 +157,7 @@ func (h *scriptedHandle) Close(released func()) {
 	released()
 }
 
-// abandon completes whatever waits.
+// abandon completes every waiting request.
 func (h *scriptedHandle) abandon() {
 	h.mu.Lock()
 	h.ended = true
@@ -174,7 +175,7 @@ func (h *scriptedHandle) request(t *testing.T) *pnp.Request {
 	return await(t, h.requests, "a request")
 }
 
-// untouched checks that no request has reached the handle.
+// untouched checks that the handle has got no request.
 func (h *scriptedHandle) untouched(t *testing.T) {
 	t.Helper()
 	select {

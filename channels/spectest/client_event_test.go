@@ -52,7 +52,7 @@ func init() {
 				}
 				want := bytes.Clone(data)
 				dev.raise(t, pnp.Event{GUID: guid, Data: data})
-				clear(data) // it was the device's
+				clear(data) // the device may use it again
 				ch.expect(raw(bytes.Join([][]byte{
 					unhex(t, "00000001 11111111 80805f42 922adabf 3de3f69a"), unhex(t, u32(uint32(n))), want, {0}}, nil)))
 			}
@@ -129,7 +129,7 @@ func init() {
 		for _, stubborn := range []bool{false, true} {
 			c := newClientSide(t)
 			dev := newScriptedDevice("d")
-			dev.stubborn = stubborn // completes nothing by itself
+			dev.stubborn = stubborn // does not complete requests on its own
 			id := c.add(dev)
 			info := c.announced()
 			ch := c.open(id)
@@ -162,7 +162,7 @@ func init() {
 			}
 			ch.silent()
 
-			// Later requests as well, and the channel stays.
+			// Later requests fail too, and the channel stays open.
 			for name, m := range operations(20) {
 				ch.receive(m)
 				if hr := operationResult(t, name, 20, ch.next()); !hr.Failed() {
@@ -224,7 +224,7 @@ func init() {
 		ch.expect(wire.DataReply{RequestID: 5})
 	})
 
-	// How a channel can end, with a request outstanding.
+	// Ways in which a channel can end while a request is outstanding.
 	ends := map[string]func(ch *clientChannel){
 		"closed by the server":  func(ch *clientChannel) { ch.close() },
 		"a malformed message":   func(ch *clientChannel) { ch.terminates(raw{1, 2, 3}) },
@@ -245,13 +245,13 @@ func init() {
 					}
 					sent := ch.conn.count()
 					if h.isClosed() {
-						t.Fatal("the handle is closed, the channel open")
+						t.Fatal("the handle is closed while the channel is open")
 					}
 					end(ch)
 					await(t, h.closed, "Close")
 					for _, r := range pending {
 						if done := r.Complete(pnp.S_OK, 0); done != stubborn {
-							t.Errorf("a request of a closed handle: complete %v", !done)
+							t.Errorf("a request of a closed handle is complete: %v", !done)
 						}
 					}
 					if n := ch.conn.count(); n != sent {
@@ -277,7 +277,7 @@ func init() {
 		h.request(t).Complete(pnp.S_OK, 0)
 		ch.expect(wire.DataReply{RequestID: 6})
 		if h.isClosed() {
-			t.Error("the handle was closed, its channel not")
+			t.Error("the handle was closed, but its channel was not")
 		}
 		ch.close()
 		await(t, h.closed, "Close")
@@ -302,7 +302,7 @@ func init() {
 		dev := &blockingDevice{proceed: make(chan struct{}), began: make(chan *pnp.Request, 1000)}
 		t.Cleanup(func() { // runs when the session has ended and holds nothing
 			if n := 1 + len(dev.began); n == 100 {
-				t.Error("all requests reached the device, those too that waited when the channel closed")
+				t.Error("the device also got the requests that were waiting when the channel closed")
 			}
 		})
 		c := newClientSide(t)

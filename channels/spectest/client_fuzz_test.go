@@ -15,11 +15,10 @@ import (
 	"freerdp-pnpdr/pnp/wire"
 )
 
-// FuzzClientSession plays whole sessions: a script of messages of any content
-// on PNPDR and two FileRedirectorChannels, of closing and reopening them, and
-// of devices that come and go. Whatever happens, each message of the client is
-// well formed, each request has at most one reply, and nothing is left over at
-// the end.
+// FuzzClientSession plays whole sessions: arbitrary messages on PNPDR and two
+// FileRedirectorChannels, closing and reopening of channels, and devices that
+// come and go. In every case each message from the client is well formed, each
+// request has at most one reply, and nothing is left at the end.
 func FuzzClientSession(f *testing.F) {
 	hello := script(wire.OurVersion, wire.AuthenticatedClient{})
 	file := func(ms ...message) []byte {
@@ -133,7 +132,7 @@ func (c *fuzzedChannel) close() {
 	c.r.Closed()
 }
 
-// script and scriptOn write messages down for FuzzClientSession.
+// script and scriptOn encode messages for FuzzClientSession.
 func script(ms ...message) []byte { return scriptOn(0, ms...) }
 
 func scriptOn(channel byte, ms ...message) []byte {

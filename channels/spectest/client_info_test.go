@@ -14,7 +14,7 @@ import (
 	"freerdp-pnpdr/pnp/wire"
 )
 
-// changes reads additions and removals, as "+4 -4".
+// changes reads additions and removals, and writes them as "+4 -4".
 func changes(t *testing.T, msgs [][]byte) string {
 	t.Helper()
 	var s string
@@ -37,7 +37,7 @@ func changes(t *testing.T, msgs [][]byte) string {
 	return s[1:]
 }
 
-// reports checks what the client has reported since it was asked last.
+// reports checks what the client has reported since the last call.
 func (ch *clientChannel) reports(format string, args ...any) {
 	ch.t.Helper()
 	if got, want := changes(ch.t, ch.sync()), fmt.Sprintf(format, args...); got != want {
@@ -45,7 +45,7 @@ func (ch *clientChannel) reports(format string, args ...any) {
 	}
 }
 
-// notInfo are messages that PNPDR does not take.
+// notInfo are messages that are malformed on PNPDR.
 func notInfo(t *testing.T) map[string]raw {
 	return map[string]raw{
 		"nothing":                         {},
@@ -72,7 +72,7 @@ func init() {
 				c := newClientSide(t)
 				c.add(newScriptedDevice("d"))
 				c.pnpdr().terminates(msg)
-				c.logon().reports("+1") // the session lives on
+				c.logon().reports("+1") // the session goes on
 			})
 		}
 	})
@@ -97,7 +97,7 @@ func init() {
 			ch.expect(wire.OurVersion)
 			ch.receive(wire.Version{MajorVersion: 1, MinorVersion: 6, Capabilities: 1 - dynamic})
 			ch.expect(wire.OurVersion)
-			ch.silent() // it is no logon
+			ch.silent() // it is not a logon
 			ch.receive(wire.AuthenticatedClient{})
 			ch.reports("+1")
 			ch.receive(wire.Version{MajorVersion: 1, MinorVersion: 6, Capabilities: 1 - dynamic})
@@ -171,7 +171,7 @@ func init() {
 		ch := c.announced()
 		for id := 1; id <= 3; id++ {
 			c.add(newScriptedDevice("later"))
-			// Without any message of the server in between.
+			// Without any message from the server in between.
 			if got := changes(t, [][]byte{ch.next()}); got != fmt.Sprintf("+%d", id) {
 				t.Errorf("reported %q", got)
 			}
@@ -190,7 +190,7 @@ func init() {
 			later := c.add(newScriptedDevice("later"))
 			ch.receive(wire.AuthenticatedClient{})
 			ch.silent()
-			// Leaving is no addition; it is reported of what had been announced.
+			// Leaving is not an addition: it is reported for devices that were announced.
 			c.s.Remove(later)
 			c.s.Remove(first)
 			ch.reports("-1")
@@ -230,7 +230,7 @@ func init() {
 		c.s.Remove(77)
 		ch.silent()
 
-		// It has left the list: not to be opened, not to be announced again.
+		// It is off the list: it cannot be opened and is not announced again.
 		file := c.greeted()
 		file.receive(createFile(2, first))
 		if hr := createResult(t, file.next()); !hr.Failed() {
@@ -273,7 +273,7 @@ func init() {
 				for range 5 {
 					id := c.add(newScriptedDevice("d"))
 					if seen[id] {
-						t.Errorf("id %d was given twice", id)
+						t.Errorf("id %d was used twice", id)
 					}
 					seen[id] = true
 					added = append(added, id)
@@ -288,7 +288,7 @@ func init() {
 	}
 	add("W-11", "ids_on_the_wire_are_unique", func(t *testing.T) {
 		c := newClientSide(t)
-		same := newScriptedDevice("one device, added thrice")
+		same := newScriptedDevice("one device, added three times")
 		for range 3 {
 			c.add(same)
 		}
@@ -308,7 +308,7 @@ func init() {
 		ch.receive(wire.AuthenticatedClient{})
 		ch.receive(wire.AuthenticatedClient{})
 		ch.reports("-2 +3")
-		// A server that goes through all of the initialization again, too.
+		// Nor if the server repeats the whole initialization.
 		ch.receive(wire.OurVersion)
 		ch.expect(wire.OurVersion)
 		ch.receive(wire.AuthenticatedClient{})
@@ -327,7 +327,7 @@ func init() {
 				file.receive(wire.ReadRequest{RequestID: 3, CbBytesToRead: 4})
 				ch.terminates(msg)
 
-				// What was pending and what comes are served.
+				// Pending and new requests are served.
 				h.request(t).Complete(pnp.S_OK, 0)
 				file.expect(wire.DataReply{RequestID: 3})
 				file.receive(wire.WriteRequest{RequestID: 4, Data: []byte("data")})
@@ -361,7 +361,7 @@ func init() {
 		ch.receive(wire.AuthenticatedClient{})
 		ch.reports("+2 +3")
 		ch.close()
-		c.pnpdr().terminates(wire.AuthenticatedClient{}) // its version has to come first again
+		c.pnpdr().terminates(wire.AuthenticatedClient{}) // its Server Version must come first again
 	})
 	add("C-37", "a_second_pnpdr_is_refused", func(t *testing.T) {
 		c := newClientSide(t)

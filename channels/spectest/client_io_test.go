@@ -16,10 +16,10 @@ import (
 	"freerdp-pnpdr/pnp/wire"
 )
 
-// offsets are those that a signed or a 32-bit offset would spoil.
+// offsets include those that signed or 32-bit arithmetic would get wrong.
 var offsets = []uint64{0, 1, 1<<32 - 1, 1 << 32, 0x70000001_ffffffff, 1<<63 - 1, 1 << 63, 1<<64 - 1}
 
-// openFile makes a session with a file as its device and opens it.
+// openFile makes a session with a file as its device, and opens it.
 func openFile(t *testing.T, content string, src backend.Source) *clientChannel {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "device")
@@ -87,7 +87,7 @@ func init() {
 			r.Complete(pnp.S_OK, copy(r.Out, data))
 			ch.expect(wire.DataReply{RequestID: id, Data: data[:n]})
 		}
-		// Success codes other than S_OK are handed through as well.
+		// Other success codes than S_OK are passed on as well.
 		ch.receive(wire.ReadRequest{RequestID: 99, CbBytesToRead: 1})
 		h.request(t).Complete(0x00040001, 0)
 		ch.expect(wire.DataReply{RequestID: 99, Result: 0x00040001})
@@ -111,7 +111,7 @@ func init() {
 		for i, offset := range offsets {
 			id, data := wire.RequestID(3+i), bytes.Repeat([]byte{byte(i)}, 1+i*1000)
 			ch.receive(wire.WriteRequest{RequestID: id, Data: data, Offset: offset})
-			r := h.request(t) // by now the message's memory is someone else's
+			r := h.request(t) // the memory of the message has been used again by now
 			if r.Op != pnp.OpWrite || r.Offset != offset || !bytes.Equal(r.In, data) || len(r.Out) != 0 {
 				t.Errorf("the device got %v of %d bytes at %d, not %d at %d", r.Op, len(r.In), r.Offset, len(data), offset)
 			}
@@ -185,7 +185,7 @@ func init() {
 				t.Errorf("%+v: the device got %v 0x%x with %q in and room for %d", c, r.Op, r.Code, r.In, len(r.Out))
 			}
 			if want := append(c.dataOut, make([]byte, c.cbOut)...)[:c.cbOut]; !bytes.Equal(r.Out, want) {
-				t.Errorf("%+v: the device finds %q where its output goes", c, r.Out)
+				t.Errorf("%+v: the buffer for the output contains %q", c, r.Out)
 			}
 			n := copy(r.Out, "out")
 			r.Complete(pnp.S_OK, n)

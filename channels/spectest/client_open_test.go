@@ -21,8 +21,8 @@ func operations(id wire.RequestID) map[string]message {
 	}
 }
 
-// operationResult is the result in the reply of an operation, which has its
-// full shape and the request's id.
+// operationResult returns the result in the reply to an operation. The reply
+// must have its full shape and the id of the request.
 func operationResult(t *testing.T, name string, id wire.RequestID, msg []byte) pnp.HRESULT {
 	t.Helper()
 	decode := map[string]decoder{"Read": readReply, "Write": writeReply, "IOControl": ioControlReply}[name]
@@ -60,7 +60,7 @@ func init() {
 		old, young := c.open(id, 4), c.open(id, 6)
 		h1, h2 := dev.handle(t), dev.handle(t)
 		if h1 == h2 {
-			t.Fatal("one handle for two channels")
+			t.Fatal("two channels share a handle")
 		}
 
 		// The same ids are outstanding on both.
@@ -76,12 +76,12 @@ func init() {
 		r1.Complete(pnp.S_OK, 1)
 		old.expect(wire.DataReply{RequestID: 7, Data: []byte("x")})
 
-		// Each has its own version.
+		// Each has a version of its own.
 		dev.raise(t, pnp.Event{Data: []byte("event")})
 		young.expect(wire.CustomEvent{Data: []byte("event")})
 		old.silent()
 
-		// Each ends alone.
+		// One ends without the other.
 		old.close()
 		await(t, h1.closed, "Close")
 		young.receive(wire.WriteRequest{RequestID: 8, Data: []byte("ab")})
@@ -94,15 +94,15 @@ func init() {
 
 	add("C-11", "first_message_is_capabilities_request", func(t *testing.T) {
 		first := map[string]message{
-			"nothing":                  raw{},
-			"a byte":                   raw{0},
-			"header alone":             raw(unhex(t, "01000000 05000000")),
-			"Capabilities cut":         raw(unhex(t, "01000000 05000000 06")),
-			"Capabilities and a byte":  raw(unhex(t, "01000000 05000000 0600 00")),
-			"FunctionId 3":             raw(unhex(t, "01000000 03000000 0600")),
-			"IoCancel":                 wire.IoCancelRequest{RequestID: wire.CancelID, IDToCancel: 1},
-			"CreateFile":               createFile(1, 1),
-			"a message of the other's": wire.OurVersion,
+			"nothing":                 raw{},
+			"a byte":                  raw{0},
+			"header alone":            raw(unhex(t, "01000000 05000000")),
+			"Capabilities cut":        raw(unhex(t, "01000000 05000000 06")),
+			"Capabilities and a byte": raw(unhex(t, "01000000 05000000 0600 00")),
+			"FunctionId 3":            raw(unhex(t, "01000000 03000000 0600")),
+			"IoCancel":                wire.IoCancelRequest{RequestID: wire.CancelID, IDToCancel: 1},
+			"CreateFile":              createFile(1, 1),
+			"a message of PNPDR's":    wire.OurVersion,
 		}
 		for name, m := range operations(1) {
 			first[name] = m
@@ -117,7 +117,7 @@ func init() {
 				if n := len(dev.opened()); n != 0 {
 					t.Errorf("the device was opened %d times", n)
 				}
-				c.open(id) // other channels are as they were
+				c.open(id) // other channels are not affected
 			})
 		}
 	})
@@ -237,7 +237,7 @@ func init() {
 		ch.receive(createFile(2, id))
 		ch.terminates(createFile(3, id))
 		close(dev.proceed)
-		await(t, dev.handle(t).closed, "Close") // of the handle that came too late
+		await(t, dev.handle(t).closed, "Close") // the handle came too late
 	})
 	add("C-15", "after_a_failed_one_it_is_refused", func(t *testing.T) {
 		c := newClientSide(t)

@@ -17,12 +17,12 @@ import (
 	"freerdp-pnpdr/pnp/wire"
 )
 
-// watchdog bounds every wait, so that a reply that never comes fails its test
-// and not the whole run. Nothing passes because of it.
+// watchdog bounds every wait, so that a missing reply fails its test and not
+// the whole run. No test passes because of it.
 const watchdog = 20 * time.Second
 
-// clientSide is a client session under test; the test plays the server, byte
-// by byte.
+// clientSide is a client session under test. The test plays the server, byte by
+// byte.
 type clientSide struct {
 	t *testing.T
 	s *client.Session
@@ -30,8 +30,8 @@ type clientSide struct {
 	all []*clientChannel
 }
 
-// newClientSide makes a session. When the test ends, so does the session; it
-// must then hold nothing any more.
+// newClientSide makes a session that ends with the test and must not hold
+// anything by then.
 func newClientSide(t *testing.T, limits ...pnp.SessionLimits) *clientSide {
 	cfg := client.Config{Log: slog.New(noErrors{t})}
 	for _, l := range limits {
@@ -54,8 +54,8 @@ func newClientSide(t *testing.T, limits ...pnp.SessionLimits) *clientSide {
 	return c
 }
 
-// noErrors is a log in which no error may stand: that is where a session reports
-// a panic, its own or a device's.
+// noErrors is a log that accepts no errors: a session reports its own panics
+// and those of devices there.
 type noErrors struct{ t *testing.T }
 
 // Enabled implements slog.Handler.
@@ -73,7 +73,7 @@ func (h noErrors) WithAttrs([]slog.Attr) slog.Handler { return h }
 // WithGroup implements slog.Handler.
 func (h noErrors) WithGroup(string) slog.Handler { return h }
 
-// add puts a device into the session.
+// add adds a device to the session.
 func (c *clientSide) add(d pnp.Device) uint32 {
 	c.t.Helper()
 	id, err := c.s.Add(d)
@@ -99,8 +99,8 @@ func (c *clientSide) accept(name string) *clientChannel {
 // pnpdr opens PNPDR and sends nothing.
 func (c *clientSide) pnpdr() *clientChannel { return c.accept(channels.PNPDR) }
 
-// logon opens PNPDR and goes through the initialization. What the client
-// announces is not read yet.
+// logon opens PNPDR and goes through the initialization. It does not read what
+// the client announces.
 func (c *clientSide) logon() *clientChannel {
 	c.t.Helper()
 	ch := c.pnpdr()
@@ -121,8 +121,8 @@ func (c *clientSide) announced() *clientChannel {
 // file opens a FileRedirectorChannel and sends nothing.
 func (c *clientSide) file() *clientChannel { return c.accept(channels.FileRedirectorChannel) }
 
-// greeted opens a FileRedirectorChannel and exchanges versions; the server's is
-// 6 unless given.
+// greeted opens a FileRedirectorChannel and exchanges versions. The version of
+// the server is 6 unless given.
 func (c *clientSide) greeted(version ...uint16) *clientChannel {
 	c.t.Helper()
 	v := uint16(6)
@@ -134,8 +134,8 @@ func (c *clientSide) greeted(version ...uint16) *clientChannel {
 	return ch
 }
 
-// open opens a FileRedirectorChannel with a handle of a device. The device has
-// to be announced.
+// open opens a FileRedirectorChannel with a handle of a device, which must have
+// been announced.
 func (c *clientSide) open(id uint32, version ...uint16) *clientChannel {
 	c.t.Helper()
 	ch := c.greeted(version...)
@@ -144,7 +144,7 @@ func (c *clientSide) open(id uint32, version ...uint16) *clientChannel {
 	return ch
 }
 
-// serve is all that most tests need: a session in which d is announced, and an
+// serve is all that most tests need: a session that has announced d, and an
 // open handle of it.
 func serve(t *testing.T, d *scriptedDevice, limits ...pnp.SessionLimits) (*clientChannel, *scriptedHandle) {
 	t.Helper()
@@ -167,7 +167,7 @@ func createFile(request wire.RequestID, device uint32) wire.CreateFileRequest {
 	}
 }
 
-// raw is a message given as it stands on the wire.
+// raw is a message as it is on the wire.
 type raw []byte
 
 func (r raw) Append(b []byte) []byte { return append(b, r...) }
@@ -182,9 +182,9 @@ type clientChannel struct {
 	ended bool
 }
 
-// deliver gives a message to the client and returns Receive's error; an error
-// ends the channel. The memory of the message is overwritten afterwards: it was
-// lent.
+// deliver gives a message to the client and returns the error of Receive, which
+// ends the channel. The memory of the message is overwritten afterwards, since
+// it was only lent.
 func (ch *clientChannel) deliver(m message) error {
 	ch.t.Helper()
 	if ch.ended {
@@ -202,7 +202,7 @@ func (ch *clientChannel) deliver(m message) error {
 	return err
 }
 
-// receive delivers a message that the client must not object to.
+// receive delivers a message that the client must accept.
 func (ch *clientChannel) receive(m message) {
 	ch.t.Helper()
 	if err := ch.deliver(m); err != nil {
@@ -210,8 +210,7 @@ func (ch *clientChannel) receive(m message) {
 	}
 }
 
-// terminates delivers a message that must end the channel, and nothing may be
-// sent for it.
+// terminates delivers a message that must end the channel without an answer.
 func (ch *clientChannel) terminates(m message) {
 	ch.t.Helper()
 	before := ch.conn.count()
@@ -232,7 +231,7 @@ func (ch *clientChannel) close() {
 	}
 }
 
-// next returns the next message that the client sent or sends.
+// next returns the next message from the client, and waits for it.
 func (ch *clientChannel) next() []byte {
 	ch.t.Helper()
 	msg, err := ch.conn.next()
@@ -242,7 +241,7 @@ func (ch *clientChannel) next() []byte {
 	return msg
 }
 
-// expect checks the next message that the client sent or sends.
+// expect checks the next message from the client, and waits for it.
 func (ch *clientChannel) expect(want message) {
 	ch.t.Helper()
 	if got := ch.next(); !bytes.Equal(got, want.Append(nil)) {
@@ -250,9 +249,10 @@ func (ch *clientChannel) expect(want message) {
 	}
 }
 
-// sync makes sure that the client has done with everything that it received
-// before, as far as it works in order, and returns what it had sent meanwhile.
-// Both sub-protocols have a message that is always answered.
+// sync waits until the client has processed everything that it got before, as
+// far as it works in order, and returns the messages that it sent in the
+// meantime. It sends a message that is always answered; each sub-protocol has
+// one.
 func (ch *clientChannel) sync() [][]byte {
 	ch.t.Helper()
 	const id = 0x5c5c5c
@@ -271,7 +271,7 @@ func (ch *clientChannel) sync() [][]byte {
 	}
 }
 
-// silent checks that the client has nothing to say.
+// silent checks that the client sends nothing.
 func (ch *clientChannel) silent() {
 	ch.t.Helper()
 	for _, msg := range ch.sync() {
@@ -279,7 +279,7 @@ func (ch *clientChannel) silent() {
 	}
 }
 
-// recordingConn is a Conn that keeps what is sent. Each message must be well
+// recordingConn is a Conn that records what is sent. Each message must be well
 // formed, and each reply must answer a request.
 type recordingConn struct {
 	t    *testing.T
@@ -298,7 +298,7 @@ func newRecordingConn(t *testing.T, name string) *recordingConn {
 	return &recordingConn{t: t, name: name, asked: make(map[wire.RequestID][]wire.Kind), more: make(chan struct{}, 1)}
 }
 
-// asks takes note of a message that the client is about to receive.
+// asks records a message that the client is about to receive.
 func (c *recordingConn) asks(msg []byte) {
 	if c.name == channels.PNPDR {
 		return
@@ -312,7 +312,7 @@ func (c *recordingConn) asks(msg []byte) {
 	c.asked[m.RequestID] = append(c.asked[m.RequestID], m.Kind)
 }
 
-// check checks a message of the client's. c.mu is held.
+// check checks a message from the client. c.mu is held.
 func (c *recordingConn) check(msg []byte) error {
 	m, err := wire.Decode(msg, directionOf(c.name, false))
 	if err != nil || m.Kind != wire.KindReply {
@@ -320,7 +320,7 @@ func (c *recordingConn) check(msg []byte) error {
 	}
 	requests := c.asked[m.RequestID]
 	if len(requests) == 0 {
-		return errors.New("it answers nothing")
+		return errors.New("it does not answer any request")
 	}
 	c.asked[m.RequestID] = requests[1:]
 	_, err = m.ReplyTo(requests[0])
@@ -347,7 +347,7 @@ func (c *recordingConn) Send(msg []byte) error {
 	return nil
 }
 
-// Sent implements channels.Conn: all is sent at once.
+// Sent implements channels.Conn: every byte leaves at once.
 func (c *recordingConn) Sent() (uint64, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

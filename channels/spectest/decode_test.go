@@ -11,7 +11,7 @@ import (
 	"freerdp-pnpdr/pnp/wire"
 )
 
-// decoder decodes what one role sends on one channel.
+// decoder decodes messages from one role on one channel.
 type decoder func(msg []byte) (wire.Message, error)
 
 func in(from wire.Direction) decoder {
@@ -45,7 +45,7 @@ var (
 	ioControlReply    = replyTo(wire.KindIOControlRequest)
 )
 
-// directionOf is where messages on the channel with a name go.
+// directionOf is the direction of messages to the client on the named channel.
 func directionOf(name string, toClient bool) wire.Direction {
 	switch {
 	case name == channels.PNPDR && toClient:
@@ -58,7 +58,7 @@ func directionOf(name string, toClient bool) wire.Direction {
 	return wire.IOToServer
 }
 
-// must decodes what has to decode.
+// must decodes a message that must be well formed.
 func must(t *testing.T, decode decoder, msg []byte) wire.Message {
 	t.Helper()
 	m, err := decode(msg)
@@ -68,7 +68,7 @@ func must(t *testing.T, decode decoder, msg []byte) wire.Message {
 	return m
 }
 
-// text shows all fields of v, and of data every byte; a nil slice looks like an
+// text shows all fields of v, and every byte of data. A nil slice looks like an
 // empty one.
 func text(v any) string {
 	return strings.ReplaceAll(fmt.Sprintf("%#v", v), "[]uint8(nil)", "[]uint8{}")

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package spectest holds the tests of the protocol's requirements, one or
-// several for each row of testdata/requirements.csv, over the wire codec and
-// both roles. It has no code of its own.
+// Package spectest tests the requirements of the protocol, with one or several
+// tests of the messages and both roles for each row of testdata/requirements.csv.
+// It has no code of its own.
 package spectest

@@ -48,7 +48,7 @@ func everything(t *testing.T) []sent {
 		}
 	})
 	if everyErr != nil || len(every) == 0 {
-		t.Fatalf("the exchange went wrong: %v", everyErr)
+		t.Fatalf("the exchange failed: %v", everyErr)
 	}
 	return every
 }
@@ -59,7 +59,7 @@ var (
 	everyErr  error
 )
 
-// exchange does everything that a handle is for.
+// exchange does everything that a handle can do.
 func exchange(t *testing.T, p *pair, h *server.Handle, opt server.OpenOptions) {
 	t.Helper()
 	ctx := p.context()
@@ -115,8 +115,8 @@ func cancelled(t *testing.T, h *server.Handle, far *scriptedHandle) {
 	}
 }
 
-// sentAs adds a test of every message of some kind on the wire; there must be
-// at least one.
+// sentAs adds a test of every message of a kind on the wire. There must be at
+// least one.
 func sentAs(id string, from wire.Direction, kind wire.Kind, check func(t *testing.T, s sent)) {
 	add(id, fmt.Sprintf("sent_as_%v_on_%v", kind, from), func(t *testing.T) {
 		n := 0
@@ -133,7 +133,7 @@ func sentAs(id string, from wire.Direction, kind wire.Kind, check func(t *testin
 			}
 		}
 		if n == 0 {
-			t.Error("none was sent")
+			t.Error("no such message was sent")
 		}
 	})
 }

@@ -60,7 +60,7 @@ func newPair(t *testing.T, devices ...pnp.Device) *pair {
 	return p
 }
 
-// context ends with the watchdog.
+// context returns a context that ends with the watchdog.
 func (p *pair) context() context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), watchdog)
 	p.t.Cleanup(cancel)
@@ -95,7 +95,7 @@ type taped struct {
 	msg     []byte
 }
 
-// tap is a client that writes down what it gets and sends.
+// tap is a client that records what it receives and sends.
 type tap struct {
 	client memory.Acceptor
 
@@ -122,7 +122,7 @@ func (t *tap) write(m taped) {
 	t.tape = append(t.tape, m)
 }
 
-// messages returns what was written down so far.
+// messages returns what was recorded so far.
 func (t *tap) messages() []taped {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -148,7 +148,7 @@ func (e tapEnd) Receive(msg []byte) error {
 	return e.Receiver.Receive(msg)
 }
 
-// sent is a message of the tape, decoded.
+// sent is a message from the tape, decoded.
 type sent struct {
 	taped
 	kind wire.Kind
@@ -157,7 +157,7 @@ type sent struct {
 	answers wire.Body
 }
 
-// decodeTape decodes every message; replies by their request.
+// decodeTape decodes every message, and replies according to their request.
 func decodeTape(tape []taped) ([]sent, error) {
 	type key struct {
 		channel int

@@ -19,7 +19,7 @@ type specTest struct {
 	f    func(t *testing.T)
 }
 
-// registered holds the tests of each requirement, by its id.
+// registered holds the tests of each requirement by its id.
 var registered = make(map[string][]specTest)
 
 // add registers f as a test of the requirement id. It is called from init
@@ -43,7 +43,7 @@ func TestRequirements(t *testing.T) {
 	}
 }
 
-// TestEveryRequirementHasATest fails for each requirement without a test and
+// TestEveryRequirementHasATest fails for each requirement without a test, and
 // for each test without a requirement, which TestRequirements would not run.
 func TestEveryRequirementHasATest(t *testing.T) {
 	known := make(map[string]bool)
@@ -55,7 +55,7 @@ func TestEveryRequirementHasATest(t *testing.T) {
 	}
 	for id, tests := range registered {
 		if !known[id] {
-			t.Errorf("%s_%s is a test of no requirement", id, tests[0].name)
+			t.Errorf("%s_%s does not test any requirement", id, tests[0].name)
 		}
 	}
 }
@@ -69,7 +69,7 @@ func readRequirements(t *testing.T) []requirement {
 	return list
 }
 
-// readCSV returns the rows of a file behind its heading.
+// readCSV returns the rows of a file without its heading.
 func readCSV(t testing.TB, name string) [][]string {
 	t.Helper()
 	f, err := os.Open(name)

@@ -28,7 +28,7 @@ func init() {
 			t.Errorf("%+v, not %+v", got, want)
 		}
 		srvPending(t, r)
-		srvServes(t, h, ch) // which finds no second IoCancel in its way
+		srvServes(t, h, ch) // there is no second IoCancel before it
 		h.Close()
 		srvEnded(t, r)
 		srvSilent(t, ch)
@@ -60,11 +60,11 @@ func init() {
 			r, m := srvRead(t, ctx, h, ch, 3)
 			cancel()
 			servertest.NextAs[wire.IoCancelRequest](ch)
-			// Its id stays its own for as long.
+			// Its id is not used again before that.
 			for range 300 {
 				other, o := srvRead(t, bg, h, ch, 3)
 				if o.RequestID == m.RequestID {
-					t.Fatalf("RequestId %#x was given away", m.RequestID)
+					t.Fatalf("RequestId %#x was used again", m.RequestID)
 				}
 				srvInject(t, ch, wire.DataReply{RequestID: o.RequestID}.Append(nil))
 				srvWant(t, servertest.Wait(t, "Read", other), 0, nil)
@@ -199,7 +199,7 @@ func init() {
 		})
 	}
 	add("S-23", "no_request_has_the_id_of_cancel", func(t *testing.T) {
-		// The ids of a handle begin near the end of their range.
+		// The ids of a handle start near the end of their range.
 		h, ch := srvHandle(t)
 		least := wire.CancelID
 		for range 1000 {
@@ -212,7 +212,7 @@ func init() {
 			servertest.Wait(t, "Read", r)
 		}
 		if least != 0 {
-			t.Errorf("the ids did not come round: least is %#x", least)
+			t.Errorf("the ids did not wrap round: the lowest is %#x", least)
 		}
 	})
 }

@@ -61,12 +61,12 @@ func init() {
 		for id := range wire.RequestID(3) {
 			srvInject(t, ch, wire.DataReply{RequestID: m.RequestID + 1 + id, Data: []byte("none")}.Append(nil))
 		}
-		// Whatever it says: it is no known kind of reply.
+		// Whatever it says: it is not a known kind of reply.
 		srvInject(t, ch, []byte{byte(m.RequestID + 9), byte((m.RequestID + 9) >> 8), byte((m.RequestID + 9) >> 16), 0})
 		srvPending(t, r)
 		srvInject(t, ch, wire.DataReply{RequestID: m.RequestID, Data: []byte("mine")}.Append(nil))
 		srvWant(t, servertest.Wait(t, "Read", r), 4, nil)
-		// A second time there is nothing that it answers.
+		// The second time it answers nothing.
 		srvInject(t, ch, wire.DataReply{RequestID: m.RequestID, Data: []byte("mine, and too long")}.Append(nil))
 		srvServes(t, h, ch)
 	})
@@ -266,7 +266,7 @@ func init() {
 			r, id := request()
 			srvInject(t, ch, f.good(id))
 			if r := servertest.Wait(t, "the request", r); r.Err != nil {
-				t.Fatal("as much as was asked for:", r.Err)
+				t.Fatal("a reply of the full length:", r.Err)
 			}
 			waiting, _ := request()
 			r, id = request()

@@ -20,7 +20,7 @@ import (
 // srvVersion6 is a client of version 6, the version with custom events.
 const srvVersion6 = wire.VersionWithCustomEvents
 
-// srvInject injects msg, which the server must take without an error.
+// srvInject injects msg, which the server must accept.
 func srvInject(t *testing.T, ch *servertest.Channel, msg []byte) {
 	t.Helper()
 	if err := ch.Inject(msg); err != nil {
@@ -28,7 +28,7 @@ func srvInject(t *testing.T, ch *servertest.Channel, msg []byte) {
 	}
 }
 
-// srvSilent checks that the server has sent nothing that was not yet read.
+// srvSilent checks that the test has read everything that the server sent.
 func srvSilent(t *testing.T, ch *servertest.Channel) {
 	t.Helper()
 	for _, msg := range ch.Unread() {
@@ -65,7 +65,7 @@ func srvDevices(t *testing.T, f *servertest.Fixture, want ...uint32) {
 	}
 }
 
-// srvRead begins a Read of n bytes and returns it and its request.
+// srvRead starts a Read of n bytes and returns it and its request.
 func srvRead(t *testing.T, ctx context.Context, h *server.Handle, ch *servertest.Channel, n int) (<-chan servertest.Result, wire.ReadRequest) {
 	t.Helper()
 	r := servertest.Go(func() (int, error) { return h.ReadAt(ctx, make([]byte, n), 0) })
@@ -80,7 +80,7 @@ func srvServes(t *testing.T, h *server.Handle, ch *servertest.Channel) {
 	srvWant(t, servertest.Wait(t, "Read", r), 3, nil)
 }
 
-// srvWant checks a result; the error must be, or wrap, err.
+// srvWant checks a result. Its error must wrap err.
 func srvWant(t *testing.T, r servertest.Result, n int, err error) {
 	t.Helper()
 	if r.N != n || !errors.Is(r.Err, err) {
@@ -88,13 +88,13 @@ func srvWant(t *testing.T, r servertest.Result, n int, err error) {
 	}
 }
 
-// srvEnded checks that r has ended for the end of its channel.
+// srvEnded checks that r has failed because its channel ended.
 func srvEnded(t *testing.T, r <-chan servertest.Result) {
 	t.Helper()
 	srvWant(t, servertest.Wait(t, "an outstanding request", r), 0, channels.ErrClosed)
 }
 
-// srvPending checks that c has brought nothing so far.
+// srvPending checks that nothing has arrived on c yet.
 func srvPending[T any](t *testing.T, c <-chan T) {
 	t.Helper()
 	select {
@@ -108,7 +108,7 @@ func init() {
 	add("S-01", "server_version_is_first", func(t *testing.T) {
 		f := servertest.New(t, server.Config{})
 		f.LoggedOn()
-		// A client that does not wait for it.
+		// The client does not wait for it.
 		f.Client.Attached = func(ch *servertest.Channel) {
 			srvInject(t, ch, wire.OurVersion.Append(nil))
 			srvSilent(t, ch)
@@ -222,7 +222,7 @@ func init() {
 			h, ch := f.Open(d, srvVersion6, server.OpenOptions{})
 			srvTerminates(t, f.Info, msg)
 			srvServes(t, h, ch)
-			// The devices stay until the session ends, for further opens too.
+			// The devices stay until the session ends, and can still be opened.
 			if ids := srvIDs(f.Devices()); len(ids) == 0 || ids[0] != 4 {
 				t.Errorf("devices %v", ids)
 			}

@@ -12,8 +12,8 @@ import (
 	"freerdp-pnpdr/pnp/wire"
 )
 
-// dataReply are the rows of the two replies that carry data: their layout is
-// one, and so is their test.
+// dataReply has the rows of the two replies that carry data. They share their
+// layout, and so their tests.
 func dataReply(id string, decode decoder) {
 	add(id, "layout", func(t *testing.T) {
 		const msg = `
@@ -26,7 +26,7 @@ func dataReply(id string, decode decoder) {
 		same(t, decode, msg, want)
 		otherLengths(t, decode, msg)
 
-		// The reply that is completed in place is the same.
+		// A reply that is completed in place looks the same.
 		buf := append(make([]byte, wire.DataReplyHead), "abcdefgh"...)
 		got := wire.FinishDataReply(buf, want.RequestID, want.Result, 3)
 		if !bytes.Equal(got, unhex(t, msg)) {
@@ -122,7 +122,7 @@ func init() {
 					continue
 				}
 				m := got.IOControlRequest()
-				// Without UnusedByte only if nothing follows DataIn.
+				// UnusedByte may only be missing if nothing follows DataIn.
 				want := max(rest-1, 0)
 				if string(m.DataIn) != "abc" || len(m.DataOut) != want || m.CbOut != cbOut {
 					t.Errorf("cbOut %d, total %d: %+v; DataOut should have %d bytes", cbOut, 20+in+rest, m, want)

@@ -39,8 +39,8 @@ func init() {
 		}
 	})
 	add("W-12", "data_size_bounds_the_description", func(t *testing.T) {
-		// The optional fields belong to the first description or are missing
-		// there: only DataSize tells.
+		// The optional fields belong to the first description, or it has none:
+		// only DataSize tells.
 		with, without := noInterfaces+noHardware+noCompatible+noName+redirectable+container, plain
 		m, err := infoToServer(unhex(t, addition(with, without)))
 		if err != nil {
@@ -53,8 +53,8 @@ func init() {
 		if !reflect.DeepEqual(got, []bool{true, false}) {
 			t.Errorf("descriptions with a ContainerId: %v", got)
 		}
-		// Any other DataSize in the first is malformed, though the message has
-		// bytes enough.
+		// Any other DataSize in the first description is malformed, although
+		// the message is long enough.
 		for _, d := range []string{plain, with, with + caps} {
 			msg := unhex(t, addition(d, d, d))
 			right := le.Uint32(msg[16:])
@@ -65,7 +65,7 @@ func init() {
 				}
 			}
 		}
-		// It ends the description even where all fields are there.
+		// It ends the description even if all fields are present.
 		msg := unhex(t, addition(with+caps+"00000000"))
 		if _, err := infoToServer(msg); err == nil {
 			t.Error("bytes between the last field and the end of DataSize were accepted")
@@ -114,7 +114,7 @@ func init() {
 		}
 	})
 
-	// The two lists of ids differ in nothing but their place.
+	// The two lists of ids differ only in where they are.
 	for _, c := range []struct {
 		id     string
 		before string
@@ -152,7 +152,7 @@ func init() {
 		})
 		add(c.id, "no_multisz_is_malformed", func(t *testing.T) {
 			for _, field := range []string{
-				"01000000 41", "03000000 000000", // no whole number of UTF-16 units
+				"01000000 41", "03000000 000000", // not a whole number of UTF-16 units
 				"02000000 4100", "04000000 4100 4200", // no null at the end
 				"ffffffff 0000", "00000080 0000",
 			} {
@@ -270,7 +270,7 @@ func init() {
 		if got := b[32:]; !bytes.Equal(got, unhex(t, container+caps)) {
 			t.Errorf("the optional fields are sent as %x", got)
 		}
-		// Capabilities alone need a ContainerId before them: the null one.
+		// Without a container, capabilities need a null ContainerId before them.
 		alone := wire.NewDeviceDescription(1, &pnp.Description{Caps: &value})
 		if p := alone.Description(); p.Container != nil || p.Caps == nil || *p.Caps != value {
 			t.Errorf("capabilities alone come back as %+v", p)

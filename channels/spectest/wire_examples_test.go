@@ -10,7 +10,7 @@ import (
 	"freerdp-pnpdr/pnp/wire"
 )
 
-// exampleFields are the fields that section 4 lists for each example.
+// exampleFields has the fields that section 4 lists for each example.
 var exampleFields = []struct {
 	section string
 	decode  decoder
@@ -49,8 +49,8 @@ var exampleFields = []struct {
 		Data:            []byte{0x20, 0x4c, 0x0f, 0, 0xc4, 0, 0x0f, 0}}},
 }
 
-// examplePadding are the positions of padding bytes that the examples fill with
-// something else than we do.
+// examplePadding has the positions of padding bytes that the examples fill
+// differently from us.
 var examplePadding = map[string]int{
 	"4.4(5)": 28, // UnusedByte 0x20
 	"4.4(9)": 3,  // UnusedBits 0xff

@@ -9,7 +9,7 @@ import (
 	"freerdp-pnpdr/pnp/wire"
 )
 
-// plain is a description without any variable field, redirectable.
+// plain is a redirectable description without any variable field.
 const plain = "00000000 00000000 00000000 00000000 04000000 02000000"
 
 func init() {

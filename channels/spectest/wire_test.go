@@ -15,7 +15,7 @@ import (
 
 var le = binary.LittleEndian
 
-// message is what is sent: a message of package wire, or raw.
+// message is a message of package wire, or raw.
 type message interface {
 	Append(b []byte) []byte
 }
@@ -49,7 +49,8 @@ func decodes(t *testing.T, decode decoder, msg string, want wire.Body) {
 	}
 }
 
-// encodes checks that m encodes to text, behind what the buffer holds already.
+// encodes checks that m encodes to text, appended to what the buffer holds
+// already.
 func encodes(t *testing.T, m message, text string) {
 	t.Helper()
 	want := append([]byte("head"), unhex(t, text)...)
@@ -78,14 +79,14 @@ func u32(n uint32) string {
 	return hex.EncodeToString([]byte{byte(n), byte(n >> 8), byte(n >> 16), byte(n >> 24)})
 }
 
-// info is a message on PNPDR with a right Size field.
+// info is a message on PNPDR with the right Size.
 func info(id wire.PacketID, payload string) string {
 	payload = strings.Join(strings.Fields(payload), "")
 	return u32(uint32(8+len(payload)/2)) + u32(uint32(id)) + payload
 }
 
-// addition is a Client Device Addition with right sizes for the descriptions,
-// each given without ClientDeviceID and DataSize.
+// addition is a Client Device Addition of the descriptions, which are given
+// without ClientDeviceID and DataSize.
 func addition(descriptions ...string) string {
 	var all string
 	for i, d := range descriptions {
@@ -95,7 +96,7 @@ func addition(descriptions ...string) string {
 	return info(wire.IRPDR_ID_REDIRECT_DEVICES, u32(uint32(len(descriptions)))+all)
 }
 
-// describe decodes a message of one description, given like addition's.
+// describe decodes a message with one description, given as for addition.
 func describe(t *testing.T, description string) (wire.DeviceDescription, error) {
 	t.Helper()
 	m, err := infoToServer(unhex(t, addition(description)))
@@ -109,7 +110,7 @@ func describe(t *testing.T, description string) (wire.DeviceDescription, error) 
 	panic("unreachable")
 }
 
-// described is describe for what has to decode.
+// described is describe for a description that must be well formed.
 func described(t *testing.T, description string) wire.DeviceDescription {
 	t.Helper()
 	d, err := describe(t, description)
@@ -119,7 +120,7 @@ func described(t *testing.T, description string) wire.DeviceDescription {
 	return d
 }
 
-// undescribed is describe for what must not decode.
+// undescribed checks that a description is malformed.
 func undescribed(t *testing.T, description string) {
 	t.Helper()
 	if d, err := describe(t, description); err == nil {
@@ -127,8 +128,8 @@ func undescribed(t *testing.T, description string) {
 	}
 }
 
-// requestKinds has one message of each kind of request, with the RequestId
-// given.
+// requestKinds has one message of each kind of request, with the given
+// RequestId.
 func requestKinds(id wire.RequestID) map[string]wire.Body {
 	return map[string]wire.Body{
 		"Capabilities": wire.CapabilitiesRequest{RequestID: id, Version: 6},
