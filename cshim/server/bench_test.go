@@ -11,8 +11,8 @@ import (
 	"freerdp-pnpdr/cshim/server/servertest"
 )
 
-// BenchmarkEcho measures what the server and the client's FreeRDP leave to a
-// plugin: the echo of the test plugin, which answers from FreeRDP's callback.
+// BenchmarkEcho measures the transport without a plugin: the test plugin echoes
+// from within FreeRDP's callback.
 func BenchmarkEcho(b *testing.B) {
 	for _, major := range []int{2, 3} {
 		binary := servertest.RequireClient(b, major)
@@ -28,7 +28,7 @@ func BenchmarkEcho(b *testing.B) {
 	}
 }
 
-// benchmarkEcho sends the next message from Receive, as a driver that has
+// benchmarkEcho sends the next message from Receive, like a driver that has
 // nothing else to do.
 func benchmarkEcho(b *testing.B, s *session, size, outstanding int) {
 	msg := pattern(size, 0)
@@ -51,7 +51,7 @@ func benchmarkEcho(b *testing.B, s *session, size, outstanding int) {
 		b.Fatal(err)
 	}
 	b.ResetTimer()
-	// sent is Receive's as soon as the first message has left.
+	// Receive owns sent from the first message on.
 	n := min(outstanding, b.N)
 	sent = n
 	for i := 0; i < n; i++ {

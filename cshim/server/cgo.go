@@ -2,8 +2,8 @@
 
 package server
 
-// -Wno-unused-parameter is for what cgo generates. What we write is compiled
-// with -Werror by a test only, lest a compiler of the future refuse to build it.
+// -Wno-unused-parameter is for code that cgo generates. Only a test compiles
+// our own with -Werror, so that a future compiler does not refuse to build it.
 
 // #cgo CFLAGS: -std=gnu11 -Wall -Wextra -Wno-unused-parameter
 // #include "peer.h"
@@ -16,12 +16,12 @@ import (
 
 var initOnce = sync.OnceFunc(func() { C.rds_init() })
 
-// Version tells the version of the FreeRDP library in use.
+// Version returns the version of the FreeRDP library in use.
 func Version() string {
 	return C.GoString(C.rds_version())
 }
 
-// Counters tells what is alive in the process, over all servers.
+// Counters counts what is alive in the process, over all servers.
 type Counters struct {
 	Peers    int64 // clients with a thread
 	Channels int64 // dynamic channels, open or being opened

@@ -15,16 +15,16 @@ var (
 	errTooLarge = errors.New("server: message does not fit a dynamic channel")
 )
 
-// channel is one dynamic channel, and the ServerConn that attach is given.
+// channel is one dynamic channel, and the ServerConn that attach gets.
 type channel struct {
 	p      *Peer
 	name   string
 	attach func(channels.ServerConn) channels.Receiver
-	opened chan error // takes what Open returns; has room for it
+	opened chan error // gets what Open returns; buffered
 
 	state channelState // guarded by p.mu
 
-	// The loop's own:
+	// Used by the loop only:
 	c    unsafe.Pointer // FreeRDP's channel
 	id   uint32
 	recv channels.Receiver // nil until the client has accepted
@@ -34,9 +34,9 @@ type channelState int
 
 const (
 	opening   channelState = iota
-	abandoned              // still opening, but Open waits no more
+	abandoned              // still opening, but Open has returned
 	attached
-	over // or about to be: takes nothing more to send
+	over // or about to be: nothing more can be sent
 )
 
 func (ch *channel) Send(msg []byte) error {
@@ -46,7 +46,7 @@ func (ch *channel) Send(msg []byte) error {
 	if len(msg) > math.MaxInt32 {
 		return errTooLarge
 	}
-	// FreeRDP copies again, but later: msg is the caller's.
+	// FreeRDP copies msg again, but later, when the caller may have changed it.
 	cmd := command{verb: writeChannel, ch: ch, msg: append([]byte(nil), msg...)}
 	ch.p.mu.Lock()
 	defer ch.p.mu.Unlock()
@@ -65,7 +65,8 @@ func (ch *channel) Close() {
 	}
 }
 
-// abandon gives the opening up. It reports false if it has been decided.
+// abandon gives up the opening. It reports false if the opening is decided
+// already.
 func (ch *channel) abandon() bool {
 	ch.p.mu.Lock()
 	defer ch.p.mu.Unlock()
@@ -82,8 +83,8 @@ func (ch *channel) isAbandoned() bool {
 	return ch.state == abandoned
 }
 
-// decide moves the channel on from opening. It reports whether Open waits for
-// the decision, which the caller must then send to opened.
+// decide ends the opening. It reports whether Open still waits: then the caller
+// must send Open's result to opened.
 func (ch *channel) decide(next channelState) bool {
 	ch.p.mu.Lock()
 	defer ch.p.mu.Unlock()

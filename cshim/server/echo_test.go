@@ -16,7 +16,7 @@ func TestEcho(t *testing.T) {
 		_, s := f.client()
 		for _, name := range []string{channels.PNPDR, channels.FileRedirectorChannel} {
 			e := s.open(name)
-			// 1600 is the size of FreeRDP's chunks, 0x10000 of our buffer.
+			// 1600 bytes is FreeRDP's chunk, 0x10000 our buffer.
 			for i, n := range []int{1, 2, 255, 1590, 1591, 1592, 1593, 1594, 1595, 1596, 1597, 1598,
 				1599, 1600, 1601, 4096, 0xFFFF, 0x10000, 0x10001, 1 << 20, 2 << 20} {
 				e.echo(pattern(n, i))
@@ -36,7 +36,7 @@ func TestOutstanding(t *testing.T) {
 				e.send(pattern(1+i%3000, i))
 			}
 			if n := i - outstanding; n >= 0 && !bytes.Equal(e.receive(), pattern(1+n%3000, n)) {
-				t.Fatalf("message %d is not what was sent", n)
+				t.Fatalf("message %d differs from what was sent", n)
 			}
 		}
 		s.release()
@@ -44,7 +44,7 @@ func TestOutstanding(t *testing.T) {
 }
 
 // TestManyChannels opens 2000 channels, 300 of them at a time, and ends them in
-// all the ways there are.
+// every possible way.
 func TestManyChannels(t *testing.T) {
 	eachClient(t, func(t *testing.T, f *fixture) {
 		_, s := f.client()
@@ -73,7 +73,7 @@ func TestManyChannels(t *testing.T) {
 		}
 		for i, e := range endpoints {
 			if !bytes.Equal(e.receive(), pattern(1+i%100, i)) {
-				t.Fatalf("channel %d: not what was sent", i)
+				t.Fatalf("channel %d: the echo differs", i)
 			}
 		}
 		for i, e := range endpoints {
@@ -99,9 +99,9 @@ func TestManyChannels(t *testing.T) {
 	})
 }
 
-// TestDuplexFlood sends far more than fits all buffers before it reads
-// anything: a server that waits for the client, which waits for the server,
-// would stand still.
+// TestDuplexFlood sends far more than all buffers hold before it reads
+// anything. A server that waits for the client, which waits for the server,
+// would never finish.
 func TestDuplexFlood(t *testing.T) {
 	eachClient(t, func(t *testing.T, f *fixture) {
 		_, s := f.client()
@@ -115,7 +115,7 @@ func TestDuplexFlood(t *testing.T) {
 		for i := 0; i < count; i++ {
 			sent[0], sent[1] = byte(i), byte(i>>8)
 			if !bytes.Equal(e.receive(), sent) {
-				t.Fatalf("message %d is not what was sent", i)
+				t.Fatalf("message %d differs from what was sent", i)
 			}
 		}
 		s.release()
@@ -140,14 +140,14 @@ func TestTwoClients(t *testing.T) {
 					}
 					got, err := e.next()
 					if err != nil || !bytes.Equal(got, msg) {
-						t.Errorf("client %d: message %d is not what was sent: %v", n, i, err)
+						t.Errorf("client %d: message %d differs from what was sent: %v", n, i, err)
 						return
 					}
 				}
 			}()
 		}
 		both.Wait()
-		// The end of one is nothing to the other.
+		// The end of one does not affect the other.
 		s1.release()
 		s1.ended()
 		s2.open(channels.PNPDR).echo([]byte("still here"))

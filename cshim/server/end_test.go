@@ -18,7 +18,7 @@ func TestRefused(t *testing.T) {
 	eachClient(t, func(t *testing.T, f *fixture) {
 		_, s := f.client()
 		attach := func(channels.ServerConn) channels.Receiver {
-			t.Error("attach is called for a channel that is refused")
+			t.Error("attach was called for a channel that was refused")
 			return newEndpoint(t)
 		}
 		for _, name := range []string{"NoSuchChannel", "PNPDR2", "X"} {
@@ -39,13 +39,13 @@ func TestRefused(t *testing.T) {
 	})
 }
 
-// TestOpenCancelled gives up while the client is stopped, which then accepts
-// what nobody wants any more.
+// TestOpenCancelled gives up while the client is stopped. The client later
+// accepts a channel that nobody waits for.
 func TestOpenCancelled(t *testing.T) {
 	eachClient(t, func(t *testing.T, f *fixture) {
 		c, s := f.client()
 		attach := func(channels.ServerConn) channels.Receiver {
-			t.Error("attach is called for a channel that was given up")
+			t.Error("attach was called for a channel that was given up")
 			return newEndpoint(t)
 		}
 		ctx, cancel := context.WithCancel(context.Background())
@@ -64,7 +64,7 @@ func TestOpenCancelled(t *testing.T) {
 		}
 		c.Continue()
 		s.open(channels.PNPDR).echo([]byte("still here"))
-		// The client answers in order: the other one is gone by now.
+		// The client answers in order, so the other channel is gone by now.
 		if live := server.Live().Channels; live != 1 {
 			t.Errorf("%d channels are alive, want 1", live)
 		}
@@ -112,28 +112,28 @@ func TestSendChecks(t *testing.T) {
 		_, s := f.client()
 		e := s.open(channels.PNPDR)
 		if err := e.conn.Send(nil); err == nil {
-			t.Error("an empty message is sent")
+			t.Error("an empty message was sent")
 		}
 		msg := []byte("mine")
 		e.send(msg)
 		copy(msg, "over")
 		if got := string(e.receive()); got != "mine" {
-			t.Errorf("Send keeps the caller's bytes: got %q", got)
+			t.Errorf("Send has kept the caller's memory: got %q", got)
 		}
 		s.release()
 	})
 }
 
-// TestPanic has Receivers panic. That costs the session, and nothing else.
+// TestPanic: a Receiver that panics costs its session, and nothing else.
 func TestPanic(t *testing.T) {
 	eachClient(t, func(t *testing.T, f *fixture) {
 		for _, test := range []string{"attach", "Receive"} {
 			c, s := f.client()
 			e := newEndpoint(t)
-			e.reject = func([]byte) error { panic("meant by the test") }
+			e.reject = func([]byte) error { panic("on purpose") }
 			attach := e.attach
 			if test == "attach" {
-				attach = func(channels.ServerConn) channels.Receiver { panic("meant by the test") }
+				attach = func(channels.ServerConn) channels.Receiver { panic("on purpose") }
 			}
 			err := s.peer.Open(context.Background(), channels.PNPDR, attach)
 			if test == "Receive" {
@@ -154,8 +154,8 @@ func TestPanic(t *testing.T) {
 	})
 }
 
-// busy opens channels and has them echo without end. It returns once data
-// flows, and a function that waits for the end of it all.
+// busy opens channels that echo without end. It returns once data flows, with a
+// function that waits for the end of all of it.
 func busy(s *session) (finished func()) {
 	t := s.f.t
 	t.Helper()
@@ -173,8 +173,8 @@ func busy(s *session) (finished func()) {
 			select {
 			case <-stop:
 			default:
-				// The message is only to keep the client busy: ErrClosed, in
-				// the end, is what is waited for.
+				// The message only keeps the client busy; the error is
+				// ErrClosed in the end.
 				_ = e.conn.Send(make([]byte, 300<<10))
 			}
 			return nil
@@ -186,7 +186,7 @@ func busy(s *session) (finished func()) {
 		e.send(make([]byte, 1<<20))
 	}
 	wait(t, flowing1(flowing), "nothing flows")
-	// One that is being opened when the end comes.
+	// One is being opened when the session ends.
 	go func() {
 		for {
 			e := newEndpoint(t)
@@ -238,7 +238,7 @@ func TestServerVanishes(t *testing.T) {
 		finished := busy(s)
 		s.peer.Kill()
 		finished()
-		// What the client makes of it is its affair, but it must notice.
+		// The client may react as it likes, but it must notice.
 		c.Wait()
 	})
 }
@@ -268,7 +268,7 @@ func TestCloseEndsSessions(t *testing.T) {
 	})
 }
 
-// TestStoppedClient ends sessions with a client that takes nothing.
+// TestStoppedClient ends sessions whose client does not read.
 func TestStoppedClient(t *testing.T) {
 	eachClient(t, func(t *testing.T, f *fixture) {
 		c, s := f.client()
@@ -290,7 +290,7 @@ func TestClientWithoutChannels(t *testing.T) {
 			Args:    []string{"-dynamic-resolution"},
 		})
 		select {
-		case s := <-f.sessions: // it loads drdynvc for its own purposes
+		case s := <-f.sessions: // the client loads drdynvc for other channels
 			attach := func(channels.ServerConn) channels.Receiver { return newEndpoint(t) }
 			if err := s.peer.Open(context.Background(), channels.PNPDR, attach); err != channels.ErrRefused {
 				t.Errorf("open: %v", err)
@@ -298,7 +298,7 @@ func TestClientWithoutChannels(t *testing.T) {
 			s.release()
 		case <-c.Done():
 		case <-time.After(servertest.Patience):
-			t.Fatal("the client is neither served nor sent away")
+			t.Fatal("the client is neither served nor disconnected")
 		}
 		c.Wait()
 	})

@@ -32,8 +32,8 @@ func eachClient(t *testing.T, test func(t *testing.T, f *fixture)) {
 	}
 }
 
-// fixture is a server whose Sessions are the test's to direct, on goroutines of
-// the test's own.
+// fixture is a server whose Sessions the test directs, on goroutines of its
+// own.
 type fixture struct {
 	t        testing.TB
 	binary   string
@@ -43,7 +43,7 @@ type fixture struct {
 	sessions chan *session
 }
 
-// logWriter has the server's log appear with the test that it belongs to.
+// logWriter writes the server's log to the log of its test.
 type logWriter struct{ t testing.TB }
 
 func (w logWriter) Write(b []byte) (int, error) {
@@ -51,7 +51,7 @@ func (w logWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// session is a client that is connected, until release.
+// session is a connected client, until release.
 type session struct {
 	f    *fixture
 	ctx  context.Context
@@ -78,7 +78,7 @@ func newFixture(t testing.TB, binary string) *fixture {
 		t.Fatal(err)
 	}
 	f.server = s
-	// The clients end, and then the display, before this.
+	// The clients and then the display have ended by now.
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Error(err)
@@ -93,7 +93,7 @@ func newFixture(t testing.TB, binary string) *fixture {
 	return f
 }
 
-// client starts an xfreerdp and waits until its channels can be opened.
+// client starts an xfreerdp and waits until channels can be opened.
 func (f *fixture) client() (*servertest.Client, *session) {
 	f.t.Helper()
 	c := f.run("/dvc:pnpdr")
@@ -136,16 +136,16 @@ func (s *session) open(name string) *endpoint {
 	return e
 }
 
-// endpoint is a Receiver that keeps what comes, and checks how it is called.
+// endpoint is a Receiver that keeps messages and checks how it is called.
 type endpoint struct {
 	t       testing.TB
 	conn    channels.ServerConn
 	closed  chan struct{}
-	arrived chan struct{}          // has room for one: messages has become more
-	reject  func(msg []byte) error // nil takes everything
+	arrived chan struct{}          // buffered: gets a value when messages grows
+	reject  func(msg []byte) error // nil accepts everything
 	discard bool                   // keep nothing
 
-	mu       sync.Mutex // held in every call: they must not meet
+	mu       sync.Mutex // held in every call, to notice concurrent ones
 	attached bool
 	over     bool
 
@@ -159,7 +159,7 @@ func newEndpoint(t testing.TB) *endpoint {
 
 func (e *endpoint) attach(conn channels.ServerConn) channels.Receiver {
 	if !e.mu.TryLock() {
-		e.t.Error("attach meets another call")
+		e.t.Error("attach runs during another call")
 		return e
 	}
 	defer e.mu.Unlock()
@@ -173,7 +173,7 @@ func (e *endpoint) attach(conn channels.ServerConn) channels.Receiver {
 
 func (e *endpoint) Receive(msg []byte) error {
 	if !e.mu.TryLock() {
-		e.t.Error("Receive meets another call")
+		e.t.Error("Receive runs during another call")
 		return nil
 	}
 	defer e.mu.Unlock()
@@ -199,7 +199,7 @@ func (e *endpoint) Receive(msg []byte) error {
 
 func (e *endpoint) Closed() {
 	if !e.mu.TryLock() {
-		e.t.Error("Closed meets another call")
+		e.t.Error("Closed runs during another call")
 		return
 	}
 	defer e.mu.Unlock()
@@ -226,7 +226,7 @@ func (e *endpoint) receive() []byte {
 	return msg
 }
 
-// next returns the next message. For goroutines that must not end the test.
+// next returns the next message, for goroutines that must not end the test.
 func (e *endpoint) next() ([]byte, error) {
 	timeout := time.After(servertest.Patience)
 	for {
@@ -241,9 +241,9 @@ func (e *endpoint) next() ([]byte, error) {
 		select {
 		case <-e.arrived:
 		case <-e.closed:
-			return nil, errors.New("the channel closed instead of receiving")
+			return nil, errors.New("the channel has closed instead of receiving a message")
 		case <-timeout:
-			return nil, errors.New("nothing is received")
+			return nil, errors.New("no message arrives")
 		}
 	}
 }
@@ -265,7 +265,7 @@ func wait(t testing.TB, done <-chan struct{}, what string) {
 	}
 }
 
-// pattern returns n bytes that differ from one place, and one seed, to another.
+// pattern returns n bytes that depend on their position and on seed.
 func pattern(n, seed int) []byte {
 	b := make([]byte, n)
 	x := uint32(seed)*2654435761 + 1

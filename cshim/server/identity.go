@@ -17,21 +17,21 @@ import (
 	"time"
 )
 
-// identity returns the certificate and private key as PEM texts: those of the
-// files, or new ones if no file is named.
+// identity returns the certificate and private key as PEM texts, read from the
+// files or, if no file is named, made now.
 func identity(certFile, keyFile string) (cert, key []byte, err error) {
 	if certFile == "" && keyFile == "" {
 		return makeIdentity()
 	}
 	if cert, err = os.ReadFile(certFile); err != nil {
-		return nil, nil, fmt.Errorf("certificate: %w", err)
+		return nil, nil, fmt.Errorf("reading the certificate: %w", err)
 	}
 	if key, err = os.ReadFile(keyFile); err != nil {
-		return nil, nil, fmt.Errorf("private key: %w", err)
+		return nil, nil, fmt.Errorf("reading the private key: %w", err)
 	}
-	// FreeRDP would only say so when the first client comes.
+	// FreeRDP would only notice when the first client connects.
 	if _, err = tls.X509KeyPair(cert, key); err != nil {
-		return nil, nil, fmt.Errorf("certificate: %w", err)
+		return nil, nil, fmt.Errorf("reading the certificate: %w", err)
 	}
 	return cert, key, nil
 }
@@ -39,11 +39,11 @@ func identity(certFile, keyFile string) (cert, key []byte, err error) {
 func makeIdentity() (cert, key []byte, err error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, nil, fmt.Errorf("make private key: %w", err)
+		return nil, nil, fmt.Errorf("making a private key: %w", err)
 	}
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {
-		return nil, nil, fmt.Errorf("make certificate: %w", err)
+		return nil, nil, fmt.Errorf("making a certificate: %w", err)
 	}
 	now := time.Now()
 	template := x509.Certificate{
@@ -58,11 +58,11 @@ func makeIdentity() (cert, key []byte, err error) {
 	}
 	der, err := x509.CreateCertificate(rand.Reader, &template, &template, &private.PublicKey, private)
 	if err != nil {
-		return nil, nil, fmt.Errorf("make certificate: %w", err)
+		return nil, nil, fmt.Errorf("making a certificate: %w", err)
 	}
 	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
-		return nil, nil, fmt.Errorf("make private key: %w", err)
+		return nil, nil, fmt.Errorf("making a private key: %w", err)
 	}
 	cert = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 	key = pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})

@@ -8,8 +8,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// These sessions end by violence, which FreeRDP reports as errors. To see
-	// them set WLOG_LEVEL.
+	// These sessions are cut off, which FreeRDP reports as errors. Set
+	// WLOG_LEVEL to see them.
 	if os.Getenv("WLOG_LEVEL") == "" {
 		os.Setenv("WLOG_LEVEL", "OFF")
 	}

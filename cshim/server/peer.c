@@ -51,13 +51,13 @@ struct rds_peer
 
 static atomic_long g_live;
 
-/* WTSOpenServer counts its sessions, and FreeRDP's first peer fills in tables,
- * without a lock: peers are made one at a time. */
+/* Peers are made one at a time: WTSOpenServer counts its sessions without a lock,
+ * and FreeRDP's first peer fills in tables without one. */
 static pthread_mutex_t g_creation = PTHREAD_MUTEX_INITIALIZER;
 
 void rds_init(void)
 {
-	/* FreeRDP's chatter about every session belongs to those who ask for it. */
+	/* FreeRDP logs much about every session: leave that to those who ask for it. */
 	if (!getenv("WLOG_LEVEL"))
 		WLog_SetLogLevel(WLog_GetRoot(), WLOG_ERROR);
 
@@ -132,8 +132,7 @@ static BOOL peer_set_identity(rdpSettings* settings, const char* certificate, co
 
 	return TRUE;
 #else
-	/* 2.11 itself forgets, with each client, the copies it parses of both: some
-	 * 5 KiB that only the end of the process gives back. */
+	/* 2.11 leaks the copies of both that it parses: about 5 KiB for each client. */
 	return freerdp_settings_set_string(settings, FreeRDP_CertificateContent, certificate) &&
 	       freerdp_settings_set_string(settings, FreeRDP_PrivateKeyContent, key);
 #endif
@@ -147,14 +146,14 @@ static BOOL peer_configure(rds_peer* peer, const char* certificate, const char* 
 #else
 	rdpSettings* settings = client->settings;
 
-	/* 2.11 reads until nothing is left or this many milliseconds have passed,
-	 * and only then lets us answer. 3.x reads one PDU at a time. */
+	/* 2.11 reads until nothing is left or this many milliseconds have passed;
+	 * only then can we answer. 3.x reads one PDU at a time. */
 	if (!freerdp_settings_set_uint32(settings, FreeRDP_MaxTimeInCheckLoop, 1))
 		return FALSE;
 #endif
 
-	/* With WaitForOutputBufferFlush a write waits for the client to read, which
-	 * a client that waits for us to read never does. */
+	/* With WaitForOutputBufferFlush a write waits until the client reads. A client
+	 * that waits for us to read never does. */
 	if (!peer_set_identity(settings, certificate, key) ||
 	    !freerdp_settings_set_bool(settings, FreeRDP_RdpSecurity, FALSE) ||
 	    !freerdp_settings_set_bool(settings, FreeRDP_NlaSecurity, FALSE) ||
@@ -229,8 +228,8 @@ void rds_peer_free(rds_peer* peer)
 	if (!peer)
 		return;
 
-	/* The channel manager looks into the context, the context owns the
-	 * transport with the socket, and the peer goes last. */
+	/* In this order: the channel manager uses the context, and the context owns
+	 * the transport with the socket. */
 	if (peer->vcm)
 		WTSCloseServer(peer->vcm);
 
@@ -253,7 +252,7 @@ void rds_peer_free(rds_peer* peer)
 	atomic_fetch_sub(&g_live, 1);
 }
 
-/* Waits. Returns -1 on failure, else whether there is anything to read. */
+/* Waits. Returns -1 on failure, otherwise whether there is anything to read. */
 static int peer_wait(rds_peer* peer, int timeout, BOOL* channels)
 {
 	int input = 0;
@@ -343,8 +342,8 @@ const rds_turn* rds_peer_turn(rds_peer* peer, int timeout)
 
 	turn->answers = peer->answers;
 
-	/* 3.x opens drdynvc in the first call of this, once and only once: not
-	 * before the client has joined it. */
+	/* The first call of this makes 3.x open drdynvc, which it tries only once: wait
+	 * until the client has joined the channel. */
 	if (client->activated)
 	{
 		if (rds_peer_flush(peer) < 0)
@@ -433,7 +432,7 @@ rds_read_result rds_channel_read(void* channel, void* buffer, uint32_t capacity,
 	ULONG length = 0;
 	ULONG next = 0;
 
-	/* Without a buffer this tells the length of the first message. */
+	/* Without a buffer this returns the length of the first message. */
 	if (!WTSVirtualChannelRead(channel, 0, NULL, 0, &length))
 		return channel_is_alive(channel) ? RDS_READ_NONE : RDS_READ_CLOSED;
 
@@ -445,8 +444,8 @@ rds_read_result rds_channel_read(void* channel, void* buffer, uint32_t capacity,
 	if (!WTSVirtualChannelRead(channel, 0, buffer, capacity, &length))
 		return RDS_READ_CLOSED;
 
-	/* The end of the channel is noticed by the next read: it keeps the event
-	 * set, which reports the channel as readable again. */
+	/* If the channel has ended, the next read notices: the event stays set, so the
+	 * channel is reported as readable again. */
 	return WTSVirtualChannelRead(channel, 0, NULL, 0, &next) ? RDS_READ_MORE : RDS_READ_LAST;
 }
 
@@ -461,9 +460,9 @@ void rds_channel_close(rds_peer* peer, void* channel)
 {
 	struct epoll_event event = { 0 };
 
-	/* A child process may have inherited the descriptor, which then stays in
-	 * the set although it is closed here: take it out. It fails for a channel
-	 * that was never watched. */
+	/* A child process may have inherited the descriptor, which would then stay in
+	 * the set although it is closed here. This fails for a channel that was never
+	 * watched. */
 	epoll_ctl(peer->epollfd, EPOLL_CTL_DEL, channel_event_fd(channel), &event);
 	WTSVirtualChannelClose(channel);
 	atomic_fetch_sub(&g_live, 1);

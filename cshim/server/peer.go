@@ -18,17 +18,17 @@ import (
 )
 
 const (
-	// connectTimeout ends a client that does not get through the connection
-	// sequence. FreeRDP waits for ever in the TLS handshake.
+	// connectTimeout ends a client that does not complete the connection
+	// sequence. FreeRDP would wait for ever in the TLS handshake.
 	connectTimeout = 30 * time.Second
 
-	// goodbyeTimeout ends a client that, when disconnected, has not taken what
-	// was still to be sent, or has not hung up.
+	// goodbyeTimeout ends a disconnected client that has not read what is still
+	// to be sent, or has not hung up.
 	goodbyeTimeout = 2 * time.Second
 )
 
-// Peer is one connected client. Its methods may be called from any goroutine;
-// Open not from a Receiver.
+// Peer is one connected client. Its methods may be called from any goroutine,
+// except that Open must not be called from a Receiver.
 type Peer struct {
 	srv  *Server
 	log  *slog.Logger
@@ -39,14 +39,14 @@ type Peer struct {
 	mu       sync.Mutex
 	shutfd   int         // guarded by mu; the socket, -1 after release
 	wakefd   int         // guarded by mu; eventfd the loop waits on, -1 after release
-	queue    []command   // guarded by mu; what the loop is to do, in order
-	sleeping bool        // guarded by mu; the loop waits, and has not been woken
+	queue    []command   // guarded by mu; what the loop must do, in order
+	sleeping bool        // guarded by mu; the loop waits and has not been woken
 	ready    bool        // guarded by mu; channels can be opened
-	ending   bool        // guarded by mu; the queue takes nothing more
+	ending   bool        // guarded by mu; the queue accepts nothing more
 	timer    *time.Timer // guarded by mu; kills the peer
 }
 
-// command is one wish to the loop.
+// command asks the loop to do something.
 type command struct {
 	verb verb
 	ch   *channel
@@ -79,15 +79,15 @@ func (p *Peer) RemoteAddr() net.Addr { return p.addr }
 
 // Open implements channels.Opener. attach and the Receiver's methods are
 // called on the client's own thread, which all of its channels share. Besides
-// the errors of the interface it may fail for want of memory or descriptors:
+// the errors of the interface it may fail for lack of memory or descriptors:
 // each channel takes one.
 //
-// Messages that the client does not take yet wait in memory, without bound: how
-// much is outstanding is for the caller to limit. A Close waits for its turn
-// behind them.
+// Messages that the client does not read yet wait in memory without a bound: the
+// caller must limit how much is outstanding. A Close waits for its turn behind
+// them.
 func (p *Peer) Open(ctx context.Context, name string, attach func(channels.ServerConn) channels.Receiver) error {
 	if name == "" || strings.IndexByte(name, 0) >= 0 {
-		return &openError{name, "no such name is possible"}
+		return &openError{name, "it is not a possible name"}
 	}
 	if err := ctx.Err(); err != nil {
 		return err
@@ -110,15 +110,16 @@ func (p *Peer) Open(ctx context.Context, name string, attach func(channels.Serve
 	}
 }
 
-// Disconnect sends what is queued, closes the channels and takes leave of the
-// client, all in two seconds at most. It does not wait for that; the context of
-// the Session ends when it is done. Nothing can be sent or opened from here on.
+// Disconnect sends what is queued, closes the channels and tells the client
+// that the session is over, all within two seconds. It returns at once; the
+// context of the Session ends when it is done. Nothing can be sent or opened
+// from here on.
 func (p *Peer) Disconnect() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
 	case p.ending:
-	case !p.ready: // in mid-handshake, perhaps: no leave to take
+	case !p.ready: // perhaps in the middle of the handshake: there is no session to end
 		p.killLocked()
 	default:
 		p.pushLocked(command{verb: disconnect})
@@ -127,7 +128,7 @@ func (p *Peer) Disconnect() {
 	}
 }
 
-// Kill cuts the connection at once, as if the server had died.
+// Kill cuts the connection at once, as if the server had crashed.
 func (p *Peer) Kill() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -138,8 +139,8 @@ func (p *Peer) killLocked() {
 	p.killed.Store(true)
 	p.ending = true
 	if p.shutfd >= 0 {
-		// This ends every wait of the loop, the handshake's too. It fails for
-		// a connection that is gone already.
+		// This ends every wait of the loop, even in the handshake. It fails if
+		// the connection is gone already.
 		_ = unix.Shutdown(p.shutfd, unix.SHUT_RDWR)
 	}
 }
@@ -155,13 +156,13 @@ func (p *Peer) pushLocked(cmd command) bool {
 		p.sleeping = false
 		var one [8]byte
 		binary.NativeEndian.PutUint64(one[:], 1)
-		// This fails only for an eventfd that is full, which wakes as well.
+		// This only fails if the eventfd is full, which wakes the loop as well.
 		_, _ = unix.Write(p.wakefd, one[:])
 	}
 	return true
 }
 
-// release gives up what only the Go side holds of the connection.
+// release closes what only the Go side holds of the connection.
 func (p *Peer) release() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -174,9 +175,9 @@ func (p *Peer) release() {
 	p.shutfd, p.wakefd = -1, -1
 }
 
-// openError is a failure of Open on the server's own side.
+// openError is a failure of Open on the side of the server.
 type openError struct{ name, why string }
 
 func (e *openError) Error() string {
-	return "server: cannot open channel \"" + e.name + "\": " + e.why
+	return "server: opening channel \"" + e.name + "\": " + e.why
 }

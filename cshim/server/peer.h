@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * The C side of one RDP peer: the few FreeRDP calls that the event loop in
- * peer_loop.go is made of.
+ * The C side of one RDP peer: the FreeRDP calls that the event loop in
+ * peer_loop.go makes.
  *
- * Go drives, C never calls back: no Go value is lent to C, no panic can cross
- * C, and a dynamic channel is known on both sides by the id that FreeRDP gave
- * it. All functions that take an rds_peer must be called on one OS thread, the
- * one that called rds_peer_new: FreeRDP 2.11 hangs or crashes when channels
- * are closed or written on another thread than the one that reads the socket.
+ * C never calls Go: no Go value is lent to C, no panic can cross C, and both
+ * sides know a dynamic channel by the id that FreeRDP gave it. All functions that
+ * take an rds_peer must be called on the OS thread that called rds_peer_new:
+ * FreeRDP 2.11 hangs or crashes when channels are closed or written on a thread
+ * other than the one that reads the socket.
  */
 
 #ifndef PNPDR_CSHIM_SERVER_PEER_H
@@ -35,11 +35,11 @@ typedef enum
 	RDS_NO_DRDYNVC      /**< the client is connected without dynamic channels */
 } rds_state;
 
-/** What one turn of the loop brought. Valid until the next turn. */
+/** The result of one turn of the loop. Valid until the next turn. */
 typedef struct
 {
 	rds_state state;
-	int blocked; /**< the client does not take what we send: write nothing more */
+	int blocked; /**< the client does not read what we send: write nothing more */
 	const rds_answer* answers;
 	size_t nanswers;
 	uint32_t readable[RDS_MAX_READABLE];
@@ -63,13 +63,13 @@ void rds_init(void);
 /** Version of the FreeRDP library in use. */
 const char* rds_version(void);
 
-/** What the functions below have allocated in C and not yet given back. */
+/** How many objects the functions below have allocated in C and not freed. */
 long rds_live(void);
 
 /**
- * Makes the server end of a connection. Owns sockfd from here on, also if it
- * fails. wakefd is an eventfd that ends rds_peer_turn's waiting; it stays the
- * caller's. certificate and key are PEM texts, copied. Returns NULL on failure.
+ * Makes the server end of a connection. Owns sockfd from here on, even if it
+ * fails. wakefd is an eventfd that ends rds_peer_turn's waiting; the caller
+ * keeps it. certificate and key are PEM texts, copied. Returns NULL on failure.
  */
 rds_peer* rds_peer_new(int sockfd, int wakefd, const char* certificate, const char* key);
 
@@ -81,7 +81,7 @@ rds_peer* rds_peer_new(int sockfd, int wakefd, const char* certificate, const ch
 const rds_turn* rds_peer_turn(rds_peer* peer, int timeout);
 
 /**
- * Hands what was written to the network. Returns -1 when the session has
+ * Passes what was written to the network. Returns -1 when the session has
  * ended, else the new value of blocked.
  */
 int rds_peer_flush(rds_peer* peer);

@@ -18,29 +18,30 @@ import (
 )
 
 const (
-	// burstBytes are written between two looks at whether the client still
-	// takes them. What FreeRDP buffers beyond the socket is at most this, and
-	// the rest of one message.
+	// burstBytes is how much is written before looking again whether the client
+	// still reads. FreeRDP buffers at most this beyond the socket, and the rest
+	// of one message.
 	burstBytes = 64 << 10
 
-	// turnBytes are written before it is the client's turn again.
+	// turnBytes is how much is written before reading from the client again.
 	turnBytes = 256 << 10
 
-	// turnReads messages of one channel are delivered before it is the other
-	// channels' turn again.
+	// turnReads is how many messages of one channel are delivered before the
+	// other channels get their turn.
 	turnReads = 32
 
-	// keepBytes of the read buffer are kept from one turn to the next.
+	// keepBytes is how much of the read buffer is kept from one turn to the
+	// next.
 	keepBytes = 1 << 20
 )
 
-// loop is the peer's thread: what belongs to it and to no other goroutine.
+// loop is the state of the peer's thread. No other goroutine uses it.
 //
 // A turn waits for the socket, a channel or the queue, lets FreeRDP read, and
-// hands the messages that came to their Receivers. Then it writes what has been
-// queued, by the Receivers most likely. While the client takes nothing, the
-// queue keeps what is in it and only reading goes on: a client that writes
-// before it reads must not be waited for.
+// passes the messages that arrived to their Receivers. Then it writes what has
+// been queued, mostly by the Receivers. While the client does not read, the queue
+// keeps what is in it and only reading goes on: waiting for a client that writes
+// before it reads would block both sides.
 type loop struct {
 	p     *Peer
 	c     *C.rds_peer
@@ -48,10 +49,10 @@ type loop struct {
 	chans map[uint32]*channel
 
 	todo []command // taken from the queue
-	next int       // the first of todo not yet done
+	next int       // the first of todo that is not done yet
 
-	buf  []byte        // what is read goes here
-	size C.uint32_t    // and this is how much it is
+	buf  []byte        // for reading
+	size C.uint32_t    // of what was read
 	end  func()        // ends the Session's context
 	done chan struct{} // closed when Session has returned; nil if there is none
 }
@@ -61,13 +62,13 @@ var errPanic = errors.New("panic in a Receiver")
 // run serves the client until it goes. It takes sockfd.
 //
 // The order at the end:
-//  1. The queue takes nothing more: Send and Open fail.
+//  1. The queue accepts nothing more: Send and Open fail.
 //  2. The Session's context ends.
-//  3. Each channel is closed in FreeRDP, then its Receiver or its Open is told.
-//     So is each Open that is still in the queue.
+//  3. Each channel is closed in FreeRDP, then its Receiver or Open is told, and
+//     so is each Open that is still in the queue.
 //  4. FreeRDP's peer is freed, which closes the socket.
 //  5. Session has returned.
-//  6. The descriptors are closed, the last that Kill could still use.
+//  6. The descriptors that Kill could still use are closed.
 func (p *Peer) run(sockfd int) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -80,7 +81,7 @@ func (p *Peer) run(sockfd int) {
 	C.free(unsafe.Pointer(cert))
 	C.free(unsafe.Pointer(key))
 	if c == nil {
-		p.log.Error("FreeRDP refuses to make a peer")
+		p.log.Error("FreeRDP could not make a peer")
 		return
 	}
 	p.mu.Lock()
@@ -108,15 +109,15 @@ func (p *Peer) run(sockfd int) {
 	if l.done != nil {
 		<-l.done
 	}
-	p.log.Debug("client gone")
+	p.log.Debug("client is gone")
 }
 
-// more reports whether something is left to do, taking over the queue.
+// more takes over the queue and reports whether anything is left to do.
 func (l *loop) more() bool {
 	if l.next < len(l.todo) {
 		return true
 	}
-	if cap(l.todo) > 1<<14 { // grown by a flood that is over
+	if cap(l.todo) > 1<<14 { // grown by a flood that has ended
 		l.todo = nil
 	}
 	l.next = 0
@@ -136,7 +137,7 @@ func (l *loop) take() command {
 
 func (l *loop) blocked() bool { return l.turn != nil && l.turn.blocked != 0 }
 
-// work does what is queued, as far as the client takes it. It reports false
+// work does what is queued for as long as the client reads. It reports false
 // when the session has ended.
 func (l *loop) work() bool {
 	burst := 0
@@ -156,19 +157,19 @@ func (l *loop) work() bool {
 
 // do carries out one command and returns roughly how many bytes it wrote.
 func (l *loop) do(cmd command) int {
-	const header = 64 // of TLS, RDP and DRDYNVC, or a message of DRDYNVC's own
+	const header = 64 // of TLS, RDP and DRDYNVC, or a whole message of DRDYNVC
 	ch := cmd.ch
 	switch cmd.verb {
 	case openChannel:
 		l.open(ch)
 	case writeChannel:
 		if ch.c == nil {
-			break // closed since
+			break // closed in the meantime
 		}
 		if C.rds_channel_write(ch.c, unsafe.Pointer(&cmd.msg[0]), C.uint32_t(len(cmd.msg))) < 0 {
-			// FreeRDP has sent a part of the message, or none: what follows
-			// would make no sense to the client.
-			l.p.log.Error("cannot write to a channel", "channel", ch.name)
+			// FreeRDP may have sent part of the message. The client could not
+			// make sense of what follows.
+			l.p.log.Error("writing to a channel failed", "channel", ch.name)
 			l.close(ch)
 		}
 		return len(cmd.msg) + header
@@ -181,7 +182,7 @@ func (l *loop) do(cmd command) int {
 		if C.rds_peer_flush(l.c) >= 0 {
 			C.rds_peer_close(l.c)
 		}
-		// The client hangs up now, or the timer does.
+		// Now the client hangs up, or the timer ends the connection.
 	}
 	return header
 }
@@ -194,7 +195,7 @@ func (l *loop) open(ch *channel) {
 	defer C.free(unsafe.Pointer(name))
 	ch.c = C.rds_channel_open(l.c, name, &l.size)
 	if ch.c == nil {
-		ch.refuse(&openError{ch.name, "FreeRDP has no memory or descriptors for it"})
+		ch.refuse(&openError{ch.name, "FreeRDP is out of memory or descriptors"})
 		return
 	}
 	ch.id = uint32(l.size)
@@ -202,14 +203,14 @@ func (l *loop) open(ch *channel) {
 	liveChannels.Add(1)
 }
 
-// wait is one turn of FreeRDP's. It reports false when the session has ended.
+// wait is one turn of FreeRDP. It reports false when the session has ended.
 func (l *loop) wait() bool {
 	p := l.p
 	timeout := C.int(0)
 	p.mu.Lock()
 	switch {
 	case l.blocked():
-		// The queue must wait for the client in any case: no need to be woken.
+		// The queue must wait for the client anyway: no need to be woken for it.
 		timeout = -1
 	case l.next == len(l.todo) && len(p.queue) == 0:
 		timeout = -1
@@ -235,7 +236,7 @@ func (l *loop) dispatch() {
 			l.begin()
 		}
 	case C.RDS_NO_DRDYNVC:
-		l.p.log.Warn("client without dynamic channels")
+		l.p.log.Warn("client has no dynamic channels")
 		l.p.Kill()
 		return
 	}
@@ -259,7 +260,7 @@ func (l *loop) begin() {
 	p.ready = true
 	p.timer.Stop()
 	p.mu.Unlock()
-	p.log.Debug("client ready")
+	p.log.Debug("client is ready")
 	ctx, end := context.WithCancel(context.Background())
 	l.end = end
 	l.done = make(chan struct{})
@@ -275,13 +276,13 @@ func (l *loop) begin() {
 	}()
 }
 
-// answer acts on the client's answer to the creation of a channel.
+// answer processes the answer of the client to the creation of a channel.
 func (l *loop) answer(id uint32, status int32) {
 	ch := l.chans[id]
 	switch {
 	case ch == nil:
 	case ch.recv != nil:
-		// A second answer. To FreeRDP a refusal ends the channel even now.
+		// A second answer. FreeRDP ends the channel if it is a refusal.
 		if status < 0 {
 			l.close(ch)
 		}
@@ -290,7 +291,7 @@ func (l *loop) answer(id uint32, status int32) {
 		ch.refuse(channels.ErrRefused)
 	case C.rds_channel_watch(l.c, ch.c, C.uint32_t(id)) < 0:
 		l.drop(ch)
-		ch.refuse(&openError{ch.name, "no memory to wait for it"})
+		ch.refuse(&openError{ch.name, "out of memory"})
 	case !ch.decide(attached):
 		l.drop(ch) // abandoned
 	default:
@@ -304,7 +305,7 @@ func (l *loop) answer(id uint32, status int32) {
 	}
 }
 
-// read delivers what waits on the channel.
+// read delivers the messages that wait on the channel.
 func (l *loop) read(ch *channel) {
 	for n := 0; n < turnReads && !l.p.killed.Load(); n++ {
 		r := C.rds_channel_read(ch.c, unsafe.Pointer(&l.buf[0]), C.uint32_t(len(l.buf)), &l.size)
@@ -319,7 +320,7 @@ func (l *loop) read(ch *channel) {
 			return
 		}
 		if err := l.callReceive(ch, l.buf[:l.size]); err != nil {
-			l.p.log.Info("channel closed for what it received", "channel", ch.name, "error", err)
+			l.p.log.Info("channel is closed: its receiver refused a message", "channel", ch.name, "err", err)
 			l.close(ch)
 			return
 		}
@@ -355,8 +356,8 @@ func (l *loop) closeAll() {
 	}
 }
 
-// The calls into the channels' owners follow. A panic there costs the client
-// its session, and nobody else anything.
+// The calls to the owners of the channels follow. A panic there ends the
+// session of this client and nothing else.
 
 func (l *loop) callAttach(ch *channel) (recv channels.Receiver) {
 	defer func() {
@@ -391,6 +392,6 @@ func (l *loop) callClosed(ch *channel) {
 }
 
 func (p *Peer) panicked(r any) {
-	p.log.Error("panic", "value", r, "stack", string(debug.Stack()))
+	p.log.Error("panic in a session", "panic", r, "stack", string(debug.Stack()))
 	p.Kill()
 }

@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package server is an RDP server for Go programs that speak over dynamic
-// virtual channels. It stands on FreeRDP's server library, 3.x by default and
-// 2.11 with the build tag freerdp2, and adds nothing to the protocol: TLS,
-// the connection sequence and DRDYNVC are FreeRDP's, the channels' contents
-// are the caller's.
+// Package server is an RDP server for Go programs that use dynamic virtual
+// channels. It is built on FreeRDP's server library, 3.x by default and 2.11 with
+// the build tag freerdp2. FreeRDP does TLS, the connection sequence and DRDYNVC;
+// the caller does what goes over the channels.
 //
 // # Threads
 //
-// Each client has one OS thread of its own, held by the goroutine that runs
+// Each client has one OS thread of its own, locked to the goroutine that runs
 // Peer.run. It makes all of the client's FreeRDP calls and all calls of its
-// Receivers; see peer_loop.go. Other goroutines leave their wishes in a queue.
+// Receivers; see peer_loop.go. Other goroutines put commands into a queue.
 //
 // # Memory
 //
-// No Go value is handed to C for longer than one call, and C never calls Go.
+// No Go value is passed to C for longer than one call, and C never calls Go.
 package server
 
 import (
@@ -29,18 +28,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Config tells how a Server serves.
+// Config configures a Server.
 type Config struct {
 	// CertFile and KeyFile name the PEM files of the TLS certificate and its
-	// private key. Both empty: a certificate made for this Server.
+	// private key. If both are empty, the Server makes a certificate for
+	// itself.
 	CertFile, KeyFile string
 
-	// Log takes what happens; nil means slog.Default().
+	// Log takes the log; nil means slog.Default().
 	Log *slog.Logger
 
-	// Session is called, on a goroutine of its own, for each client once
-	// dynamic channels can be opened. ctx ends when the client goes. When
-	// Session returns the client is disconnected.
+	// Session is called for each client, on a goroutine of its own, once
+	// dynamic channels can be opened. ctx ends when the client has gone. When
+	// Session returns, the client is disconnected.
 	Session func(ctx context.Context, p *Peer)
 }
 
@@ -53,13 +53,13 @@ type Server struct {
 
 	mu     sync.Mutex
 	peers  map[*Peer]struct{} // guarded by mu
-	closed bool               // guarded by mu; no peer is added any more
+	closed bool               // guarded by mu; no more peers are added
 
 	running sync.WaitGroup // the accepting goroutine and the peers
 }
 
-// Listen starts a server on the TCP address addr. It fails if the address
-// cannot be had, or the certificate and its key cannot be used.
+// Listen starts a server on the TCP address addr. It fails if the address is
+// not available, or if the certificate and its key cannot be used.
 func Listen(addr string, cfg Config) (*Server, error) {
 	if cfg.Session == nil {
 		return nil, errors.New("server: Config.Session is nil")
@@ -93,7 +93,7 @@ func Listen(addr string, cfg Config) (*Server, error) {
 func (s *Server) Addr() net.Addr { return s.ln.Addr() }
 
 // Close stops the server: it accepts no more clients, disconnects those that
-// are there, and waits until their Sessions have returned and their threads
+// are connected, and waits until their Sessions have returned and their threads
 // and memory are gone. Further calls wait as well. Close must not be called
 // from a Session or a Receiver.
 func (s *Server) Close() error {
@@ -119,22 +119,22 @@ func (s *Server) accept() {
 			return
 		}
 		if err != nil {
-			// Out of descriptors, as a rule: it passes.
-			s.log.Error("cannot accept a client", "error", err)
+			// Most likely there are no descriptors left, which passes.
+			s.log.Error("accepting a client failed", "err", err)
 			time.Sleep(50 * time.Millisecond)
 			continue
 		}
 		if err := s.serve(conn.(*net.TCPConn)); err != nil {
-			s.log.Error("cannot serve a client", "peer", conn.RemoteAddr(), "error", err)
+			s.log.Error("serving a client failed", "peer", conn.RemoteAddr(), "err", err)
 		}
 	}
 }
 
-// serve starts the peer at the other end of conn, and closes conn.
+// serve starts the peer for conn, and closes conn.
 func (s *Server) serve(conn *net.TCPConn) error {
 	defer conn.Close()
-	// FreeRDP wants a descriptor that it alone reads, writes and closes; the
-	// Peer keeps one to shut the connection down from any goroutine.
+	// FreeRDP needs a descriptor that nobody else reads, writes or closes. The
+	// Peer keeps another one to shut down the connection from any goroutine.
 	sockfd, err := dup(conn)
 	if err != nil {
 		return err
@@ -148,7 +148,7 @@ func (s *Server) serve(conn *net.TCPConn) error {
 	if err != nil {
 		unix.Close(sockfd)
 		unix.Close(shutfd)
-		return fmt.Errorf("eventfd: %w", err)
+		return fmt.Errorf("making an eventfd: %w", err)
 	}
 	p := newPeer(s, conn.RemoteAddr(), shutfd, wakefd)
 
@@ -187,7 +187,7 @@ func dup(conn *net.TCPConn) (int, error) {
 		err = dupErr
 	}
 	if err != nil {
-		return -1, fmt.Errorf("duplicate socket: %w", err)
+		return -1, fmt.Errorf("duplicating the socket: %w", err)
 	}
 	return fd, nil
 }

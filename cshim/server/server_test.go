@@ -45,7 +45,8 @@ func TestListenFails(t *testing.T) {
 	}
 }
 
-// TestStrangers has peers that do not speak RDP, or do not speak at all.
+// TestStrangers: peers that do not speak RDP, or say nothing at all, do not
+// harm the server.
 func TestStrangers(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	s, err := server.Listen("127.0.0.1:0", server.Config{Session: noSession})
@@ -58,8 +59,8 @@ func TestStrangers(t *testing.T) {
 		"\x03",
 		"GET / HTTP/1.0\r\n\r\n",
 		strings.Repeat("\x03\x00\xff\xff", 20000),
-		negotiate,                          // and then silence instead of TLS
-		negotiate + "\x16\x03\x01\x00\x01", // or half a record of it
+		negotiate,                          // then silence instead of TLS
+		negotiate + "\x16\x03\x01\x00\x01", // then half a TLS record
 		negotiate + strings.Repeat("x", 100),
 	} {
 		conn, err := net.Dial("tcp", s.Addr().String())
@@ -67,10 +68,10 @@ func TestStrangers(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		// The server may hang up in the middle.
+		// The server may hang up before everything is written.
 		_, _ = conn.Write([]byte(words))
 	}
-	for server.Live().Peers < 3 { // those that say too little stay for now
+	for server.Live().Peers < 3 { // those that wait stay connected for now
 		runtime.Gosched()
 	}
 	if err := s.Close(); err != nil {
@@ -127,7 +128,8 @@ func TestCertificateFiles(t *testing.T) {
 	})
 }
 
-// TestPreload starts the client in the ways that have kept the plugin from it.
+// TestPreload starts the client in ways that used to keep the plugin from
+// loading.
 func TestPreload(t *testing.T) {
 	asan, err := exec.Command("cc", "-print-file-name=libasan.so").Output()
 	if err != nil {
@@ -164,14 +166,15 @@ func TestPreload(t *testing.T) {
 	})
 }
 
-// TestVersion also catches a build tag that has not arrived.
+// TestVersion also notices a build tag that had no effect.
 func TestVersion(t *testing.T) {
 	if v := server.Version(); !strings.HasPrefix(v, major+".") {
 		t.Errorf("version %s, built for %s", v, major)
 	}
 }
 
-// TestWarnings compiles our C, which is to have none, for this version.
+// TestWarnings compiles our C for this version of FreeRDP. It must not cause
+// warnings.
 func TestWarnings(t *testing.T) {
 	flags, err := exec.Command("pkg-config", "--cflags", "freerdp"+major, "winpr"+major).Output()
 	if err != nil {
@@ -181,7 +184,7 @@ func TestWarnings(t *testing.T) {
 	if err != nil || len(sources) == 0 {
 		t.Fatal("no sources:", err)
 	}
-	// As system headers: those of 3.15 have warnings of their own.
+	// FreeRDP's as system headers: those of 3.15 cause warnings.
 	args := append([]string{"-std=gnu11", "-fsyntax-only", "-Wall", "-Wextra", "-Werror"},
 		strings.Fields(strings.ReplaceAll(string(flags), "-I", "-isystem"))...)
 	if out, err := exec.Command("cc", append(args, sources...)...).CombinedOutput(); err != nil {

@@ -11,15 +11,15 @@ import (
 	"testing"
 )
 
-// built keeps what BuildLibrary has made in this process, by source path. The
-// bytes rather than the file, which goes with the test that asked for it.
+// built keeps the libraries that BuildLibrary has made in this process, by
+// source path. It keeps the bytes, since the file is deleted with its test.
 var built struct {
 	sync.Mutex
 	libraries map[string][]byte
 }
 
-// BuildLibrary compiles one C file to a shared library in the test's own
-// folder, named name. The compiler runs once per process and source.
+// BuildLibrary compiles a C file to a shared library, named name, in the test's
+// temporary folder. It runs the compiler once per process and source.
 func BuildLibrary(t testing.TB, source, name string) string {
 	t.Helper()
 	source, err := filepath.Abs(source)
@@ -42,7 +42,7 @@ func BuildLibrary(t testing.TB, source, name string) string {
 	out, err := exec.Command(cc, "-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror",
 		"-o", target, source, "-ldl").CombinedOutput()
 	if err != nil {
-		t.Fatalf("compile %s: %v\n%s", source, err, out)
+		t.Fatalf("compiling %s: %v\n%s", source, err, out)
 	}
 	library, err := os.ReadFile(target)
 	if err != nil {
@@ -76,7 +76,7 @@ func moduleRoot() (string, error) {
 		}
 		parent := filepath.Dir(dir)
 		if parent == dir {
-			return "", fmt.Errorf("no go.mod above the working directory")
+			return "", fmt.Errorf("there is no go.mod above the working directory")
 		}
 		dir = parent
 	}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package servertest starts what tests against real clients need: an X server
-// without a screen, and an unmodified xfreerdp on it. Only tests import it.
+// Package servertest starts real clients for tests: unmodified xfreerdps, on an X
+// server without a screen. Only tests import it.
 package servertest
 
 import (
@@ -19,17 +19,18 @@ import (
 	"time"
 )
 
-// Patience is how long anything may take before a test gives up on it. It is
-// generous: it is a watchdog, not a measure.
+// Patience is how long anything may take before a test fails. It is generous,
+// since it is a watchdog and not a measure.
 const Patience = 60 * time.Second
 
-// FindClient returns the path of the xfreerdp of FreeRDP's major version. What
-// counts is the library that a program is linked with: the names vary from one
-// distribution to the next, and 2.11 cannot tell its version without a display.
-// If there is none it tells why, in words for t.Skip.
+// FindClient returns the path of the xfreerdp of FreeRDP's major version. It
+// goes by the library that a program is linked with: the names differ between
+// distributions, and 2.11 cannot print its version without a display. If there
+// is none, why says so in words for t.Skip.
 //
-// $PNPDR_XFREERDP2 and $PNPDR_XFREERDP3 name programs to take as they are, such
-// as a script that starts one with the libraries of another system.
+// $PNPDR_XFREERDP2 and $PNPDR_XFREERDP3 name programs that are used without
+// this check, such as a script that starts one with the libraries of another
+// system.
 func FindClient(major int) (path, why string) {
 	if path := os.Getenv(fmt.Sprintf("PNPDR_XFREERDP%d", major)); path != "" {
 		return path, ""
@@ -69,7 +70,8 @@ func importedLibraries(path string) ([]string, error) {
 	return f.ImportedLibraries()
 }
 
-// RequireClient is FindClient for tests that make no sense without.
+// RequireClient is FindClient for tests that need the client: without it they
+// are skipped.
 func RequireClient(t testing.TB, major int) string {
 	t.Helper()
 	path, why := FindClient(major)
@@ -79,17 +81,18 @@ func RequireClient(t testing.TB, major int) string {
 	return path
 }
 
-// ClientOptions tells how to start an xfreerdp.
+// ClientOptions says how to start an xfreerdp.
 type ClientOptions struct {
 	Binary  string   // from FindClient
 	Addr    string   // of the server: host:port
 	Display string   // from StartDisplay; "" starts one for this client
 	Plugin  string   // library to load as libpnpdr-client.so; "" is the installed one
 	Args    []string // further arguments, "/dvc:pnpdr,..." for instance
-	Env     []string // further NAME=value, these win
+	Env     []string // further NAME=value, which take precedence
 	Wrapper []string // command line that starts the client: timeout, valgrind, ...
 
-	// Preload are libraries that must come before our own, such as libasan.
+	// Preload lists libraries that must be loaded before our own, such as
+	// libasan.
 	Preload []string
 }
 
@@ -106,16 +109,16 @@ type Client struct {
 	changed chan struct{} // guarded by mu; closed and replaced by each write
 }
 
-// stream is one of the streams of a client. They are kept apart since FreeRDP
-// logs to both, to stdout by the block: what stands on stderr would be found in
-// the middle of a line.
+// stream is stdout or stderr of a client. They are kept apart since FreeRDP
+// logs to both, but buffers stdout in blocks: text from stderr would end up in
+// the middle of its lines.
 type stream struct {
 	c      *Client
 	output *bytes.Buffer
 }
 
-// StartClient starts an xfreerdp. The process is killed, if still there, at the
-// end of the test, and its output logged if the test failed.
+// StartClient starts an xfreerdp. At the end of the test the process is killed
+// if it still runs, and its output is logged if the test failed.
 func StartClient(t testing.TB, o ClientOptions) *Client {
 	t.Helper()
 	display := o.Display
@@ -123,13 +126,13 @@ func StartClient(t testing.TB, o ClientOptions) *Client {
 		display = StartDisplay(t)
 	}
 	args := append([]string{}, o.Wrapper...)
-	// Without the clipboard: an xfreerdp 3 that is killed leaves a FUSE mount.
+	// Without the clipboard, since an xfreerdp 3 that is killed would leave a FUSE mount.
 	args = append(args, o.Binary, "/v:"+o.Addr, "/u:user", "/p:pass", "/cert:ignore",
 		"/sec:tls", "/size:640x480", "/log-level:WARN", "-clipboard")
 	args = append(args, o.Args...)
 
 	home := t.TempDir() // xfreerdp keeps known hosts there
-	// The levels of FreeRDP's log in this process are not meant for the client.
+	// This process's settings of FreeRDP's log are not for the client.
 	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "WLOG_") })
 	env = append(env, "DISPLAY="+display, "HOME="+home, "XDG_CONFIG_HOME="+home)
 	preload := append([]string{}, o.Preload...)
@@ -154,11 +157,11 @@ func StartClient(t testing.TB, o ClientOptions) *Client {
 	c.cmd.Env = append(env, o.Env...)
 	c.cmd.Stdout = stream{c, &c.stdout}
 	c.cmd.Stderr = stream{c, &c.stderr}
-	// A wrapper's children are to die with it.
+	// The children of a wrapper must die with it.
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	c.cmd.WaitDelay = Patience
 	if err := c.cmd.Start(); err != nil {
-		t.Fatalf("start client: %v", err)
+		t.Fatalf("starting the client: %v", err)
 	}
 	go func() {
 		c.err = c.cmd.Wait()
@@ -221,16 +224,16 @@ func (c *Client) WaitOutput(text string) {
 // Pid returns the id of the process, the wrapper's if there is one.
 func (c *Client) Pid() int { return c.cmd.Process.Pid }
 
-// Signal sends a signal to the client and whatever wraps it.
+// Signal sends a signal to the client and its wrapper.
 func (c *Client) Signal(sig syscall.Signal) {
 	select {
-	case <-c.done: // the id may be another's by now
+	case <-c.done: // the id may belong to another process by now
 	default:
 		_ = syscall.Kill(-c.cmd.Process.Pid, sig)
 	}
 }
 
-// Stop stops the client, as SIGSTOP does, and returns when it has stopped.
+// Stop stops the client with SIGSTOP, and returns when it has stopped.
 func (c *Client) Stop() {
 	c.t.Helper()
 	c.Signal(syscall.SIGSTOP)
@@ -264,16 +267,16 @@ func (c *Client) stopped() bool {
 	return true
 }
 
-// Continue ends what Stop began.
+// Continue lets a stopped client go on.
 func (c *Client) Continue() { c.Signal(syscall.SIGCONT) }
 
-// Kill ends the client at once.
+// Kill kills the client.
 func (c *Client) Kill() { c.Signal(syscall.SIGKILL) }
 
 // Done is closed when the client has ended.
 func (c *Client) Done() <-chan struct{} { return c.done }
 
-// Wait waits for the end of the client and returns what exec.Cmd.Wait did. It
+// Wait waits for the client to end and returns the result of exec.Cmd.Wait. It
 // fails the test if the client does not end.
 func (c *Client) Wait() error {
 	c.t.Helper()

@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// StartDisplay starts an Xvfb on a display number that is free, for the length
-// of the test, and returns its name for $DISPLAY. Without Xvfb it skips the
-// test, and with -short too, which therefore starts no client.
+// StartDisplay starts an Xvfb on a free display number for the length of the
+// test, and returns its name for $DISPLAY. It skips the test if Xvfb is
+// missing, and with -short, so that no client is started then.
 func StartDisplay(t testing.TB) string {
 	t.Helper()
 	if testing.Short() {
@@ -28,14 +28,14 @@ func StartDisplay(t testing.TB) string {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	// The server tells its number on descriptor 3 once it takes clients.
+	// The server writes its number to descriptor 3 when it accepts clients.
 	cmd := exec.Command(path, "-displayfd", "3", "-screen", "0", "800x600x24",
 		"-nolisten", "tcp", "-noreset")
 	cmd.ExtraFiles = []*os.File{w}
 	err = cmd.Start()
 	w.Close()
 	if err != nil {
-		t.Fatalf("start Xvfb: %v", err)
+		t.Fatalf("starting Xvfb: %v", err)
 	}
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
@@ -46,7 +46,7 @@ func StartDisplay(t testing.TB) string {
 	}
 	line, err := bufio.NewReader(r).ReadString('\n')
 	if err != nil {
-		t.Fatalf("Xvfb does not tell its display: %v", err)
+		t.Fatalf("Xvfb does not say which display it has: %v", err)
 	}
 	return ":" + strings.TrimSpace(line)
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * A plugin that echoes: what the client side of the tests consists of. It
- * returns every message as it is, but for "close", on which it closes the
- * channel.
+ * The plugin on the client side of the tests. It sends every message back,
+ * except that it closes the channel when it receives "close".
  */
 
 #include "plugin.h"

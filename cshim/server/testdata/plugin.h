@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * The frame of a plugin that is written purely in C: it listens for PNPDR and
- * FileRedirectorChannel and passes on what comes. Whoever includes this defines
- * received: what each of the two does with a message.
+ * The frame of a plugin in C: it listens for PNPDR and FileRedirectorChannel and
+ * passes messages on. The file that includes this defines received: what each of
+ * the two does with a message.
  *
- * One build serves FreeRDP 2.11 and 3.x: of every structure that we allocate 3.x
- * only appends members, and none of those is used.
+ * One build serves FreeRDP 2.11 and 3.x: 3.x only appends members to the
+ * structures that we allocate, and we use none of those.
  */
 
 #ifndef PNPDR_TEST_PLUGIN_H
@@ -80,7 +80,7 @@ struct callback
 	size_t capacity;
 };
 
-/* In the order of their names. An error closes the channel, in all versions. */
+/* In the order of names below. An error closes the channel in all versions. */
 static uint32_t (*const received[2])(callback*, stream*);
 
 static uint32_t channel_closed(callback* self)
