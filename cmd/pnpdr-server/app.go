@@ -26,14 +26,14 @@ type app struct {
 	next func() (*statement, error) // nil without a script
 
 	mu    sync.Mutex
-	taken bool // guarded by mu; the one client that is served was found
+	taken bool // guarded by mu; the one client to serve has come
 }
 
-// once says that the program ends with its first client.
+// once reports whether the program ends with its first client.
 func (a *app) once() bool { return a.opt.once || a.next != nil }
 
 // serve runs until ctx is done, or until the first client has been served if
-// that is all.
+// once says so.
 func (a *app) serve(ctx context.Context) error {
 	finished := make(chan error, 1)
 	srv, err := rdp.Listen(a.opt.listen, rdp.Config{
@@ -46,7 +46,7 @@ func (a *app) serve(ctx context.Context) error {
 			defer context.AfterFunc(ctx, cancel)()
 			who := p.RemoteAddr().String()
 			if !a.take() {
-				a.log.Warn("another client is being served; this one is turned away", "peer", who)
+				a.log.Warn("client is turned away: another one is being served", "peer", who)
 				return
 			}
 			err := a.converse(client, p, who)
@@ -54,7 +54,7 @@ func (a *app) serve(ctx context.Context) error {
 			case a.once():
 				finished <- err
 			case err != nil:
-				a.log.Error("session failed", "peer", who, "error", err)
+				a.log.Error("session failed", "peer", who, "err", err)
 			}
 		},
 	})
@@ -90,13 +90,13 @@ func (a *app) take() bool {
 	return true
 }
 
-// converse is the session with one client, whose channels come from opener.
+// converse serves one client. opener opens the channels to it.
 func (a *app) converse(ctx context.Context, opener channels.Opener, who string) error {
 	a.out.note("%s connected", who)
 	cfg := server.Config{Log: a.log}
 	if a.next == nil || a.out.typed {
-		// A script sees what it waits for, and its transcript should be the
-		// same each time.
+		// A script shows what it waits for. Without these notes its transcript
+		// is the same each time.
 		cfg.OnDevice = func(e server.DeviceEvent) { a.announce(who, e) }
 	}
 	s := server.New(opener, cfg)
@@ -133,16 +133,16 @@ func (a *app) announce(who string, e server.DeviceEvent) {
 	}
 }
 
-// start bounds how long a client may take that has a PNPDR channel and says
-// nothing on it.
+// start limits how long a client may take that accepts PNPDR and says nothing
+// on it.
 func (a *app) start(ctx context.Context, s *server.Session) error {
 	ctx, cancel := context.WithTimeout(ctx, a.opt.patience)
 	defer cancel()
 	return s.Start(ctx)
 }
 
-// interruptible returns a.next, which waits for what is typed, but no longer
-// than the session lasts.
+// interruptible returns a.next, except that waiting for typed input ends with
+// the session.
 func (a *app) interruptible(ctx context.Context) func() (*statement, error) {
 	type line struct {
 		st  *statement
@@ -163,14 +163,14 @@ func (a *app) interruptible(ctx context.Context) func() (*statement, error) {
 	}
 }
 
-// writePort puts the port into the file such that whoever sees the file sees
-// all of it.
+// writePort writes the port to the file so that nobody finds the file
+// incomplete.
 func writePort(name string, port int) error {
 	f, err := os.CreateTemp(filepath.Dir(name), ".port-*")
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // fails once it is renamed
+	defer os.Remove(f.Name()) // fails once the file is renamed
 	_, err = fmt.Fprintln(f, port)
 	if err == nil {
 		err = f.Chmod(0o644)

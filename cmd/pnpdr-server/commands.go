@@ -17,25 +17,25 @@ type command struct {
 	min, max int      // number of arguments
 	keywords []string // by position; "" is any argument
 
-	// raw: the rest of the line is one argument, quotes and all.
+	// raw: the rest of the line is one argument, quotes included.
 	raw bool
-	// inner: behind min arguments follows another command, for which inner
-	// is true.
+	// inner: another command follows after min arguments. inner says which are
+	// allowed.
 	inner func(*command) bool
 
-	// One of these carries it out. io is for what asks one thing of a device:
-	// start can be in front of it.
+	// One of these carries it out. io is for commands that make one request to
+	// a device: they can follow start.
 	run func(ctx context.Context, r *runner, st *statement) (result, error)
 	io  func(r *runner, st *statement) (operation, error)
 }
 
-// commands are all commands, in the order of the help. It is a function as
-// help needs it and is part of it.
+// commands returns all commands in the order of the help. It is a function
+// because help uses it and is part of it.
 func commands() []*command {
 	return []*command{
 		{name: "list", about: "show the devices that the client redirects", run: list},
-		{name: "wait-device", usage: "DEVICE [SECONDS]", about: "wait until there is the device", min: 1, max: 2, run: waitDevice},
-		{name: "wait-gone", usage: "DEVICE [SECONDS]", about: "wait until the device, which was there, has gone", min: 1, max: 2, run: waitGone},
+		{name: "wait-device", usage: "DEVICE [SECONDS]", about: "wait until the device is there", min: 1, max: 2, run: waitDevice},
+		{name: "wait-gone", usage: "DEVICE [SECONDS]", about: "wait until the device has gone; it must have been there", min: 1, max: 2, run: waitGone},
 
 		{name: "open", usage: "DEVICE as HANDLE [FIELD=N]...", about: "open the device; the fields of CreateFile are access, share, disposition and flags, version is that of the capabilities", min: 3, max: 8, keywords: []string{"", "as"}, run: open},
 		{name: "close", usage: "HANDLE", about: "close the handle", min: 1, max: 1, run: closeHandle},
@@ -45,9 +45,9 @@ func commands() []*command {
 		{name: "events", usage: "HANDLE [COUNT]", about: "show the custom events that have come, or wait for COUNT of them", min: 1, max: 2, run: events},
 		{name: "expect-event", usage: "HANDLE GUID DATA", about: "wait for the next custom event, which must be this", min: 3, max: 3, run: expectEvent},
 
-		{name: "start", usage: "NAME COMMAND...", about: "begin a read, write or ioctl and go on without its result", min: 1, inner: func(c *command) bool { return c.io != nil }, run: start},
+		{name: "start", usage: "NAME COMMAND...", about: "start a read, write or ioctl and go on without waiting for its result", min: 1, inner: func(c *command) bool { return c.io != nil }, run: start},
 		{name: "cancel", usage: "NAME", about: "ask the client to cancel what was started", min: 1, max: 1, run: cancel},
-		{name: "wait", usage: "NAME", about: "wait for the result of what was started, and succeed or fail with it", min: 1, max: 1, run: wait},
+		{name: "wait", usage: "NAME", about: "wait for the result of what was started, and succeed or fail as it does", min: 1, max: 1, run: wait},
 		{name: "expect-error", usage: "RESULT COMMAND...", about: "succeed if the command fails with this HRESULT, such as ERROR_HANDLE_EOF or 0x80070026, or with closed, the end of the handle", min: 1, inner: func(c *command) bool { return !c.raw && c.inner == nil }, run: expectError},
 
 		{name: "echo", usage: "TEXT", about: "show TEXT as a heading", raw: true, run: echo},
@@ -83,12 +83,12 @@ func (st *statement) do(ctx context.Context, r *runner) (result, error) {
 	return op(ctx)
 }
 
-// describe is the help on c, in lines.
+// describe returns the help on c, in lines.
 func (c *command) describe() []string {
 	return append([]string{c.String()}, wrap(c.about, 68, "    ")...)
 }
 
-// scriptHelp is the help on all of the language.
+// scriptHelp returns the help on the whole language.
 func scriptHelp() []string {
 	var lines []string
 	for _, c := range commands() {
@@ -99,7 +99,7 @@ func scriptHelp() []string {
 		"DEVICE is a name, a hardware id or #ID; HANDLE and NAME are yours to choose.",
 		`DATA is "text", hex:DEADBEEF, u32:N (little-endian), guid:GUID, file:PATH, zero:N`,
 		"or random:N (N bytes, each time the same), or several of these joined by +.",
-		`Numbers may be 0x40 or 64K. What has blanks is put in "quotes", where \ is special.`,
+		`Numbers may be 0x40 or 64K. Put "quotes" around blanks; \ is special in them.`,
 		"A line that begins with # is a comment.")
 }
 

@@ -21,12 +21,12 @@ func list(_ context.Context, r *runner, _ *statement) (result, error) {
 	return res, nil
 }
 
-// title is a device in a few words.
+// title names a device in a few words.
 func title(d *server.Device) string {
 	return fmt.Sprintf("#%d %s", d.ID(), clean(d.Description().Name))
 }
 
-// describe returns what the client said about a device, in lines.
+// describe returns the client's description of a device, in lines.
 func describe(d *server.Device) []string {
 	desc := d.Description()
 	lines := []string{title(d)}
@@ -85,10 +85,10 @@ func (r *runner) present(ref string) (*server.Device, error) {
 			return d, nil
 		}
 	}
-	return nil, fmt.Errorf("there is no device %q; list shows those there are, wait-device waits for one", ref)
+	return nil, fmt.Errorf("there is no device %q; list shows the devices, wait-device waits for one", ref)
 }
 
-// within replaces ctx if the argument at index says how long to wait.
+// within limits ctx if the argument at index says how long to wait.
 func (r *runner) within(ctx context.Context, st *statement, index int) (context.Context, context.CancelFunc, error) {
 	if len(st.args) <= index {
 		return ctx, func() {}, nil
@@ -119,9 +119,9 @@ func waitDevice(ctx context.Context, r *runner, st *statement) (result, error) {
 	return summary("%s is here", title(d)), nil
 }
 
-// waitGone waits for the end of the very device that the script has named
-// before, or else of one that is there: of any other it could not be told
-// whether it has gone already or was never there.
+// waitGone waits until the device that the script named before has gone, or
+// else one that is there now. For any other device nobody could say whether it
+// has gone or was never there.
 func waitGone(ctx context.Context, r *runner, st *statement) (result, error) {
 	ref, err := st.args[0].text()
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 	"freerdp-pnpdr/pnp/devtest"
 )
 
-// build makes the package into a file of the test's own.
+// build builds the package into a file of the test.
 func build(t *testing.T, name, pkg string, args ...string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), name)
@@ -35,11 +35,11 @@ type program struct {
 	cmd    *exec.Cmd
 	addr   string
 	stdout devtest.Output
-	stderr bytes.Buffer // for after the end
+	stderr bytes.Buffer // to be read after the end
 	done   chan struct{}
 }
 
-// launch starts the program and returns when it takes clients.
+// launch starts the program and returns when it accepts clients.
 func launch(t *testing.T, binary string, args ...string) *program {
 	t.Helper()
 	dir := t.TempDir()
@@ -51,7 +51,7 @@ func launch(t *testing.T, binary string, args ...string) *program {
 	require.NoError(t, p.cmd.Start())
 	go func() {
 		defer close(p.done)
-		_ = p.cmd.Wait() // the status is looked at
+		_ = p.cmd.Wait() // the tests look at the status
 	}()
 	t.Cleanup(func() {
 		_ = p.cmd.Process.Kill()
@@ -152,8 +152,8 @@ func testScript(t *testing.T, binary string, client servertest.ClientOptions) {
 	_ = c.Wait() // the exit code tells who disconnected
 }
 
-// testFailingScript has a script that expects too much, and a client that does
-// not redirect anything.
+// testFailingScript: a script that expects too much, and a client that does not
+// redirect anything.
 func testFailingScript(t *testing.T, binary string, client servertest.ClientOptions) {
 	file := filepath.Join(t.TempDir(), "script")
 	require.NoError(t, os.WriteFile(file, []byte("wait-device #1\nopen #1 as h\nread h 0 1 expect \"x\"\nlist\n"), 0o600))
@@ -173,8 +173,8 @@ func testFailingScript(t *testing.T, binary string, client servertest.ClientOpti
 	require.Contains(t, p.stderr.String(), "/dvc:pnpdr")
 }
 
-// testNoScript has two clients at once, one after the other, and the end by a
-// signal while the last is there.
+// testNoScript: two clients at once, then one after the other, and a signal
+// while the last is connected.
 func testNoScript(t *testing.T, binary string, client servertest.ClientOptions) {
 	p := launch(t, binary)
 	client.Addr = p.addr

@@ -14,7 +14,7 @@ import (
 	"freerdp-pnpdr/pnp"
 )
 
-// openFields are what open takes behind the handle's name.
+// openFields are what may follow the handle's name in open.
 var openFields = map[string]func(*server.OpenOptions, uint32){
 	"access":      func(o *server.OpenOptions, n uint32) { o.Access = n },
 	"share":       func(o *server.OpenOptions, n uint32) { o.Share = n },
@@ -23,7 +23,7 @@ var openFields = map[string]func(*server.OpenOptions, uint32){
 	"version":     func(o *server.OpenOptions, n uint32) { o.Version = uint16(n) },
 }
 
-// openOptions are what Windows sends, but for the fields named.
+// openOptions returns what Windows sends, except for the fields named.
 func openOptions(fields []word) (server.OpenOptions, error) {
 	o := server.OpenOptions{
 		Access:      pnp.GENERIC_READ | pnp.GENERIC_WRITE,
@@ -35,7 +35,7 @@ func openOptions(fields []word) (server.OpenOptions, error) {
 		name, value, _ := strings.Cut(string(f), "=")
 		set := openFields[name]
 		if set == nil {
-			return o, fmt.Errorf("%s is none of access=N, share=N, disposition=N, flags=N, version=N", f)
+			return o, fmt.Errorf("%s is not one of access=N, share=N, disposition=N, flags=N, version=N", f)
 		}
 		bits := 32
 		if name == "version" {
@@ -93,11 +93,11 @@ func closeHandle(_ context.Context, r *runner, st *statement) (result, error) {
 	return summary("closed"), h.Close()
 }
 
-// operation is a read, write or ioctl that is ready to be done.
+// operation is a read, write or ioctl that is ready to be carried out.
 type operation func(ctx context.Context) (result, error)
 
-// operands reads the arguments behind the handle's name one after the other. Once
-// one is wrong the others are not looked at.
+// operands reads the arguments after the handle's name one by one. After an
+// error it skips the others.
 type operands struct {
 	rest []word
 	err  error
@@ -158,7 +158,7 @@ func ioctl(r *runner, st *statement) (operation, error) {
 	}, o.err
 }
 
-// expectation returns what "expect DATA" demands of the data; nil without.
+// expectation returns what "expect DATA" demands, or nil without it.
 func expectation(words []word) (func([]byte) error, error) {
 	if len(words) == 0 {
 		return nil, nil
@@ -182,7 +182,8 @@ func expectation(words []word) (func([]byte) error, error) {
 	}, nil
 }
 
-// brought is the result of what returned data, which may come with an error.
+// brought is the result of an operation that returned data, perhaps along with
+// an error.
 func brought(verb string, data []byte, err error, check func([]byte) error) (result, error) {
 	res := summary("%s %s", verb, plural(len(data), "byte"))
 	res.details = dump(data)
@@ -194,7 +195,7 @@ func brought(verb string, data []byte, err error, check func([]byte) error) (res
 	}
 	res.summary += ", as expected"
 	if len(data) > shown {
-		res.details = nil // the script has it
+		res.details = nil // the script shows the data
 	}
 	return res, nil
 }
@@ -281,8 +282,8 @@ func nextEvent(ctx context.Context, h *server.Handle) (pnp.Event, error) {
 	}
 }
 
-// expectError turns the failure that was asked for into success, and any other
-// outcome into failure.
+// expectError turns the expected failure into success, and any other result
+// into failure.
 func expectError(ctx context.Context, r *runner, st *statement) (result, error) {
 	want := string(st.args[0])
 	isWanted, err := errorMatcher(want)
@@ -292,14 +293,14 @@ func expectError(ctx context.Context, r *runner, st *statement) (result, error) 
 	res, err := st.inner.do(ctx, r)
 	switch {
 	case err == nil:
-		return res, fmt.Errorf("it succeeded: %s", res.summary)
+		return res, fmt.Errorf("the command succeeded: %s", res.summary)
 	case errors.Is(err, context.DeadlineExceeded), !isWanted(err):
-		return res, fmt.Errorf("not %s but: %w", want, err)
+		return res, fmt.Errorf("expected %s, but: %w", want, err)
 	}
 	return result{summary: "as expected: " + err.Error(), details: res.details}, nil
 }
 
-// errorMatcher understands the name of an HRESULT, its number, and "closed".
+// errorMatcher parses the name of an HRESULT, its number, or "closed".
 func errorMatcher(want string) (func(error) bool, error) {
 	if want == "closed" {
 		return func(err error) bool { return errors.Is(err, channels.ErrClosed) }, nil

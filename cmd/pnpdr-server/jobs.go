@@ -11,17 +11,17 @@ import (
 	"freerdp-pnpdr/pnp"
 )
 
-// job is an operation that goes on in the background.
+// job is an operation in the background.
 type job struct {
 	cancel context.CancelFunc
-	done   chan struct{} // closed when res and err are there
+	done   chan struct{} // closed when res and err are set
 	res    result
 	err    error
 }
 
 // sending is a context that notices when the request it is used for has been
-// sent: only then does the server role begin to wait, and so asks for Done. It
-// makes "start, cancel" cancel a request that the client has.
+// sent: only then does the server role start to wait, and so call Done. With
+// it, "start, cancel" cancels a request that the client has got.
 type sending struct {
 	context.Context
 	once sync.Once
@@ -72,7 +72,7 @@ func cancel(_ context.Context, r *runner, st *statement) (result, error) {
 		return result{}, err
 	}
 	j.cancel()
-	return summary("asked for"), nil
+	return summary("asked the client to cancel"), nil
 }
 
 func wait(ctx context.Context, r *runner, st *statement) (result, error) {
@@ -88,7 +88,8 @@ func wait(ctx context.Context, r *runner, st *statement) (result, error) {
 	delete(r.jobs, name)
 	var answer pnp.HRESULT
 	if errors.Is(j.err, context.Canceled) && errors.As(j.err, &answer) {
-		// The script knows that it cancelled; the client's answer is news.
+		// The script knows that it cancelled the request; what matters is the
+		// client's answer.
 		return j.res, answer
 	}
 	return j.res, j.err

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command pnpdr-server is the reference server of [MS-RDPEPNP]: an RDP server
-// that sees the Plug and Play devices which a client redirects and uses them as
-// a script says. It serves tests, tries without Windows, and as an example of
-// how the packages cshim/server and channels/server are used.
-//
-//	go build ./cmd/pnpdr-server                  uses FreeRDP 3
-//	go build -tags freerdp2 ./cmd/pnpdr-server   uses FreeRDP 2.11
+// that finds the Plug and Play devices that a client redirects, and uses them as a
+// script says. It is for tests, for trying things without Windows, and an example
+// of how to use the packages cshim/server and channels/server.
 package main
 
 import (
@@ -33,12 +30,12 @@ const (
 	exitUsage  = 2 // of the command line, or a script that cannot be understood
 )
 
-// quietFreeRDP turns FreeRDP's own log off unless WLOG_LEVEL says what to log:
-// FreeRDP logs each client that hangs up as an error. It reads the variable when
-// it is first used.
+// quietFreeRDP turns FreeRDP's own log off unless WLOG_LEVEL is set: FreeRDP
+// logs every client that hangs up as an error. It reads the variable when it is
+// first used.
 func quietFreeRDP() {
 	if _, set := os.LookupEnv("WLOG_LEVEL"); !set {
-		_ = os.Setenv("WLOG_LEVEL", "OFF") // at worst it is not quiet
+		_ = os.Setenv("WLOG_LEVEL", "OFF") // at worst FreeRDP is not quiet
 	}
 }
 
@@ -62,7 +59,7 @@ type options struct {
 	runOptions
 }
 
-// failure is an error that is not one of the command line.
+// failure is an error that is not in the command line.
 type failure struct {
 	error
 	status int
@@ -82,7 +79,7 @@ func (c *cli) run(ctx context.Context, args []string) int {
 	case err == nil:
 		return exitOK
 	case errors.Is(err, errFailed):
-		return exitFailed // the transcript says all
+		return exitFailed // the transcript says why
 	case !errors.As(err, &failed):
 		failed = failure{fmt.Errorf("%w; --help describes the options", err), exitUsage}
 	}
@@ -90,8 +87,8 @@ func (c *cli) run(ctx context.Context, args []string) int {
 	return failed.status
 }
 
-// command is the command line: one command, and the script language as a topic
-// of its help.
+// command returns the command line: one command, with the script language as a
+// topic of its help.
 func (c *cli) command() *cobra.Command {
 	o := &c.opt
 	root := &cobra.Command{
@@ -144,7 +141,7 @@ did not, and 2 if the options or the script cannot be understood.`,
 	return root
 }
 
-// check refuses options that make no sense.
+// check rejects options that make no sense.
 func (o *options) check() error {
 	switch {
 	case (o.cert == "") != (o.key == ""):
@@ -155,7 +152,7 @@ func (o *options) check() error {
 	return nil
 }
 
-// serve is the program's work.
+// serve does the program's work.
 func (c *cli) serve(ctx context.Context) (err error) {
 	if !c.opt.verbose {
 		c.quiet()
@@ -180,8 +177,8 @@ func newLog(w io.Writer, verbose bool) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
 }
 
-// openScript returns what gives one command after the other. Those of a file
-// have all been read.
+// openScript returns a function that returns the commands one by one. A file is
+// read completely first.
 func openScript(name string, stdin io.Reader) (next func() (*statement, error), typed bool, err error) {
 	if name == "-" {
 		return newLines(stdin).next, isTerminal(stdin), nil

@@ -18,7 +18,7 @@ import (
 	"freerdp-pnpdr/pnp/devtest"
 )
 
-// runMain runs the program to its end.
+// runMain runs the program until it ends.
 func runMain(ctx context.Context, stdin string, args ...string) (status int, stdout, stderr string) {
 	var out, err devtest.Output
 	c := &cli{stdin: strings.NewReader(stdin), stdout: &out, stderr: &err, quiet: func() {}}
@@ -91,8 +91,8 @@ func TestCannotListen(t *testing.T) {
 	require.Contains(t, errs, "/none")
 }
 
-// TestInterrupted interrupts a server that waits for clients: that is how one
-// ends that has no script, and a failure of one that has.
+// TestInterrupted interrupts a server that waits for clients: without a script
+// that is how it ends, with one it is a failure.
 func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

@@ -14,7 +14,7 @@ import (
 	"freerdp-pnpdr/channels/server"
 )
 
-// runner carries out a script in one session. It is used by one goroutine.
+// runner carries out a script in one session, on one goroutine.
 type runner struct {
 	session *server.Session
 	out     *transcript
@@ -26,7 +26,7 @@ type runner struct {
 	jobs    map[string]*job
 }
 
-// runOptions are what the command line says on scripts.
+// runOptions are the options of the command line for scripts.
 type runOptions struct {
 	// patience is how long a command may take.
 	patience time.Duration
@@ -34,7 +34,7 @@ type runOptions struct {
 	allowShell bool
 }
 
-// errFailed says that a command failed, which the transcript shows already.
+// errFailed says that a command failed. The transcript shows why.
 var errFailed = errors.New("a command failed")
 
 // errDisconnect ends a script early.
@@ -51,9 +51,9 @@ func newRunner(s *server.Session, out *transcript, opt runOptions) *runner {
 	}
 }
 
-// run carries out what next returns, until that is io.EOF. A script ends at its
-// first failure; at a terminal there is always another try. Handles that are
-// open at the end are closed.
+// run carries out the commands from next until io.EOF. A script ends at its
+// first failure; at a terminal the user may try again. Handles that are still
+// open are closed at the end.
 func (r *runner) run(ctx context.Context, next func() (*statement, error)) error {
 	r.ctx = ctx
 	defer r.end()
@@ -81,7 +81,7 @@ func (r *runner) run(ctx context.Context, next func() (*statement, error)) error
 	}
 }
 
-// end leaves nothing behind.
+// end closes what is left.
 func (r *runner) end() {
 	for _, j := range r.jobs {
 		j.cancel()
@@ -132,10 +132,10 @@ func disconnect(context.Context, *runner, *statement) (result, error) {
 
 func shell(ctx context.Context, r *runner, st *statement) (result, error) {
 	if !r.opt.allowShell {
-		return result{}, errors.New("scripts may not run programs unless the server was started with --allow-shell")
+		return result{}, errors.New("scripts may run programs only if the server was started with --allow-shell")
 	}
 	cmd := exec.CommandContext(ctx, "sh", "-c", string(st.args[0]))
-	// What is left running in the background keeps nobody waiting.
+	// Programs left running in the background hold nobody up.
 	cmd.WaitDelay = time.Second
 	out, err := cmd.CombinedOutput()
 	res := summary("done")

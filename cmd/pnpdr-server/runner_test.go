@@ -54,7 +54,7 @@ func (r *remote) add(t *testing.T, d pnp.Description) uint32 {
 	return id
 }
 
-// session makes the server's end of a session that carries out a script.
+// session makes the server's end of a session that runs a script.
 func session(next func() (*statement, error), opt runOptions) (*app, *devtest.Output) {
 	out := new(devtest.Output)
 	if opt.patience == 0 {
@@ -68,7 +68,7 @@ func session(next func() (*statement, error), opt runOptions) (*app, *devtest.Ou
 	}, out
 }
 
-// play carries out a script with the client's devices.
+// play runs a script with the client's devices.
 func (r *remote) play(t *testing.T, opt runOptions, script string) (transcript string, err error) {
 	t.Helper()
 	statements, err := parseScript(strings.NewReader(script))
@@ -153,7 +153,7 @@ func TestScriptOfEverything(t *testing.T) {
 	require.NotContains(t, out, "echo Everything", "a heading is not a command")
 }
 
-// TestScriptFails has for each command the ways in which it can fail.
+// TestScriptFails makes each command fail in every way it can.
 func TestScriptFails(t *testing.T) {
 	for script, want := range map[string]string{
 		`open nothing as h`:                                    `there is no device "nothing"`,
@@ -168,11 +168,11 @@ func TestScriptFails(t *testing.T) {
 		`start r1 read h 0 1`:                                  "there is no handle h",
 		`shell echo a`:                                         "--allow-shell",
 		`help nothing`:                                         `there is no command "nothing"`,
-		`expect-error ERROR_BUSY list`:                         "it succeeded: 1 device",
+		`expect-error ERROR_BUSY list`:                         "the command succeeded: 1 device",
 		`expect-error BUSY list`:                               "BUSY is neither an HRESULT",
-		`expect-error closed open nothing as h`:                "not closed but: there is no device",
+		`expect-error closed open nothing as h`:                "expected closed, but: there is no device",
 		"open #1 as h\nopen #1 as h":                           "there is a handle h already",
-		`open #1 as h mode=2`:                                  "mode=2 is none of access=N",
+		`open #1 as h mode=2`:                                  "mode=2 is not one of access=N",
 		`open #1 as h version=65536`:                           "65536 is not a number of 16 bits",
 		"open #1 as h\nread h x 1":                             "x is not a number",
 		"open #1 as h\nread h 0 65M":                           "too many",
@@ -181,7 +181,7 @@ func TestScriptFails(t *testing.T) {
 		"open #1 as h\nread h 0 1 expect hex:":                 `expected "", not hex:00`,
 		"open #1 as h\nread h 0 3K expect zero:2K":             "expected 2048 bytes, not 3072 bytes",
 		"open #1 as h\nwrite h 0xFFFFF \"abc\"":                "the device took 1 of 3 bytes",
-		"open #1 as h\nexpect-error ERROR_BUSY read h 1M 1":    "not ERROR_BUSY but: end of the device reached",
+		"open #1 as h\nexpect-error ERROR_BUSY read h 1M 1":    "expected ERROR_BUSY, but: end of the device reached",
 		"open #1 as h\nstart a read h 0 1\nstart a read h 0 1": "nobody has waited for it",
 		"open #1 as h\nioctl h 0x222444 zero:16 0\nexpect-event h {00000000-0000-0000-0000-000000000000} \"x\"": `the event has "", not "x"`,
 		"open #1 as h\nioctl h 0x222444 zero:16 0\nexpect-event h {10000000-0000-0000-0000-000000000000} \"\"":  "the event is {00000000-",
@@ -196,8 +196,8 @@ func TestScriptFails(t *testing.T) {
 	}
 }
 
-// TestTimeout has a client that does not answer in time: the request is
-// cancelled, and that is not taken for the cancellation that was expected.
+// TestTimeout: the client does not answer in time. The request is cancelled,
+// and this does not count as the cancellation that the script expects.
 func TestTimeout(t *testing.T) {
 	for _, script := range []string{
 		"ioctl h 0x222448 u32:0xFFFFFFFF 0",
@@ -222,7 +222,7 @@ func TestTimeout(t *testing.T) {
 			st, err = lines.next()
 			require.NoError(t, err, out)
 			err = run.execute(st)
-			// It is opened in time.
+			// The open is in time.
 			run.opt.patience = time.Millisecond
 		}
 		require.ErrorIs(t, err, errFailed)
@@ -233,9 +233,9 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
-// TestDevicesComeAndGo takes the device away while a request is pending, and
-// brings another one: what the script waits for is made to happen when its
-// transcript says that it waits.
+// TestDevicesComeAndGo removes the device while a request is pending, and adds
+// another one. Each happens when the transcript says that the script waits for
+// it.
 func TestDevicesComeAndGo(t *testing.T) {
 	r := newRemote(t)
 	steps := make(chan string)
@@ -268,8 +268,8 @@ func TestDevicesComeAndGo(t *testing.T) {
 	require.Contains(t, out.String(), "  #2 Another is here  (")
 }
 
-// TestSessionEnds ends the session while a script waits for a request, for a
-// device, for a job or for its next line.
+// TestSessionEnds ends the session while a script waits for a request, a
+// device, a job or its next line.
 func TestSessionEnds(t *testing.T) {
 	for _, script := range []string{
 		"ioctl h 0x222448 u32:0xFFFFFFFF 0",
@@ -285,7 +285,7 @@ func TestSessionEnds(t *testing.T) {
 		release := make(chan struct{})
 		a, out := session(func() (*statement, error) {
 			if len(left) < 2 {
-				cancel() // while the last line is carried out, or before
+				cancel() // while the last line is being carried out, or before
 			}
 			if len(left) == 0 {
 				<-release
@@ -329,7 +329,7 @@ func TestListShowsEverything(t *testing.T) {
 `)
 }
 
-// TestTyped has somebody at a terminal, who may make mistakes.
+// TestTyped: a user at a terminal may make mistakes.
 func TestTyped(t *testing.T) {
 	r := newRemote(t)
 	a, out := session(newLines(strings.NewReader("lst\nopen 1 as h\nwait-device #1\ndisconnect\n")).next, runOptions{})

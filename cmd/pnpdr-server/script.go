@@ -15,11 +15,11 @@ type statement struct {
 	text  string
 	cmd   *command
 	args  []word
-	inner *statement // the command that start and expect-error have behind them
+	inner *statement // the command after start or expect-error
 }
 
-// parseScript reads a whole script, so that a slip in its last line is found
-// before its first is carried out.
+// parseScript reads a whole script, so that a mistake in its last line is found
+// before the first is carried out.
 func parseScript(r io.Reader) ([]*statement, error) {
 	var script []*statement
 	lines := newLines(r)
@@ -47,8 +47,8 @@ func newLines(r io.Reader) *lines {
 	return &lines{scanner: s}
 }
 
-// next returns the next command, or io.EOF. After an error in one line it goes
-// on with the next.
+// next returns the next command, or io.EOF. After an error it continues with
+// the next line.
 func (l *lines) next() (*statement, error) {
 	for l.scanner.Scan() {
 		l.n++
@@ -67,8 +67,8 @@ func (l *lines) next() (*statement, error) {
 	return nil, io.EOF
 }
 
-// parseLine returns nil for an empty line and for a comment, which begins with
-// # and has a line of its own.
+// parseLine returns nil for an empty line and for a comment: a line that begins
+// with #.
 func parseLine(line string) (*statement, error) {
 	line = strings.TrimSpace(line)
 	if line == "" || line[0] == '#' {
@@ -117,7 +117,7 @@ func (st *statement) parseArguments(rest string) error {
 		return cmd.misused()
 	}
 	for i, keyword := range cmd.keywords {
-		// Something follows each keyword.
+		// Each keyword is followed by an argument.
 		if keyword != "" && i < len(st.args) && (string(st.args[i]) != keyword || i == len(st.args)-1) {
 			return cmd.misused()
 		}

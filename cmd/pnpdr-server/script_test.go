@@ -142,7 +142,7 @@ func TestNumber(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestHelp proves that every command says what it is for and how it is used.
+// TestHelp checks that every command says what it is for and how it is used.
 func TestHelp(t *testing.T) {
 	text := strings.Join(scriptHelp(), "\n")
 	for _, c := range commands() {

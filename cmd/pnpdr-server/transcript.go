@@ -13,16 +13,16 @@ import (
 	"unicode/utf8"
 )
 
-// transcript is the program's output. Its methods may be called from
-// any goroutine; each call writes its lines at once.
+// transcript is the program's output. Its methods may be called from any
+// goroutine; each call writes its lines together.
 type transcript struct {
 	mu sync.Mutex
 	w  io.Writer
-	// typed says that the commands come from a terminal, which shows them.
+	// typed: the commands come from a terminal, which shows them.
 	typed bool
 }
 
-// result is what a command has to say when it succeeds.
+// result is what a command reports when it succeeds.
 type result struct {
 	summary string
 	details []string
@@ -39,14 +39,14 @@ func (t *transcript) write(lines ...string) {
 	_, _ = io.WriteString(t.w, strings.Join(lines, "\n")+"\n")
 }
 
-// note reports something that no command did.
+// note reports something that no command caused.
 func (t *transcript) note(format string, args ...any) {
 	t.write(fmt.Sprintf(format, args...))
 }
 
 func (t *transcript) heading(text string) { t.write("", "== "+text) }
 
-// prompt asks for a command, where somebody types them.
+// prompt asks for a command if somebody types them.
 func (t *transcript) prompt() {
 	if t.typed {
 		t.mu.Lock()
@@ -62,7 +62,7 @@ func (t *transcript) command(text string) {
 	}
 }
 
-// done shows what a command brought, and how long it took.
+// done shows the result of a command, and how long it took.
 func (t *transcript) done(r result, took time.Duration) {
 	var lines []string
 	if r.summary != "" {
@@ -76,7 +76,7 @@ func (t *transcript) done(r result, took time.Duration) {
 	}
 }
 
-// failed shows why a command did not succeed, and what it brought all the same.
+// failed shows why a command failed, and what it returned all the same.
 func (t *transcript) failed(r result, err error) {
 	lines := []string{"  FAILED: " + err.Error()}
 	for _, d := range r.details {
@@ -85,7 +85,7 @@ func (t *transcript) failed(r result, err error) {
 	t.write(lines...)
 }
 
-// short rounds to what is of interest to a reader.
+// short rounds to what a reader cares about.
 func short(d time.Duration) string {
 	switch {
 	case d < time.Millisecond:
@@ -96,11 +96,11 @@ func short(d time.Duration) string {
 	return d.Round(10 * time.Millisecond).String()
 }
 
-// shown are the bytes of a dump that are worth their space.
+// shown is how many bytes of a dump are shown.
 const shown = 64
 
-// dump shows a short text as it is, and anything else in lines of 16 bytes, the
-// first few of them.
+// dump shows a short text as it is, and the start of anything else in lines of
+// 16 bytes.
 func dump(data []byte) []string {
 	if len(data) == 0 {
 		return nil
@@ -130,7 +130,7 @@ func brief(data []byte) string {
 	return "hex:" + hex.EncodeToString(data)
 }
 
-// quoted returns data in quotes, if it is a text that people can read.
+// quoted returns data in quotes if it is readable text.
 func quoted(data []byte) (s string, ok bool) {
 	for _, r := range string(data) {
 		if r == utf8.RuneError || !strconv.IsGraphic(r) && !strings.ContainsRune("\t\r\n", r) {
@@ -140,7 +140,7 @@ func quoted(data []byte) (s string, ok bool) {
 	return strconv.Quote(string(data)), true
 }
 
-// clean makes a text of the client's fit for a terminal, which it could
+// clean makes a text from the client safe for a terminal, which it could
 // otherwise control.
 func clean(s string) string {
 	for _, r := range s {

@@ -14,10 +14,10 @@ import (
 	"freerdp-pnpdr/pnp"
 )
 
-// maxData bounds what one argument can make: it is to catch slips of the hand.
+// maxData limits the size of one argument, to catch typing errors.
 const maxData = 64 << 20
 
-// word is one argument of a command as it was written, quotes included.
+// word is one argument of a command as written, quotes included.
 type word string
 
 // splitWords splits a line at blanks that are outside of quotes.
@@ -37,8 +37,8 @@ func splitWords(line string) ([]word, error) {
 	}
 }
 
-// cut returns the index of the first of the separators outside of quotes, or
-// the length of s.
+// cut returns the index of the first separator outside of quotes, or the length
+// of s.
 func cut(s, separators string) (int, error) {
 	quoted := false
 	for i := 0; i < len(s); i++ {
@@ -57,7 +57,7 @@ func cut(s, separators string) (int, error) {
 	return len(s), nil
 }
 
-// text returns the word without quotes. Only in quotes a backslash is special,
+// text returns the word without quotes. Backslashes are special only in quotes,
 // as in Go's strings.
 func (w word) text() (string, error) {
 	if !strings.HasPrefix(string(w), `"`) {
