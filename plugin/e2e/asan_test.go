@@ -21,11 +21,10 @@ import (
 	"freerdp-pnpdr/pnp/wire"
 )
 
-// TestASan runs a session with the plugin built for AddressSanitizer: whatever
-// of FreeRDP's or its own memory the plugin's C side touches wrongly ends the
-// client with a report. Handles come and go while requests are pending and
-// transfers run, one channel is terminated for a bad message, and the
-// connection is lost at the end.
+// TestASan runs a session with the plugin built for AddressSanitizer: a wrong
+// memory access by its C side ends the client with a report. Handles come and
+// go while requests are pending and transfers run, one channel is terminated
+// for a bad message, and the connection is lost at the end.
 func TestASan(t *testing.T) {
 	if testing.Short() {
 		t.Skip("real sessions are left out of -short")
@@ -43,14 +42,14 @@ func TestASan(t *testing.T) {
 		require.NoError(t, err, string(out))
 	}
 	eachClient(t, func(t *testing.T, f *fixture) {
-		// A disk, unless the temporary directory is memory: its writes are
-		// completed by workers, which meet the end of their channel.
+		// A file on a disk (unless the temporary directory is memory): slots
+		// complete its writes, some of them after their channel has ended.
 		image := filepath.Join(t.TempDir(), "image")
 		require.NoError(t, os.WriteFile(image, make([]byte, 1<<20), 0o600))
 		o := f.clientOptions("loopback,file:"+image, "-auto-reconnect")
 		o.Plugin = sanitized
 		o.Preload = []string{libasan}
-		// FreeRDP's own leaks are not ours, and Go handles SIGSEGV.
+		// FreeRDP's own leaks do not matter here, and Go handles SIGSEGV.
 		o.Env = []string{"ASAN_OPTIONS=detect_leaks=0:handle_segv=0"}
 		c := servertest.StartClient(t, o)
 		r := f.next(c)

@@ -15,8 +15,8 @@ import (
 	"freerdp-pnpdr/pnp/backend/loopback"
 )
 
-// transfer keeps n requests of 64 KiB in flight on h until they fail, and
-// reports when one has succeeded.
+// transfer keeps n requests of 64 KiB in flight on h until they fail. It
+// returns when one has succeeded.
 func transfer(ctx context.Context, h *server.Handle, n int) (flowing <-chan struct{}, stopped *sync.WaitGroup) {
 	started := make(chan struct{})
 	var once sync.Once
@@ -37,8 +37,8 @@ func transfer(ctx context.Context, h *server.Handle, n int) (flowing <-chan stru
 	return started, stopped
 }
 
-// pendingWait leaves an IOControl outstanding that only ends with its channel,
-// and returns what it ended with.
+// pendingWait starts an IOControl that ends only with its channel, and returns
+// its result.
 func pendingWait(h *server.Handle) <-chan error {
 	ended := make(chan error, 1)
 	go func() {
@@ -48,8 +48,8 @@ func pendingWait(h *server.Handle) <-chan error {
 	return ended
 }
 
-// TestServerKilled takes the connection away in the middle of transfers and of
-// a request that waits: the client ends by itself and keeps nothing.
+// TestServerKilled cuts the connection in the middle of transfers and of a
+// request that waits: the client ends on its own and keeps nothing.
 func TestServerKilled(t *testing.T) {
 	eachClient(t, func(t *testing.T, f *fixture) {
 		c, r := f.connect("loopback", "-auto-reconnect")
@@ -65,8 +65,8 @@ func TestServerKilled(t *testing.T) {
 	})
 }
 
-// TestClientTerminated ends the client by SIGTERM in the middle of a transfer:
-// every call of the server's applications returns.
+// TestClientTerminated ends the client with SIGTERM in the middle of a
+// transfer: every call of the applications on the server returns.
 func TestClientTerminated(t *testing.T) {
 	eachClient(t, func(t *testing.T, f *fixture) {
 		c, r := f.connect("loopback")
@@ -82,8 +82,8 @@ func TestClientTerminated(t *testing.T) {
 	})
 }
 
-// TestReconnect lets one client process lose its connection and come back: the
-// entry point runs again, and the new session knows nothing of the old.
+// TestReconnect lets one client process lose its connection and reconnect: the
+// entry point runs again, and the new session knows nothing about the old one.
 func TestReconnect(t *testing.T) {
 	eachClient(t, func(t *testing.T, f *fixture) {
 		c, r := f.connect("loopback", "+auto-reconnect", "/auto-reconnect-max-retries:5")

@@ -21,7 +21,7 @@ import (
 	"freerdp-pnpdr/pnp"
 )
 
-// plugin is the library under test: $PNPDR_PLUGIN, or built from the tree.
+// plugin is the library under test: $PNPDR_PLUGIN, or else built from the tree.
 var plugin string
 
 func TestMain(m *testing.M) {
@@ -66,7 +66,7 @@ type fixture struct {
 	sessions chan *remote
 }
 
-// remote is a session as the server's applications see it, until release.
+// remote is a session as seen by applications on the server, until release.
 type remote struct {
 	*server.Session
 	t    *testing.T
@@ -115,7 +115,7 @@ func (f *fixture) session(ctx context.Context, peer *rdp.Peer) {
 	r.Close()
 }
 
-// run starts a client; options are those of /dvc:pnpdr.
+// run starts a client with the given options of /dvc:pnpdr.
 func (f *fixture) run(options string, args ...string) *servertest.Client {
 	f.t.Helper()
 	return servertest.StartClient(f.t, f.clientOptions(options, args...))
@@ -155,7 +155,7 @@ func (f *fixture) next(c *servertest.Client) *remote {
 	return nil
 }
 
-// device waits for the device of a name.
+// device waits for the device with a name.
 func (r *remote) device(name string) *server.Device {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.ctx, servertest.Patience)
@@ -165,7 +165,7 @@ func (r *remote) device(name string) *server.Device {
 	return d
 }
 
-// waitCount waits until n devices are there.
+// waitCount waits until there are n devices.
 func (r *remote) waitCount(n int) []*server.Device {
 	r.t.Helper()
 	for len(r.Devices()) < n {
@@ -178,7 +178,7 @@ func (r *remote) waitCount(n int) []*server.Device {
 	return r.Devices()
 }
 
-// open opens a handle of a device as Windows does.
+// open opens a handle of a device as Windows would.
 func (r *remote) open(name string) *server.Handle {
 	r.t.Helper()
 	h, err := r.device(name).Open(r.ctx, server.OpenOptions{})
@@ -186,8 +186,8 @@ func (r *remote) open(name string) *server.Handle {
 	return h
 }
 
-// finish ends the session from the server's side and proves that the client
-// has kept nothing of it.
+// finish ends the session from the server and checks that the client has kept
+// nothing of it.
 func (r *remote) finish(c *servertest.Client) {
 	r.t.Helper()
 	close(r.end)
@@ -196,7 +196,7 @@ func (r *remote) finish(c *servertest.Client) {
 }
 
 // requireClean checks the counters that the plugin prints when the last
-// reference of a session drops.
+// reference to a session is dropped.
 func requireClean(t *testing.T, c *servertest.Client) {
 	t.Helper()
 	requireOutput(t, c, "session ended left={Channels:0 Handles:0 Requests:0 Buffers:0 Slots:0} objects=0")
@@ -207,7 +207,7 @@ func requireClean(t *testing.T, c *servertest.Client) {
 	}
 }
 
-// requireOutput checks that the client, which has ended, has printed text.
+// requireOutput checks that the client, which has ended, printed text.
 func requireOutput(t *testing.T, c *servertest.Client, text string) {
 	t.Helper()
 	if !strings.Contains(c.Output(), text) {
@@ -217,7 +217,7 @@ func requireOutput(t *testing.T, c *servertest.Client, text string) {
 
 const fakeDevice = "Ts Fake Device"
 
-// hresult asserts that err is an HRESULT of the other side.
+// hresult asserts that err is the given HRESULT from the client.
 func hresult(t *testing.T, want pnp.HRESULT, err error) {
 	t.Helper()
 	var got pnp.HRESULT

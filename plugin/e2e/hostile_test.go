@@ -16,7 +16,7 @@ import (
 	"freerdp-pnpdr/pnp/wire"
 )
 
-// raw is a channel on which the test says what it likes.
+// raw is a channel on which the test sends whatever it likes.
 type raw struct {
 	t      *testing.T
 	conn   channels.ServerConn
@@ -38,7 +38,7 @@ func (r *remote) raw(name string) *raw {
 func (c *raw) Receive(msg []byte) error {
 	select {
 	case c.in <- append([]byte(nil), msg...):
-	default: // a test that floods does not look
+	default: // a test that floods does not read them
 	}
 	return nil
 }
@@ -53,8 +53,9 @@ func (c *raw) requireClosed() {
 	}
 }
 
-// TestBadMessages breaks the rules on one channel after the other: each ends
-// its own channel and nothing else, on 2.11 too, where Close does nothing.
+// TestBadMessages breaks the protocol on one channel after another: each breach
+// ends its own channel and nothing else, even with 2.11, where Close does
+// nothing.
 func TestBadMessages(t *testing.T) {
 	eachClient(t, func(t *testing.T, f *fixture) {
 		c, r := f.connect("loopback")
@@ -79,8 +80,8 @@ func TestBadMessages(t *testing.T) {
 			})
 		}
 		_, err := h.ReadAt(r.ctx, make([]byte, 64), 0)
-		require.NoError(t, err, "another handle has suffered")
-		require.Len(t, r.Devices(), 1, "PNPDR has suffered")
+		require.NoError(t, err, "another handle is affected")
+		require.Len(t, r.Devices(), 1, "PNPDR is affected")
 		r.finish(c)
 	})
 }
@@ -89,7 +90,7 @@ func create(device uint32) []byte {
 	return wire.CreateFileRequest{RequestID: 1, DeviceID: device, DwDesiredAccess: 0xC0000000, DwShareMode: 3, DwCreationDisposition: 3}.Append(nil)
 }
 
-// TestSecondPNPDRIsRefused: one active instance (2.1).
+// TestSecondPNPDRIsRefused: there can be only one active instance (2.1).
 func TestSecondPNPDRIsRefused(t *testing.T) {
 	eachClient(t, func(t *testing.T, f *fixture) {
 		c, r := f.connect("loopback")
@@ -101,9 +102,9 @@ func TestSecondPNPDRIsRefused(t *testing.T) {
 	})
 }
 
-// TestFlood asks for far more than it takes off the wire: 512 MiB of replies on
-// 8 channels. The client's memory stays where its limits put it, requests over
-// them fail, and the session goes on.
+// TestFlood asks for far more than it reads: 512 MiB of replies on 8 channels.
+// The client's memory stays within its limits, requests beyond them fail, and
+// the session goes on.
 func TestFlood(t *testing.T) {
 	eachClient(t, func(t *testing.T, f *fixture) {
 		c, r := f.connect("loopback,max-session-bytes:16M")
@@ -123,14 +124,14 @@ func TestFlood(t *testing.T) {
 			}
 			peak = max(peak, rss(t, c.Pid()))
 		}
-		// The queue is drained when this one is answered.
+		// The queue is empty when this one is answered.
 		h := r.open(fakeDevice)
 		_, err := h.ReadAt(r.ctx, make([]byte, 64), 0)
 		require.NoError(t, err)
 		peak = max(peak, rss(t, c.Pid()))
-		// 16 MiB of data is counted; buffers, chunks and the collector's
-		// slack come on top. Without the limit it is 512 MiB.
-		require.Less(t, peak-before, 250<<10, "KiB grown")
+		// 16 MiB of data count. Buffers, chunks and the slack of the garbage
+		// collector come on top. Without the limit it would be 512 MiB.
+		require.Less(t, peak-before, 250<<10, "KiB more than before")
 		r.finish(c)
 	})
 }

@@ -17,20 +17,21 @@ import (
 	"freerdp-pnpdr/pnp/devtest"
 )
 
-// event waits for the next device that comes or goes.
+// event waits for the next device that arrives or goes.
 func (r *remote) event() server.DeviceEvent {
 	r.t.Helper()
 	select {
 	case e := <-r.come:
 		return e
 	case <-time.After(servertest.Patience):
-		r.t.Fatal("no device comes or goes")
+		r.t.Fatal("no device arrives or goes")
 		panic("unreachable")
 	}
 }
 
-// TestUnplugWhilePending pulls a terminal while a read waits on it: the request
-// is answered, the server told, and the other device untouched.
+// TestUnplugWhilePending unplugs a terminal while a read waits on it: the
+// request is answered, the server is told, and the other device is not
+// affected.
 func TestUnplugWhilePending(t *testing.T) {
 	eachClient(t, func(t *testing.T, f *fixture) {
 		master, slave := devtest.OpenPTY(t)
@@ -50,8 +51,8 @@ func TestUnplugWhilePending(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "to the device", string(p[:n]))
 
-		// Cancelled: answered within the client's promise, and the next
-		// read works.
+		// A cancelled read is answered as soon as promised, and the next read
+		// works.
 		ctx, cancel := context.WithCancel(r.ctx)
 		ended := make(chan error, 1)
 		go func() {
@@ -84,8 +85,8 @@ func TestUnplugWhilePending(t *testing.T) {
 	})
 }
 
-// TestHotPlug: a path that did not exist at the start appears, goes and comes
-// again, each time as a device of its own.
+// TestHotPlug: a path that did not exist at the start appears, goes and appears
+// again, each time as a new device.
 func TestHotPlug(t *testing.T) {
 	eachClient(t, func(t *testing.T, f *fixture) {
 		path := filepath.Join(t.TempDir(), "not", "yet", "image")
@@ -98,12 +99,12 @@ func TestHotPlug(t *testing.T) {
 			require.NoError(t, os.WriteFile(path, []byte("plugged"), 0o600))
 			e := r.event()
 			require.False(t, e.Removed)
-			require.False(t, seen[e.Device.ID()], "an id was given twice")
+			require.False(t, seen[e.Device.ID()], "an id was used twice")
 			seen[e.Device.ID()] = true
 			h, err := e.Device.Open(r.ctx, server.OpenOptions{})
 			require.NoError(t, err)
 			p := make([]byte, 7)
-			for n := 0; n < len(p); { // the file may be seen before its contents
+			for n := 0; n < len(p); { // the file may be found before its contents are written
 				k, err := h.ReadAt(r.ctx, p[n:], uint64(n))
 				if err != nil {
 					hresult(t, pnp.ERROR_HANDLE_EOF, err)

@@ -36,7 +36,7 @@ func TestReadWriteIOControl(t *testing.T) {
 			got, err = h.ReadAt(ctx, back, 0)
 			require.NoError(t, err)
 			require.Equal(t, n, got)
-			require.True(t, bytes.Equal(data, back), "%d bytes came back changed", n)
+			require.True(t, bytes.Equal(data, back), "%d bytes were changed on the way", n)
 
 			got, err = h.IOControl(ctx, loopback.IOCTL_ECHO, data, back[:n/2])
 			require.NoError(t, err)
@@ -105,7 +105,7 @@ func TestCancelAndEvents(t *testing.T) {
 			_, err := h.IOControl(ctx, loopback.IOCTL_WAIT, forever(), nil)
 			failed <- err
 		}()
-		// A request behind it is answered meanwhile.
+		// A later request is answered in the meantime.
 		_, err := h.ReadAt(r.ctx, make([]byte, 1), 0)
 		require.NoError(t, err)
 		cancel()

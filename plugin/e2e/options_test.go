@@ -13,8 +13,8 @@ import (
 	"freerdp-pnpdr/pnp"
 )
 
-// TestOptionProblems: what cannot be done is said in one line each, and the
-// session goes on with the rest.
+// TestOptionProblems: each option that cannot be honoured has one line in the
+// log, and the session goes on with the others.
 func TestOptionProblems(t *testing.T) {
 	eachClient(t, func(t *testing.T, f *fixture) {
 		missing := filepath.Join(t.TempDir(), "missing")

@@ -16,9 +16,9 @@ import (
 	"freerdp-pnpdr/pnp/devtest"
 )
 
-// TestTerminalsAreRestored has 60 terminals in use when the session ends, at the
-// default log level: by the time the client is gone each has the settings that
-// it had before, whoever ends the session.
+// TestTerminalsAreRestored has 60 terminals in use when the session ends, at
+// the default log level: by the time the client has ended, each has its old
+// settings again, whichever side ends the session.
 func TestTerminalsAreRestored(t *testing.T) {
 	eachClient(t, func(t *testing.T, f *fixture) {
 		for _, killed := range []bool{false, true} {

@@ -23,8 +23,8 @@ func u32s(values ...uint32) (b []byte) {
 }
 
 // TestSerial uses a port as a Windows application does: settings, timeouts, an
-// echo, a wait for what comes, exclusive use; and finds the terminal's settings
-// restored at the end.
+// echo, a wait for input, exclusive use. In the end the settings of the
+// terminal are restored.
 func TestSerial(t *testing.T) {
 	eachClient(t, func(t *testing.T, f *fixture) {
 		master, slave := devtest.OpenPTY(t)
@@ -57,8 +57,8 @@ func TestSerial(t *testing.T) {
 		_, err = h.IOControl(r.ctx, 0x001B1234, nil, nil)
 		hresult(t, pnp.ERROR_INVALID_FUNCTION, err)
 
-		// A read returns what is there, at once or as soon as there is
-		// something: ReadIntervalTimeout and ReadTotalTimeoutMultiplier are
+		// A read returns available input at once, or the next input as soon as
+		// it arrives: ReadIntervalTimeout and ReadTotalTimeoutMultiplier are
 		// MAXDWORD.
 		const maxDWORD = 0xFFFFFFFF
 		control(serial.IOCTL_SERIAL_SET_TIMEOUTS, u32s(maxDWORD, maxDWORD, maxDWORD-1, 0, 0), 0)

@@ -15,7 +15,7 @@ import (
 	"freerdp-pnpdr/pnp/backend/loopback"
 )
 
-// buildSessions compiles the client that runs several sessions in one process.
+// buildSessions compiles a client that runs several sessions in one process.
 func buildSessions(t *testing.T, major int) string {
 	t.Helper()
 	name := func(pkg string) string { return fmt.Sprintf("%s%d", pkg, major) }
@@ -31,9 +31,9 @@ func buildSessions(t *testing.T, major int) string {
 	return program
 }
 
-// TestSessionsInOneProcess runs two sessions at once in one process, twice over:
-// each has its own devices and ids, and the second pair finds nothing of the
-// first.
+// TestSessionsInOneProcess runs two sessions at once in one process, twice:
+// each has its own devices and ids, and the second pair finds nothing left of
+// the first.
 func TestSessionsInOneProcess(t *testing.T) {
 	if testing.Short() {
 		t.Skip("real sessions are left out of -short")
@@ -54,7 +54,7 @@ func TestSessionsInOneProcess(t *testing.T) {
 				require.NoError(t, err)
 				require.Equal(t, make([]byte, 3), p, "the sessions share a device")
 
-				// One ends with a request pending, the other goes on.
+				// One ends with a request pending; the other goes on.
 				ended := pendingWait(ha)
 				close(a.end)
 				require.Error(t, <-ended)

@@ -19,9 +19,9 @@ import (
 	"freerdp-pnpdr/cshim/server/servertest"
 )
 
-// gadget is a USB modem (CDC ACM) that this kernel itself is, with a virtual
-// cable to its own host controller: /dev/ttyACM0 is the host's end of the line,
-// far the device's.
+// gadget is a USB modem (CDC ACM) provided by this kernel, with a virtual cable
+// to its own host controller: /dev/ttyACM0 is the host's end of the line, far
+// the device's.
 type gadget struct {
 	t   testing.TB
 	dir string
@@ -64,7 +64,7 @@ func (g *gadget) unplug() { g.t.Helper(); g.set("UDC", "") }
 
 func (g *gadget) remove() {
 	_ = os.WriteFile(filepath.Join(g.dir, "UDC"), []byte("\n"), 0o644) // it fails if nothing is plugged in
-	// configfs wants its own folders gone in this order, and no others.
+	// configfs insists on this order, and removes the other folders itself.
 	for _, path := range []string{"configs/c.1/acm.0", "configs/c.1", "functions/acm.0", "strings/0x409", ""} {
 		if err := os.Remove(filepath.Join(g.dir, path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			g.t.Errorf("removing the gadget: %v", err)
@@ -72,8 +72,8 @@ func (g *gadget) remove() {
 	}
 }
 
-// openFar opens the device's end of the line as raw bytes. While it is open, the
-// host sees a carrier.
+// openFar opens the device's end of the line for raw bytes. While it is open,
+// the host sees a carrier.
 func (g *gadget) openFar() *os.File {
 	g.t.Helper()
 	far, err := os.OpenFile(g.far, os.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
@@ -102,8 +102,8 @@ func termios(t testing.TB, f *os.File) (tio unix.Termios) {
 	return tio
 }
 
-// readText reads n bytes from a device's end of a line, and before them the
-// zeros that are left of what was on its way when something was unplugged.
+// readText reads n bytes from a device's end of a line. It skips zeros before
+// them, which were still on their way when something was unplugged.
 func readText(t testing.TB, f *os.File, n int) string {
 	t.Helper()
 	got := make([]byte, 0, n)
@@ -119,7 +119,7 @@ func readText(t testing.TB, f *os.File, n int) string {
 	return string(got)
 }
 
-// wire records the control requests that go over all USB buses (usbmon).
+// wire records the control requests on all USB buses (usbmon).
 type wire struct {
 	t    testing.TB
 	file *os.File
@@ -134,13 +134,13 @@ func newWire(t testing.TB) *wire {
 	return &wire{t: t, file: file}
 }
 
-// wait waits until a control request with this setup packet, and data if it
-// has any, has gone over the wire.
+// wait waits for a control request with this setup packet, and data if it has
+// any.
 func (w *wire) wait(requestType, request, value, index uint16, data string) {
 	w.t.Helper()
 	want := fmt.Sprintf(" s %02x %02x %04x %04x %04x", requestType, request, value, index, len(data))
 	if data != "" {
-		// usbmon has words of four bytes.
+		// usbmon prints words of four bytes.
 		want += fmt.Sprintf(" %d =", len(data))
 		for i := 0; i < len(data); i += 4 {
 			want += fmt.Sprintf(" %x", data[i:min(i+4, len(data))])

@@ -18,7 +18,7 @@ import (
 	"freerdp-pnpdr/pnp"
 )
 
-// fixture is a server with its display. The processor is slow, so the tests
+// fixture is a server with its display. The processor is slow, so all tests
 // share one.
 type fixture struct {
 	binary   string
@@ -43,7 +43,7 @@ func newFixture(t *testing.T) *fixture {
 	return f
 }
 
-// remote is a session as the server's applications see it, until finish.
+// remote is a session as seen by applications on the server, until finish.
 type remote struct {
 	*server.Session
 	t      testing.TB
@@ -58,7 +58,7 @@ func (f *fixture) session(ctx context.Context, peer *rdp.Peer) {
 	r.Session = server.New(peer, server.Config{OnDevice: func(e server.DeviceEvent) { r.come <- e }})
 	defer r.Close()
 	if r.Start(ctx) != nil || r.LoggedOn() != nil {
-		return // the test that waits for it fails
+		return // the test that waits for the session fails
 	}
 	f.sessions <- r
 	select {
@@ -67,7 +67,7 @@ func (f *fixture) session(ctx context.Context, peer *rdp.Peer) {
 	}
 }
 
-// connect starts a client with options of /dvc:pnpdr, by way of wrapper if there
+// connect starts a client with options of /dvc:pnpdr, through wrapper if there
 // is one, and waits for its session.
 func (f *fixture) connect(t *testing.T, options string, wrapper ...string) *remote {
 	t.Helper()
@@ -91,32 +91,32 @@ func (f *fixture) connect(t *testing.T, options string, wrapper ...string) *remo
 	return nil
 }
 
-// event waits for the next device that comes or goes.
+// event waits for the next device that arrives or goes.
 func (r *remote) event() server.DeviceEvent {
 	r.t.Helper()
 	select {
 	case e := <-r.come:
 		return e
 	case <-time.After(servertest.Patience):
-		r.t.Fatal("no device comes or goes")
+		r.t.Fatal("no device arrives or goes")
 		panic("unreachable")
 	}
 }
 
-// added waits for a device, which has to be the next that comes or goes.
+// added waits for a device, which must be the next to arrive or go.
 func (r *remote) added(name string) *server.Device {
 	r.t.Helper()
 	e := r.event()
-	require.False(r.t, e.Removed, "%s went", e.Device.Description().Name)
+	require.False(r.t, e.Removed, "%s has gone", e.Device.Description().Name)
 	require.Equal(r.t, name, e.Device.Description().Name)
 	return e.Device
 }
 
-// removed waits for a device to go, which has to be the next thing to happen.
+// removed waits for a device to go, which must be the next thing to happen.
 func (r *remote) removed(d *server.Device) {
 	r.t.Helper()
 	e := r.event()
-	require.True(r.t, e.Removed, "%s came", e.Device.Description().Name)
+	require.True(r.t, e.Removed, "%s has arrived", e.Device.Description().Name)
 	require.Equal(r.t, d.ID(), e.Device.ID())
 }
 
@@ -127,7 +127,7 @@ func (r *remote) open(d *server.Device) *server.Handle {
 	return h
 }
 
-// control does an IOControl and returns what comes back.
+// control does an IOControl and returns its output.
 func (r *remote) control(h *server.Handle, code uint32, in []byte, room int) []byte {
 	r.t.Helper()
 	out := make([]byte, room)
@@ -136,7 +136,7 @@ func (r *remote) control(h *server.Handle, code uint32, in []byte, room int) []b
 	return out[:n]
 }
 
-// pending does a request that waits and returns what it ends with.
+// pending starts a request that waits, and returns its result.
 func pending(request func() (int, error)) <-chan error {
 	ended := make(chan error, 1)
 	go func() {
@@ -164,8 +164,8 @@ func (r *remote) notConnected(err error) {
 	require.Equal(r.t, pnp.ERROR_DEVICE_NOT_CONNECTED.Name(), got.Name())
 }
 
-// finish ends the session from the server's side and proves that the client has
-// kept nothing of it.
+// finish ends the session from the server and checks that the client has kept
+// nothing of it.
 func (r *remote) finish() {
 	r.t.Helper()
 	close(r.end)
@@ -177,7 +177,7 @@ func (r *remote) finish() {
 	}
 }
 
-// waitFor looks at something until it is so.
+// waitFor waits until a condition holds.
 func waitFor(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !is(); time.Sleep(tick) {
@@ -187,14 +187,14 @@ func waitFor(t testing.TB, what string, is func() bool) {
 	}
 }
 
-// settle waits until udev is done with what has happened so far.
+// settle waits until udev has processed all events so far.
 func settle(t testing.TB) {
 	t.Helper()
 	out, err := exec.Command("udevadm", "settle", "-t", "60").CombinedOutput()
 	require.NoError(t, err, string(out))
 }
 
-// stillThere checks that a device is untouched by what happened to others.
+// stillThere checks that a device is not affected by what happened to others.
 func (r *remote) stillThere(name string) {
 	r.t.Helper()
 	for _, d := range r.Devices() {
@@ -211,7 +211,7 @@ func (r *remote) stillThere(name string) {
 
 const fakeDevice = "Ts Fake Device"
 
-// patience is a watchdog, tick how often something is looked at meanwhile.
+// patience is a watchdog, and tick the interval between looks at a condition.
 const (
 	patience = servertest.Patience
 	tick     = 20 * time.Millisecond

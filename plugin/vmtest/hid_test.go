@@ -13,8 +13,8 @@ import (
 	"freerdp-pnpdr/pnp/backend/hid"
 )
 
-// Reports of odd sizes, with ids that are not in order, in a collection and one
-// inside it.
+// Reports of odd sizes, with ids out of order, in a collection and one nested
+// in it.
 var oddDescriptor = []byte{
 	0x06, 0x00, 0xFF, 0x09, 0x01, 0xA1, 0x01, // vendor's page, Collection (Application)
 	0x15, 0x00, 0x25, 0x01, // Logical 0..1
@@ -42,8 +42,8 @@ var plainDescriptor = []byte{
 	0xC0,
 }
 
-// testHID passes reports of all kinds both ways, and unplugs the device under
-// requests of all kinds.
+// testHID passes all kinds of reports in both directions, and unplugs the
+// device during all kinds of requests.
 func testHID(t *testing.T, f *fixture) {
 	feature := "\x07" + strings.Repeat("f", 32)
 	odd := newUHID(t, "Odd", oddDescriptor, map[byte]string{7: feature})
@@ -65,7 +65,7 @@ func testHID(t *testing.T, f *fixture) {
 	}
 
 	require.Equal(t, "\x09\x12\x02\x00", string(r.control(h, hid.IOCTL_HID_GET_COLLECTION_INFORMATION, nil, 12)[6:10]))
-	// As long as the longest of its kind: the id and five bytes.
+	// A report is as long as the longest of its kind: the id and five bytes.
 	reads := make(chan string, 1)
 	go func() {
 		b := make([]byte, 6)
@@ -81,7 +81,7 @@ func testHID(t *testing.T, f *fixture) {
 	plain.Feed([]byte("ab")...)
 	require.Equal(t, "\x00ab", read(p, 3))
 
-	// A write has the room of the longest report, 300 bytes and the id.
+	// A write is as long as the longest report: the id and 300 bytes.
 	long := "\x01" + strings.Repeat("o", 300)
 	n, err := h.WriteAt(r.ctx, []byte(long), 0)
 	require.NoError(t, err)
@@ -102,7 +102,7 @@ func testHID(t *testing.T, f *fixture) {
 	require.Equal(t, "\x00wxyz", string(r.control(p, hid.IOCTL_HID_GET_FEATURE, []byte{0}, 5)))
 	<-plain.asked
 
-	// A read that waits is cancelled, and what comes after goes to the next.
+	// A waiting read is cancelled, and the next input goes to the next read.
 	ctx, cancel := context.WithCancel(r.ctx)
 	ended := pending(func() (int, error) { return p.ReadAt(ctx, make([]byte, 3), 0) })
 	cancel()
@@ -110,7 +110,7 @@ func testHID(t *testing.T, f *fixture) {
 	plain.Feed([]byte("cd")...)
 	require.Equal(t, "\x00cd", read(p, 3))
 
-	// The device no longer answers; then it goes.
+	// The device stops answering; then it goes.
 	odd.silent.Store(true)
 	asks := pending(func() (int, error) { return h.IOControl(r.ctx, hid.IOCTL_HID_GET_FEATURE, []byte{7}, make([]byte, 33)) })
 	waits := pending(func() (int, error) { return h.ReadAt(r.ctx, make([]byte, 6), 0) })

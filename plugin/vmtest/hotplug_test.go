@@ -26,8 +26,8 @@ const (
 	usbSerialName = "QEMU USB SERIAL"
 )
 
-// plugSerial plugs in the serial adapter (an FTDI chip); openLine opens the other
-// end of its line.
+// plugSerial plugs in the serial adapter (an FTDI chip). openLine opens the
+// other end of its line.
 func plugSerial(t testing.TB) *plugged {
 	t.Helper()
 	return plug(t, "usb-serial", map[string]any{"chardev": "line", "serial": "S1"})
@@ -42,8 +42,8 @@ func openLine(t testing.TB) *os.File {
 	return line
 }
 
-// scanned waits until discovery lists a USB device of a name, and udev is done
-// with it.
+// scanned waits until discovery lists a USB device with a name and udev has
+// processed it.
 func scanned(t testing.TB, name string) *discover.Device {
 	t.Helper()
 	var found *discover.Device
@@ -62,8 +62,8 @@ func scanned(t testing.TB, name string) *discover.Device {
 	return found
 }
 
-// testAuto plugs in what a desk has. Whatever comes after the keyboard and the
-// tablet shows that they were passed over.
+// testAuto plugs in what a desk has. Everything that arrives after the keyboard
+// and the tablet shows that they were passed over.
 func testAuto(t *testing.T, f *fixture) {
 	tablet := plug(t, "usb-tablet", nil)
 	require.NotEmpty(t, scanned(t, "QEMU USB Tablet").Excluded)
@@ -81,8 +81,8 @@ func testAuto(t *testing.T, f *fixture) {
 	line := openLine(t)
 	h := r.open(d)
 	r.whatIsThere(h)
-	// FTDI's requests: 3 sets the divisor of 3 MHz, here 312.5; 1 the lines,
-	// those to change in the high byte; 4 the format.
+	// FTDI's requests: 3 sets the divisor of 3 MHz, here 312.5; 1 sets the
+	// lines that the high byte selects; 4 sets the format.
 	r.control(h, serial.IOCTL_SERIAL_SET_BAUD_RATE, u32s(9600), 0)
 	w.wait(0x40, 3, 0x4138, 0, "")
 	r.control(h, serial.IOCTL_SERIAL_SET_LINE_CONTROL, []byte{serial.STOP_BITS_2, serial.EVEN_PARITY, 7}, 0)
@@ -94,7 +94,7 @@ func testAuto(t *testing.T, f *fixture) {
 	w.wait(0x40, 1, 0x0101, 0, "")
 	r.echo(h, line, "through a serial adapter\r\n\x00\xff")
 
-	// Two more, found beside it.
+	// Two more arrive besides it.
 	u := newUHID(t, "Gauge", plainDescriptor, nil)
 	gauge := r.added("Gauge")
 	g := newGadget(t)
@@ -107,7 +107,7 @@ func testAuto(t *testing.T, f *fixture) {
 	require.NoError(t, err)
 	require.Equal(t, "\x00ab", string(p))
 
-	// Each goes while something waits for it, the others stay.
+	// Each is unplugged while a request waits on it; the others stay.
 	reads := pending(func() (int, error) { return h.ReadAt(r.ctx, make([]byte, 10), 0) })
 	adapter.unplug()
 	r.requireGone(reads)
@@ -128,7 +128,8 @@ func testAuto(t *testing.T, f *fixture) {
 	r.finish()
 }
 
-// testNamed redirects what is not eligible: a keyboard, since the user names it.
+// testNamed redirects a device that is not eligible, a keyboard, because the
+// user names it.
 func testNamed(t *testing.T, f *fixture) {
 	r := f.connect(t, "loopback,usb:0627:0001")
 	r.added(fakeDevice)
@@ -152,10 +153,10 @@ func testNamed(t *testing.T, f *fixture) {
 	r.finish()
 }
 
-// testPermissions has a client without privileges find a device that its user
-// may not open, until an administrator changes that.
+// testPermissions: an unprivileged client finds a device that its user may not
+// open, until an administrator changes that.
 func testPermissions(t *testing.T, f *fixture) {
-	// The user's own file would lie in a folder of this test's.
+	// The user's own rules would be in a folder of this test.
 	r := f.connect(t, "loopback,auto,config:/dev/null", "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 	r.added(fakeDevice)
 	g := newGadget(t)
@@ -178,14 +179,15 @@ func testPermissions(t *testing.T, f *fixture) {
 	require.Contains(t, r.client.Output(), "70-freerdp-pnpdr.rules")
 }
 
-// change has udev tell of a device as it does when its rules have changed.
+// change makes udev send the event that follows a change of its rules.
 func change(t testing.TB, node string) {
 	t.Helper()
 	out, err := exec.Command("udevadm", "trigger", "--action=change", "--settle", node).CombinedOutput()
 	require.NoError(t, err, string(out))
 }
 
-// testUdev has udev hang, and then not run at all: devices are found without it.
+// testUdev: udev hangs, and then does not run at all. Devices are found without
+// it.
 func testUdev(t *testing.T, f *fixture) {
 	r := f.connect(t, "loopback,auto")
 	r.added(fakeDevice)
@@ -204,7 +206,7 @@ func testUdev(t *testing.T, f *fixture) {
 
 	require.NoError(t, exec.Command("udevadm", "control", "--exit").Run())
 	waitFor(t, "the end of udev", func() bool { return errors.Is(unix.Kill(pid, 0), unix.ESRCH) })
-	require.NoError(t, os.RemoveAll("/run/udev/control")) // it leaves that behind
+	require.NoError(t, os.RemoveAll("/run/udev/control")) // udev leaves it behind
 	t.Cleanup(func() {
 		require.NoError(t, exec.Command("/usr/lib/systemd/systemd-udevd", "--daemon").Run())
 	})
@@ -215,8 +217,8 @@ func testUdev(t *testing.T, f *fixture) {
 	r.finish()
 }
 
-// testDenied has an administrator deny the serial adapter, and a user who asks
-// for it in every way there is.
+// testDenied: an administrator denies the serial adapter, and a user asks for
+// it in every possible way.
 func testDenied(t *testing.T, f *fixture) {
 	const admin = "/etc/freerdp/pnpdr.toml"
 	require.NoError(t, os.WriteFile(admin, []byte("[[rule]]\naction = \"deny\"\nvid = \"0403\"\ncomment = \"stays here\"\n"), 0o644))
@@ -228,12 +230,12 @@ func testDenied(t *testing.T, f *fixture) {
 	node := scanned(t, usbSerialName).Node
 	links, err := filepath.Glob("/dev/serial/by-id/*")
 	require.NoError(t, err)
-	require.Len(t, links, 1, "udev makes no links")
+	require.Len(t, links, 1, "udev did not make its links")
 	options := fmt.Sprintf("loopback,usb:0403:6001,serial:%s,serial:%s,char:%s,char:%s,file:%s,rule:allow+node=%s,rule:allow+vid=0403,auto,config:%s",
 		node, links[0], node, links[0], node, node, user)
 	r := f.connect(t, options)
 	r.added(fakeDevice)
-	// It comes again, and then something that nobody denies.
+	// It comes back, and then a device that nobody denies.
 	adapter.unplug()
 	adapter = plugSerial(t)
 	scanned(t, usbSerialName)
@@ -247,8 +249,8 @@ func testDenied(t *testing.T, f *fixture) {
 	require.Contains(t, r.client.Output(), "stays here")
 }
 
-// testCycles plugs in and out, each time in the middle of a transfer, and finds that
-// nothing is left of any.
+// testCycles plugs a device in and out, each time in the middle of a transfer,
+// and finds that nothing is left of any of them.
 func testCycles(t *testing.T, f *fixture) {
 	const atLeast, atMost, enough = 10, 50, 60 * time.Second
 	r := f.connect(t, "loopback,auto")
@@ -260,15 +262,15 @@ func testCycles(t *testing.T, f *fixture) {
 	for ; n < atMost && (n < atLeast || time.Since(began) < enough); n++ {
 		adapter := plugSerial(t)
 		d := r.added(usbSerialName)
-		require.False(t, seen[d.ID()], "an id was given twice")
+		require.False(t, seen[d.ID()], "an id was used twice")
 		seen[d.ID()] = true
 		h, err := d.Open(r.ctx, server.OpenOptions{})
 		require.NoError(t, err)
 		r.whatIsThere(h)
 		require.NoError(t, line.SetDeadline(time.Now().Add(patience)))
 		r.echo(h, line, fmt.Sprintf("this is number %d", n))
-		// Data from the line at this moment would be the end of QEMU, which
-		// has it wake up a device that is on no bus any more.
+		// Data from the line at this moment would crash QEMU, which would wake
+		// up a device that is on no bus any more.
 		writes, halt := r.send(h, line, 1<<10)
 		reads := pending(func() (int, error) { return h.ReadAt(r.ctx, make([]byte, 10), 0) })
 		adapter.unplug()

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 	if inVM() {
 		err = prepare()
 	} else {
-		// One test says why none runs, instead of each.
+		// One test says why the tests are skipped, instead of each.
 		err = flag.Set("test.run", "^TestMachine$")
 	}
 	if err != nil {
@@ -31,8 +31,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// prepare makes the machine one where the plugin is installed and devices can be
-// made.
+// prepare installs the plugin and loads what is needed to make devices.
 func prepare() error {
 	modules := []string{"-a", "uhid", "dummy_hcd", "usb_f_acm", "usbmon"}
 	if out, err := exec.Command("modprobe", modules...).CombinedOutput(); err != nil {
@@ -72,7 +71,7 @@ func install() error {
 	return nil
 }
 
-// TestMachine checks that the machine is what the other tests take it for.
+// TestMachine checks what the other tests expect of the machine.
 func TestMachine(t *testing.T) {
 	if !inVM() {
 		t.Skip("NOT TESTED: devices of a real kernel, which scripts/vm/tests uses in a virtual machine")

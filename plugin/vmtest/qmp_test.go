@@ -18,8 +18,8 @@ import (
 	"freerdp-pnpdr/cshim/server/servertest"
 )
 
-// qemu is the machine's own QEMU, which plugs devices in and out by its control
-// protocol.
+// qemu is the QEMU that runs this machine. It plugs devices in and out on
+// request (QMP).
 type qemu struct {
 	port    *os.File
 	replies chan reply
@@ -27,7 +27,7 @@ type qemu struct {
 	mu   sync.Mutex
 	last int // id of the last command
 
-	devices int // how many were plugged in
+	devices int // how many have been plugged in
 }
 
 type reply struct {
@@ -39,7 +39,7 @@ type reply struct {
 	} `json:"error"`
 }
 
-// machine returns the one QEMU; there is one port to it, which stays open.
+// machine returns the one QEMU. It has one port, which stays open.
 func machine(t testing.TB) *qemu {
 	t.Helper()
 	q, err := connect()
@@ -52,7 +52,7 @@ var connect = sync.OnceValues(func() (*qemu, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Ids differ from those that a test program before this one has used.
+	// The ids differ from those that an earlier test program used.
 	q := &qemu{port: port, replies: make(chan reply, 64), last: os.Getpid() << 20}
 	go func() {
 		defer close(q.replies)
@@ -63,7 +63,7 @@ var connect = sync.OnceValues(func() (*qemu, error) {
 			}
 		}
 	}()
-	// It is an error to say so twice, and the last program did.
+	// It is an error to say so twice, and an earlier program may have.
 	_ = q.do("qmp_capabilities", nil)
 	return q, nil
 })
@@ -111,7 +111,7 @@ type plugged struct {
 	in bool
 }
 
-// plug plugs in a USB device of QEMU's until unplug or the end of the test.
+// plug plugs in a USB device of QEMU until unplug or the end of the test.
 func plug(t testing.TB, driver string, properties map[string]any) *plugged {
 	t.Helper()
 	p := &plugged{t: t, q: machine(t)}
@@ -119,7 +119,7 @@ func plug(t testing.TB, driver string, properties map[string]any) *plugged {
 	p.id = fmt.Sprintf("%s-%d", driver, p.q.devices)
 	arguments := map[string]any{"driver": driver, "id": p.id, "bus": "usb.0"}
 	maps.Copy(arguments, properties)
-	// A device that was unplugged keeps what it uses for a moment.
+	// An unplugged device keeps what it uses for a moment.
 	waitFor(t, "plugging in", func() bool {
 		err := p.q.do("device_add", arguments)
 		if err != nil && strings.Contains(err.Error(), "in use") {

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestUdevRules has udev say which devices the packaged rules open to the user
-// who sits at the machine.
+// TestUdevRules asks udev which devices the packaged rules open to the user who
+// sits at the machine.
 func TestUdevRules(t *testing.T) {
 	rules, err := os.ReadFile("../../build/udev/70-freerdp-pnpdr.rules")
 	require.NoError(t, err)

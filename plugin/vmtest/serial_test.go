@@ -24,7 +24,8 @@ func u32s(values ...uint32) (b []byte) {
 	return b
 }
 
-// whatIsThere makes reads return what has come, as soon as there is something.
+// whatIsThere makes reads return the available input, or the next input as soon
+// as it arrives.
 func (r *remote) whatIsThere(h *server.Handle) {
 	r.t.Helper()
 	const maxDWORD = 0xFFFFFFFF
@@ -48,8 +49,8 @@ func (r *remote) echo(h *server.Handle, far *os.File, text string) {
 	require.Equal(r.t, text, got)
 }
 
-// receive keeps data coming from the device until a read fails, and returns when
-// so many bytes have come.
+// receive keeps data coming from the device until a read fails. It returns when
+// that many bytes have arrived.
 func (r *remote) receive(h *server.Handle, far *os.File, enough int64) (ended <-chan error) {
 	r.t.Helper()
 	var come atomic.Int64
@@ -71,8 +72,8 @@ func (r *remote) receive(h *server.Handle, far *os.File, enough int64) (ended <-
 	return ended
 }
 
-// send keeps zeros going to the device until a write fails, and returns when so
-// many have arrived. Then halt stops taking them off the line.
+// send keeps zeros going to the device until a write fails. It returns when
+// that many have arrived. From then on halt stops taking them off the line.
 func (r *remote) send(h *server.Handle, far *os.File, enough int64) (ended <-chan error, halt func()) {
 	r.t.Helper()
 	var arrived atomic.Int64
@@ -87,7 +88,7 @@ func (r *remote) send(h *server.Handle, far *os.File, enough int64) (ended <-cha
 	})
 	ended = pending(func() (int, error) {
 		for sent := int64(0); ; sent += 256 {
-			// QEMU hangs if its line is full.
+			// QEMU hangs when its line is full.
 			for sent-arrived.Load() > 4096 && !isClosed(h.Device().Gone()) {
 				time.Sleep(tick)
 			}
@@ -113,7 +114,7 @@ func isClosed(c <-chan struct{}) bool {
 }
 
 // testModem uses a USB modem as a Windows application uses a serial port, and
-// sees on the wire what the device is told.
+// checks on the wire what the device is told.
 func testModem(t *testing.T, f *fixture) {
 	g := newGadget(t)
 	far := g.openFar()
@@ -158,7 +159,7 @@ func testModem(t *testing.T, f *fixture) {
 	w.wait(0x21, 0x22, 2, 0, "")
 	require.Equal(t, u32s(serial.SERIAL_RTS_STATE), r.control(h, serial.IOCTL_SERIAL_GET_DTRRTS, nil, 4))
 
-	// The device takes its carrier away, and brings it back.
+	// The device drops its carrier, and raises it again.
 	carrier := func() uint32 {
 		t.Helper()
 		return binary.LittleEndian.Uint32(r.control(h, serial.IOCTL_SERIAL_GET_MODEMSTATUS, nil, 4)) &
@@ -181,17 +182,17 @@ func testModem(t *testing.T, f *fixture) {
 	require.EqualValues(t, serial.SERIAL_MSR_DCD|serial.SERIAL_MSR_DSR, carrier())
 	r.echo(h, far, strings.Repeat("0123456789abcdef", 1024))
 
-	// Closed, it has its settings back.
+	// Closing it restores its settings.
 	require.NoError(t, h.Close())
 	waitFor(t, "restoring the settings", func() bool { return nodeTermios(t, "/dev/ttyACM0") == before })
 
-	// Unplugged in the middle of everything.
+	// It is unplugged in the middle of everything.
 	h = r.open(d)
 	r.whatIsThere(h)
 	r.control(h, serial.IOCTL_SERIAL_SET_WAIT_MASK, u32s(serial.SERIAL_EV_RLSD|serial.SERIAL_EV_ERR), 0)
 	waits = wait()
 	reads := r.receive(h, far, 64<<10)
-	// Nobody reads at the other end, so this is more than the line takes.
+	// Nobody reads at the other end, so the line cannot take all of this.
 	writes := pending(func() (int, error) { return h.WriteAt(r.ctx, make([]byte, 1<<20), 0) })
 	waitFor(t, "the write's beginning", func() bool {
 		return binary.LittleEndian.Uint32(r.control(h, serial.IOCTL_SERIAL_GET_COMMSTATUS, nil, 20)[12:]) > 0
@@ -216,7 +217,7 @@ func nodeTermios(t testing.TB, node string) unix.Termios {
 	return termios(t, f)
 }
 
-// trimFunction leaves off which of a device's functions ids are of.
+// trimFunction removes the part of an id that names a function of the device.
 func trimFunction(ids []string) (trimmed []string) {
 	for _, id := range ids {
 		id, _, _ = strings.Cut(id, "&MI_")

@@ -11,8 +11,9 @@ import (
 	"freerdp-pnpdr/cshim/server/servertest"
 )
 
-// TestSessions runs all that needs a session, with one server and display: with
-// the newest xfreerdp that is installed, and what is closest to it with each.
+// TestSessions runs all tests that need a session, with one server and display:
+// all of them with the newest xfreerdp that is installed, and some with each
+// version.
 func TestSessions(t *testing.T) {
 	f := newFixture(t)
 	newest := 3
@@ -46,7 +47,7 @@ func TestSessions(t *testing.T) {
 	}
 }
 
-// testLoopback is for when the others fail: does a session work at all?
+// testLoopback tells whether a session works at all when the others fail.
 func testLoopback(t *testing.T, f *fixture) {
 	r := f.connect(t, "loopback")
 	h := r.open(r.added(fakeDevice))

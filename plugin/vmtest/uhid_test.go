@@ -11,19 +11,19 @@ import (
 	"freerdp-pnpdr/pnp/devtest/uhidtest"
 )
 
-// uhid is a HID device that this process is to the kernel.
+// uhid is a HID device that this process implements (/dev/uhid).
 type uhid struct {
 	*uhidtest.Device
-	// sent is what the kernel sends to the device: w or s for a write or
+	// sent gets what the kernel sends to the device: w or s for a write or
 	// SET_REPORT, then the report.
 	sent chan string
 	// asked is told the id of each GET_REPORT; what answer has for it, if
 	// anything, is sent back.
 	asked  chan byte
-	silent atomic.Bool // has it answer nothing any more
+	silent atomic.Bool // makes it stop answering
 }
 
-// newUHID makes a device of that name and waits for its node.
+// newUHID makes a device with that name and waits for its node.
 func newUHID(t testing.TB, name string, descriptor []byte, answer map[byte]string) *uhid {
 	t.Helper()
 	require.FileExists(t, "/dev/uhid", "the machine lacks a module")

@@ -86,8 +86,8 @@ static void* session(void* arg)
 			HANDLE handles[64];
 			DWORD n = freerdp_get_event_handles(context, handles, 64);
 
-			/* With a timeout: 2.11 can hold a message that it has read along
-			 * with the one before, and no handle tells of it. */
+			/* With a timeout: 2.11 may already hold a message that it read
+			 * together with the one before, and no handle is set then. */
 			if (n == 0 || WaitForMultipleObjects(n, handles, FALSE, 50) == WAIT_FAILED ||
 			    !freerdp_check_event_handles(context))
 				break;
