@@ -39,8 +39,8 @@ func ParseDeviceCap(name string) (bit DeviceCaps, ok bool) {
 	return 0, false
 }
 
-// Names returns a word for each bit that is set. Bits without one come last,
-// as one hexadecimal number.
+// Names returns a word for each bit that is set. Bits without a word come last, as one
+// hexadecimal number.
 func (c DeviceCaps) Names() []string {
 	names := c.known()
 	for _, n := range capNames {

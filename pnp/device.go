@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package pnp is the domain of the project: what a redirectable device is, how
-// it describes itself and how it is read, written and controlled. It knows no
-// transport and no FreeRDP.
+// Package pnp is the model of redirectable devices: how a device describes itself and
+// how it is read, written and controlled. It knows neither the transport nor FreeRDP.
 //
-// The wire format lives in pnp/wire, the devices in packages of their own
-// below this one.
+// The wire format is in pnp/wire, and the devices are in packages below
+// pnp/backend.
 package pnp
 
 import (
@@ -13,18 +12,18 @@ import (
 	"sync/atomic"
 )
 
-// Description is what the server is told of a device (PNP_DEVICE_DESCRIPTION,
+// Description describes a device to the server (PNP_DEVICE_DESCRIPTION,
 // 2.2.1.3.1.1). It does not change while the device is redirected.
 type Description struct {
 	// Name is the friendly name, DeviceDescription on the wire.
 	Name string
-	// HardwareIDs are what a Windows server matches drivers by, most
-	// specific first; CompatibleIDs are its second choice.
+	// A Windows server chooses a driver by HardwareIDs, most specific first;
+	// CompatibleIDs are its second choice.
 	HardwareIDs   []string
 	CompatibleIDs []string
 	// Interfaces are the device interface classes.
 	Interfaces []GUID
-	// Container is shared by the functions of one physical device; nil if
+	// Container is the same for all functions of one physical device; nil if
 	// the device is not part of one.
 	Container *GUID
 	// Caps are the capability bits; nil leaves the field out.
@@ -66,8 +65,8 @@ type OpenRequest struct {
 	// return ErrWouldBlock otherwise.
 	NoBlock bool
 
-	// Workers runs what may block while the handle lives, the closing of its
-	// node included; nil for goroutines without a bound.
+	// Workers runs the calls of the handle that may block, including the one
+	// that closes the node; nil for goroutines without a bound.
 	Workers Workers
 }
 
@@ -81,8 +80,8 @@ func (r OpenRequest) WantsWrite() bool {
 	return r.Access&(GENERIC_WRITE|GENERIC_ALL|MAXIMUM_ALLOWED|FILE_WRITE_DATA|FILE_APPEND) != 0
 }
 
-// ErrWouldBlock is what Open returns for a request with NoBlock that it cannot
-// grant at once. It never reaches the wire.
+// ErrWouldBlock is the error of an Open with NoBlock that may block. It never reaches
+// the wire.
 var ErrWouldBlock = errors.New("pnp: opening would block")
 
 // Device is one redirectable device. Its methods may be called from any
@@ -105,18 +104,18 @@ type Event struct {
 
 // EventSource is implemented by a device that raises custom events.
 type EventSource interface {
-	// Notify makes sink the receiver of the device's events; nil ends it.
-	// The device may call sink from any goroutine, but holds no lock of its
-	// own meanwhile; sink does not block and does not keep Data. A call
-	// under way may still end after Notify(nil) has returned.
+	// Notify makes sink the receiver of the device's events; nil ends that. The
+	// device may call sink from any goroutine, but holds none of its locks
+	// meanwhile; sink does not block and does not keep Data. A call of sink may
+	// still be running when Notify(nil) returns.
 	Notify(sink func(Event))
 }
 
-// Workers runs what may block. A session bounds how many of its calls do.
+// Workers runs calls that may block. A session bounds how many run at a time.
 type Workers interface {
-	// Start runs f on a goroutine of its own as soon as there is a slot for it;
-	// f keeps the slot until it returns. Start does not block. withdraw takes f
-	// back and reports whether it could: f has not begun then, and never will.
+	// Start runs f on a goroutine of its own as soon as a slot is free; f keeps
+	// the slot until it returns. Start does not block. withdraw takes f back; it
+	// returns true if f has not begun and never will.
 	Start(f func()) (withdraw func() bool)
 }
 
@@ -124,24 +123,23 @@ type Workers interface {
 // does. The channel calls Submit in the order in which requests arrived, from
 // one goroutine at a time; Cancel and Close may run beside it.
 //
-// Every request is completed exactly once by Request.Complete, whatever
-// happens: success, failure, Cancel, Close. Package queue does most of this for
-// a device.
+// The device completes every request exactly once with Request.Complete, whether it
+// succeeds, fails, is cancelled or the handle is closed. Package queue does most of
+// this for a device.
 type Handle interface {
-	// Submit takes r: it completes r if that cannot block, or sees to it that r
-	// is completed later.
+	// Submit takes r. It completes r if that cannot block; otherwise the device
+	// completes r later.
 	Submit(r *Request)
 
-	// Cancel asks that r be completed soon, normally with
-	// ERROR_OPERATION_ABORTED. r may have completed already; then Cancel does
-	// nothing.
+	// Cancel asks the device to complete r soon, normally with
+	// ERROR_OPERATION_ABORTED. If r has completed already, Cancel does nothing.
 	Cancel(r *Request)
 
-	// Close ends the handle: it is called once, and makes every pending request
-	// complete soon. A Submit that comes after it completes its request with an
-	// error. released is called once, from any goroutine, when the device holds
-	// nothing for the handle any more: no call is in the driver, settings are
-	// restored, the node is closed.
+	// Close ends the handle. It is called once, and every pending request
+	// completes soon. A later Submit completes its request with an error. The
+	// device calls released once, from any goroutine, when it holds nothing for
+	// the handle any more: no call is in the driver, settings are restored, the
+	// node is closed.
 	Close(released func())
 }
 
@@ -167,71 +165,69 @@ func (o Op) String() string {
 	return "unknown operation"
 }
 
-// Request is one operation on a handle. The fields are read-only to the device.
+// Request is one operation on a handle. The device does not change its fields.
 //
-// The buffers belong to the device from Submit until it calls Complete, and to
-// the channel before and after. A device that has to complete a request while
-// something still uses its buffers (a read stuck in the kernel) calls Hold
-// before and Release after that use.
+// The buffers belong to the device from Submit until it calls Complete, and to the
+// channel before and after. If a use of the buffers can outlast Complete (a read that
+// is stuck in the kernel), the device calls Hold before that use and Release after it.
 type Request struct {
 	Op Op
 	// Code is the IoCode of an IOControl.
 	Code uint32
-	// Offset is the unsigned 64-bit offset of a Read or Write. A stream
-	// device ignores it.
+	// Offset is the offset of a Read or Write, in bytes. A stream device
+	// ignores it.
 	Offset uint64
 	// In is the data to write or the input of an IOControl.
 	In []byte
-	// Out is the room for what is read or for the output of an IOControl,
-	// of exactly the length asked for. A read finds anything in it; an
-	// IOControl what the server sent along of its output buffer, as a driver
-	// sees it for METHOD_OUT_DIRECT and METHOD_NEITHER, or else zeros.
+	// Out is the buffer for the data that is read or the output of an
+	// IOControl, exactly as long as requested. For a read its contents are
+	// undefined at first. For an IOControl it holds the contents of the output
+	// buffer that the server sent along, as a driver sees them for
+	// METHOD_OUT_DIRECT and METHOD_NEITHER, and zeros behind.
 	Out []byte
 
 	done      func(r *Request, hr HRESULT, n int)
 	free      func(r *Request)
 	completed atomic.Bool
-	// holds counts the uses of the buffers beside the one that Complete ends.
+	// holds counts the uses of the buffers, without the one that Complete ends.
 	holds atomic.Int32
 }
 
-// OnComplete sets the function that Complete calls. It is for whoever makes the
-// request, before any device sees it.
+// OnComplete sets the function that Complete calls. The maker of the request calls it
+// before any device sees the request.
 func (r *Request) OnComplete(done func(r *Request, hr HRESULT, n int)) { r.done = done }
 
-// OnFree sets the function that is called once, after Complete, when nobody uses
-// the buffers any more.
+// OnFree sets a function that is called once, after Complete, when nobody uses the
+// buffers any more.
 func (r *Request) OnFree(free func(r *Request)) { r.free = free }
 
-// Complete ends the request with its result and the number of bytes that are
-// in Out (Read, IOControl) or were taken from In (Write). A failing result may
-// come with data. Only the first call counts; Complete reports whether this one
-// was it. The device calls it without holding a lock that Submit, Cancel or
-// Close take.
+// Complete ends the request with its result and the number of bytes that are in Out
+// (Read, IOControl) or were taken from In (Write). A failing result may come with
+// data. Only the first call counts; Complete reports whether this was the first. The
+// device holds no lock meanwhile that Submit, Cancel or Close take.
 func (r *Request) Complete(hr HRESULT, n int) bool {
 	if r.completed.Swap(true) {
 		return false
 	}
-	// C-24: a device that claims more than there is room for is cut.
+	// C-24: the count is at most the length of the buffer.
 	r.done(r, hr, min(max(n, 0), len(r.Buffer())))
 	r.Release()
 	return true
 }
 
-// Hold keeps the buffers as they are beyond Complete, until Release is called as
-// often. Whoever completes a held request with a count of 0 need not own the
-// buffers; any other count says that they hold their final contents.
+// Hold keeps the buffers alive after Complete, until Release has been called as often
+// as Hold. A held request that completes with a count other than 0 has its final data
+// in the buffers; with 0 they may still be written to.
 func (r *Request) Hold() { r.holds.Add(1) }
 
-// Release ends what Hold began. It may come before or after Complete.
+// Release ends a Hold, before or after Complete.
 func (r *Request) Release() {
 	if r.holds.Add(-1) < 0 && r.free != nil {
 		r.free(r)
 	}
 }
 
-// Buffer returns the buffer that the operation moves data through: In of a
-// Write, Out of any other.
+// Buffer returns In for a Write and Out for any other operation.
 func (r *Request) Buffer() []byte {
 	if r.Op == OpWrite {
 		return r.In

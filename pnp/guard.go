@@ -8,10 +8,9 @@ import (
 	"runtime/debug"
 )
 
-// Guard, deferred at the top of a goroutine or around a call of somebody else's
-// code, keeps a panic from ending the process, in which this code is a guest:
-// the panic is logged with its stack, and then after is called unless it is
-// nil.
+// Guard recovers from a panic, logs it with its stack and then calls after, unless
+// that is nil. Defer it at the top of a goroutine or around a call of foreign code:
+// this code is a guest in its process and must not end it.
 func Guard(log *slog.Logger, what string, after func()) {
 	if p := recover(); p != nil {
 		log.Error(fmt.Sprintf("panic while %s: %v\n%s", what, p, debug.Stack()))

@@ -12,11 +12,11 @@ import (
 // [MS-DTYP] 2.3.4: the first three groups little-endian, the rest as written.
 type GUID [16]byte
 
-// NoContainer is Windows' GUID_NULL_CONTAINER_ID: a device that is part of no
+// NoContainer is Windows' GUID_NULL_CONTAINER_ID: the device is not part of a
 // container.
 var NoContainer = MustGUID("{00000000-0000-0000-FFFF-FFFFFFFFFFFF}")
 
-// guidGroups are the bytes of each group of the text form.
+// guidGroups are the lengths of the groups of the text form, in bytes.
 var guidGroups = [...]int{4, 2, 2, 2, 6}
 
 // ParseGUID reads XXXXXXXX-XXXX-XXXX-XXXX-XXXXXXXXXXXX, with or without braces,
@@ -54,7 +54,7 @@ func (g GUID) String() string {
 	return fmt.Sprintf("{%X-%X-%X-%X-%X}", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-// swapGUID turns the order of the text form into MS-DTYP's and back.
+// swapGUID converts between the byte orders of the text form and of MS-DTYP.
 func swapGUID(b [16]byte) GUID {
 	b[0], b[1], b[2], b[3] = b[3], b[2], b[1], b[0]
 	b[4], b[5] = b[5], b[4]

@@ -9,8 +9,8 @@ import (
 	"freerdp-pnpdr/pnp"
 )
 
-// wpd is GUID_DEVINTERFACE_WPD with its bytes by [MS-DTYP] 2.3.4: three groups
-// little-endian, two as they are written.
+// wpd is GUID_DEVINTERFACE_WPD, and its bytes by [MS-DTYP] 2.3.4: three groups
+// little-endian, two in the order of the text.
 const wpd = "{6AC27878-A6FA-4155-BA85-F98F491D4F33}"
 
 var wpdBytes = pnp.GUID{
@@ -27,7 +27,7 @@ func TestGUID(t *testing.T) {
 			t.Errorf("%s: %x, %v", s, g[:], err)
 		}
 		if pnp.MustGUID(s) != g {
-			t.Errorf("%s: MustGUID is another", s)
+			t.Errorf("%s: MustGUID differs", s)
 		}
 	}
 	if s := wpdBytes.String(); s != wpd {
@@ -75,7 +75,7 @@ func FuzzGUID(f *testing.F) {
 		}
 		g := pnp.GUID(b[:16])
 		if again, err := pnp.ParseGUID(g.String()); err != nil || again != g {
-			t.Errorf("%v comes back as %v, %v", g, again, err)
+			t.Errorf("%v is parsed as %v, %v", g, again, err)
 		}
 	})
 }

@@ -13,11 +13,11 @@ import (
 	"syscall"
 )
 
-// HRESULT is the result of an operation as it travels on the wire
-// ([MS-ERREF] 2.1). The zero value is success. A failing HRESULT is an error.
+// HRESULT is the result of an operation as the server receives it ([MS-ERREF] 2.1).
+// The zero value is success. A failing HRESULT is an error.
 type HRESULT uint32
 
-// The results that this project gives itself. A device may return any other.
+// The results that this project uses. A device may return any other.
 const (
 	S_OK         HRESULT = 0
 	E_NOTIMPL    HRESULT = 0x80004001
@@ -89,8 +89,8 @@ var hresults = map[HRESULT]struct{ name, text string }{
 	ERROR_NOT_ENOUGH_QUOTA:     {"ERROR_NOT_ENOUGH_QUOTA", "a limit of this session was reached"},
 }
 
-// Failed reports whether the severity bit is set. Success codes other than
-// S_OK exist; they are no failure.
+// Failed reports whether the severity bit is set. There are success codes other than
+// S_OK.
 func (h HRESULT) Failed() bool { return h&0x80000000 != 0 }
 
 // Name returns the constant's name, or the number in hexadecimal.
@@ -162,17 +162,17 @@ var errnos = map[syscall.Errno]HRESULT{
 	syscall.ENAMETOOLONG: ERROR_INVALID_PARAMETER,
 }
 
-// HRESULTOf maps err to what a Windows application understands: an HRESULT
-// anywhere in the chain is itself, an errno its nearest Win32 error, the end of
-// a file ERROR_HANDLE_EOF, a cancelled context ERROR_OPERATION_ABORTED, anything
-// else E_FAIL. nil is S_OK.
+// HRESULTOf maps err to a result that Windows applications know. An HRESULT anywhere
+// in the chain is returned as it is, an errno becomes the nearest Win32 error, the end
+// of a file ERROR_HANDLE_EOF, a cancelled context ERROR_OPERATION_ABORTED and any
+// other error E_FAIL. nil becomes S_OK.
 func HRESULTOf(err error) HRESULT {
 	if err == nil {
 		return S_OK
 	}
 	var h HRESULT
 	if errors.As(err, &h) {
-		if !h.Failed() { // no error should say so
+		if !h.Failed() { // a success is not an error
 			return E_UNEXPECTED
 		}
 		return h

@@ -19,8 +19,8 @@ import (
 	"freerdp-pnpdr/pnp"
 )
 
-// results are all the named results with their numbers: below 0x10000 those of
-// Win32 errors ([MS-ERREF] 2.2).
+// results are all named results and their numbers. Numbers below 0x10000 are Win32
+// errors ([MS-ERREF] 2.2).
 var results = map[string]struct {
 	hr     pnp.HRESULT
 	number uint32
@@ -68,16 +68,16 @@ func TestHRESULTNames(t *testing.T) {
 			t.Errorf("%s is 0x%08X, not 0x%08X", name, uint32(r.hr), number)
 		}
 		if r.hr.Name() != name {
-			t.Errorf("%s is called %s", name, r.hr.Name())
+			t.Errorf("the name of %s is %s", name, r.hr.Name())
 		}
 		text := r.hr.Error()
 		if want := fmt.Sprintf(" (%s 0x%08X)", name, number); !strings.HasSuffix(text, want) || len(text) == len(want) {
-			t.Errorf("%s reads %q", name, text)
+			t.Errorf("the text of %s is %q", name, text)
 		}
 	}
 }
 
-// TestEveryHRESULTIsTested finds constants that have no row above.
+// TestEveryHRESULTIsTested finds constants that are missing in results.
 func TestEveryHRESULTIsTested(t *testing.T) {
 	f, err := parser.ParseFile(token.NewFileSet(), "hresult.go", nil, 0)
 	if err != nil {
@@ -183,7 +183,7 @@ func TestHRESULTOf(t *testing.T) {
 		{syscall.ESHUTDOWN, pnp.ERROR_DEVICE_NOT_CONNECTED},
 		{syscall.ENOTCONN, pnp.ERROR_DEVICE_NOT_CONNECTED},
 		{syscall.ECONNREFUSED, pnp.ERROR_DEVICE_NOT_CONNECTED},
-		{syscall.EXDEV, pnp.ERROR_GEN_FAILURE}, // one that is in no table
+		{syscall.EXDEV, pnp.ERROR_GEN_FAILURE}, // not in the table
 	} {
 		wraps := map[string]error{"itself": c.err}
 		if c.err != nil {
@@ -200,7 +200,7 @@ func TestHRESULTOf(t *testing.T) {
 	}
 }
 
-// TestEveryErrnoFails: no failure of the system may look like success.
+// TestEveryErrnoFails: no errno becomes a success.
 func TestEveryErrnoFails(t *testing.T) {
 	for n := syscall.Errno(1); n < 200; n++ {
 		if hr := pnp.HRESULTOf(n); !hr.Failed() || hr&0xffff0000 != 0x80070000 {
@@ -209,7 +209,7 @@ func TestEveryErrnoFails(t *testing.T) {
 	}
 }
 
-// TestHRESULTBeforeErrno: who gives an HRESULT beside a cause means it.
+// TestHRESULTBeforeErrno: an HRESULT counts more than an errno beside it.
 func TestHRESULTBeforeErrno(t *testing.T) {
 	err := fmt.Errorf("%w: %w", pnp.ERROR_SHARING_VIOLATION, syscall.EBUSY)
 	if hr := pnp.HRESULTOf(err); hr != pnp.ERROR_SHARING_VIOLATION {

@@ -4,13 +4,12 @@ package pnp
 
 import "errors"
 
-// ErrTooMany is what adding a device to a session fails with while there is no
-// room for it.
+// ErrTooMany is the error of adding a device to a session that has no room for it.
 var ErrTooMany = errors.New("a limit of this session is reached")
 
-// SessionLimits bound what a server can make the client spend. A request's bytes
-// are outstanding from when it is accepted until its reply is known to have left
-// and its device has let go of its buffers.
+// SessionLimits bound what a server can make the client spend. A request's bytes are
+// outstanding from its arrival until its reply has surely been sent and its device has
+// released its buffers.
 type SessionLimits struct {
 	ReplyData      int   // bytes of data in one reply: a longer read comes back short, an IOControl with a larger cbOut fails
 	HandleRequests int   // outstanding requests of a handle
@@ -46,7 +45,7 @@ func (l SessionLimits) Within(d DeviceLimits) SessionLimits {
 	return l
 }
 
-// within is the session's limit, or a lower one of the device's own.
+// within returns the lower limit; 0 sets none for the device.
 func within[T int | int64](session, own T) T {
 	if own > 0 {
 		return min(session, own)
@@ -54,12 +53,12 @@ func within[T int | int64](session, own T) T {
 	return session
 }
 
-// DeviceBytes is how many bytes a device may have outstanding, those of closed
-// handles included, so that one that hangs leaves room for the others.
+// DeviceBytes returns how many bytes a device may have outstanding, including those of
+// closed handles, so that a device that hangs leaves room for others.
 func (l SessionLimits) DeviceBytes() int64 { return l.SessionBytes / 2 }
 
-// DeviceLimits bound what a server can make one device cost, within what its
-// session allows. 0 is no limit of the device's own.
+// DeviceLimits bound what a server can make one device cost, within the limits of the
+// session. 0 sets no limit for the device.
 type DeviceLimits struct {
 	Handles     int   // open at a time
 	Requests    int   // outstanding of a handle
@@ -68,7 +67,7 @@ type DeviceLimits struct {
 	EventData   int   // bytes of data in a custom event
 }
 
-// Tighten takes over what other limits more.
+// Tighten takes each limit of other that is lower.
 func (l *DeviceLimits) Tighten(other DeviceLimits) {
 	tighten(&l.Handles, other.Handles)
 	tighten(&l.Requests, other.Requests)
