@@ -11,8 +11,7 @@ import (
 	"freerdp-pnpdr/pnp"
 )
 
-// TestMove: a request keeps its turn in one lane and then waits in another, where
-// it holds up nobody.
+// TestMove: a request that moves to another lane no longer holds up the first one.
 func TestMove(t *testing.T) {
 	for _, inDo := range []bool{false, true} {
 		q := New("test", nil, nil)
@@ -55,7 +54,7 @@ func TestMove(t *testing.T) {
 	}
 }
 
-// TestMoveToALaneThatIsServed from a Do that goes on.
+// TestMoveToALaneThatIsServed moves a request while its Do goes on.
 func TestMoveToALaneThatIsServed(t *testing.T) {
 	q := New("test", nil, nil)
 	c := newStickyCalls()

@@ -14,27 +14,27 @@ import (
 	"freerdp-pnpdr/pnp"
 )
 
-// Pool bounds the calls of a session that may block in a driver, and with them
-// its threads. Each device has a Share of it. A call keeps its slot until it
-// returns, whatever became of the handle that it was made for.
+// Pool bounds the calls of a session that may block in a driver, and so its
+// threads. Each device has a Share of it. A call keeps its slot until it returns,
+// even if its handle is closed before.
 //
-// A device gets at most perDevice slots, so that one that hangs leaves room for
-// the others. Beyond the session's total each device still gets one, so that
-// many that hang do not stop those that work.
+// A device gets at most perDevice slots, so that a device that hangs leaves room for
+// others. If all of the session's slots are taken, each device still gets one, so
+// that devices that hang do not stop those that work.
 type Pool struct {
 	total, perDevice int
 	log              *slog.Logger
 
 	mu      sync.Mutex
 	running int
-	// ready are the shares that have something to run, in the order in which
-	// they get a slot.
+	// ready are the shares that have calls waiting, in the order in which they
+	// get a slot.
 	ready []*Share
 	idle  chan struct{} // closed when running drops to 0; nil if nobody waits
 }
 
-// NewPool makes a pool of total slots, of which a device gets at most perDevice.
-// A panic of a call goes to log, which may be nil.
+// NewPool makes a pool of total slots, with at most perDevice for each device.
+// Panics of calls are written to log, which may be nil.
 func NewPool(total, perDevice int, log *slog.Logger) *Pool {
 	if log == nil {
 		log = slog.New(slog.NewTextHandler(io.Discard, nil))
@@ -53,7 +53,7 @@ type Share struct {
 
 var _ pnp.Workers = (*Share)(nil)
 
-// call is one that waits for a slot.
+// call is a call that waits for a slot.
 type call struct{ f func() }
 
 // NewShare makes a device's part of the pool.
@@ -91,8 +91,8 @@ func (s *Share) withdraw(c *call) bool {
 	return true
 }
 
-// next takes the call that gets the next free slot, and the slot; nil if there
-// is no slot or nothing to run. Devices take turns. mu is held.
+// next takes a free slot and the call that gets it; nil if no slot is free or no
+// call waits. Devices take turns. mu is held.
 func (p *Pool) next() (*Share, *call) {
 	for i, s := range p.ready {
 		if s.running >= p.perDevice || p.running >= p.total && s.running > 0 {
@@ -114,11 +114,11 @@ func (p *Pool) next() (*Share, *call) {
 	return nil, nil
 }
 
-// stuck is how long a call takes that has surely cost a thread: the runtime has
-// started another one in its place.
+// stuck is the time after which the runtime has surely started another thread in
+// place of the one that the call blocks.
 const stuck = 10 * time.Millisecond
 
-// work makes calls until there is none to make.
+// work makes calls until none waits.
 func (p *Pool) work(owner *Share, c *call) {
 	for c != nil {
 		began := time.Now()
@@ -127,9 +127,9 @@ func (p *Pool) work(owner *Share, c *call) {
 			owner, c = p.done(owner)
 			continue
 		}
-		// The runtime keeps the threads it has started. This one ends with
-		// the goroutine: hundreds of them must not stay because a driver
-		// hung once.
+		// The runtime never ends a thread that it has started, except one that
+		// is locked to a goroutine that ends. Without this, hundreds would stay
+		// after a driver hung once.
 		runtime.LockOSThread()
 		if owner, c = p.done(owner); c != nil {
 			go p.work(owner, c)
@@ -143,7 +143,7 @@ func (p *Pool) call(c *call) {
 	c.f()
 }
 
-// done gives a slot back and takes the next call.
+// done gives a slot back and takes the next one.
 func (p *Pool) done(owner *Share) (*Share, *call) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -184,7 +184,7 @@ func (p *Pool) Wait(ctx context.Context) error {
 	}
 }
 
-// Unbounded is a pnp.Workers without a bound, for devices outside of a session.
+// Unbounded is a pnp.Workers without a bound, for devices outside a session.
 type Unbounded struct{}
 
 // Start implements pnp.Workers.

@@ -21,7 +21,7 @@ const watchdog = 30 * time.Second
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// stickyCalls are calls that stay in their slot until they are let go.
+// stickyCalls are calls that keep their slots until the test lets them return.
 type stickyCalls struct {
 	begun   chan struct{}
 	release chan struct{}
@@ -45,7 +45,7 @@ func waitIdle(t *testing.T, p *Pool) {
 	require.Empty(t, p.ready)
 }
 
-// TestADeviceHasItsShare of the slots and no more, and the rest of its calls
+// TestADeviceHasItsShare: a device gets its share of the slots, and its other calls
 // wait.
 func TestADeviceHasItsShare(t *testing.T) {
 	p := NewPool(100, 3, nil)
@@ -65,8 +65,8 @@ func TestADeviceHasItsShare(t *testing.T) {
 	require.Len(t, c.begun, 7)
 }
 
-// TestBeyondTheTotalEachDeviceHasOne: many devices that hang do not stop one that
-// works.
+// TestBeyondTheTotalEachDeviceHasOne: many devices that hang do not stop a device
+// that works.
 func TestBeyondTheTotalEachDeviceHasOne(t *testing.T) {
 	p := NewPool(4, 2, nil)
 	c := newStickyCalls()
@@ -87,7 +87,7 @@ func TestBeyondTheTotalEachDeviceHasOne(t *testing.T) {
 	require.Len(t, c.begun, 3)
 }
 
-// TestDevicesTakeTurns for a slot that becomes free.
+// TestDevicesTakeTurns: devices take turns when slots become free.
 func TestDevicesTakeTurns(t *testing.T) {
 	p := NewPool(1, 1, nil)
 	first, c := p.NewShare(), newStickyCalls()
@@ -164,7 +164,8 @@ func TestPanicKeepsTheSlots(t *testing.T) {
 	waitIdle(t, p)
 }
 
-// TestManyCalls come from everywhere; never more than the share run.
+// TestManyCalls starts calls from many goroutines; never more than a share run at a
+// time.
 func TestManyCalls(t *testing.T) {
 	p := NewPool(8, 3, nil)
 	var callers sync.WaitGroup
@@ -207,7 +208,8 @@ func threads(t *testing.T) int {
 	return n
 }
 
-// TestThreadsOfStuckCallsEnd with the calls: the runtime would keep them.
+// TestThreadsOfStuckCallsEnd: the threads of stuck calls end with the calls, although
+// the runtime would keep them.
 func TestThreadsOfStuckCallsEnd(t *testing.T) {
 	p := NewPool(1000, 1000, nil)
 	before := threads(t)
@@ -221,7 +223,7 @@ func TestThreadsOfStuckCallsEnd(t *testing.T) {
 		s.Start(func() { _, _ = readBlocking(fd) })
 	}
 	require.Eventually(t, func() bool { return threads(t) >= before+n-10 }, watchdog, time.Millisecond)
-	time.Sleep(stuck) // only calls that took long give their thread up
+	time.Sleep(stuck) // only calls that took this long end their thread
 	w.Close()
 	waitIdle(t, p)
 	require.Eventually(t, func() bool { return threads(t) < before+n/4 }, watchdog, time.Millisecond,

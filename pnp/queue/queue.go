@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package queue holds the requests of a handle from their arrival to their
-// completion. It is what all devices share: the order of requests, cancelling,
-// closing, and that each request is completed exactly once; and the bounded
-// pool of slots that whatever may block runs in.
+// Package queue holds the requests of a handle from arrival to completion. All
+// devices share it. It keeps requests in order, cancels them, closes the handle and
+// completes each request exactly once. It also bounds the calls that may block: each
+// runs in a slot of the session's Pool.
 //
-// A device makes a Queue for each handle and in it a Lane for each order that
-// it keeps: one for reads and one for writes, say. What a lane does with a
-// request is said by its functions:
+// A device makes a Queue for each handle, and in it a Lane for each sequence of
+// requests that it keeps in order, for example one for reads and one for writes. A
+// lane's functions serve its requests:
 //
-//   - Try does what cannot block: memory, the page cache, a driver that is known
-//     to keep its word. It runs in Submit, on the transport's thread.
-//   - Do does what may block. It runs in a slot of the session's pool, with
-//     no lock held and with the request's buffers, which stay valid even if
-//     the request is cancelled meanwhile.
-//   - Await waits until the device is ready for Do, which then says NotReady if
-//     it was not. It takes no slot: a goroutine in the runtime's poller holds
-//     up nobody.
-//   - Without Do a request waits in the lane until the device ends it by Finish,
-//     or until Kick has Try look at it again.
+//   - Try does what cannot block: it uses memory, the page cache or a driver that is
+//     known to honour O_NONBLOCK. It runs in Submit, on the transport's thread.
+//   - Do does what may block. It runs in a slot of the session's pool and holds no
+//     lock. The request's buffers stay valid even if the request is cancelled
+//     meanwhile.
+//   - Await waits until the device is ready for Do, which returns NotReady if the
+//     device was not ready after all. Await takes no slot: it waits in the runtime's
+//     poller or on a channel.
+//   - Without Do, a request waits in the lane until the device ends it with Finish,
+//     or until Kick calls Try again.
 //
 // # Locking
 //
-// A Queue is a lock, which also guards whatever of the device's own the lane's
-// functions use. Requests are completed by Unlock, once no lock is held.
+// A Queue is a lock. It also guards the device's own data that the functions of its
+// lanes use. Unlock completes requests, after it has released the lock.
 package queue
 
 import (
@@ -38,33 +38,33 @@ import (
 
 // Queue holds the requests of one handle. New makes one.
 type Queue struct {
-	name    string // of what is served, for the log
+	name    string // of the device, for the log
 	log     *slog.Logger
 	workers pnp.Workers
 
 	mu       sync.Mutex
-	finished []finished // to be completed by Unlock
+	finished []finished // Unlock completes these
 	lanes    []*Lane
-	// end is what requests that come now fail with; S_OK while the handle is
+	// end is the result of requests that arrive now; S_OK while the handle is
 	// in use.
 	end pnp.HRESULT
-	// users are the calls that use the node, and the open handle itself. The
-	// last one to leave has the node closed.
+	// users counts the calls that use the node, and the open handle itself. The
+	// node is closed when it drops to 0.
 	users    int
 	closing  func()
 	released func()
-	last     func() // released, for Unlock to call
+	last     func() // released, once Unlock has to call it
 }
 
-// finished is a result that is about to be told.
+// finished is a result that Unlock is about to deliver.
 type finished struct {
 	r  *pnp.Request
 	hr pnp.HRESULT
 	n  int
 }
 
-// New makes the queue of a handle. What may block runs on workers, without a bound
-// if they are nil. name is what is served, for messages to log, which may be nil.
+// New makes the queue of a handle. Calls that may block run on workers; nil sets no
+// bound. Messages to log contain name, the device's. log may be nil.
 func New(name string, workers pnp.Workers, log *slog.Logger) *Queue {
 	if workers == nil {
 		workers = Unbounded{}
@@ -75,10 +75,11 @@ func New(name string, workers pnp.Workers, log *slog.Logger) *Queue {
 	return &Queue{name: name, log: log, workers: workers, users: 1}
 }
 
-// Lock takes the queue, and with it the device's own data.
+// Lock locks the queue, and with it the device's own data.
 func (q *Queue) Lock() { q.mu.Lock() }
 
-// Unlock releases the queue and then completes what was finished under it.
+// Unlock unlocks the queue and then completes the requests that were finished
+// meanwhile.
 func (q *Queue) Unlock() {
 	list, last := q.finished, q.last
 	q.finished, q.last = nil, nil
@@ -91,63 +92,64 @@ func (q *Queue) Unlock() {
 	}
 }
 
-// complete lets no panic out: it would keep the requests behind from completing.
+// complete recovers from a panic, which would keep the other requests from
+// completing.
 func (q *Queue) complete(f finished) {
 	defer pnp.Guard(q.log, "completing a request for "+q.name, nil)
 	f.r.Complete(f.hr, f.n)
 }
 
-// Lane is requests that are served in the order of their arrival.
+// Lane is a sequence of requests that are served in the order of arrival.
 type Lane struct {
-	// Width is how many requests Do has at a time; 0 is 1. If it is more than
-	// one, Try is asked for each request as it comes, whatever waits.
+	// Width is how many calls of Do run at a time; 0 means 1. If it is more than
+	// one, Try gets each request on arrival, even if others wait.
 	Width int
-	// Try, if any, does as much of the request as cannot block. It has the
-	// queue locked and either ends the request by Finish or leaves it.
+	// Try, if any, does as much of the request as it can without blocking. It
+	// either ends the request with Finish or leaves it. The queue is locked.
 	Try func(it *Item)
-	// Do, if any, does the request, or the rest of it, and may block. It
-	// returns the result, whose count includes it.N, or NotReady. The queue is
-	// not locked.
+	// Do, if any, does the rest of the request, and may block. It returns the
+	// result, with a count that includes it.N, or NotReady. The queue is not
+	// locked.
 	Do func(it *Item) (hr pnp.HRESULT, n int)
-	// Await, if any, waits until Do is worth a call, for a lane of Width 1.
-	// Closing the handle must end it with an error.
+	// Await, if any, waits until the device seems ready for Do. It is for lanes
+	// of Width 1. Closing the handle must end it with an error.
 	Await func() error
-	// Late, if any, is told what Do returned for a request that had been ended
-	// meanwhile, with the queue locked. If it returns true it has kept the
-	// request's buffers, and releases them.
+	// Late, if any, gets the result of Do for a request that has ended meanwhile.
+	// If it returns true, it keeps the request's buffers and has to release
+	// them. The queue is locked.
 	Late func(it *Item, hr pnp.HRESULT, n int) (kept bool)
 
 	q       *Queue
 	items   []*Item // those that have not ended, in order
-	calls   int     // Do's that have or wait for a slot
-	running int     // Do's that have begun
+	calls   int     // calls of Do that have a slot or wait for one
+	running int     // calls of Do that have begun
 	// withdraw takes back the call that waits for a slot.
 	withdraw func() bool
-	awaiting bool // there is a goroutine in Await
+	awaiting bool // a goroutine runs Await
 }
 
-// NotReady is what Do returns to be called again after another Await. It never
-// reaches the wire.
+// NotReady is a result of Do: it wants to be called again after another Await.
+// NotReady never reaches the wire.
 const NotReady pnp.HRESULT = 0xFFFFFFFF
 
 // Item is a request in a lane. The queue's lock guards its fields.
 type Item struct {
 	R *pnp.Request
-	// N is the number of bytes that were moved so far. A request that is
-	// cancelled tells it.
+	// N is the number of bytes moved so far. It is the count of a request that
+	// is cancelled.
 	N int
 	// OnEnd, if any, is called when the request ends, with the queue locked.
 	OnEnd func()
 
 	lane  *Lane
-	begun bool // Do has it
+	begun bool // Do has begun with it
 	ended bool
 }
 
-// Ended reports whether the request has its result. The queue is locked.
+// Ended reports whether the request has a result. The queue is locked.
 func (it *Item) Ended() bool { return it.ended }
 
-// Add makes a lane. It is done before the first request.
+// Add adds a lane. Call it before the first request arrives.
 func (q *Queue) Add(l Lane) *Lane {
 	l.q = q
 	l.Width = max(l.Width, 1)
@@ -155,15 +157,15 @@ func (q *Queue) Add(l Lane) *Lane {
 	return &l
 }
 
-// Submit takes a request: it is done at once if that cannot block, and else in
-// its turn.
+// Submit takes a request. Try does it at once if it can; otherwise it waits for its
+// turn.
 func (l *Lane) Submit(r *pnp.Request) {
 	l.q.Lock()
 	defer l.q.Unlock()
 	l.Put(r)
 }
 
-// Put is Submit for a caller that has locked the queue.
+// Put is like Submit, but the caller has locked the queue.
 func (l *Lane) Put(r *pnp.Request) *Item {
 	q := l.q
 	it := &Item{R: r, lane: l}
@@ -181,15 +183,15 @@ func (l *Lane) Put(r *pnp.Request) *Item {
 	return it
 }
 
-// Answer completes a request that waits for nothing with hr, or as one that came
-// after the end.
+// Answer completes a request that is in no lane: with hr and n, or with the result
+// of End if that was called.
 func (q *Queue) Answer(r *pnp.Request, hr pnp.HRESULT, n int) {
 	q.Lock()
 	defer q.Unlock()
 	q.AnswerLocked(r, hr, n)
 }
 
-// AnswerLocked is Answer for a caller that has locked the queue.
+// AnswerLocked is like Answer, but the caller has locked the queue.
 func (q *Queue) AnswerLocked(r *pnp.Request, hr pnp.HRESULT, n int) {
 	if q.end != pnp.S_OK {
 		hr, n = q.end, 0
@@ -197,14 +199,14 @@ func (q *Queue) AnswerLocked(r *pnp.Request, hr pnp.HRESULT, n int) {
 	q.finished = append(q.finished, finished{r, hr, n})
 }
 
-// try is l.Try; after a panic the request fails.
+// try calls l.Try. If that panics, the request fails.
 func (l *Lane) try(it *Item) {
 	defer pnp.Guard(l.q.log, "serving "+l.q.name, func() { l.q.Finish(it, pnp.E_UNEXPECTED, it.N) })
 	l.Try(it)
 }
 
-// Kick has Try look at what waits, in order, until it leaves one. The queue is
-// locked.
+// Kick calls Try for the requests that wait, in order, until it leaves one. The
+// queue is locked.
 func (l *Lane) Kick() {
 	for it := l.First(); it != nil && !it.begun; {
 		l.try(it)
@@ -216,8 +218,8 @@ func (l *Lane) Kick() {
 	}
 }
 
-// First returns the request whose turn it is, nil if there is none. The queue is
-// locked.
+// First returns the first request that has not ended, nil if there is none. The
+// queue is locked.
 func (l *Lane) First() *Item {
 	if len(l.items) == 0 {
 		return nil
@@ -231,8 +233,8 @@ func (l *Lane) All() iter.Seq[*Item] { return slices.Values(l.items) }
 // Len returns how many requests have not ended. The queue is locked.
 func (l *Lane) Len() int { return len(l.items) }
 
-// Finish ends a request with its result, which Unlock tells. It returns false if
-// the request has ended already. The queue is locked.
+// Finish ends a request; Unlock delivers the result. Finish returns false if the
+// request has ended already. The queue is locked.
 func (q *Queue) Finish(it *Item, hr pnp.HRESULT, n int) bool {
 	if it.ended {
 		return false
@@ -246,7 +248,7 @@ func (q *Queue) Finish(it *Item, hr pnp.HRESULT, n int) bool {
 	return true
 }
 
-// remove takes out a request that has not ended.
+// remove removes a request that has not ended.
 func (l *Lane) remove(it *Item) {
 	if l.items[0] == it {
 		l.items[0] = nil
@@ -260,9 +262,9 @@ func (l *Lane) remove(it *Item) {
 	}
 }
 
-// Move has a request wait in another lane of the queue, behind what is there. If
-// Do has it, what Do returns is dropped. A request that has ended does not move.
-// The queue is locked.
+// Move puts a request at the end of another lane of the queue. If Do has begun with
+// it, the result of Do is dropped. A request that has ended does not move. The queue
+// is locked.
 func (it *Item) Move(to *Lane) {
 	if it.ended {
 		return
@@ -273,8 +275,8 @@ func (it *Item) Move(to *Lane) {
 	to.start()
 }
 
-// Cancel ends r with ERROR_OPERATION_ABORTED if it is in the queue, and returns
-// its item; nil if it is not. What Do is at goes on.
+// Cancel ends r with ERROR_OPERATION_ABORTED and returns its item, or nil if r is
+// not in the queue. A call of Do for r goes on; its result is dropped.
 func (q *Queue) Cancel(r *pnp.Request) *Item {
 	q.Lock()
 	defer q.Unlock()
@@ -288,15 +290,15 @@ func (q *Queue) Cancel(r *pnp.Request) *Item {
 	return nil
 }
 
-// Abort ends everything that is in the lane. The queue is locked.
+// Abort ends all requests in the lane. The queue is locked.
 func (l *Lane) Abort(hr pnp.HRESULT) {
 	for len(l.items) > 0 {
 		l.q.Finish(l.items[0], hr, l.items[0].N)
 	}
 }
 
-// End ends everything that is in the queue with hr, and whatever comes later. Only
-// the first End counts for that. The queue is locked.
+// End ends all requests in the queue with hr, and every request that arrives later
+// with the result of the first End. The queue is locked.
 func (q *Queue) End(hr pnp.HRESULT) {
 	if q.end == pnp.S_OK {
 		q.end = hr
@@ -311,12 +313,12 @@ func (q *Queue) End(hr pnp.HRESULT) {
 	}
 }
 
-// Ended returns what requests that come now fail with; S_OK if they do not. The
-// queue is locked.
+// Ended returns the result of requests that arrive now; S_OK before End. The queue
+// is locked.
 func (q *Queue) Ended() pnp.HRESULT { return q.end }
 
-// Close ends everything with ERROR_OPERATION_ABORTED. Once no call uses the node
-// any more, node is called in a slot, to restore and close it, and then
+// Close ends all requests with ERROR_OPERATION_ABORTED. When no call uses the node
+// any more, it calls node, in a slot, which restores and closes the node, and then
 // released. node may be nil.
 func (q *Queue) Close(node, released func()) {
 	q.Lock()
@@ -329,15 +331,15 @@ func (q *Queue) Close(node, released func()) {
 	q.leave()
 }
 
-// Enter begins a use of the node outside of Try and Do, which Leave ends. It
-// returns false once the handle is closed.
+// Enter keeps the node open until Leave is called, for uses outside of Try and Do.
+// It returns false if the handle is closed.
 func (q *Queue) Enter() bool {
 	q.Lock()
 	defer q.Unlock()
 	return q.EnterLocked()
 }
 
-// EnterLocked is Enter for a caller that has locked the queue.
+// EnterLocked is like Enter, but the caller has locked the queue.
 func (q *Queue) EnterLocked() bool {
 	if q.released != nil {
 		return false
@@ -346,7 +348,7 @@ func (q *Queue) EnterLocked() bool {
 	return true
 }
 
-// Leave ends what Enter began.
+// Leave ends a use of the node that Enter began.
 func (q *Queue) Leave() {
 	q.Lock()
 	defer q.Unlock()

@@ -21,7 +21,7 @@ import (
 // readBlocking reads from a descriptor that blocks.
 func readBlocking(fd int) (int, error) { return unix.Read(fd, make([]byte, 1)) }
 
-// asked is a request with its end.
+// asked is a request and its result.
 type asked struct {
 	*pnp.Request
 	done, freed chan struct{}
@@ -39,7 +39,7 @@ func ask(n int) *asked {
 	return a
 }
 
-// ends checks the result, which has to come.
+// ends waits for the result and checks it.
 func (a *asked) ends(t *testing.T, hr pnp.HRESULT, n int) {
 	t.Helper()
 	select {
@@ -94,7 +94,7 @@ func TestOrder(t *testing.T) {
 	closed(t, q, nil)
 }
 
-// TestWidth: so many at a time, and no more.
+// TestWidth: as many calls as the width run at a time, and no more.
 func TestWidth(t *testing.T) {
 	q := New("test", nil, nil)
 	c := newStickyCalls()
@@ -119,8 +119,8 @@ func TestWidth(t *testing.T) {
 	closed(t, q, nil)
 }
 
-// TestCancelWhileTheDriverHasIt: the answer leaves at once, the buffers stay the
-// driver's until it is through.
+// TestCancelWhileTheDriverHasIt: the request completes at once, and the driver keeps
+// the buffers until the call returns.
 func TestCancelWhileTheDriverHasIt(t *testing.T) {
 	q := New("test", nil, nil)
 	c := newStickyCalls()
@@ -145,8 +145,8 @@ func TestCancelWhileTheDriverHasIt(t *testing.T) {
 	closed(t, q, nil)
 }
 
-// TestLate: what comes for a request that was cancelled can be kept, in its
-// buffer.
+// TestLate: a lane can keep the data that arrives for a cancelled request, in that
+// request's buffer.
 func TestLate(t *testing.T) {
 	q := New("test", nil, nil)
 	c := newStickyCalls()
@@ -167,8 +167,8 @@ func TestLate(t *testing.T) {
 	closed(t, q, nil)
 }
 
-// TestParked: without Do requests wait for Kick and Finish, and tell what was
-// moved of them when they are cancelled.
+// TestParked: without Do, requests wait for Kick and Finish, and a cancelled one has
+// the count of what was moved.
 func TestParked(t *testing.T) {
 	q := New("test", nil, nil)
 	have := 0
@@ -199,7 +199,7 @@ func TestParked(t *testing.T) {
 	closed(t, q, nil)
 }
 
-// TestOnEnd is called once, however the request ends.
+// TestOnEnd: OnEnd is called once, however the request ends.
 func TestOnEnd(t *testing.T) {
 	q := New("test", nil, nil)
 	l := q.Add(Lane{})
@@ -257,8 +257,8 @@ func TestAwait(t *testing.T) {
 	closed(t, q, nil)
 }
 
-// TestReleasedLast: the node is closed once nobody is in it, and then the handle
-// is released.
+// TestReleasedLast: the node is closed once nobody uses it, and then the handle is
+// released.
 func TestReleasedLast(t *testing.T) {
 	q := New("test", nil, nil)
 	c := newStickyCalls()
@@ -283,7 +283,7 @@ func TestReleasedLast(t *testing.T) {
 	require.True(t, node.Load())
 }
 
-// TestEndIsFinal: what a device that has gone fails requests with.
+// TestEndIsFinal: requests that arrive after End have its result, until Close.
 func TestEndIsFinal(t *testing.T) {
 	q := New("test", nil, nil)
 	l := q.Add(Lane{})
@@ -303,8 +303,8 @@ func TestEndIsFinal(t *testing.T) {
 	c.ends(t, pnp.ERROR_OPERATION_ABORTED, 0)
 }
 
-// TestWaitingCallsAreTakenBack when the handle is closed: they do not pile up
-// behind a device that hangs.
+// TestWaitingCallsAreTakenBack: closing a handle withdraws its calls that wait for a
+// slot, so they do not pile up behind a device that hangs.
 func TestWaitingCallsAreTakenBack(t *testing.T) {
 	p := NewPool(10, 2, nil)
 	s, c := p.NewShare(), newStickyCalls()
@@ -340,8 +340,8 @@ func TestPanics(t *testing.T) {
 	}
 }
 
-// TestAnyOrder has everything happen at once: each request is completed exactly
-// once (a second time would panic) and freed, and the handle is released.
+// TestAnyOrder does everything at once: each request is completed exactly once (a
+// second time would panic) and freed, and the handle is released.
 func TestAnyOrder(t *testing.T) {
 	p := NewPool(6, 3, nil)
 	for range 200 {

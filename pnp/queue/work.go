@@ -4,10 +4,10 @@ package queue
 
 import "freerdp-pnpdr/pnp"
 
-// start has the requests that wait done: it asks for a slot, or waits for the
-// device first. The queue is locked.
+// start asks for a slot for the requests that wait, or waits for the device first.
+// The queue is locked.
 //
-// At most one call of a lane waits for a slot, however many requests do.
+// At most one call of a lane waits for a slot, however many requests wait.
 func (l *Lane) start() {
 	switch {
 	case l.Do == nil || l.withdraw != nil || l.awaiting || l.calls >= l.Width || l.next() == nil:
@@ -27,7 +27,7 @@ func (l *Lane) call() {
 	l.withdraw = l.q.workers.Start(l.work)
 }
 
-// next is the first request that no Do has. The queue is locked.
+// next returns the first request that Do has not begun with. The queue is locked.
 func (l *Lane) next() *Item {
 	for _, it := range l.items {
 		if !it.begun {
@@ -54,13 +54,13 @@ func (l *Lane) await() {
 	}
 }
 
-// ready is l.Await; a panic is an error.
+// ready calls l.Await. A panic is an error.
 func (l *Lane) ready() (err error) {
 	defer pnp.Guard(l.q.log, "waiting for "+l.q.name, func() { err = pnp.E_UNEXPECTED })
 	return l.Await()
 }
 
-// work is a call in a slot: it does what waits, one request after the other.
+// work runs in a slot: it serves the requests that wait, one after the other.
 func (l *Lane) work() {
 	q := l.q
 	q.Lock()
@@ -76,20 +76,20 @@ func (l *Lane) work() {
 	l.start()
 }
 
-// serve does one request, and returns false if the device is not ready for it.
-// The queue is locked; serve gives it up meanwhile.
+// serve does one request. It returns false if the device is not ready for it. The
+// queue is locked; serve unlocks it meanwhile.
 func (l *Lane) serve(it *Item) bool {
 	q := l.q
 	it.begun = true
 	it.R.Hold()
 	l.running++
-	l.start() // for the one behind it
+	l.start() // for the next request
 	q.Unlock()
 	hr, n := l.do(it)
 	q.Lock()
 	l.running--
 	ready, kept := true, false
-	if it.lane == l { // it has not moved
+	if it.lane == l { // not moved
 		it.begun = false
 		ready = hr != NotReady
 		if ready && !q.Finish(it, hr, n) && l.Late != nil {
@@ -104,7 +104,7 @@ func (l *Lane) serve(it *Item) bool {
 	return ready
 }
 
-// do is l.Do; after a panic the request fails.
+// do calls l.Do. If that panics, the request fails.
 func (l *Lane) do(it *Item) (hr pnp.HRESULT, n int) {
 	defer pnp.Guard(l.q.log, "serving "+l.q.name, func() { hr, n = pnp.E_UNEXPECTED, 0 })
 	return l.Do(it)
