@@ -8,8 +8,8 @@ import (
 	"freerdp-pnpdr/pnp"
 )
 
-// CheckOpen says what is wrong with an open before the path is looked at, which
-// may wait: so NoBlock is never granted.
+// CheckOpen checks an open without looking at the path. It never grants NoBlock,
+// since looking at the path may wait.
 func CheckOpen(path string, r pnp.OpenRequest) error {
 	switch {
 	case r.NoBlock:

@@ -9,23 +9,22 @@ import (
 	"freerdp-pnpdr/pnp"
 )
 
-// Claim is the right to have a node open that one open at a time has, of those
-// in this process that ask for it, whichever device and whichever path they
-// come by. Opens that do not ask are not kept out.
+// Claim is the exclusive right to have a node open. One open at a time has it in
+// this process, whatever path or device it uses. Opens that do not claim the node
+// are not kept out.
 type Claim struct {
 	key      key
 	released chan struct{} // closed by Release
 
 	// Guarded by nodes.mu.
-	fd      int           // of the node, once it is open; or else -1
+	fd      int           // of the node once it is open, before that -1
 	closing time.Duration // how long an open waits for Release; 0 while the node is in use
 }
 
-// ClaimNode claims the node at path, which is opened afterwards: open(2) fails if
-// the open before has made the node exclusive (TIOCEXCL) and has not taken that
-// back yet. If that open is being closed, ClaimNode waits for its Release, for as
-// long as its Closing says. After that, and at once if the node is in use, it
-// fails with ERROR_ACCESS_DENIED.
+// ClaimNode claims the node at path. The caller opens it afterwards: open(2) fails
+// as long as an earlier open has the node exclusive (TIOCEXCL). If that open is being
+// closed, ClaimNode waits for its Release, for as long as its Closing says. After
+// that, and at once if the node is in use, it fails with ERROR_ACCESS_DENIED.
 //
 // Without an error Release must follow.
 func ClaimNode(path string) (*Claim, error) {
@@ -35,7 +34,7 @@ func ClaimNode(path string) (*Claim, error) {
 	}
 	c := &Claim{key: keyOf(id), released: make(chan struct{}), fd: -1}
 	if before, _ := nodes.claim(c.key); before != nil && before.hungUp() {
-		before.Release() // what is there now is another device, or came back
+		before.Release() // another device is there now, or the same one again
 	}
 	before, limit := c.enter()
 	switch {
@@ -50,9 +49,9 @@ func ClaimNode(path string) (*Claim, error) {
 	return nil, stillClosing()
 }
 
-// AwaitClaim is for an open of the node at path that does not claim it and that
-// failed because somebody has made it exclusive. If it returns nil the open is
-// worth one more try: nobody in this process has the node claimed any more.
+// AwaitClaim is for an open that does not claim its node and failed with EBUSY
+// because the node is exclusive. It waits while a claim of this process is being
+// released. If it returns nil, open the node once more.
 func AwaitClaim(path string) error {
 	id, err := Identify(path)
 	if err != nil {
@@ -76,8 +75,8 @@ func stillClosing() error {
 	return fmt.Errorf("the node is still being closed: %w", pnp.ERROR_ACCESS_DENIED)
 }
 
-// claim returns the claim of a node, nil if there is none, and how long it may be
-// waited for; 0 for not at all.
+// claim returns the claim of a node, nil if there is none, and how long to wait for
+// its release; 0 for not at all.
 func (g *registry) claim(k key) (c *Claim, limit time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -87,8 +86,8 @@ func (g *registry) claim(k key) (c *Claim, limit time.Duration) {
 	return nil, 0
 }
 
-// enter makes c the claim of its node, unless one is in use. It returns the claim
-// before, and how long it may be waited for.
+// enter makes c the claim of its node, unless one is in use. It returns the previous
+// claim and how long to wait for its release.
 func (c *Claim) enter() (before *Claim, limit time.Duration) {
 	nodes.mu.Lock()
 	defer nodes.mu.Unlock()
@@ -103,7 +102,7 @@ func (c *Claim) enter() (before *Claim, limit time.Duration) {
 	return before, limit
 }
 
-// wait reports whether c was released in time.
+// wait waits until c is released, for at most limit. It reports whether c was.
 func (c *Claim) wait(limit time.Duration) bool {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
@@ -115,7 +114,7 @@ func (c *Claim) wait(limit time.Duration) bool {
 	}
 }
 
-// giveBack undoes c.enter: the next one waits for before, too.
+// giveBack undoes c.enter: the next claim waits for before, too.
 func (c *Claim) giveBack(before *Claim) {
 	nodes.mu.Lock()
 	defer nodes.mu.Unlock()
@@ -128,8 +127,8 @@ func (c *Claim) giveBack(before *Claim) {
 	nodes.tidy(c.key)
 }
 
-// Opened tells what was opened. It fails if that is another node than the one
-// that was claimed: the path has come to lead elsewhere.
+// Opened records the node that was opened. It fails if that is not the node that was
+// claimed: the path leads elsewhere now.
 func (c *Claim) Opened(n *Node) error {
 	if n.key() != c.key {
 		return fmt.Errorf("the path led to another node a moment ago: %w", pnp.ERROR_ACCESS_DENIED)
@@ -140,8 +139,8 @@ func (c *Claim) Opened(n *Node) error {
 	return nil
 }
 
-// hungUp reports whether the device that was opened has gone. The descriptor may
-// have been closed meanwhile: then nothing is left to wait for either.
+// hungUp reports whether the device that was opened has gone. The descriptor may have
+// been closed meanwhile; then there is nothing to wait for either.
 func (c *Claim) hungUp() bool {
 	nodes.mu.Lock()
 	fd := c.fd
@@ -149,15 +148,15 @@ func (c *Claim) hungUp() bool {
 	return fd >= 0 && HungUp(fd)
 }
 
-// Closing has the next open wait, for at most limit, until Release is called. The
-// limit is longer than closing takes unless a driver hangs.
+// Closing makes the next claim wait until Release is called, for at most limit. The
+// limit must be longer than closing takes, unless a driver hangs.
 func (c *Claim) Closing(limit time.Duration) {
 	nodes.mu.Lock()
 	defer nodes.mu.Unlock()
 	c.closing = limit
 }
 
-// Release lets the next open go on, once the node is closed. Further calls do
+// Release gives the claim up. Call it when the node is closed. Further calls do
 // nothing.
 func (c *Claim) Release() {
 	nodes.mu.Lock()

@@ -16,7 +16,7 @@ import (
 	"freerdp-pnpdr/pnp/devtest"
 )
 
-// patience ends a wait for what never comes.
+// patience is a watchdog.
 const patience = 20 * time.Second
 
 // claimable is a node, another path to it and another node.
@@ -27,7 +27,7 @@ func claimable(t *testing.T) (path, link, other string) {
 	require.NoError(t, os.WriteFile(path, nil, 0o600))
 	require.NoError(t, os.WriteFile(other, nil, 0o600))
 	require.NoError(t, os.Symlink("a", link))
-	t.Cleanup(func() { require.Empty(t, nodes.open, "something is still known of a node that nobody has open") })
+	t.Cleanup(func() { require.Empty(t, nodes.open, "a node that nobody has open still has state") })
 	return path, link, other
 }
 
@@ -49,7 +49,7 @@ func TestClaimBelongsToTheNode(t *testing.T) {
 	claim(t, other).Release()
 	c.Release()
 	again := claim(t, link)
-	c.Release() // not the one of now
+	c.Release() // not the present one
 	_, err := ClaimNode(path)
 	require.ErrorIs(t, err, pnp.ERROR_ACCESS_DENIED)
 	again.Release()
@@ -63,8 +63,8 @@ func (c *Claim) isCurrent() bool {
 	return now == c
 }
 
-// TestClaimWaitsForTheOneBefore while that is being closed; who comes third does
-// not.
+// TestClaimWaitsForTheOneBefore: a claim waits while the one before is being closed;
+// a third one does not wait.
 func TestClaimWaitsForTheOneBefore(t *testing.T) {
 	path, link, _ := claimable(t)
 	first := claim(t, path)
@@ -93,7 +93,8 @@ func TestClaimWaitsForTheOneBefore(t *testing.T) {
 	(<-second).Release()
 }
 
-// TestClaimGivesUp waiting for a driver that hangs. Later ones wait for it too.
+// TestClaimGivesUp: a claim stops waiting for a driver that hangs. Later claims wait
+// for it, too.
 func TestClaimGivesUp(t *testing.T) {
 	path, _, _ := claimable(t)
 	first := claim(t, path)
@@ -114,7 +115,7 @@ func TestClaimGivesUp(t *testing.T) {
 	claim(t, path).Release()
 }
 
-// TestOneClaimAtATime has everybody want the node.
+// TestOneClaimAtATime claims a node from many goroutines.
 func TestOneClaimAtATime(t *testing.T) {
 	path, link, _ := claimable(t)
 	var holders, claimed atomic.Int32
@@ -152,7 +153,8 @@ func TestClaimOfWhatThePathLedTo(t *testing.T) {
 	c.Release()
 }
 
-// TestClaimOfWhatHasGone is in nobody's way.
+// TestClaimOfWhatHasGone: the claim of a device that has gone does not keep others
+// out.
 func TestClaimOfWhatHasGone(t *testing.T) {
 	master, path := devtest.OpenPTY(t)
 	first := claim(t, path)
@@ -160,7 +162,8 @@ func TestClaimOfWhatHasGone(t *testing.T) {
 	require.NoError(t, first.Opened(n))
 	_, err := ClaimNode(path)
 	require.ErrorIs(t, err, pnp.ERROR_ACCESS_DENIED)
-	// The node of a pseudo terminal goes with it; one that came back is made up.
+	// The node of a pseudo terminal goes with it, so the test makes up one that
+	// comes back.
 	_, again := devtest.OpenPTY(t)
 	id, err := Identify(again)
 	require.NoError(t, err)

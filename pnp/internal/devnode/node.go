@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package devnode opens nodes of the file system as Windows opens devices: which
-// of the access that is asked for is granted, and whether it agrees with the
-// share modes of what this process has open already. It also keeps what a
-// terminal was before it was made raw, and who has a node to itself.
+// Package devnode opens nodes of the file system as Windows opens devices: it grants
+// as much of the requested access as it can, and checks the share modes of the
+// opens that this process has already. It also keeps the settings that a terminal
+// had before it was made raw, and exclusive claims to nodes.
 package devnode
 
 import (
@@ -20,20 +20,19 @@ type Node struct {
 	// FD is the descriptor, with O_NONBLOCK and O_CLOEXEC set. It belongs to
 	// the caller. With neither Read nor Write it is an O_PATH descriptor.
 	FD int
-	// Read and Write tell what was granted.
+	// Read and Write are the access that was granted.
 	Read, Write bool
-	// Stat is what the descriptor refers to.
+	// Stat describes the node that FD refers to.
 	Stat unix.Stat_t
 }
 
-// OpenNode opens the node at path with as much of the access that r asks for as
-// can be had: where reading and writing are asked for and one of them is not
-// allowed, the other is granted (C-38); with readOnly, writing never is. It
-// creates nothing and truncates nothing.
+// OpenNode opens the node at path with as much of the access that r asks for as is
+// allowed: if r asks for reading and writing and only one of them is allowed, that
+// one is granted (C-38). With readOnly, writing never is. OpenNode creates nothing
+// and truncates nothing.
 //
-// The open itself is non-blocking, so a FIFO without a writer or a line without
-// a carrier does not hold it up, and never makes a terminal the controlling one.
-// It may still wait for a slow file system or driver.
+// The open does not wait for a FIFO's writer or a line's carrier, and never makes a
+// terminal the controlling one. It may still wait for a slow file system or driver.
 //
 // verify, if it is not nil, has the last word on the node that was opened.
 //
@@ -63,8 +62,8 @@ func OpenNode(path string, r pnp.OpenRequest, readOnly bool, verify func(ID) err
 	return n, nil
 }
 
-// ID is what a node is, whatever path leads to it (stat(2)), without what changes
-// while it is used.
+// ID identifies a node, whatever path leads to it. It holds those fields of stat(2)
+// that do not change while the node is used.
 type ID struct {
 	Mode           uint32 // the type alone
 	Dev, Ino, Rdev uint64
@@ -75,7 +74,7 @@ func identity(st *unix.Stat_t) ID {
 	return ID{Mode: uint32(st.Mode) & unix.S_IFMT, Dev: uint64(st.Dev), Ino: uint64(st.Ino), Rdev: uint64(st.Rdev)}
 }
 
-// Identify tells what is at path now.
+// Identify returns the ID of the node that path leads to now.
 func Identify(path string) (ID, error) {
 	for {
 		var st unix.Stat_t
@@ -125,8 +124,8 @@ func openNode(path string, r pnp.OpenRequest, readOnly bool) (Node, error) {
 	return Node{}, pnp.ERROR_ACCESS_DENIED
 }
 
-// denied reports whether err says that this access is not to be had, while
-// another may be. A read-only file system is one way of saying so.
+// denied reports whether err says that this access is not allowed, while another may
+// be. A read-only file system is one reason.
 func denied(err error) bool {
 	return errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.EROFS)
 }

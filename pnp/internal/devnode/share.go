@@ -11,9 +11,9 @@ import (
 	"freerdp-pnpdr/pnp"
 )
 
-// nodes is what this process has open, by node. Share modes and the settings of
-// a terminal belong to the node, whoever opened it: two devices can be named by
-// one path, two paths lead to one node, two sessions run in one process.
+// nodes are the nodes that this process has open. Share modes and the settings of a
+// terminal belong to the node and hold for the whole process: two devices can have
+// one path, two paths can lead to one node, and two sessions can run in one process.
 var nodes = registry{open: make(map[key]*shared)}
 
 type registry struct {
@@ -21,14 +21,14 @@ type registry struct {
 	open map[key]*shared
 }
 
-// key tells nodes apart: a device by its number, whatever path leads to it, and
-// a file by its inode.
+// key identifies a node, whatever path leads to it: a device by its number, a file by
+// its inode.
 type key struct {
 	kind     uint32
 	dev, ino uint64
 }
 
-// shared is what all opens of one node share.
+// shared is the state that all opens of a node share.
 type shared struct {
 	grants   []*Grant
 	terminal *Terminal
@@ -46,7 +46,7 @@ func keyOf(id ID) key {
 
 func (n *Node) key() key { return keyOf(identity(&n.Stat)) }
 
-// of returns what is shared at k, new if nothing is. mu is held.
+// of returns the state of the node k, and makes it if there is none. mu is held.
 func (g *registry) of(k key) *shared {
 	s := g.open[k]
 	if s == nil {
@@ -56,30 +56,29 @@ func (g *registry) of(k key) *shared {
 	return s
 }
 
-// tidy forgets a node that nobody has open. mu is held.
+// tidy removes the state of a node that nobody has open. mu is held.
 func (g *registry) tidy(k key) {
 	if s := g.open[k]; s != nil && len(s.grants) == 0 && s.terminal == nil && s.claim == nil {
 		delete(g.open, k)
 	}
 }
 
-// Grant is one open of a node, by its share mode.
+// Grant is an open of a node with its share mode.
 type Grant struct {
 	key         key
 	read, write bool
 	share       uint32
 }
 
-// Share enters an open of the node, with the access that was granted and the
-// share mode of its request. It fails with ERROR_SHARING_VIOLATION if another
-// open in this process does not share what this one does, or this one does not
-// share what that one does.
+// Share registers an open of the node, with the access that was granted and the share
+// mode of its request. It fails with ERROR_SHARING_VIOLATION if another open in this
+// process does not share the access of this one, or the other way round.
 //
-// What counts is what was granted, not what was asked for: Windows always asks
-// for reading and writing, and a read-only device that two applications read
-// must not fail because neither shares writing (C-38). An open that was granted
-// neither conflicts with nothing, as on Windows, where the share mode of a
-// handle that only looks at attributes is not considered.
+// The access that was granted counts, not the one that was asked for: Windows always
+// asks for reading and writing, and two applications that read a read-only device
+// must not fail because neither shares writing (C-38). An open with neither never
+// conflicts: Windows ignores the share mode of a handle that only looks at
+// attributes.
 func (n *Node) Share(share uint32) (*Grant, error) {
 	g := &Grant{key: n.key(), read: n.Read, write: n.Write, share: share}
 	if !n.Read && !n.Write {
@@ -98,13 +97,13 @@ func (n *Node) Share(share uint32) (*Grant, error) {
 	return g, nil
 }
 
-// allowedBy reports whether o shares what g does.
+// allowedBy reports whether o shares the access of g.
 func (g *Grant) allowedBy(o *Grant) bool {
 	return (!g.read || o.share&pnp.FILE_SHARE_READ != 0) &&
 		(!g.write || o.share&pnp.FILE_SHARE_WRITE != 0)
 }
 
-// Release takes the open out again. Further calls do nothing.
+// Release ends what Share began. Further calls do nothing.
 func (g *Grant) Release() {
 	nodes.mu.Lock()
 	defer nodes.mu.Unlock()

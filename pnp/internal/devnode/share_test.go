@@ -16,12 +16,12 @@ import (
 	"freerdp-pnpdr/pnp"
 )
 
-// opened is an open of a node that is no other test's.
+// opened is an open of a node that no other test uses.
 func opened(t *testing.T, read, write bool) *Node {
 	n := &Node{Read: read, Write: write}
 	n.Stat.Mode = unix.S_IFREG
 	n.Stat.Ino = uint64(len(t.Name()))
-	t.Cleanup(func() { require.Empty(t, nodes.open, "something is still known of a node that nobody has open") })
+	t.Cleanup(func() { require.Empty(t, nodes.open, "a node that nobody has open still has state") })
 	return n
 }
 
@@ -68,7 +68,7 @@ func TestShareChecksEveryOpen(t *testing.T) {
 	third.Release()
 }
 
-// TestShareByPathOrNode: two paths that lead to one node share it.
+// TestShareByPathOrNode: share modes hold for two paths that lead to one node.
 func TestShareByPathOrNode(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(dir+"/file", nil, 0o600))
@@ -94,8 +94,8 @@ func TestShareByPathOrNode(t *testing.T) {
 	require.Empty(t, nodes.open)
 }
 
-// asNobody runs f without root's privilege to pass over permission bits. The
-// kernel drops the file capabilities with the thread's file system uid.
+// asNobody runs f without root's privilege to ignore permission bits. The kernel
+// drops the file capabilities with the thread's file system uid.
 func asNobody(t *testing.T, f func()) {
 	t.Helper()
 	if os.Getuid() != 0 {

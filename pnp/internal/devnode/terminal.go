@@ -9,24 +9,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Terminal is a terminal whose settings this process changes. All opens of the
-// node share it: the first one's EnterTerminal keeps the settings as they were,
-// and the last one's Leave restores them.
+// Terminal is a terminal whose settings this process changes. All opens of the node
+// share it: the first EnterTerminal saves the settings, and the last Leave restores
+// them.
 type Terminal struct {
 	key key
 
-	// settings is held while they are being changed or restored: an open
-	// waits for the end of the one before it. It guards saved and known.
+	// settings is held while they are being changed or restored, so that an open
+	// waits until an earlier one has restored them. It guards saved and known.
 	settings sync.Mutex
 	saved    unix.Termios
-	known    bool // saved is what the terminal was
+	known    bool // saved is valid
 
 	users []int // descriptors; guarded by nodes.mu
 }
 
-// EnterTerminal makes the caller, who has the node open as n, a user of its
-// terminal, and calls change with the settings that it has now. It may wait for
-// the driver, or until an earlier open has restored the settings.
+// EnterTerminal makes n a user of its terminal and calls change with the present
+// settings. It may wait for the driver, or until an earlier open has restored the
+// settings.
 //
 // Without an error Leave must follow.
 func EnterTerminal(n *Node, change func(now unix.Termios) error) (*Terminal, error) {
@@ -53,8 +53,8 @@ func enter(n *Node) *Terminal {
 	nodes.mu.Lock()
 	defer nodes.mu.Unlock()
 	s := nodes.of(k)
-	// If an open of the node has hung up, the device was unplugged and came
-	// back, or is another one: its settings are its own.
+	// If an open of the node has hung up, the device was unplugged. The one that
+	// is there now has its own settings.
 	if s.terminal == nil || slices.ContainsFunc(s.terminal.users, HungUp) {
 		s.terminal = &Terminal{key: k}
 	}
@@ -62,10 +62,10 @@ func enter(n *Node) *Terminal {
 	return s.terminal
 }
 
-// Leave ends what EnterTerminal began. If fd is the last user, restore is called
-// with the settings that the terminal had before the first; otherwise stay is
-// called with them, if it is not nil, by whoever has changed more than all users
-// do.
+// Leave ends a use of the terminal. If fd is the last user, Leave calls restore with
+// the settings that the terminal had before the first. Otherwise it calls stay with
+// them, unless stay is nil: a user that has changed more than the others need undoes
+// that there.
 func (t *Terminal) Leave(fd int, restore, stay func(saved unix.Termios) error) error {
 	t.settings.Lock()
 	defer t.settings.Unlock()
@@ -89,7 +89,7 @@ func (t *Terminal) others() bool {
 	return len(t.users) > 1
 }
 
-// drop takes fd out of the users.
+// drop removes fd from the users.
 func (t *Terminal) drop(fd int) {
 	nodes.mu.Lock()
 	defer nodes.mu.Unlock()
@@ -102,9 +102,9 @@ func (t *Terminal) drop(fd int) {
 	}
 }
 
-// Raw returns t for an 8-bit clean stream: cfmakeraw(3) without flow control by
-// characters in either direction, and with reads that wait for one byte. Speed
-// and modem control stay.
+// Raw returns t with the settings of an 8-bit clean stream: those of cfmakeraw(3),
+// no flow control by characters, and reads that wait for one byte. Speed and modem
+// control stay as they are.
 func Raw(t unix.Termios) unix.Termios {
 	t.Iflag &^= unix.IGNBRK | unix.BRKINT | unix.IGNPAR | unix.PARMRK | unix.INPCK | unix.ISTRIP |
 		unix.INLCR | unix.IGNCR | unix.ICRNL | unix.IXON | unix.IXOFF | unix.IXANY
@@ -128,8 +128,8 @@ func GetTermios(fd int) (unix.Termios, error) {
 // SetTermios changes the settings of a terminal at once.
 func SetTermios(fd int, t unix.Termios) error { return unix.IoctlSetTermios(fd, setTermios, &t) }
 
-// HungUp reports whether the device behind a descriptor has gone. A terminal of
-// which it has reads end of file, as one in canonical mode also does.
+// HungUp reports whether the device behind a descriptor has gone. A read of such a
+// terminal returns end of file, but in canonical mode that has other reasons, too.
 func HungUp(fd int) bool {
 	p := []unix.PollFd{{Fd: int32(fd)}}
 	_, err := unix.Poll(p, 0)

@@ -30,7 +30,7 @@ func settings(t *testing.T, n *Node) unix.Termios {
 	return s
 }
 
-// enterRaw makes the terminal raw, or as change says.
+// enterRaw makes the terminal raw and then applies change, if any.
 func enterRaw(t *testing.T, n *Node, change func(unix.Termios) unix.Termios) *Terminal {
 	t.Helper()
 	x, err := EnterTerminal(n, func(now unix.Termios) error { return SetTermios(n.FD, change(now)) })
@@ -43,7 +43,8 @@ func leave(t *testing.T, x *Terminal, n *Node) {
 	require.NoError(t, x.Leave(n.FD, func(saved unix.Termios) error { return SetTermios(n.FD, saved) }, nil))
 }
 
-// TestTheLastUserRestores, whoever was the first and whatever each changed.
+// TestTheLastUserRestores: the last user restores the settings, whoever was the first
+// and whatever each has changed.
 func TestTheLastUserRestores(t *testing.T) {
 	_, path := devtest.OpenPTY(t)
 	first, second := openTerminal(t, path), openTerminal(t, path)
@@ -64,14 +65,14 @@ func TestTheLastUserRestores(t *testing.T) {
 	}))
 	require.Equal(t, before, handed, "others stay")
 	leave(t, a, first)
-	require.NotZero(t, settings(t, second).Cflag&unix.CSTOPB, "restored under the feet of the second")
+	require.NotZero(t, settings(t, second).Cflag&unix.CSTOPB, "restored while the second uses the terminal")
 	leave(t, b, second)
 	require.Equal(t, before, settings(t, second))
 	require.Empty(t, nodes.open)
 }
 
-// TestAnEnterMeetsALeave: whoever comes while the last one restores finds either
-// the terminal as it was or one that is in use, and in the end it is restored.
+// TestAnEnterMeetsALeave: a user that enters while the last one restores finds either
+// the terminal's own settings or a terminal in use. In the end it is restored.
 func TestAnEnterMeetsALeave(t *testing.T) {
 	_, path := devtest.OpenPTY(t)
 	before := settings(t, openTerminal(t, path))
@@ -101,8 +102,8 @@ func TestAnEnterMeetsALeave(t *testing.T) {
 	require.Empty(t, nodes.open)
 }
 
-// TestAnotherTerminal: after the first one hung up, its number is another's.
-// Pseudo terminals keep their number until the last close, so it is made up here.
+// TestAnotherTerminal: after a terminal hung up, another one can have its number.
+// Pseudo terminals keep their number until the last close, so the test fakes that.
 func TestAnotherTerminal(t *testing.T) {
 	master, path := devtest.OpenPTY(t)
 	gone := openTerminal(t, path)
@@ -121,7 +122,7 @@ func TestAnotherTerminal(t *testing.T) {
 	require.Empty(t, nodes.open)
 }
 
-// TestNotATerminal fails and leaves nothing behind.
+// TestNotATerminal: EnterTerminal fails and leaves nothing behind.
 func TestNotATerminal(t *testing.T) {
 	n, err := OpenNode(os.DevNull, pnp.OpenRequest{Access: pnp.GENERIC_READ}, false, nil)
 	require.NoError(t, err)
