@@ -107,9 +107,9 @@ const (
 	SERIAL_PURGE_RXCLEAR = 0x8
 )
 
-// The bits that IOCTL_SERIAL_GET_MODEMSTATUS gives: those of the modem status
-// register that tell a state. Those that tell a change are always zero; an
-// application learns of changes by IOCTL_SERIAL_WAIT_ON_MASK.
+// The bits of IOCTL_SERIAL_GET_MODEMSTATUS: the states of the modem status register.
+// Its bits for changes are always zero; an application waits for changes with
+// IOCTL_SERIAL_WAIT_ON_MASK.
 const (
 	SERIAL_MSR_CTS = 0x10
 	SERIAL_MSR_DSR = 0x20
@@ -117,7 +117,7 @@ const (
 	SERIAL_MSR_DCD = 0x80
 )
 
-// The bits that IOCTL_SERIAL_GET_DTRRTS gives.
+// The bits of IOCTL_SERIAL_GET_DTRRTS.
 const (
 	SERIAL_DTR_STATE = 0x1
 	SERIAL_RTS_STATE = 0x2

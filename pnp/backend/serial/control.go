@@ -12,24 +12,23 @@ import (
 // ioControl is one IOControl of the table. It has one of quick, slow and park, or
 // both of the first two.
 type ioControl struct {
-	// in and out are the least sizes of input and output, in bytes. serial.sys
-	// fails with STATUS_BUFFER_TOO_SMALL below them. As much as out is what a
-	// success returns.
+	// in and out are the least sizes of input and output, in bytes. Below them
+	// serial.sys fails with STATUS_BUFFER_TOO_SMALL. A success returns out bytes.
 	in, out int
-	// arrive, if any, is called with the queue locked when the request comes,
-	// before those that came earlier are done.
+	// arrive, if any, is called when the request arrives, before earlier ones are
+	// done. The queue is locked.
 	arrive func(h *handle, in []byte)
 	// quick carries it out with the queue locked: it cannot wait for hardware.
 	quick func(h *handle, in, out []byte) pnp.HRESULT
-	// slow carries it out without a lock, in a slot. If there is quick too,
-	// asks says which it is.
+	// slow carries it out without a lock, in a slot. If there is quick, too, asks
+	// chooses.
 	slow func(h *handle, in, out []byte) pnp.HRESULT
 	asks func(h *handle, in []byte) bool
-	// still is set if slow changes the settings of the terminal: nobody reads
-	// or writes meanwhile.
+	// still is set if slow changes the settings of the terminal: nobody reads or
+	// writes meanwhile.
 	still bool
-	// park ends the request or has it wait for something else than the driver,
-	// with the queue locked.
+	// park ends the request, or moves it to another lane where it waits for
+	// something else than the driver. The queue is locked.
 	park func(h *handle, it *queue.Item)
 }
 
@@ -83,9 +82,8 @@ var controls = map[uint32]*ioControl{
 		asks: (*handle).hasCounters},
 }
 
-// check is the failure of a request that is not worth a look at the port: an
-// IOControl that there is not, or whose buffers are too short. It is S_OK for all
-// others.
+// check returns the failure of an IOControl that does not exist or whose buffers are
+// too short, and S_OK for other requests.
 func check(r *pnp.Request) pnp.HRESULT {
 	if r.Op != pnp.OpIOControl {
 		return pnp.S_OK
@@ -103,8 +101,8 @@ func check(r *pnp.Request) pnp.HRESULT {
 // submitControl takes an IOControl. They are carried out in the order in which
 // they came, one at a time. The queue is locked.
 //
-// Reads and writes do not wait for them: as on Windows, an application that
-// needs an order waits for the one before it sends the other.
+// Reads and writes do not wait for them. As on Windows, an application that needs an
+// order waits for one request before it sends the next.
 func (h *handle) submitControl(r *pnp.Request) {
 	if c := controls[r.Code]; c.arrive != nil {
 		c.arrive(h, r.In)
@@ -112,7 +110,7 @@ func (h *handle) submitControl(r *pnp.Request) {
 	h.controls.Put(r)
 }
 
-// tryControl carries out an IOControl, if that does not take a slot. The queue is
+// tryControl carries out an IOControl if that does not take a slot. The queue is
 // locked.
 func (h *handle) tryControl(it *queue.Item) {
 	c := controls[it.R.Code]
@@ -121,7 +119,7 @@ func (h *handle) tryControl(it *queue.Item) {
 	case c.isSlow(h, in):
 	case c.park != nil:
 		c.park(h, it)
-	case h.port.hungUp(): // what is answered from memory would not notice
+	case h.port.hungUp(): // quick alone may not notice
 		h.lost()
 	default:
 		hr := c.quick(h, in, out)
@@ -129,7 +127,7 @@ func (h *handle) tryControl(it *queue.Item) {
 	}
 }
 
-// returns is how many bytes the result comes with.
+// returns is the count of a result.
 func (c *ioControl) returns(hr pnp.HRESULT) int {
 	if hr.Failed() {
 		return 0
@@ -157,8 +155,8 @@ func (h *handle) doControl(it *queue.Item) (pnp.HRESULT, int) {
 	return hr, c.returns(hr)
 }
 
-// needsNoSlot carries out an IOControl that came behind one that takes a slot. If
-// it takes one itself, needsNoSlot returns false, and the driver is the caller's.
+// needsNoSlot carries out an IOControl that waited behind one in the driver. If it
+// needs the driver itself, needsNoSlot sets driving and returns false.
 func (h *handle) needsNoSlot(it *queue.Item) bool {
 	h.q.Lock()
 	defer h.q.Unlock()
@@ -174,12 +172,12 @@ func (h *handle) needsNoSlot(it *queue.Item) bool {
 	return true
 }
 
-// driven ends an IOControl that was at the driver.
+// driven is called after an IOControl was in the driver.
 func (h *handle) driven() {
 	h.q.Lock()
 	defer h.q.Unlock()
 	h.driving = false
-	// Those that came meanwhile were not tried at once.
+	// Reads and writes that came meanwhile were not tried.
 	h.receive()
 	h.transmit()
 }
@@ -187,13 +185,11 @@ func (h *handle) driven() {
 func (h *handle) hasLines([]byte) bool    { return h.port.hasLines }
 func (h *handle) hasCounters([]byte) bool { return h.port.hasCounters }
 
-// asksForStatus reports whether there are errors that the driver counts, or a
-// line that can hold output up.
+// asksForStatus reports whether the driver counts errors, or CTS can stop output.
 func (h *handle) asksForStatus([]byte) bool { return h.port.hasCounters || h.watchesCTS() }
 
-// watchesCTS reports whether CTS can hold output up.
+// watchesCTS reports whether CTS can stop output.
 func (h *handle) watchesCTS() bool { return h.port.hasLines && h.set.handflow.ctsHandshake() }
 
-// asksForMask reports whether a mask has events that only asking the driver
-// tells.
+// asksForMask reports whether a mask has events that only the driver knows.
 func (h *handle) asksForMask(in []byte) bool { return h.watched(get[uint32](in)) }

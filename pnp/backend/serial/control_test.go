@@ -12,8 +12,8 @@ import (
 	"freerdp-pnpdr/pnp"
 )
 
-// TestIOControls goes through the IOControls with their bytes, in an order that
-// sets what is then got.
+// TestIOControls calls all IOControls and checks their bytes; what it sets it then
+// gets.
 func TestIOControls(t *testing.T) {
 	const invalid, unsupported = pnp.ERROR_INVALID_PARAMETER, pnp.ERROR_NOT_SUPPORTED
 	o := openBench(t)
@@ -25,7 +25,7 @@ func TestIOControls(t *testing.T) {
 		hr   pnp.HRESULT
 		out  string
 	}{
-		{IOCTL_SERIAL_GET_BAUD_RATE, "", 4, pnp.S_OK, "\x00\x96\x00\x00"}, // 38400, as a terminal begins
+		{IOCTL_SERIAL_GET_BAUD_RATE, "", 4, pnp.S_OK, "\x00\x96\x00\x00"}, // 38400, a new terminal's
 		{IOCTL_SERIAL_SET_BAUD_RATE, "\x80\x25\x00\x00", 0, pnp.S_OK, ""},
 		{IOCTL_SERIAL_GET_BAUD_RATE, "", 4, pnp.S_OK, "\x80\x25\x00\x00"},
 		{IOCTL_SERIAL_SET_BAUD_RATE, "\x90\xd0\x03\x00", 0, pnp.S_OK, ""}, // 250000: no constant
@@ -55,7 +55,7 @@ func TestIOControls(t *testing.T) {
 		{IOCTL_SERIAL_SET_HANDFLOW, "\x08\x00\x00\x00\x83\x00\x00\x00\x10\x00\x00\x00\x20\x00\x00\x00", 0, pnp.S_OK, ""},
 		{IOCTL_SERIAL_GET_HANDFLOW, "", 16, pnp.S_OK, "\x08\x00\x00\x00\x83\x00\x00\x00\x10\x00\x00\x00\x20\x00\x00\x00"},
 		{IOCTL_SERIAL_GET_DTRRTS, "", 4, pnp.S_OK, "\x02\x00\x00\x00"},
-		{IOCTL_SERIAL_SET_RTS, "", 0, invalid, ""}, // the handshake has it
+		{IOCTL_SERIAL_SET_RTS, "", 0, invalid, ""}, // the handshake drives it
 		{IOCTL_SERIAL_CLR_RTS, "", 0, invalid, ""},
 		{IOCTL_SERIAL_SET_HANDFLOW, "\x04" + rest[:15], 0, invalid, ""},
 		{IOCTL_SERIAL_SET_HANDFLOW, "\x03" + rest[:15], 0, invalid, ""},
@@ -120,8 +120,8 @@ func TestIOControls(t *testing.T) {
 	}
 }
 
-// TestShortBuffers has each IOControl's input and output one byte too short,
-// then longer than needed.
+// TestShortBuffers calls each IOControl with input and output one byte too short, then
+// longer than needed.
 func TestShortBuffers(t *testing.T) {
 	o := openBench(t)
 	for code, c := range controls {
@@ -140,7 +140,8 @@ func TestShortBuffers(t *testing.T) {
 	}
 }
 
-// TestLineControls are all that serial.sys takes, on a terminal with frames.
+// TestLineControls tries all line controls, on a terminal with frames: those that
+// serial.sys accepts are accepted.
 func TestLineControls(t *testing.T) {
 	for word, size := range map[uint8]uint32{4: 0, 5: unix.CS5, 6: unix.CS6, 7: unix.CS7, 8: unix.CS8, 9: 0} {
 		for parity, bits := range []uint32{0, unix.PARENB | unix.PARODD, unix.PARENB,
@@ -158,8 +159,8 @@ func TestLineControls(t *testing.T) {
 	}
 }
 
-// TestWhatTheDriverRefuses has settings that the driver did not take fail, and
-// leave nothing behind. A pseudo terminal refuses frames other than 8N1.
+// TestWhatTheDriverRefuses: settings that the driver did not take fail, and leave
+// nothing behind. A pseudo terminal refuses frames other than 8N1.
 func TestWhatTheDriverRefuses(t *testing.T) {
 	o := openBench(t)
 	o.set(IOCTL_SERIAL_SET_BAUD_RATE, 19200)
@@ -178,7 +179,7 @@ func TestWhatTheDriverRefuses(t *testing.T) {
 	require.False(t, isRate(unix.Termios{Ospeed: 230400}, 115200))
 }
 
-// TestTermios has the other end see what the settings make of the terminal.
+// TestTermios checks the terminal's settings at the other end.
 func TestTermios(t *testing.T) {
 	o := openBench(t)
 	o.set(IOCTL_SERIAL_SET_BAUD_RATE, 9600)
@@ -242,7 +243,7 @@ func TestQueuesOfTheStatus(t *testing.T) {
 	require.EqualValues(t, 3, o.status().AmountInInQueue)
 	r := o.read(10)
 	o.buffered(3)
-	require.Zero(t, o.status().AmountInInQueue, "it is with the read")
+	require.Zero(t, o.status().AmountInInQueue, "the read has it")
 	o.cancel(r)
 	require.EqualValues(t, 3, o.status().AmountInInQueue)
 
@@ -279,7 +280,7 @@ func TestPurge(t *testing.T) {
 		c.ends(pnp.ERROR_OPERATION_ABORTED, "")
 	}
 	writes[0].pending()
-	// What came for the aborted read is still there.
+	// The data for the aborted read is still there.
 	o.read(2).ends(pnp.S_OK, "ab")
 
 	o.set(IOCTL_SERIAL_PURGE, SERIAL_PURGE_TXABORT)
@@ -298,7 +299,7 @@ func TestPurge(t *testing.T) {
 	o.feed([]byte("ghi"))
 	o.read(3).ends(pnp.S_OK, "ghi")
 
-	// What a read that waits already has stays with it.
+	// A read that waits keeps its data.
 	r := o.read(4)
 	o.feed([]byte("jk"))
 	o.buffered(2)
@@ -307,7 +308,7 @@ func TestPurge(t *testing.T) {
 	o.feed([]byte("lm"))
 	r.ends(pnp.S_OK, "jklm")
 
-	// A write that comes behind the purge is not aborted by it.
+	// A purge does not abort a write that comes after it.
 	full := o.write(make([]byte, 1<<18))
 	purge := o.control(IOCTL_SERIAL_PURGE, ulongs(SERIAL_PURGE_TXABORT|SERIAL_PURGE_TXCLEAR), 0)
 	next := o.write([]byte("next"))
@@ -332,8 +333,7 @@ func TestStats(t *testing.T) {
 	require.Equal(t, perfStats{ReceivedCount: 3, TransmittedCount: 5}, get[perfStats](c.r.Out))
 }
 
-// TestCancelOfAnIOControl has one at the driver, which goes on, and one behind
-// it.
+// TestCancelOfAnIOControl cancels one in the driver, which goes on, and one behind it.
 func TestCancelOfAnIOControl(t *testing.T) {
 	o := openBench(t)
 	// A change of the marks waits for whoever is reading.
@@ -349,7 +349,7 @@ func TestCancelOfAnIOControl(t *testing.T) {
 	o.cancel(first)
 	first.ends(pnp.ERROR_OPERATION_ABORTED, "")
 	third.pending()
-	// Reads and writes do not stop meanwhile for good.
+	// Reads and writes go on afterwards.
 	w := o.write([]byte("x"))
 	o.h.rx.device.Unlock()
 	third.ends(pnp.S_OK, "\x00\x96\x00\x00")
@@ -360,7 +360,7 @@ func TestCancelOfAnIOControl(t *testing.T) {
 	o.atDriver(fourth)
 	o.beginClose()
 	fourth.ends(pnp.ERROR_OPERATION_ABORTED, "")
-	require.False(t, o.isReleased(), "the terminal was restored under the hands of an IOControl")
+	require.False(t, o.isReleased(), "the terminal was restored during an IOControl")
 	o.h.rx.device.Unlock()
 	o.awaitRelease()
 }
@@ -399,7 +399,7 @@ func (o *opened) atDriver(c *call) {
 	}, patience, tick)
 }
 
-// TestIOControlsOfAHungUpPort has nobody ask for a port for ever that has gone.
+// TestIOControlsOfAHungUpPort: all IOControls fail.
 func TestIOControlsOfAHungUpPort(t *testing.T) {
 	for code, c := range controls {
 		if c.park != nil {

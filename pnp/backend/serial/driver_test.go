@@ -16,8 +16,8 @@ import (
 	"freerdp-pnpdr/pnp"
 )
 
-// wires is a driver with modem lines, counters and a queue of output, as no
-// pseudo terminal has it.
+// wires is a driver with modem lines, counters and an output queue, which no pseudo
+// terminal has.
 type wires struct {
 	mu     sync.Mutex
 	bits   int
@@ -26,7 +26,7 @@ type wires struct {
 	broken bool
 	asked  int // for the lines
 	looked int // at the queue
-	// hold has whoever asks for the lines wait until it is closed.
+	// hold, if not nil, blocks calls that ask for the lines until it is closed.
 	hold chan struct{}
 }
 
@@ -124,7 +124,7 @@ func TestLinesOfADriver(t *testing.T) {
 	const all = SERIAL_PCF_DTRDSR | SERIAL_PCF_RTSCTS | SERIAL_PCF_CD
 	require.EqualValues(t, all, get[commProp](c.r.Out).ProvCapabilities&all)
 
-	// CTS holds output up if it is looked at.
+	// CTS stops output if the handshake is on.
 	w.change(func() { w.bits = 0 })
 	require.Zero(t, o.status().HoldReasons)
 	o.handflow(SERIAL_CTS_HANDSHAKE, SERIAL_RTS_HANDSHAKE)
@@ -153,20 +153,19 @@ func TestErrorsOfADriver(t *testing.T) {
 	require.Equal(t, perfStats{ParityErrorCount: 1}, stats())
 }
 
-// TestWaitForLines has them change while an application waits, and between two
-// waits.
+// TestWaitForLines changes them while an application waits, and between two waits.
 func TestWaitForLines(t *testing.T) {
 	o, w := openWithWires(t)
 	w.change(func() { w.bits |= unix.TIOCM_DSR })
 	o.mask(SERIAL_EV_CTS | SERIAL_EV_DSR | SERIAL_EV_RLSD | SERIAL_EV_RING | SERIAL_EV_RXCHAR)
 	o.h.q.Lock()
-	o.h.events.history = 0 // the DSR of above
+	o.h.events.history = 0 // forget the change of DSR above
 	o.h.q.Unlock()
 	c := o.waitOnMask()
 	c.pending()
 	w.change(func() { w.bits |= unix.TIOCM_CTS })
 	c.happened(SERIAL_EV_CTS)
-	// There and back while nobody looks.
+	// There and back between two looks.
 	w.change(func() { w.counts.DCD += 2 })
 	o.waitOnMask().happened(SERIAL_EV_RLSD)
 	c = o.waitOnMask()
@@ -191,7 +190,7 @@ func goroutine(what ...string) bool {
 	})
 }
 
-// TestNobodyAsksForTheLinesInVain ends the watcher with the wait.
+// TestNobodyAsksForTheLinesInVain: the watcher ends with the wait.
 func TestNobodyAsksForTheLinesInVain(t *testing.T) {
 	o, w := openWithWires(t)
 	o.mask(SERIAL_EV_CTS)
@@ -214,7 +213,7 @@ func TestNobodyAsksForTheLinesInVain(t *testing.T) {
 	require.Equal(t, asked, w.timesAsked())
 }
 
-// TestADriverThatHangs holds up neither Cancel nor Close, whoever asks it.
+// TestADriverThatHangs: neither Cancel nor Close waits for the driver.
 func TestADriverThatHangs(t *testing.T) {
 	o, w := openWithWires(t)
 	o.mask(SERIAL_EV_CTS)
@@ -245,8 +244,8 @@ func TestADriverThatHangs(t *testing.T) {
 	o.awaitRelease()
 }
 
-// TestReadBesideAnIOControl asks for what there is while an IOControl is at the
-// driver and the reader waits for data.
+// TestReadBesideAnIOControl reads while an IOControl is in the driver and the reader
+// waits for data.
 func TestReadBesideAnIOControl(t *testing.T) {
 	o, w := openWithWires(t)
 	waiting := o.read(1)
@@ -255,8 +254,8 @@ func TestReadBesideAnIOControl(t *testing.T) {
 		defer o.h.q.Unlock()
 		return o.h.rx.turn.probed
 	}, patience, tick)
-	// The reader finds nothing either, and waits. Whether it gets there decides
-	// what is tested, not the outcome.
+	// The reader finds nothing either, and waits. If it has not got there yet, the
+	// test passes but tests less.
 	time.Sleep(2 * time.Millisecond)
 	o.timeouts(maxULONG, 0, 0)
 	o.cancel(waiting)
@@ -270,7 +269,7 @@ func TestReadBesideAnIOControl(t *testing.T) {
 	r.ends(pnp.S_OK, "")
 }
 
-// TestCloseWaitsForTheOutput keeps the settings until everything is sent, and
+// TestCloseWaitsForTheOutput: Close keeps the settings until everything is sent, and
 // ends a break.
 func TestCloseWaitsForTheOutput(t *testing.T) {
 	o, w := openWithWires(t)
@@ -280,7 +279,7 @@ func TestCloseWaitsForTheOutput(t *testing.T) {
 	before := o.termios()
 	o.beginClose()
 	second := opening(t, o.dev)
-	// The port looks again and again at what is to be sent.
+	// Close polls the output queue.
 	looked := w.timesLooked()
 	require.Eventually(t, func() bool { return w.timesLooked() > looked+1 }, patience, tick)
 	require.Equal(t, before, o.termios())

@@ -16,48 +16,48 @@ import (
 const (
 	// lineEvents are changes of the modem lines.
 	lineEvents = SERIAL_EV_CTS | SERIAL_EV_DSR | SERIAL_EV_RLSD | SERIAL_EV_RING
-	// errorEvents are told by the driver's counters, or by marks in the data.
+	// errorEvents come from the driver's counters, or from marks in the data.
 	errorEvents = SERIAL_EV_BREAK | SERIAL_EV_ERR
-	// validEvents are those that serial.sys takes in a mask. SERIAL_EV_PERR,
-	// EVENT1 and EVENT2 never happen, there as here.
+	// validEvents are the events that serial.sys accepts in a mask.
+	// SERIAL_EV_PERR, EVENT1 and EVENT2 never happen, there and here.
 	validEvents = 0x1FFF
 )
 
-// watchInterval is how often the lines are looked at while somebody waits for
-// them. Waiting for them (TIOCMIWAIT) takes a thread that only a signal gets
-// out of the kernel, which a library in somebody else's process cannot send;
-// and not every driver has it. What happens between two looks is not lost: the
-// drivers count changes.
+// watchInterval is how often the driver is asked for the lines while an application
+// waits for them. TIOCMIWAIT waits for a change, but it blocks a thread until a signal
+// arrives, which a library must not send in a foreign process, and not every driver
+// has it. Changes between two looks are not lost: the drivers count them.
 const watchInterval = 20 * time.Millisecond
 
-// events are what an application can wait for. All but lines is guarded by the
-// handle's queue. The pending IOCTL_SERIAL_WAIT_ON_MASK is in the lane waits.
+// events is the state of the events that an application can wait for. The handle's
+// queue guards all but lines. The pending IOCTL_SERIAL_WAIT_ON_MASK is in the lane
+// waits.
 type events struct {
-	// lines is held from asking the driver for a sample until it was
+	// lines is held while the driver is asked for a sample and the sample is
 	// compared, so that an older sample is never taken for a change. It comes
 	// before the queue.
 	lines sync.Mutex
 
 	mask uint32
-	// history are the events of the mask that nobody was told of.
+	// history are events of the mask that no wait has returned yet.
 	history uint32
-	seen    sample // what the events of the lines are changes from
+	seen    sample // the last sample; events are changes from it
 
 	// errors are the SERIAL_ERROR bits since the last
-	// IOCTL_SERIAL_GET_COMMSTATUS; told are the counters they go up to.
+	// IOCTL_SERIAL_GET_COMMSTATUS; told are the counters that they include.
 	errors uint32
 	told   counters
 	// zero are the counters at the last IOCTL_SERIAL_CLEAR_STATS.
 	zero counters
 }
 
-// sample is what a port says about its lines at one moment.
+// sample is the state of a port's lines and counters at one moment.
 type sample struct {
 	lines    int
 	counters counters
 }
 
-// sample asks the driver. What it does not tell stays as it was seen before.
+// sample asks the driver. If that fails, the values of before stay.
 func (h *handle) sample(before sample) sample {
 	s := before
 	if h.port.hasLines {
@@ -73,13 +73,13 @@ func (h *handle) sample(before sample) sample {
 	return s
 }
 
-// startCounting makes the counters of the driver begin at zero.
+// startCounting makes the counters begin at zero.
 func (h *handle) startCounting() {
 	h.events.seen = h.sample(sample{})
 	h.events.told, h.events.zero = h.events.seen.counters, h.events.seen.counters
 }
 
-// happen tells that events happened. The queue is locked.
+// happen records events and ends a wait for them. The queue is locked.
 func (h *handle) happen(which uint32) {
 	e := &h.events
 	e.history |= which & e.mask
@@ -95,7 +95,7 @@ func (h *handle) endWait(it *queue.Item, which uint32) {
 	h.q.Finish(it, pnp.S_OK, sizeULONG)
 }
 
-// lineError tells an error that a mark in the data tells. The queue is locked.
+// lineError records an error that a mark in the data reports. The queue is locked.
 func (h *handle) lineError(which uint32) {
 	h.events.errors |= which
 	if which == SERIAL_ERROR_BREAK {
@@ -109,8 +109,8 @@ func (h *handle) lineError(which uint32) {
 	}
 }
 
-// countErrors adds to the errors what the driver has counted since it was last
-// asked. Those that marks tell are not counted twice. The queue is locked.
+// countErrors adds the errors that the driver has counted since it was last asked.
+// Errors that marks report are not counted twice. The queue is locked.
 func (h *handle) countErrors(now counters) {
 	e := &h.events
 	for _, c := range []struct {
@@ -131,8 +131,8 @@ func (h *handle) countErrors(now counters) {
 	e.told = now
 }
 
-// lookAtLines asks the driver for the lines and tells what has changed. The
-// caller holds no lock and has a slot.
+// lookAtLines asks the driver for the lines and records the changes. The caller holds
+// no lock and has a slot.
 func (h *handle) lookAtLines() {
 	h.events.lines.Lock()
 	defer h.events.lines.Unlock()
@@ -145,8 +145,8 @@ func (h *handle) lookAtLines() {
 	h.look(now)
 }
 
-// look compares what the lines are with what they were seen as, and tells the
-// changes. The caller holds lines and has locked the queue.
+// look compares a sample with the last one and records the changes. The caller holds
+// lines and has locked the queue.
 func (h *handle) look(now sample) {
 	then := h.events.seen
 	h.events.seen = now
@@ -157,8 +157,8 @@ func (h *handle) look(now sample) {
 		happened bool
 		which    uint32
 	}{
-		// A change there and back shows in the counter alone, and some
-		// drivers do not count.
+		// Only the counters show a change there and back, and some drivers
+		// have none.
 		{changed(unix.TIOCM_CTS) || a.CTS != b.CTS, SERIAL_EV_CTS},
 		{changed(unix.TIOCM_DSR) || a.DSR != b.DSR, SERIAL_EV_DSR},
 		{changed(unix.TIOCM_CAR) || a.DCD != b.DCD, SERIAL_EV_RLSD},
@@ -175,10 +175,10 @@ func (h *handle) look(now sample) {
 	h.happen(happened)
 }
 
-// setWaitMask is IOCTL_SERIAL_SET_WAIT_MASK. What happened and is in the new
-// mask too is not forgotten. Bytes that the kernel has and nobody has read count
-// as coming when they are first looked at, also those that came before the mask
-// was set; Windows does not count those.
+// setWaitMask is IOCTL_SERIAL_SET_WAIT_MASK. Events that have happened and are in the
+// new mask, too, are kept. Bytes that the kernel has received count as arriving when
+// they are read from the kernel, even if they came before the mask was set; Windows
+// does not count those.
 func (h *handle) setWaitMask(in, _ []byte) pnp.HRESULT {
 	mask := get[uint32](in)
 	if mask&^uint32(validEvents) != 0 {
@@ -195,8 +195,8 @@ func (h *handle) setWaitMask(in, _ []byte) pnp.HRESULT {
 	return pnp.S_OK
 }
 
-// setWaitMaskAfterALook is setWaitMask for events that are changes from what the
-// lines are now.
+// setWaitMaskAfterALook is setWaitMask for events of the lines: it looks at the lines
+// first, so that the events are changes from now on.
 func (h *handle) setWaitMaskAfterALook(in, out []byte) pnp.HRESULT {
 	h.lookAtLines()
 	h.q.Lock()
@@ -204,8 +204,7 @@ func (h *handle) setWaitMaskAfterALook(in, out []byte) pnp.HRESULT {
 	return h.setWaitMask(in, out)
 }
 
-// watched reports whether the mask has events that only asking the driver
-// tells.
+// watched reports whether the mask has events that only the driver knows.
 func (h *handle) watched(mask uint32) bool {
 	return h.port.hasLines && mask&lineEvents != 0 || h.port.hasCounters && mask&(lineEvents|errorEvents) != 0
 }
@@ -222,12 +221,12 @@ func (h *handle) beginWait(it *queue.Item) {
 	default:
 		it.OnEnd = h.wakeWatcher
 		it.Move(h.waits)
-		h.wakeWatcher() // it may still wait for the wait before to end
+		h.wakeWatcher() // it may still look after the wait before
 		h.startReader()
 	}
 }
 
-// receiverEvents are the events that reading tells.
+// receiverEvents returns the events that reading finds.
 func (h *handle) receiverEvents() uint32 {
 	if h.set.marks {
 		return SERIAL_EV_RXCHAR | SERIAL_EV_RXFLAG | SERIAL_EV_RX80FULL | errorEvents
@@ -238,11 +237,11 @@ func (h *handle) receiverEvents() uint32 {
 // sent reports whether nothing is left to send. The queue is locked.
 func (h *handle) sent() bool { return h.pending() == 0 && h.port.unsent() == 0 }
 
-// The watcher is the goroutine of the lane waits: it lives while an application
-// waits for events, and takes a slot each time that it asks for the lines.
+// The watcher is the goroutine of the lane waits. It lives while an application waits
+// for events, and takes a slot each time that it asks for the lines.
 
-// awaitLook waits until the lines are to be looked at, or nobody waits for events
-// any more. Meanwhile it watches what needs no slot.
+// awaitLook waits until it is time to look at the lines, or nobody waits for events
+// any more. Meanwhile it watches for events that need no slot.
 func (h *handle) awaitLook() error {
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
@@ -264,9 +263,9 @@ func (h *handle) awaitLook() error {
 	}
 }
 
-// watch tells the end of the output and a hangup. It returns look if the lines are
-// to be looked at, or nobody waits for events any more, and again if it is to be
-// called again in a while, even if nothing wakes the watcher.
+// watch records the end of the output and a hangup. It returns look if it is time to
+// look at the lines or nobody waits for events any more, and again if it must be called
+// again after watchInterval, even if nothing wakes the watcher.
 func (h *handle) watch(ticked bool) (look, again bool) {
 	h.q.Lock()
 	defer h.q.Unlock()
@@ -284,18 +283,17 @@ func (h *handle) watch(ticked bool) (look, again bool) {
 	case h.watched(e.mask):
 		return ticked, true
 	}
-	// Where there is a reader it sees a hangup.
+	// A reader notices a hangup.
 	return false, e.mask&SERIAL_EV_TXEMPTY != 0 || !h.rx.running
 }
 
-// lookForWait looks at the lines for a wait, which what has happened ends.
+// lookForWait looks at the lines for a wait. Events end the wait.
 func (h *handle) lookForWait(*queue.Item) (pnp.HRESULT, int) {
 	h.lookAtLines()
 	return queue.NotReady, 0
 }
 
-// wakeWatcher has the watcher look again at what there is to do. The queue is
-// locked.
+// wakeWatcher makes the watcher check again. The queue is locked.
 func (h *handle) wakeWatcher() {
 	select {
 	case h.wake <- struct{}{}:

@@ -28,24 +28,24 @@ func TestWaitForACharacter(t *testing.T) {
 	c.pending()
 	o.feed([]byte("a"))
 	c.happened(SERIAL_EV_RXCHAR)
-	// What is there was told, and stays there.
+	// The byte was reported, and is still there.
 	c = o.waitOnMask()
 	require.EqualValues(t, 1, o.status().AmountInInQueue)
 	c.pending()
 	o.feed([]byte("b"))
 	c.happened(SERIAL_EV_RXCHAR)
 	o.read(2).ends(pnp.S_OK, "ab")
-	// What was read while nobody waited is told to the next who does.
+	// Data that was read while nobody waited ends the next wait.
 	o.feed([]byte("c"))
 	o.read(1).ends(pnp.S_OK, "c")
 	c = o.waitOnMask()
 	require.True(t, c.r.Completed())
 	c.happened(SERIAL_EV_RXCHAR)
-	// Also what nobody has read.
+	// So does data that was not read.
 	o.feed([]byte("d"))
 	o.arrived(1)
 	o.waitOnMask().happened(SERIAL_EV_RXCHAR)
-	// A read that waits is served beside it.
+	// A read that waits gets its data, too.
 	c = o.waitOnMask()
 	r := o.read(2)
 	o.feed([]byte("e"))
@@ -66,7 +66,7 @@ func TestWaitForTheEventCharacter(t *testing.T) {
 	o.read(2).ends(pnp.S_OK, "a!")
 }
 
-// TestEventsComeTogether has two of them happen before the wait.
+// TestEventsComeTogether: a wait returns all events that happened before it.
 func TestEventsComeTogether(t *testing.T) {
 	o := openBench(t)
 	o.mask(SERIAL_EV_RXFLAG | SERIAL_EV_RXCHAR | SERIAL_EV_BREAK | SERIAL_EV_ERR)
@@ -75,7 +75,7 @@ func TestEventsComeTogether(t *testing.T) {
 	o.waitOnMask().happened(SERIAL_EV_RXCHAR | SERIAL_EV_RXFLAG | SERIAL_EV_BREAK | SERIAL_EV_ERR)
 	c := o.waitOnMask()
 	c.pending()
-	// A mask keeps what it has in common with the one before.
+	// A new mask keeps the events that the old one has, too.
 	o.mask(SERIAL_EV_ERR | SERIAL_EV_BREAK)
 	c.happened(0)
 	o.come("\xff\x00b\xff\x00\x00")
@@ -98,7 +98,7 @@ func TestWaitForAFullQueue(t *testing.T) {
 	c.pending()
 	o.feed([]byte{0})
 	c.happened(SERIAL_EV_RX80FULL)
-	// The port takes no more than fits; the rest waits in the kernel.
+	// The port reads no more than fits; the rest stays in the kernel.
 	c = o.waitOnMask()
 	go o.feed(make([]byte, 2*defaultQueue))
 	o.buffered(defaultQueue)
@@ -153,7 +153,7 @@ func TestWaitRefuses(t *testing.T) {
 	fifth.ends(pnp.ERROR_OPERATION_ABORTED, "")
 }
 
-// TestWaitThroughAnUnplug has every kind of mask see that the port has gone.
+// TestWaitThroughAnUnplug: a wait with any kind of mask ends when the port goes.
 func TestWaitThroughAnUnplug(t *testing.T) {
 	for _, mask := range []uint32{SERIAL_EV_RXCHAR, SERIAL_EV_TXEMPTY, SERIAL_EV_CTS, SERIAL_EV_RXFLAG | SERIAL_EV_RING, 0x1FF} {
 		o := openBench(t)
@@ -165,7 +165,8 @@ func TestWaitThroughAnUnplug(t *testing.T) {
 	}
 }
 
-// TestUnplugBehindAFullQueue has nobody read any more when the port goes.
+// TestUnplugBehindAFullQueue: a wait ends when the port goes even if the queue is full
+// and nothing reads.
 func TestUnplugBehindAFullQueue(t *testing.T) {
 	o := openBench(t)
 	o.control(IOCTL_SERIAL_SET_CHARS, []byte{0, 0, 0, '!', 0x11, 0x13}, 0).ends(pnp.S_OK, "")
@@ -178,7 +179,7 @@ func TestUnplugBehindAFullQueue(t *testing.T) {
 	c.ends(pnp.ERROR_DEVICE_NOT_CONNECTED, "")
 }
 
-// look has the port see its lines and counters as given.
+// look gives the port a sample.
 func (o *opened) look(s sample) {
 	o.h.events.lines.Lock()
 	defer o.h.events.lines.Unlock()
@@ -187,8 +188,8 @@ func (o *opened) look(s sample) {
 	o.h.look(s)
 }
 
-// TestLineEvents has the lines change one by one, on drivers that count changes
-// and on such that do not.
+// TestLineEvents changes the lines one by one, on drivers that count changes and on
+// others.
 func TestLineEvents(t *testing.T) {
 	o := openBench(t)
 	o.mask(0x1FFF)
@@ -222,7 +223,7 @@ func TestLineEvents(t *testing.T) {
 		o.look(now)
 		w.happened(c.want)
 	}
-	// With marks in the data the counters do not tell the same again.
+	// With marks in the data the counters do not report the same errors again.
 	o.handflow(0, SERIAL_ERROR_CHAR)
 	w := o.waitOnMask()
 	now.counters.Brk++
@@ -233,7 +234,7 @@ func TestLineEvents(t *testing.T) {
 	o.cancel(w)
 }
 
-// TestErrorsOfTheCounters are told once.
+// TestErrorsOfTheCounters: each error is reported once.
 func TestErrorsOfTheCounters(t *testing.T) {
 	o := openBench(t)
 	for _, c := range []struct {

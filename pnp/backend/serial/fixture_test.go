@@ -19,10 +19,10 @@ import (
 	"freerdp-pnpdr/pnp/internal/devnode"
 )
 
-// patience ends a wait for what never comes.
+// patience is a watchdog.
 const patience = 20 * time.Second
 
-// tick is how often a test looks at what it waits for.
+// tick is how often a test checks a condition that it waits for.
 const tick = 100 * time.Microsecond
 
 // bench is a port made of a pseudo terminal, with the other end of its line.
@@ -49,9 +49,8 @@ func device(t *testing.T, path string, readOnly bool) *Device {
 // hangUp unplugs the port.
 func (b *bench) hangUp() { b.master.Close() }
 
-// feed has the other end send data. The calls are those of the handle, from
-// package unix, of which the race detector knows that what is read was written
-// before.
+// feed sends data from the other end. It uses package unix like the handle, so that the
+// race detector knows that data is written before it is read.
 func (b *bench) feed(data []byte) {
 	conn, err := b.master.SyscallConn()
 	if err == nil && len(data) > 0 {
@@ -167,8 +166,8 @@ func (o *opened) isReleased() bool {
 	}
 }
 
-// arrived waits until the kernel has n bytes for the port: it passes them on in
-// a work queue of its own.
+// arrived waits until the kernel has n bytes for the port, since it passes them on in
+// a work queue.
 func (o *opened) arrived(n int) {
 	o.t.Helper()
 	require.Eventually(o.t, func() bool { return o.h.port.unread() >= n }, patience, tick)

@@ -12,8 +12,8 @@ import (
 	"freerdp-pnpdr/pnp"
 )
 
-// flood has the other end send zeros as fast as it can, until the function that
-// it returns is called.
+// flood sends zeros from the other end as fast as it can, until the returned function
+// is called.
 func (o *opened) flood() (end func()) {
 	var ended atomic.Bool
 	var done sync.WaitGroup
@@ -35,7 +35,7 @@ func (o *opened) flood() (end func()) {
 	}
 }
 
-// TestFlood has nobody wait for a sender that never pauses.
+// TestFlood: nothing waits for the end of a sender that never pauses.
 func TestFlood(t *testing.T) {
 	o := openBench(t)
 	end := o.flood()
@@ -45,7 +45,7 @@ func TestFlood(t *testing.T) {
 		o.set(IOCTL_SERIAL_SET_HANDFLOW, SERIAL_DTR_CONTROL, SERIAL_NULL_STRIPPING, 0, 0)
 	}
 	o.set(IOCTL_SERIAL_PURGE, SERIAL_PURGE_RXCLEAR)
-	r := o.read(4) // nothing but zeros comes
+	r := o.read(4) // only zeros arrive
 	o.cancel(r)
 	r.ends(pnp.ERROR_OPERATION_ABORTED, "")
 }

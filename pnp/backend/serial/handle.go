@@ -18,17 +18,17 @@ import (
 
 // handle is the one open of a port.
 //
-// Whatever talks to the hardware has a slot of the session's pool: the IOControls
-// that do, one after the other; looking at the modem lines while an application
-// waits for them; and closing. Reading and writing a terminal without waiting
-// does not, and takes no slot: what cannot be done at once is left to a reader
-// and a writer, goroutines that wait in the runtime's poller and live only while
-// there is something for them to do.
+// Calls that talk to the hardware take a slot of the session's pool: IOControls, one
+// after the other; asking for the modem lines while an application waits for them; and
+// closing. Non-blocking reads and writes of a terminal do not talk to the hardware and
+// take no slot. If they cannot be done at once, a reader and a writer do them: these
+// are goroutines that wait in the runtime's poller and end when they have nothing to
+// do.
 //
-// Locks: rx.device, tx.device and events.lines come before q. Whoever reads or
-// writes the descriptor holds the first two; the reader and the writer do so
-// without q. An IOControl that changes the settings holds both: meanwhile the
-// kernel holds up whoever reads or writes.
+// Locks: rx.device, tx.device and events.lines come before q. rx.device is held while
+// the descriptor is read and tx.device while it is written; the reader and the writer
+// do not hold q meanwhile. An IOControl that changes the settings holds both, since
+// the kernel blocks reads and writes meanwhile.
 type handle struct {
 	dev         *Device
 	file        *os.File // owns the descriptor
@@ -37,15 +37,15 @@ type handle struct {
 	read, write bool
 	claim       *devnode.Claim
 	terminal    *devnode.Terminal
-	wake        chan struct{} // has something for the watcher
+	wake        chan struct{} // wakes the watcher
 
 	// q guards everything below.
 	q *queue.Queue
-	// An IOControl that waits for something else than the driver moves on from
-	// controls to a lane of its own, which has room for one.
+	// An IOControl that does not wait for the driver moves from controls to
+	// immediate or waits, which hold one request at most.
 	controls, reads, writes, immediate, waits *queue.Lane
-	// driving is set while an IOControl is at the driver. Then nobody but the
-	// reader and the writer reads or writes: the driver might hold them up.
+	// driving is set while the driver carries out an IOControl. Then only the
+	// reader and the writer read and write, since the driver may block them.
 	driving bool
 	set     settings
 
@@ -54,8 +54,8 @@ type handle struct {
 	events events
 }
 
-// newHandle makes the handle of an opened node, whose descriptor it owns even if
-// it fails. The claim is the handle's if it does not fail.
+// newHandle makes the handle of an opened node. It owns the descriptor, even if it
+// fails, and the claim unless it fails.
 func newHandle(d *Device, n devnode.Node, claim *devnode.Claim, r pnp.OpenRequest) (*handle, error) {
 	h := &handle{
 		dev: d, read: n.Read, write: n.Write, claim: claim,
@@ -96,7 +96,7 @@ func (h *handle) prepare(n *devnode.Node) error {
 	return nil
 }
 
-// begin makes the port what the package's documentation says.
+// begin sets the port up as the package's documentation says.
 func (h *handle) begin(now unix.Termios) error {
 	if err := h.port.exclusive(true); err != nil {
 		return fmt.Errorf("TIOCEXCL: %w", err)
@@ -110,8 +110,7 @@ func (h *handle) begin(now unix.Termios) error {
 	return nil
 }
 
-// raiseLines has DTR and RTS be what the settings say. Drivers raise them for
-// the first open alone, and not all of them do.
+// raiseLines raises DTR and RTS. Not all drivers do that, and only at the first open.
 func (h *handle) raiseLines() {
 	if !h.port.hasLines {
 		return
@@ -121,8 +120,8 @@ func (h *handle) raiseLines() {
 	}
 }
 
-// spawn starts a goroutine of the handle, unless running says that there is one,
-// which then ends by setting it to false. The queue is locked.
+// spawn starts a goroutine of the handle, unless *running says that it runs already.
+// The goroutine sets *running to false when it ends. The queue is locked.
 func (h *handle) spawn(what string, running *bool, f func()) {
 	if *running || !h.q.EnterLocked() {
 		return
@@ -135,7 +134,7 @@ func (h *handle) spawn(what string, running *bool, f func()) {
 	}()
 }
 
-// after has f called in a while, with no lock held.
+// after calls f after wait, with no lock held.
 func (h *handle) after(wait time.Duration, f func()) *time.Timer {
 	return time.AfterFunc(wait, func() {
 		defer pnp.Guard(h.dev.log, "timing "+h.dev.path, func() { h.broken(nil) })
@@ -143,9 +142,8 @@ func (h *handle) after(wait time.Duration, f func()) *time.Timer {
 	})
 }
 
-// broken is the end of a port at which something panicked: what is pending
-// fails, and whatever comes later. running belongs to the goroutine that ends
-// with this, if any.
+// broken ends a port after a panic: pending and later requests fail. running belongs
+// to the goroutine that ends, if any.
 func (h *handle) broken(running *bool) {
 	h.q.Lock()
 	defer h.q.Unlock()
@@ -180,27 +178,26 @@ func (h *handle) Submit(r *pnp.Request) {
 	}
 }
 
-// aborting reports whether an error of the line has everything aborted until
-// the application asks for it (SERIAL_ERROR_ABORT).
+// aborting reports whether an error of the line aborts all requests until the
+// application asks for the error (SERIAL_ERROR_ABORT).
 func (h *handle) aborting() bool {
 	return h.set.handflow.ControlHandShake&SERIAL_ERROR_ABORT != 0 && h.events.errors != 0
 }
 
-// Cancel implements pnp.Handle. What is at the driver just then goes on there,
-// its result is dropped; of a cancelled write more may be sent than its count
-// tells.
+// Cancel implements pnp.Handle. An IOControl in the driver goes on; its result is
+// dropped. More of a cancelled write may be sent than its count says.
 func (h *handle) Cancel(r *pnp.Request) {
 	if h.q.Cancel(r) == nil {
 		return
 	}
 	h.q.Lock()
 	defer h.q.Unlock()
-	// The turn of the next one may have come.
+	// It may be the turn of the next one.
 	h.receive()
 	h.transmit()
 }
 
-// lost is the end of a port that hung up. The queue is locked.
+// lost ends a port that hung up. The queue is locked.
 func (h *handle) lost() {
 	if h.q.Ended() != pnp.S_OK {
 		return
@@ -212,7 +209,7 @@ func (h *handle) lost() {
 	h.q.End(pnp.ERROR_DEVICE_NOT_CONNECTED)
 }
 
-// failure is the result for what the driver failed with, if it did. The queue is
+// failure returns the result for an error of the driver; S_OK for nil. The queue is
 // not locked.
 func (h *handle) failure(err error) pnp.HRESULT {
 	h.q.Lock()
@@ -220,7 +217,7 @@ func (h *handle) failure(err error) pnp.HRESULT {
 	return h.failureLocked(err)
 }
 
-// failureLocked is failure for a caller that has locked the queue.
+// failureLocked is like failure, but the caller has locked the queue.
 func (h *handle) failureLocked(err error) pnp.HRESULT {
 	switch {
 	case err == nil:
@@ -234,7 +231,7 @@ func (h *handle) failureLocked(err error) pnp.HRESULT {
 
 // Close implements pnp.Handle.
 func (h *handle) Close(released func()) {
-	// The next open does not collide with this one, but waits for it.
+	// The next open waits for this one rather than fail.
 	h.claim.Closing(busyLimit)
 	h.q.Close(h.close, released)
 	h.q.Lock()
@@ -246,7 +243,7 @@ func (h *handle) Close(released func()) {
 
 // close restores the port and closes it. Nobody else uses it.
 func (h *handle) close() {
-	// Last: the next open finds a port that nobody has open.
+	// Last, so that the next open finds the port closed.
 	defer h.claim.Release()
 	defer func() {
 		if err := h.file.Close(); err != nil {
@@ -263,8 +260,8 @@ func (h *handle) close() {
 	h.port.drain()
 }
 
-// restore gives the port its settings back, unless it is somebody else's as well,
-// and lets others open it.
+// restore restores the settings of the port, unless a character device has it open,
+// too, and lets others open it.
 func (h *handle) restore() {
 	err := h.terminal.Leave(h.port.fd,
 		func(saved unix.Termios) error { return devnode.SetTermios(h.port.fd, saved) },

@@ -4,8 +4,7 @@ package serial
 
 import "encoding/binary"
 
-// The structures of ntddser.h, little-endian and without padding that is not
-// spelled out.
+// The structures of ntddser.h. They are little-endian, and all padding is explicit.
 
 // timeouts is SERIAL_TIMEOUTS, in milliseconds.
 type timeouts struct {

@@ -2,15 +2,15 @@
 
 package serial
 
-// marker takes PARMRK's marks out of what a terminal read (termios(3)): 0xFF
-// 0xFF is the byte 0xFF, 0xFF 0 n a byte n that came with an error, 0xFF 0 0 a
-// break. A mark may be split between two reads.
+// marker removes PARMRK's marks (termios(3)) from the data that a terminal reads: 0xFF
+// 0xFF is the byte 0xFF, 0xFF 0 n is a byte n that came with an error, and 0xFF 0 0 is
+// a break. A mark can be split between two reads.
 type marker struct {
-	seen int // how much of a mark came: 0, 1 or 2 bytes
+	seen int // how many bytes of a mark came: 0, 1 or 2
 }
 
-// scan calls data for each byte that came as it should, bad for each that did
-// not and brk for each break.
+// scan calls data for each good byte, bad for each byte with an error and brk for each
+// break.
 func (m *marker) scan(b []byte, data, bad func(byte), brk func()) {
 	const mark = 0xFF
 	for _, c := range b {
@@ -22,7 +22,7 @@ func (m *marker) scan(b []byte, data, bad func(byte), brk func()) {
 		case m.seen == 1 && c == 0:
 			m.seen = 2
 		case m.seen == 1:
-			data(c) // a mark that nothing but 0xFF follows is data
+			data(c) // 0xFF is escaped as 0xFF 0xFF
 			m.seen = 0
 		case c == 0:
 			brk()

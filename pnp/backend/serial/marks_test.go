@@ -21,7 +21,7 @@ func TestMarker(t *testing.T) {
 		"\xff\xff\x00\x00":         "\xff\x00\x00",
 		"\xff\x00\xff\xff\xff\x00": "(bad ff)\xff\x00",
 		"\xff\x00\x00\xff\x00\x01": "(break)(bad 01)",
-		"a\xffb":                   "ab", // no mark that the kernel makes
+		"a\xffb":                   "ab", // the kernel makes no such mark
 	} {
 		for at := range len(in) + 1 {
 			var m marker
@@ -37,7 +37,7 @@ func TestMarker(t *testing.T) {
 	}
 }
 
-// come has the port receive what a terminal with PARMRK would read.
+// come makes the port receive data as a terminal with PARMRK reads it.
 func (o *opened) come(data string) {
 	o.h.rx.device.Lock()
 	o.h.q.Lock()
@@ -79,10 +79,10 @@ func TestBadBytesAndBreaks(t *testing.T) {
 	}
 }
 
-// TestMarksOfTheKernel has the kernel make the marks.
+// TestMarksOfTheKernel uses marks that the kernel makes.
 func TestMarksOfTheKernel(t *testing.T) {
 	o := openBench(t)
-	// What came before the marks is not searched for them.
+	// Data that came before the marks is not searched for them.
 	o.feed([]byte("\xff\x00a"))
 	o.arrived(3)
 	o.handflow(0, SERIAL_ERROR_CHAR)
@@ -105,8 +105,8 @@ func TestNullStripping(t *testing.T) {
 	r.ends(pnp.S_OK, "abc")
 }
 
-// TestErrorAbort has an error abort what is pending and keep out what follows
-// until the application has asked for it.
+// TestErrorAbort: an error aborts pending and later requests until the application has
+// asked for it.
 func TestErrorAbort(t *testing.T) {
 	o := openBench(t)
 	o.handflow(SERIAL_ERROR_ABORT, 0)

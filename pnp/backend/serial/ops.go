@@ -10,20 +10,19 @@ import (
 	"freerdp-pnpdr/pnp"
 )
 
-// The IOControls that a port carries out, one at a time, with input and output of
-// the size that the table says. The quick ones run with the queue locked, the
-// slow ones without.
+// The IOControls that a port carries out, one at a time. Input and output have the
+// sizes in the table. The quick ones run with the queue locked, the slow ones without.
 
 func (h *handle) setBaudRate(in, _ []byte) pnp.HRESULT {
 	rate := get[uint32](in)
-	if rate == 0 { // to termios a hangup
+	if rate == 0 { // a hangup in termios
 		return pnp.ERROR_INVALID_PARAMETER
 	}
 	return h.apply(withRate(h.set.termios, rate), func(t unix.Termios) bool { return isRate(t, rate) },
 		pnp.ERROR_INVALID_PARAMETER)
 }
 
-// getBaudRate tells the rate that the driver has made of the one that was set.
+// getBaudRate returns the rate that the driver has chosen for the one that was set.
 func (h *handle) getBaudRate(_, out []byte) pnp.HRESULT {
 	put(out, h.set.termios.Ospeed)
 	return pnp.S_OK
@@ -36,8 +35,7 @@ func (h *handle) setLineControl(in, _ []byte) pnp.HRESULT {
 		return pnp.ERROR_INVALID_PARAMETER
 	}
 	hr := h.apply(t, func(got unix.Termios) bool {
-		// A pseudo terminal has no frames; whatever is asked for, its bytes
-		// arrive.
+		// A pseudo terminal has no frames: its bytes arrive in any case.
 		return h.port.pseudo || got.Cflag&frameMask == t.Cflag&frameMask
 	}, pnp.ERROR_INVALID_PARAMETER)
 	if !hr.Failed() {
@@ -104,8 +102,8 @@ func (h *handle) setHandflow(in, _ []byte) pnp.HRESULT {
 	return h.failure(errors.Join(lines...))
 }
 
-// setFlow changes the flow control. Where that begins or ends the kernel's marks
-// in the data, what came before is read first, as it was meant.
+// setFlow changes the flow control. If that begins or ends the kernel's marks in the
+// data, it first reads what came before.
 func (h *handle) setFlow(f handflow) pnp.HRESULT {
 	changes := f.marks() != h.set.marks
 	if changes {
@@ -129,8 +127,9 @@ func (h *handle) setFlow(f handflow) pnp.HRESULT {
 	return hr
 }
 
-// readAhead reads what the kernel has, be it more than the buffer shall take,
-// but not what comes meanwhile without an end. The caller holds rx.device.
+// readAhead reads what the kernel has, even if that is more than the buffer should
+// take, but at most burst bytes, in case data arrives without end. The caller holds
+// rx.device.
 func (h *handle) readAhead() error {
 	for limit := burst; limit > 0; {
 		n, err := h.port.read(h.rx.scratch[:])
@@ -167,7 +166,7 @@ func (h *handle) setQueueSize(in, _ []byte) pnp.HRESULT {
 	if q.InSize > maxQueue {
 		return pnp.ERROR_NO_SYSTEM_RESOURCES
 	}
-	h.set.queue = max(h.set.queue, int(q.InSize)) // it never shrinks, as in serial.sys
+	h.set.queue = max(h.set.queue, int(q.InSize)) // never smaller, as in serial.sys
 	return pnp.S_OK
 }
 
@@ -196,7 +195,7 @@ func (h *handle) changeRTS(on bool) pnp.HRESULT {
 	return h.failure(h.setLine(unix.TIOCM_RTS, on))
 }
 
-// getDTRRTS is for a port without lines: it tells what they were set to.
+// getDTRRTS is for a port without lines: it returns the states that were set.
 func (h *handle) getDTRRTS(_, out []byte) pnp.HRESULT {
 	lines := 0
 	if h.set.dtr {
@@ -219,7 +218,7 @@ func (h *handle) getModemStatus(_, out []byte) pnp.HRESULT {
 
 func (h *handle) askModemStatus(_, out []byte) pnp.HRESULT { return h.askLines(out, modemStatus) }
 
-// askLines asks the driver for the TIOCM bits, and tells what bits makes of them.
+// askLines asks the driver for the TIOCM bits and converts them with bits.
 func (h *handle) askLines(out []byte, bits func(lines int) uint32) pnp.HRESULT {
 	lines, err := h.port.lines()
 	if err != nil {
@@ -229,7 +228,7 @@ func (h *handle) askLines(out []byte, bits func(lines int) uint32) pnp.HRESULT {
 	return pnp.S_OK
 }
 
-// dtrRTS makes the bits of IOCTL_SERIAL_GET_DTRRTS of TIOCM bits.
+// dtrRTS converts TIOCM bits to those of IOCTL_SERIAL_GET_DTRRTS.
 func dtrRTS(lines int) uint32 {
 	bits := uint32(0)
 	if lines&unix.TIOCM_DTR != 0 {
@@ -241,7 +240,7 @@ func dtrRTS(lines int) uint32 {
 	return bits
 }
 
-// modemStatus makes SERIAL_MSR bits of TIOCM bits.
+// modemStatus converts TIOCM bits to SERIAL_MSR bits.
 func modemStatus(lines int) uint32 {
 	bits := uint32(0)
 	for _, l := range []struct {
@@ -272,7 +271,7 @@ func (h *handle) setBreakOff(_, _ []byte) pnp.HRESULT { return h.changeBreak(fal
 func (h *handle) changeBreak(on bool) pnp.HRESULT {
 	err := h.port.sendBreak(on)
 	if errors.Is(err, unix.ENOTTY) || errors.Is(err, unix.EINVAL) {
-		return pnp.ERROR_NOT_SUPPORTED // there is no line to break
+		return pnp.ERROR_NOT_SUPPORTED // the driver cannot send a break
 	}
 	if err != nil {
 		return h.failure(err)
@@ -283,10 +282,10 @@ func (h *handle) changeBreak(on bool) pnp.HRESULT {
 	return pnp.S_OK
 }
 
-// setXoff stops sending, as if XOFF had been received.
+// setXoff stops output, as if XOFF had been received.
 func (h *handle) setXoff(_, _ []byte) pnp.HRESULT { return h.changeFlow(false) }
 
-// setXon ends what setXoff began.
+// setXon resumes output.
 func (h *handle) setXon(_, _ []byte) pnp.HRESULT { return h.changeFlow(true) }
 
 func (h *handle) changeFlow(on bool) pnp.HRESULT {
@@ -308,8 +307,8 @@ const purgeAll = SERIAL_PURGE_TXABORT | SERIAL_PURGE_RXABORT | SERIAL_PURGE_TXCL
 
 func validPurge(mask uint32) bool { return mask != 0 && mask&^purgeAll == 0 }
 
-// abortPurged aborts what came before the IOCTL_SERIAL_PURGE, and nothing that
-// comes behind it.
+// abortPurged aborts requests that came before the IOCTL_SERIAL_PURGE, and none that
+// come after it.
 func (h *handle) abortPurged(in []byte) {
 	mask := get[uint32](in)
 	if !validPurge(mask) {
@@ -338,7 +337,7 @@ func (h *handle) purge(in, _ []byte) pnp.HRESULT {
 	return h.failureLocked(err)
 }
 
-// getCommStatus is for a port that there is nothing to be asked of.
+// getCommStatus is for a port whose driver need not be asked.
 func (h *handle) getCommStatus(_, out []byte) pnp.HRESULT {
 	h.tellStatus(out, unix.TIOCM_CTS)
 	return pnp.S_OK
@@ -362,10 +361,9 @@ func (h *handle) askCommStatus(_, out []byte) pnp.HRESULT {
 	return pnp.S_OK
 }
 
-// tellStatus tells the errors since it was last asked for, and forgets them. What
-// the kernel has taken counts as waiting to be sent, as long as it is not; what
-// came for a read that waits does not count as waiting to be read. The queue is
-// locked.
+// tellStatus returns the status, with the errors since the last one. Bytes that the
+// kernel has not sent yet count as waiting to be sent. Bytes that came for a read that
+// waits do not count as waiting to be read. The queue is locked.
 func (h *handle) tellStatus(out []byte, lines int) {
 	s := status{
 		Errors:           h.events.errors,
@@ -380,8 +378,8 @@ func (h *handle) tellStatus(out []byte, lines int) {
 	put(out, s)
 }
 
-// held are the reasons why sending is held up. Whether XOFF was received is
-// known to the kernel alone.
+// held returns the reasons why output waits. Only the kernel knows whether XOFF was
+// received.
 func (h *handle) held(lines int) uint32 {
 	reasons := uint32(0)
 	if h.set.stopped {
@@ -425,15 +423,13 @@ func (h *handle) getProperties(_, out []byte) pnp.HRESULT {
 // resetDevice does nothing, as in serial.sys.
 func (h *handle) resetDevice(_, _ []byte) pnp.HRESULT { return pnp.S_OK }
 
-// configSize is the size of a configuration that only the driver knows: there
-// is none.
+// configSize is the size of the driver's own configuration, which does not exist.
 func (h *handle) configSize(_, out []byte) pnp.HRESULT {
 	put(out, uint32(0))
 	return pnp.S_OK
 }
 
-// askCounters asks the driver for its counters; false if it has none or does not
-// tell.
+// askCounters asks the driver for its counters; false if it has none or fails.
 func (h *handle) askCounters() (counters, bool) {
 	if !h.port.hasCounters {
 		return counters{}, false
@@ -442,7 +438,7 @@ func (h *handle) askCounters() (counters, bool) {
 	return c, err == nil
 }
 
-// getStats is for a driver that counts no errors.
+// getStats is for a driver without counters.
 func (h *handle) getStats(_, out []byte) pnp.HRESULT {
 	h.tellStats(out, counters{})
 	return pnp.S_OK
@@ -481,5 +477,5 @@ func (h *handle) askAndClearStats(_, _ []byte) pnp.HRESULT {
 	return pnp.S_OK
 }
 
-// notSupported is for what Linux has nothing like.
+// notSupported is for IOControls that Linux has no equivalent for.
 func (h *handle) notSupported(_, _ []byte) pnp.HRESULT { return pnp.ERROR_NOT_SUPPORTED }

@@ -11,12 +11,12 @@ import (
 	"freerdp-pnpdr/pnp"
 )
 
-// bomb is a driver with a bug.
+// bomb is a driver that panics.
 type bomb struct{ *wires }
 
 func (bomb) counters() (counters, error) { panic("a bug in the driver") }
 
-// TestPanicInAnIOControl fails the IOControl, and nothing else.
+// TestPanicInAnIOControl: only the IOControl fails.
 func TestPanicInAnIOControl(t *testing.T) {
 	o, w := openWithWires(t)
 	o.h.port.driver = bomb{w}
@@ -26,7 +26,7 @@ func TestPanicInAnIOControl(t *testing.T) {
 	o.write([]byte("x")).wrote(pnp.S_OK, 1)
 }
 
-// TestPanicInACompletion leaves the other requests and the port alone.
+// TestPanicInACompletion: other requests and the port go on.
 func TestPanicInACompletion(t *testing.T) {
 	o := openBench(t)
 	r := &pnp.Request{Op: pnp.OpRead, Out: make([]byte, 4)}
@@ -41,7 +41,7 @@ func TestPanicInACompletion(t *testing.T) {
 	third.ends(pnp.S_OK, "abcd")
 }
 
-// TestPanicInTheWatcher fails the wait, and nothing else.
+// TestPanicInTheWatcher: only the wait fails.
 func TestPanicInTheWatcher(t *testing.T) {
 	o, w := openWithWires(t)
 	o.mask(SERIAL_EV_CTS)
@@ -53,7 +53,7 @@ func TestPanicInTheWatcher(t *testing.T) {
 	o.close()
 }
 
-// TestPanicOfATimer fails what is pending, and the port can be closed.
+// TestPanicOfATimer: pending requests fail, and the port can be closed.
 func TestPanicOfATimer(t *testing.T) {
 	o := openBench(t)
 	r := o.read(4)
@@ -72,7 +72,7 @@ type mute struct{ *wires }
 
 func (mute) unsent() int { panic("a bug in the driver") }
 
-// TestPanicWhileClosing restores the port and lets the next open go on.
+// TestPanicWhileClosing: the port is restored, and the next open works.
 func TestPanicWhileClosing(t *testing.T) {
 	o, w := openWithWires(t)
 	o.h.port.driver = mute{w}

@@ -13,29 +13,28 @@ import (
 	"freerdp-pnpdr/pnp/queue"
 )
 
-// receiver is the direction from the line. What the kernel received stays there
-// until a read or a wait for an event asks for it; then it comes into buffer,
-// and leaves it with the read that it completes. All but device and scratch is
-// guarded by the handle's queue.
+// receiver is the direction from the line. Data stays in the kernel until a read or a
+// wait for an event asks for it. Then it moves to buffer, and from there to the read
+// that it completes. The handle's queue guards all but device and scratch.
 type receiver struct {
-	device sync.Mutex // reading from the descriptor
+	device sync.Mutex // held while the descriptor is read
 
 	turn    *readTurn // of the first read; nil until its turn has come
-	came    uint64    // how many reads ever came
+	came    uint64    // how many reads have come so far
 	buffer  []byte
-	epoch   int  // counts what empties the buffer: what was being read then is dropped
+	epoch   int  // changes when the buffer is purged, to drop data that is being read then
 	running bool // there is a reader
 	count   uint32
 	marker  marker
-	scratch [4096]byte // belongs to who holds device
+	scratch [4096]byte // guarded by device
 }
 
-// burst bounds how many bytes are read in one go where somebody is held up by
-// that, since a fast sender can go on for ever. It is far more than what a
-// terminal has ready to be read at one moment (4 KiB).
+// burst bounds how many bytes are read in one go while others wait, since a fast
+// sender may never pause. It is far more than a terminal has ready at one moment
+// (4 KiB).
 const burst = 64 << 10
 
-// moment is the state of a receiver when a read of the descriptor begins.
+// moment is the state of the receiver when a read of the descriptor begins.
 type moment struct {
 	came  uint64
 	epoch int
@@ -43,12 +42,12 @@ type moment struct {
 
 func (x *receiver) now() moment { return moment{x.came, x.epoch} }
 
-// readTurn is what a read has since its turn has come.
+// readTurn is the state of a read whose turn has come.
 type readTurn struct {
 	it     *queue.Item
 	plan   readPlan
-	probed bool // the kernel had nothing more for it at once
-	// lapses is when the interval after the last byte is over.
+	probed bool // the kernel had no more data at once
+	// lapses is when the interval after the last byte ends.
 	lapses          time.Time
 	total, interval *time.Timer
 }
@@ -75,15 +74,15 @@ func (t *readTurn) stop() {
 	}
 }
 
-// take moves what is in the buffer to out.
+// take moves data from the buffer to out.
 func (x *receiver) take(out []byte) int {
 	n := copy(out, x.buffer)
 	x.buffer = x.buffer[n:]
 	return n
 }
 
-// clearInput drops what came and was not read. What came for a read that waits
-// counts as read. The queue is locked.
+// clearInput drops data that was not read. Data that came for a read that waits stays.
+// The queue is locked.
 func (h *handle) clearInput() error {
 	if h.reads.Len() > 0 {
 		return nil
@@ -94,8 +93,8 @@ func (h *handle) clearInput() error {
 	return h.port.flush(unix.TCIFLUSH)
 }
 
-// room is how many bytes the buffer shall take, 0 if nobody waits for any: as
-// many as the first read still needs, and up to the size of the queue.
+// room returns how many bytes to read from the kernel: as many as the first read still
+// needs, and up to the size of the queue; 0 if nobody waits for any.
 func (h *handle) room() int {
 	want := 0
 	switch {
@@ -109,8 +108,8 @@ func (h *handle) room() int {
 	return min(max(want-len(h.rx.buffer), 0), len(h.rx.scratch))
 }
 
-// receive serves the reads as far as that can be done at once, and has the
-// reader do the rest. The queue is locked.
+// receive serves reads with the data that is there, and starts the reader for the
+// rest. The queue is locked.
 func (h *handle) receive() {
 	if !h.driving && h.reads.Len() > 0 && h.rx.device.TryLock() {
 		h.receiveNow()
@@ -120,11 +119,11 @@ func (h *handle) receive() {
 	h.startReader()
 }
 
-// receiveNow serves the reads with what the kernel has. The caller has locked the
-// queue and rx.device, which receiveNow gives up.
+// receiveNow serves the reads with the data that the kernel has. The caller has locked
+// the queue and rx.device; receiveNow unlocks rx.device.
 func (h *handle) receiveNow() {
 	defer h.rx.device.Unlock()
-	// What is dropped (SERIAL_NULL_STRIPPING) fills no read.
+	// Bytes that are dropped (SERIAL_NULL_STRIPPING) do not fill a read.
 	for dry, limit := false, burst; !dry && limit > 0; {
 		h.serve(false)
 		room := h.room()
@@ -153,26 +152,25 @@ func (h *handle) readLoop() {
 	}
 }
 
-// readDone reports whether the reader, whose wait ended with err, has nothing
-// more to do.
+// readDone reports whether the reader, whose wait ended with err, has nothing more to
+// do.
 func (h *handle) readDone(err error) bool {
 	h.q.Lock()
 	defer h.q.Unlock()
 	if err != nil {
-		// The handle was closed, or the poller failed, which it does for no
-		// terminal.
+		// The handle was closed. (The poller never fails for a terminal.)
 		h.reads.Abort(pnp.HRESULTOf(err))
 	}
 	if err == nil && h.room() > 0 {
 		return false
 	}
 	h.rx.running = false
-	h.wakeWatcher() // there is no reader to see a hangup
+	h.wakeWatcher() // no reader notices a hangup now
 	return true
 }
 
-// readReady reads until there is nothing more to read, which it returns false
-// for, or nobody wants it.
+// readReady reads until there is no more data, and returns false, or until nobody
+// wants any, and returns true.
 func (h *handle) readReady() bool {
 	for {
 		if dry, unwanted := h.readOne(); dry || unwanted {
@@ -181,8 +179,8 @@ func (h *handle) readReady() bool {
 	}
 }
 
-// readOne reads once. It returns dry if there is nothing more to read, and
-// unwanted if nobody wants it.
+// readOne reads once. It returns dry if there is no more data, and unwanted if nobody
+// wants any.
 func (h *handle) readOne() (dry, unwanted bool) {
 	h.rx.device.Lock()
 	room, before := h.wanted()
@@ -192,25 +190,25 @@ func (h *handle) readOne() (dry, unwanted bool) {
 	}
 	n, err := h.port.read(h.rx.scratch[:room])
 	h.q.Lock()
-	defer h.q.Unlock() // which completes requests, once the device is free too
+	defer h.q.Unlock() // completes requests, so rx.device is unlocked before
 	defer h.rx.device.Unlock()
 	return h.received(n, err, before), false
 }
 
-// wanted is how much to read, and the moment at which that begins.
+// wanted returns how much to read, and the present moment.
 func (h *handle) wanted() (int, moment) {
 	h.q.Lock()
 	defer h.q.Unlock()
 	return h.room(), h.rx.now()
 }
 
-// received takes what a read of the descriptor gave that began at before, and
-// serves the reads. It returns true if there is nothing more for now. The caller
-// holds rx.device and has locked the queue.
+// received takes the result of a read of the descriptor that began at before, and
+// serves the reads. It returns true if there is no more data for now. The caller holds
+// rx.device and has locked the queue.
 func (h *handle) received(n int, err error, before moment) (dry bool) {
 	switch {
 	case h.q.Ended() != pnp.S_OK:
-		return false // and nobody wants any more
+		return false // nobody wants any data
 	case n > 0 && before.epoch != h.rx.epoch:
 		return false // it was purged
 	case n > 0:
@@ -223,8 +221,8 @@ func (h *handle) received(n int, err error, before moment) (dry bool) {
 		h.lost()
 		return false
 	}
-	// End of file without a hangup: somebody else has set the terminal to
-	// canonical mode. Or the driver failed.
+	// The driver failed; or end of file without a hangup: another program has set
+	// the terminal to canonical mode.
 	hr := pnp.ERROR_IO_DEVICE
 	if err != nil {
 		hr = pnp.HRESULTOf(err)
@@ -233,7 +231,7 @@ func (h *handle) received(n int, err error, before moment) (dry bool) {
 	return true
 }
 
-// arrived takes bytes from the kernel into the buffer, and tells the events.
+// arrived adds bytes from the kernel to the buffer, and records the events.
 func (h *handle) arrived(b []byte) {
 	h.rx.count += uint32(len(b))
 	before := len(h.rx.buffer)
@@ -269,8 +267,8 @@ func (h *handle) arrived(b []byte) {
 	}
 }
 
-// badByte takes a byte that came with an error of parity or framing; the kernel
-// does not tell which.
+// badByte takes a byte that came with a parity or framing error; the kernel does not
+// say which.
 func (h *handle) badByte(c byte) {
 	if h.set.handflow.FlowReplace&SERIAL_ERROR_CHAR != 0 {
 		c = h.set.chars.ErrorChar
@@ -283,7 +281,7 @@ func (h *handle) badByte(c byte) {
 	}
 }
 
-// receivedBreak takes a break, which also is a zero byte.
+// receivedBreak takes a break, which is also a zero byte.
 func (h *handle) receivedBreak() {
 	switch {
 	case h.set.handflow.FlowReplace&SERIAL_BREAK_CHAR != 0:
@@ -294,8 +292,8 @@ func (h *handle) receivedBreak() {
 	h.lineError(SERIAL_ERROR_BREAK)
 }
 
-// serve ends the reads that are complete. dry says that the kernel has nothing
-// more for any of them. It returns false if the kernel is to be asked.
+// serve ends the reads that are complete. dry says that the kernel has no more data
+// for them. It returns false if the kernel must be asked.
 func (h *handle) serve(dry bool) bool {
 	for t := h.readTurn(); t != nil; t = h.readTurn() {
 		want, has := len(t.it.R.Out), len(h.rx.buffer)
@@ -315,12 +313,12 @@ func (h *handle) serve(dry bool) bool {
 	return true
 }
 
-// completeRead ends the first read with what there is.
+// completeRead ends the first read with the data in the buffer.
 func (h *handle) completeRead(t *readTurn) {
 	h.q.Finish(t.it, pnp.S_OK, h.rx.take(t.it.R.Out))
 }
 
-// startTimers begins the time of a read that has to wait.
+// startTimers starts the timers of a read that has to wait.
 func (h *handle) startTimers(t *readTurn) {
 	if t.plan.bounded {
 		t.total = h.after(t.plan.total, func() { h.readTimeout(t, false) })
@@ -334,7 +332,7 @@ func (h *handle) startTimers(t *readTurn) {
 	}
 }
 
-// restart begins the interval again.
+// restart restarts the interval.
 func (t *readTurn) restart() {
 	if t.interval != nil {
 		t.lapses = time.Now().Add(t.plan.interval)
@@ -342,8 +340,8 @@ func (t *readTurn) restart() {
 	}
 }
 
-// readTimeout ends a read whose time ran out, unless what the kernel has for it
-// completes it, or is the byte that the interval waited for.
+// readTimeout ends a read whose time ran out, unless data in the kernel completes it
+// or restarts the interval.
 func (h *handle) readTimeout(t *readTurn, interval bool) {
 	h.q.Lock()
 	defer h.q.Unlock()

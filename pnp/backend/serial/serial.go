@@ -6,44 +6,41 @@
 //
 // # Opening
 //
-// A port is exclusive in the whole process, whatever path leads to it and
-// whatever share mode is asked for: an open beside another fails with
-// ERROR_ACCESS_DENIED, and TIOCEXCL keeps other programs out meanwhile. A pseudo
-// terminal does not get TIOCEXCL: as long as its master is open the mark would
-// outlive a process that dies without taking it back, and nobody could open it
-// any more. So a pseudo terminal can be a character device (package char) at the
+// A port is exclusive in the whole process, whatever path leads to it and whatever
+// the share mode: a second open fails with ERROR_ACCESS_DENIED, and TIOCEXCL keeps
+// other programs out. A pseudo terminal does not get TIOCEXCL: while its master is
+// open, it would stay exclusive after this process has died, and nobody could open
+// it any more. So a pseudo terminal can be a character device (package char) at the
 // same time.
 //
-// An open port is raw: 8 data bits, no parity, one stop bit, no flow control, at
-// the speed that it had. Close gives the port its settings back after what is
-// still to be sent has left, for which it waits at most drainLimit; what a flow
-// control holds back longer is discarded. The next open waits for that. Where the
-// port is also open as a character device, the last one to be closed gives the
-// settings back, and until then it is raw at the speed that it had.
+// An open port is raw: 8 data bits, no parity, one stop bit, no flow control, at the
+// speed that it had. Close waits until all output is sent, at most drainLimit,
+// discards the rest and then restores the settings. The next open waits for that. If
+// the port is also open as a character device, the last one to be closed restores the
+// settings, and until then the port is raw at the speed that it had.
 //
 // FreeRDP 2.11 dies of SIGTERM without a call to any plugin: nothing is restored
-// then. A port that nobody else has open loses TIOCEXCL with the process; its
-// settings stay as they were set last.
+// then. TIOCEXCL ends with the process if nobody else has the port open; the settings
+// stay.
 //
 // # Reading
 //
-// What came for a read that is cancelled or aborted before it was complete is
-// not lost: such a read ends with no data, and the next one begins with those
-// bytes. (Windows' own driver drops them.) A read whose time ran out succeeds
-// with what there is, be it nothing, as STATUS_TIMEOUT does. Only a read that a
-// hangup ends fails with data: there is no next one to give it to.
+// A read that is cancelled or aborted before it is complete loses nothing: it has no
+// data, and the next read begins with the bytes that came for it. (Windows' own driver
+// drops them.) A read whose time ran out succeeds with the bytes that came, even if
+// there are none, as STATUS_TIMEOUT does. Only a read that a hangup ends fails with
+// data, since there is no next read.
 //
 // # Writing
 //
-// A write is complete when the kernel has all of it, which may be before it is
-// sent. A write whose time ran out succeeds with the number of bytes that the
-// kernel took.
+// A write is complete when the kernel has all of it, which may be before it is sent.
+// A write whose time ran out succeeds with the number of bytes that the kernel took.
 //
 // # Lines
 //
-// A port without modem lines (a pseudo terminal) reports CTS, DSR and DCD as on:
-// nothing holds its data up, and an application that waits for the other end to
-// be ready goes on. It remembers what DTR and RTS are set to.
+// A port without modem lines (a pseudo terminal) reports CTS, DSR and DCD as on, so
+// that an application that waits for the other end to be ready goes on. The port
+// remembers the states that DTR and RTS are set to.
 package serial
 
 import (
@@ -59,7 +56,7 @@ import (
 	"freerdp-pnpdr/pnp/internal/devnode"
 )
 
-// drainLimit is how long a closed port may go on sending.
+// drainLimit is how long Close waits for output to be sent.
 const drainLimit = 5 * time.Second
 
 // busyLimit is how long an open waits for the closing of the one before it:
@@ -75,13 +72,12 @@ type Device struct {
 
 var _ pnp.Device = (*Device)(nil)
 
-// New makes the device. It does not look at the path, which need not exist until
-// the device is opened.
+// New makes the device. It does not look at the path, which need not exist until the
+// device is opened.
 //
-// A port that is read-only refuses what sends something: writes,
-// IOCTL_SERIAL_IMMEDIATE_CHAR and IOCTL_SERIAL_SET_BREAK_ON fail with
-// ERROR_ACCESS_DENIED. Settings and lines can be changed: without its speed no
-// port can be read.
+// A read-only port refuses operations that send: writes, IOCTL_SERIAL_IMMEDIATE_CHAR
+// and IOCTL_SERIAL_SET_BREAK_ON fail with ERROR_ACCESS_DENIED. Settings and lines can
+// be changed, since reading a port takes its speed.
 func New(src backend.Source) (*Device, error) {
 	log, err := src.Logger()
 	if err != nil {
@@ -93,10 +89,10 @@ func New(src backend.Source) (*Device, error) {
 // Description implements pnp.Device.
 func (d *Device) Description() *pnp.Description { return &d.src.Description }
 
-// Open implements pnp.Device. Drivers talk to the hardware when a port is
-// opened, so NoBlock is never granted. Of the dispositions CREATE_NEW fails, the
-// others open. A handle without the right to read or to write can still control
-// the port, as on Windows.
+// Open implements pnp.Device. It never grants NoBlock, since drivers talk to the
+// hardware when a port is opened. The disposition CREATE_NEW fails; the others open
+// the port. A handle without the right to read or to write can still control the
+// port, as on Windows.
 func (d *Device) Open(r pnp.OpenRequest) (pnp.Handle, error) {
 	if err := devnode.CheckOpen(d.path, r); err != nil {
 		return nil, err
@@ -116,7 +112,7 @@ func (d *Device) Open(r pnp.OpenRequest) (pnp.Handle, error) {
 func (d *Device) openNode(r pnp.OpenRequest, claim *devnode.Claim) (*handle, error) {
 	read, write := r.WantsRead(), r.WantsWrite()
 	n, err := d.openAs(r)
-	if errors.Is(err, unix.EBUSY) { // somebody else's TIOCEXCL
+	if errors.Is(err, unix.EBUSY) { // TIOCEXCL of another program
 		return nil, fmt.Errorf("%w (%w)", pnp.ERROR_ACCESS_DENIED, err)
 	}
 	if err != nil {
@@ -130,9 +126,9 @@ func (d *Device) openNode(r pnp.OpenRequest, claim *devnode.Claim) (*handle, err
 	return h, nil
 }
 
-// openAs opens the node for what r asks for and for what the port does itself:
-// a port that may only be written is still read, to tell of what arrives and to
-// change the marks, and one that may be neither is still controlled.
+// openAs opens the node with the access of r and the access that the port itself
+// needs. A port that r only writes is also read, for events and to change the marks. A
+// port that r neither reads nor writes is still controlled.
 func (d *Device) openAs(r pnp.OpenRequest) (devnode.Node, error) {
 	more := r
 	switch {
@@ -145,7 +141,7 @@ func (d *Device) openAs(r pnp.OpenRequest) (devnode.Node, error) {
 			return n, err
 		}
 		unix.Close(n.FD)
-		more = r // it may be written only alone, or not at all
+		more = r // writing is allowed only without reading, or not at all
 	}
 	return d.src.OpenNode(more)
 }

@@ -19,9 +19,9 @@ import (
 	"freerdp-pnpdr/pnp/devtest"
 )
 
-// shared makes a port what the acceptance suite expects of a stream: opens wait
-// for each other, since a port is exclusive, and a read returns what there is,
-// which on a port the application has to ask for.
+// shared adapts a port to the acceptance suite: opens wait for each other, since a
+// port is exclusive, and a read returns as soon as there is data, which an application
+// has to set up with timeouts.
 type shared struct {
 	*Device
 	turn *sync.Mutex
@@ -89,7 +89,7 @@ func TestSuite(t *testing.T) {
 	}})
 }
 
-// waiting has a port wait for an event from the moment that it is opened.
+// waiting is a port that waits for an event as soon as it is open.
 type waiting struct{ shared }
 
 func (d waiting) Open(r pnp.OpenRequest) (pnp.Handle, error) {
@@ -108,8 +108,8 @@ func (d waiting) Open(r pnp.OpenRequest) (pnp.Handle, error) {
 	return h, nil
 }
 
-// TestSuiteWhileWaiting has an application wait for events meanwhile, as those
-// do that read in the background.
+// TestSuiteWhileWaiting runs the suite while an application waits for events, as
+// applications do that read in the background.
 func TestSuiteWhileWaiting(t *testing.T) {
 	acceptance.Run(t, acceptance.Fixture{Stream: true, AnyOpen: true, New: func(t *testing.T) acceptance.Instance {
 		b := newBench(t)
@@ -157,7 +157,7 @@ func TestOpenRefuses(t *testing.T) {
 		{pty, pnp.TRUNCATE_EXISTING, pnp.S_OK},
 	} {
 		d := device(t, c.path, false)
-		for range 2 { // and none is in the way of the next
+		for range 2 { // a failed open does not block the next one
 			h, err := d.Open(pnp.OpenRequest{Access: acceptance.ReadWrite.Access, Disposition: c.disposition})
 			require.Equal(t, c.want.Name(), pnp.HRESULTOf(err).Name(), "%+v", c)
 			if err == nil {
@@ -231,8 +231,8 @@ func TestCloseResumesOutput(t *testing.T) {
 	require.Equal(t, "free", string(o.sink(4)))
 }
 
-// TestPseudoTerminalIsNotLocked lets others open the node: a mark that nobody
-// takes back would stay.
+// TestPseudoTerminalIsNotLocked: others can open a pseudo terminal, since TIOCEXCL
+// could stay for ever.
 func TestPseudoTerminalIsNotLocked(t *testing.T) {
 	o := openBench(t)
 	require.True(t, o.h.port.pseudo)
@@ -243,7 +243,7 @@ func TestPseudoTerminalIsNotLocked(t *testing.T) {
 	if err == nil {
 		require.Zero(t, locked)
 	}
-	// With the mark, as on other terminals: set while open, gone afterwards.
+	// Other terminals are exclusive while they are open.
 	p := o.h.port
 	p.pseudo = false
 	require.NoError(t, p.exclusive(true))
@@ -288,7 +288,7 @@ func TestHangupEndsEverything(t *testing.T) {
 	o.control(acceptance.UnknownControl, nil, 0).ends(pnp.ERROR_INVALID_FUNCTION, "")
 }
 
-// TestHangupKeepsWhatCame gives the one read that waits what came for it.
+// TestHangupKeepsWhatCame: the read that waits gets the data that came for it.
 func TestHangupKeepsWhatCame(t *testing.T) {
 	o := openBench(t)
 	first, second := o.read(10), o.read(10)
@@ -299,7 +299,7 @@ func TestHangupKeepsWhatCame(t *testing.T) {
 	second.ends(pnp.ERROR_DEVICE_NOT_CONNECTED, "")
 }
 
-// TestHangupFoundByAnIOControl has nobody wait when the port goes.
+// TestHangupFoundByAnIOControl: no request waits when the port goes.
 func TestHangupFoundByAnIOControl(t *testing.T) {
 	for _, code := range []uint32{IOCTL_SERIAL_SET_BAUD_RATE, IOCTL_SERIAL_SET_LINE_CONTROL, IOCTL_SERIAL_SET_CHARS,
 		IOCTL_SERIAL_SET_HANDFLOW, IOCTL_SERIAL_SET_XOFF, IOCTL_SERIAL_PURGE} {
@@ -315,7 +315,7 @@ func TestHangupFoundByAnIOControl(t *testing.T) {
 	}
 }
 
-// TestQuickRequestsAreAnsweredAtOnce does them within Submit.
+// TestQuickRequestsAreAnsweredAtOnce: Submit completes them.
 func TestQuickRequestsAreAnsweredAtOnce(t *testing.T) {
 	o := openBench(t)
 	for code, c := range controls {
@@ -348,7 +348,7 @@ func TestSizesMatchTheLayout(t *testing.T) {
 	require.Equal(t, 80, binary.Size(counters{}), "struct serial_icounter_struct")
 }
 
-// TestWriteOnly has a handle that may not read hear of what arrives.
+// TestWriteOnly: a handle that may not read gets events of arriving data.
 func TestWriteOnly(t *testing.T) {
 	b := newBench(t)
 	o := b.openAs(pnp.OpenRequest{Access: pnp.GENERIC_WRITE, Disposition: pnp.OPEN_EXISTING})

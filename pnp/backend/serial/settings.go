@@ -8,29 +8,29 @@ import (
 	"freerdp-pnpdr/pnp"
 )
 
-// What serial.sys begins with.
+// The initial settings of serial.sys.
 const (
 	defaultXon   = 0x11
 	defaultXoff  = 0x13
 	defaultQueue = 4096
-	// maxQueue is the largest queue that IOCTL_SERIAL_SET_QUEUE_SIZE makes.
+	// maxQueue is the largest queue that IOCTL_SERIAL_SET_QUEUE_SIZE makes, in
+	// bytes.
 	maxQueue = 1 << 20
 )
 
-// settings are what an application has set. The fields that only IOControls
-// look at belong to whichever of them is being carried out, one at a time; those
-// below the line are guarded by the handle's queue as well, which whoever is no
-// IOControl locks to read them and whoever writes them locks to write them.
+// settings are what an application has set. The first fields are used by IOControls
+// only, of which one runs at a time. The fields below the empty line are written by
+// IOControls with the queue locked, and read by others with the queue locked.
 type settings struct {
 	termios unix.Termios
 	line    lineControl
-	// dtr and rts are what a port without lines shall have them set to.
+	// dtr and rts are the states that a port without lines remembers.
 	dtr, rts bool
 
 	timeouts timeouts
 	chars    chars
 	handflow handflow
-	queue    int  // room for what came and was not asked for yet
+	queue    int  // how many bytes are buffered that no read has asked for yet
 	marks    bool // the kernel marks errors and breaks in the data (PARMRK)
 	breaking bool // a break is being sent
 	stopped  bool // IOCTL_SERIAL_SET_XOFF stopped sending
@@ -53,7 +53,7 @@ func defaultSettings(t unix.Termios) settings {
 	}
 }
 
-// standardRates are those that termios has a constant for. Old drivers know no
+// standardRates are the rates that termios has constants for. Old drivers have no
 // others.
 var standardRates = map[uint32]uint32{
 	50: unix.B50, 75: unix.B75, 110: unix.B110, 134: unix.B134, 150: unix.B150, 200: unix.B200,
@@ -63,21 +63,21 @@ var standardRates = map[uint32]uint32{
 	500000: unix.B500000, 576000: unix.B576000, 921600: unix.B921600, 1000000: unix.B1000000,
 }
 
-// withRate is t with the same rate in bits per second in both directions.
+// withRate returns t with a rate in bits per second, the same in both directions.
 func withRate(t unix.Termios, rate uint32) unix.Termios {
 	code, ok := standardRates[rate]
 	if !ok {
 		code = unix.BOTHER
 	}
 	t.Cflag &^= unix.CBAUD | unix.CBAUD<<unix.IBSHIFT
-	// No input rate of its own: that is the output rate.
+	// Without an input rate, that is the output rate.
 	t.Cflag |= code
 	t.Ispeed, t.Ospeed = rate, rate
 	return t
 }
 
-// isRate reports whether t has that rate, as nearly as a receiver needs it: over
-// a frame of ten bits 3 % are a third of a bit.
+// isRate reports whether t has a rate that is near enough for a receiver: 3 % are a
+// third of a bit over a frame of ten bits.
 func isRate(t unix.Termios, rate uint32) bool {
 	const percent = 3
 	off := int64(t.Ospeed) - int64(rate)
@@ -86,9 +86,8 @@ func isRate(t unix.Termios, rate uint32) bool {
 
 const frameMask = unix.CSIZE | unix.PARENB | unix.PARODD | unix.CMSPAR | unix.CSTOPB
 
-// withLine is t with the frames of l; false if there are no such frames
-// (serial.sys judges so too: one and a half stop bits go with 5 bits alone,
-// where two do not exist).
+// withLine returns t with the frames of l; false if l is not valid. As in serial.sys,
+// 5 data bits go with one or one and a half stop bits, and others with one or two.
 func withLine(t unix.Termios, l lineControl) (unix.Termios, bool) {
 	t.Cflag &^= frameMask
 	switch l.WordLength {
@@ -127,19 +126,18 @@ func withLine(t unix.Termios, l lineControl) (unix.Termios, bool) {
 	return t, true
 }
 
-// valid reports whether serial.sys takes f on a port with that queue.
+// valid reports whether serial.sys accepts f on a port with that queue.
 func (f handflow) valid(queue int) bool {
 	limit := func(n int32) bool { return n >= 0 && int(n) <= queue }
 	return f.ControlHandShake&SERIAL_CONTROL_INVALID == 0 && f.FlowReplace&SERIAL_FLOW_INVALID == 0 &&
 		f.ControlHandShake&SERIAL_DTR_MASK != SERIAL_DTR_MASK && limit(f.XonLimit) && limit(f.XoffLimit)
 }
 
-// supported reports whether Linux can do f. What it cannot is refused rather
-// than ignored, because data would be lost: handshakes by DTR, DSR or DCD,
-// ignoring input by DSR, RTS that follows the transmitter, and RTS for input
-// without CTS for output, which are one flag here. The limits and
-// SERIAL_XOFF_CONTINUE are taken and have no effect: the kernel decides when to
-// send XOFF, and goes on sending after it.
+// supported reports whether Linux can do f. If not, f is refused rather than ignored,
+// since data would be lost: handshakes by DTR, DSR or DCD, ignoring input by DSR, RTS
+// that follows the transmitter, and RTS for input without CTS for output, which are
+// one flag here. The limits and SERIAL_XOFF_CONTINUE have no effect: the kernel
+// decides when to send XOFF, and goes on sending after it.
 func (f handflow) supported() bool {
 	const no = SERIAL_DTR_HANDSHAKE | SERIAL_DSR_HANDSHAKE | SERIAL_DCD_HANDSHAKE | SERIAL_DSR_SENSITIVITY
 	switch {
@@ -153,16 +151,15 @@ func (f handflow) supported() bool {
 
 func (f handflow) ctsHandshake() bool { return f.ControlHandShake&SERIAL_CTS_HANDSHAKE != 0 }
 
-// autoRTS reports whether RTS is not the application's to set.
+// autoRTS reports whether the kernel drives RTS, so that the application cannot.
 func (f handflow) autoRTS() bool { return f.FlowReplace&SERIAL_RTS_MASK == SERIAL_RTS_HANDSHAKE }
 
-// marks reports whether f needs to know where in the data an error or a break
-// was.
+// marks reports whether f takes the positions of errors and breaks in the data.
 func (f handflow) marks() bool {
 	return f.FlowReplace&(SERIAL_ERROR_CHAR|SERIAL_BREAK_CHAR) != 0 || f.ControlHandShake&SERIAL_ERROR_ABORT != 0
 }
 
-// withFlow is t with the flow control of f and the characters of c.
+// withFlow returns t with the flow control of f and the characters of c.
 func withFlow(t unix.Termios, f handflow, c chars) unix.Termios {
 	set := func(flags *uint32, bits uint32, on bool) {
 		*flags &^= bits
@@ -178,8 +175,8 @@ func withFlow(t unix.Termios, f handflow, c chars) unix.Termios {
 	return t
 }
 
-// apply sets t. If the driver does not make of it what accept wants, the
-// settings stay as they were and the result is refused.
+// apply sets t. If accept does not accept the settings that the driver then has, the
+// old ones are set again and the result is refused.
 func (h *handle) apply(t unix.Termios, accept func(unix.Termios) bool, refused pnp.HRESULT) pnp.HRESULT {
 	got, err := h.port.setTermios(t)
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 	"freerdp-pnpdr/pnp/queue"
 )
 
-// sibling is another device on the same port, by another path.
+// sibling is another device on the same port, with another path.
 func (b *bench) sibling() *bench {
 	b.t.Helper()
 	link := filepath.Join(b.t.TempDir(), "link")
@@ -39,7 +39,7 @@ func (b *bench) character() *char.Device {
 	return d
 }
 
-// opening opens a device beside the test, without root's privilege to open an
+// opening opens a device in the background, without root's privilege to open an
 // exclusive terminal.
 func opening(t *testing.T, d pnp.Device) <-chan pnp.Handle {
 	opened := make(chan pnp.Handle, 1)
@@ -67,8 +67,8 @@ func closed(h pnp.Handle) {
 	<-released
 }
 
-// unprivileged runs f without root's privilege to open an exclusive terminal,
-// which belongs to the thread.
+// unprivileged runs f without root's privilege to open an exclusive terminal. The
+// privilege belongs to the thread.
 func unprivileged(f func()) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -86,8 +86,8 @@ func unprivileged(f func()) error {
 	return unix.Capset(&header, &all[0])
 }
 
-// TestTwoDevicesOnOnePort: the second waits for the closing of the first, and
-// finds the settings that the port had before both.
+// TestTwoDevicesOnOnePort: the second waits until the first is closed, and finds the
+// settings that the port had before both.
 func TestTwoDevicesOnOnePort(t *testing.T) {
 	b := newBench(t)
 	before := b.termios()
@@ -98,7 +98,7 @@ func TestTwoDevicesOnOnePort(t *testing.T) {
 		require.Equal(t, pnp.ERROR_ACCESS_DENIED.Name(), pnp.HRESULTOf(err).Name())
 	}
 	o.set(IOCTL_SERIAL_SET_BAUD_RATE, 1200)
-	w := &wires{queue: 10} // to be sent before the port is restored
+	w := &wires{queue: 10} // sent before the port is restored
 	o.h.port.driver = w
 	o.beginClose()
 	second := opening(t, other.dev)
@@ -116,8 +116,8 @@ func TestTwoDevicesOnOnePort(t *testing.T) {
 	require.Equal(t, before, b.termios())
 }
 
-// TestSerialAndCharacterDevice on one pseudo terminal: in each order of opening
-// and of closing, the last one to be released restores it.
+// TestSerialAndCharacterDevice opens and closes both on one pseudo terminal, in every
+// order: the last one to be released restores it.
 func TestSerialAndCharacterDevice(t *testing.T) {
 	for i := range 4 {
 		serialFirst, serialLast := i&1 != 0, i&2 != 0
@@ -139,7 +139,7 @@ func TestSerialAndCharacterDevice(t *testing.T) {
 		if serialLast {
 			mine := b.termios()
 			closed(c)
-			require.Equal(t, mine, b.termios(), "the settings of the port are restored while it is open")
+			require.Equal(t, mine, b.termios(), "the port keeps its settings while it is open")
 			o.close()
 		} else {
 			o.close()
@@ -150,8 +150,8 @@ func TestSerialAndCharacterDevice(t *testing.T) {
 	}
 }
 
-// TestReleasedIsRestored: when a handle is released the port has its settings
-// back, each time.
+// TestReleasedIsRestored: when a handle is released, the port has its settings back,
+// each time.
 func TestReleasedIsRestored(t *testing.T) {
 	b := newBench(t)
 	before := b.termios()
@@ -169,8 +169,7 @@ func TestReleasedIsRestored(t *testing.T) {
 	}
 }
 
-// TestNothingStays of handles that were closed with all kinds of requests
-// pending.
+// TestNothingStays closes handles with all kinds of pending requests: nothing is left.
 func TestNothingStays(t *testing.T) {
 	b := newBench(t)
 	ignore := goleak.IgnoreCurrent()
@@ -209,7 +208,7 @@ func TestNothingStays(t *testing.T) {
 	goleak.VerifyNone(t, ignore)
 }
 
-// TestSlots: what waits takes none.
+// TestSlots: requests that wait take none.
 func TestSlots(t *testing.T) {
 	b := newBench(t)
 	pool := queue.NewPool(256, 32, nil)
@@ -225,7 +224,7 @@ func TestSlots(t *testing.T) {
 	require.Eventually(t, func() bool { return pool.Running() == 0 }, patience, tick)
 	o.feed([]byte("x"))
 	wait.happened(SERIAL_EV_RXCHAR)
-	// The driver is asked for the lines in one, and by an IOControl in one more.
+	// Asking for the lines takes one, and an IOControl in the driver another.
 	mask := o.control(IOCTL_SERIAL_SET_WAIT_MASK, ulongs(SERIAL_EV_CTS), 0)
 	o.atDriver(mask)
 	require.Equal(t, 1, pool.Running())
@@ -249,9 +248,8 @@ func TestSlots(t *testing.T) {
 	o.awaitRelease()
 }
 
-// TestExclusivePort has a port with TIOCEXCL, unlike a pseudo terminal. Nobody
-// else opens it, and who comes while it is being closed waits for that, though
-// the mark is still there.
+// TestExclusivePort uses a port with TIOCEXCL, unlike a pseudo terminal. Nobody else
+// can open it. An open while it is being closed waits, although TIOCEXCL is still set.
 func TestExclusivePort(t *testing.T) {
 	b := newBench(t)
 	other, character := b.sibling(), b.character()
@@ -284,7 +282,7 @@ func TestExclusivePort(t *testing.T) {
 	}
 }
 
-// TestAnotherProgramsPort is refused too.
+// TestAnotherProgramsPort: a port that another program has exclusively is refused.
 func TestAnotherProgramsPort(t *testing.T) {
 	b := newBench(t)
 	fd, err := unix.Open(b.path, unix.O_RDWR|unix.O_NOCTTY, 0)

@@ -7,33 +7,31 @@ import (
 	"time"
 )
 
-// maxULONG is the value with a meaning of its own in SERIAL_TIMEOUTS (MAXDWORD
-// in Win32).
+// maxULONG has a special meaning in SERIAL_TIMEOUTS (MAXDWORD in Win32).
 const maxULONG = math.MaxUint32
 
-// valid reports whether IOCTL_SERIAL_SET_TIMEOUTS takes t.
+// valid reports whether IOCTL_SERIAL_SET_TIMEOUTS accepts t.
 func (t timeouts) valid() bool {
 	return t.ReadIntervalTimeout != maxULONG || t.ReadTotalTimeoutMultiplier != maxULONG ||
 		t.ReadTotalTimeoutConstant != maxULONG
 }
 
-// readPlan is when a read is complete although not everything it asked for has
-// come.
+// readPlan says when a read completes with fewer bytes than it asked for.
 type readPlan struct {
-	// immediate: at once, with what there is, be it nothing.
+	// immediate: at once, even with no bytes.
 	immediate bool
-	// present: at once, if there is something.
+	// present: at once, if there are any bytes.
 	present bool
-	// first: as soon as there is something.
+	// first: as soon as there are any bytes.
 	first bool
-	// interval after the last byte, if there is one; 0 for never.
+	// interval: this long after the last byte, if there is one; 0 for never.
 	interval time.Duration
-	// total after the read's turn came, if bounded.
+	// total: this long after the read's turn came, if bounded.
 	total   time.Duration
 	bounded bool
 }
 
-// read is the plan for a read of n bytes, by the rules of SERIAL_TIMEOUTS:
+// read returns the plan for a read of n bytes, by the rules of SERIAL_TIMEOUTS:
 //
 //	interval    multiplier, constant   the read completes early
 //	MAXULONG    0, 0                   at once
@@ -42,8 +40,8 @@ type readPlan struct {
 //	MAXULONG    m, MAXULONG            never
 //	i           m, c                   i after the last byte, or after n*m+c
 //
-// Where i is 0 there is no limit between bytes, where m and c are 0 none for
-// all of them. All three MAXULONG are not valid.
+// If i is 0, there is no limit between bytes; if m and c are 0, there is none for the
+// whole read. It is not valid to set all three to MAXULONG.
 func (t timeouts) read(n int) readPlan {
 	m, c := t.ReadTotalTimeoutMultiplier, t.ReadTotalTimeoutConstant
 	if t.ReadIntervalTimeout != maxULONG {
@@ -64,7 +62,8 @@ func (t timeouts) read(n int) readPlan {
 	return readPlan{present: true, total: total(m, c, n), bounded: true}
 }
 
-// write is after which time a write of n bytes ends; not bounded for never.
+// write returns the time after which a write of n bytes ends; if it is not bounded,
+// never.
 func (t timeouts) write(n int) (limit time.Duration, bounded bool) {
 	m, c := t.WriteTotalTimeoutMultiplier, t.WriteTotalTimeoutConstant
 	return total(m, c, n), m != 0 || c != 0
@@ -75,7 +74,7 @@ func total(multiplier, constant uint32, n int) time.Duration {
 	return milliseconds(uint64(multiplier)*min(uint64(n), maxULONG) + uint64(constant))
 }
 
-// milliseconds is n milliseconds, or the longest time there is.
+// milliseconds returns n milliseconds, or the longest duration.
 func milliseconds(n uint64) time.Duration {
 	if n > uint64(math.MaxInt64/time.Millisecond) {
 		return math.MaxInt64

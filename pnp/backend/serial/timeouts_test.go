@@ -13,7 +13,7 @@ import (
 	"freerdp-pnpdr/pnp"
 )
 
-// TestReadPlans are the rules of SERIAL_TIMEOUTS, for reads of 10 bytes.
+// TestReadPlans checks the rules of SERIAL_TIMEOUTS, for reads of 10 bytes.
 func TestReadPlans(t *testing.T) {
 	const ms, m = time.Millisecond, uint32(maxULONG)
 	for _, c := range []struct {
@@ -66,7 +66,7 @@ func (o *opened) timeouts(interval, multiplier, constant uint32) {
 	o.set(IOCTL_SERIAL_SET_TIMEOUTS, interval, multiplier, constant, 0, 0)
 }
 
-// buffered waits until n bytes have come for a read that waits for more.
+// buffered waits until n bytes have arrived for a read that waits for more.
 func (o *opened) buffered(n int) {
 	o.t.Helper()
 	require.Eventually(o.t, func() bool {
@@ -99,7 +99,7 @@ func TestReadOfMoreThanTheQueue(t *testing.T) {
 	c.ends(pnp.S_OK, string(all))
 }
 
-// TestReadReturnsWithWhatIsThere has the plan that never waits.
+// TestReadReturnsWithWhatIsThere uses the plan that never waits.
 func TestReadReturnsWithWhatIsThere(t *testing.T) {
 	o := openBench(t)
 	o.timeouts(maxULONG, 0, 0)
@@ -111,7 +111,7 @@ func TestReadReturnsWithWhatIsThere(t *testing.T) {
 	o.read(10).ends(pnp.S_OK, "")
 }
 
-// TestReadReturnsWithTheFirstBytes never ends by the time, which is 49 days.
+// TestReadReturnsWithTheFirstBytes uses a timeout of 49 days, which never ends a read.
 func TestReadReturnsWithTheFirstBytes(t *testing.T) {
 	o := openBench(t)
 	o.timeouts(maxULONG, maxULONG, maxULONG-1)
@@ -124,7 +124,7 @@ func TestReadReturnsWithTheFirstBytes(t *testing.T) {
 	o.read(10).ends(pnp.S_OK, "bc")
 }
 
-// TestReadReturnsWithWhatIsPresentOrWaitsForAll never ends by the time either.
+// TestReadReturnsWithWhatIsPresentOrWaitsForAll uses a timeout that never ends a read.
 func TestReadReturnsWithWhatIsPresentOrWaitsForAll(t *testing.T) {
 	o := openBench(t)
 	o.timeouts(maxULONG, 0, maxULONG-1)
@@ -154,16 +154,16 @@ func TestTotalTimeoutReturnsWhatCame(t *testing.T) {
 func TestIntervalTimeoutReturnsWhatCame(t *testing.T) {
 	o := openBench(t)
 	o.timeouts(1, 0, 0)
-	c := o.read(10) // nothing came: no interval begins
+	c := o.read(10) // no byte yet, so no interval
 	o.feed([]byte("a"))
 	c.wait()
 	require.Equal(t, pnp.S_OK, c.hr)
 	require.Equal(t, "a", string(c.r.Out[:c.n]))
-	// One that has some at once.
+	// A read that has a byte at once.
 	o.feed([]byte("bc"))
 	o.arrived(2)
 	o.read(10).ends(pnp.S_OK, "bc")
-	// The interval does not cut what comes within it.
+	// Bytes within the interval are read together.
 	o.timeouts(maxULONG-1, 0, 0)
 	c = o.read(4)
 	o.feed([]byte("de"))
@@ -173,8 +173,8 @@ func TestIntervalTimeoutReturnsWhatCame(t *testing.T) {
 	c.ends(pnp.S_OK, "defg")
 }
 
-// TestTheTimeOfAReadBeginsWithItsTurn has a read wait behind one that has no
-// end: it takes the timeouts of when its turn comes.
+// TestTheTimeOfAReadBeginsWithItsTurn: a read behind one without timeouts has the
+// timeouts that are set when its turn comes.
 func TestTheTimeOfAReadBeginsWithItsTurn(t *testing.T) {
 	o := openBench(t)
 	first, second := o.read(2), o.read(10)
@@ -196,7 +196,7 @@ func TestCancelledReadLosesNothing(t *testing.T) {
 	third.pending()
 	o.feed([]byte("d"))
 	third.ends(pnp.S_OK, "abcd")
-	// One that what came is enough for is served by the cancel.
+	// The cancel serves the next read if there is enough data.
 	first, second = o.read(5), o.read(2)
 	o.feed([]byte("ef"))
 	o.buffered(2)
@@ -214,7 +214,7 @@ func TestWriteTimeoutReturnsWhatWasTaken(t *testing.T) {
 	require.Equal(t, pnp.S_OK.Name(), c.hr.Name())
 	require.Positive(t, c.n)
 	require.Less(t, c.n, much)
-	next.wait() // its own time runs out too
+	next.wait() // its own time runs out, too
 	require.Equal(t, pnp.S_OK.Name(), next.hr.Name())
 	o.sink(c.n)
 	if next.n > 0 {
@@ -222,8 +222,8 @@ func TestWriteTimeoutReturnsWhatWasTaken(t *testing.T) {
 	}
 }
 
-// TestTheTimeOfAWriteBeginsWithItsTurn has a write wait behind one that has no
-// end and is cancelled.
+// TestTheTimeOfAWriteBeginsWithItsTurn: a write waits behind one without timeouts,
+// which is cancelled.
 func TestTheTimeOfAWriteBeginsWithItsTurn(t *testing.T) {
 	o := openBench(t)
 	o.set(IOCTL_SERIAL_SET_XOFF)
@@ -234,7 +234,7 @@ func TestTheTimeOfAWriteBeginsWithItsTurn(t *testing.T) {
 	second.wrote(pnp.S_OK, 0)
 }
 
-// TestAnIntervalThatBeganAgain has the timer fire just when a byte arrives.
+// TestAnIntervalThatBeganAgain: the timer fires just when a byte arrives.
 func TestAnIntervalThatBeganAgain(t *testing.T) {
 	o := openBench(t)
 	o.timeouts(maxULONG-1, 0, 0)
@@ -254,8 +254,8 @@ func TestAnIntervalThatBeganAgain(t *testing.T) {
 	o.read(0).ends(pnp.S_OK, "")
 }
 
-// TestAReadIsNotToldOfTheTimeBeforeIt has the reader find nothing, a byte come
-// and then a read that takes what there is, before the reader tells.
+// TestAReadIsNotToldOfTheTimeBeforeIt: the reader finds nothing; before it says so, a
+// byte arrives, and then a read that takes what there is.
 func TestAReadIsNotToldOfTheTimeBeforeIt(t *testing.T) {
 	o := openBench(t)
 	o.timeouts(maxULONG, 0, 0)
@@ -275,7 +275,7 @@ func TestAReadIsNotToldOfTheTimeBeforeIt(t *testing.T) {
 	c.ends(pnp.S_OK, "a")
 }
 
-// TestPurgeOfWhatIsJustComing drops what the reader has in its hands.
+// TestPurgeOfWhatIsJustComing: a purge drops data that is being read.
 func TestPurgeOfWhatIsJustComing(t *testing.T) {
 	o := openBench(t)
 	o.h.rx.device.Lock() // the reader's

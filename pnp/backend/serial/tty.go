@@ -11,20 +11,19 @@ import (
 	"freerdp-pnpdr/pnp/internal/devnode"
 )
 
-// port is what a terminal can be asked for. Its methods are single calls to the
-// driver, some of which talk to hardware and take as long as that does: no lock
-// is held around those.
+// port is a terminal. Its methods are single calls to the driver. Some of them talk to
+// hardware and take as long as that takes: no lock is held meanwhile.
 type port struct {
 	driver
 	fd int
 	// pseudo is set for a pseudo terminal, which has no line.
 	pseudo bool
-	// hasLines and hasCounters tell whether the driver knows modem lines and
-	// counts errors and changes of the lines.
+	// hasLines is set if the driver has modem lines, and hasCounters if it counts
+	// errors and changes of the lines.
 	hasLines, hasCounters bool
 }
 
-// newPort finds out what fd can do. It fails if fd is no terminal.
+// newPort finds out what fd can do. It fails if fd is not a terminal.
 func newPort(fd int, rdev uint64) (port, error) {
 	p := port{driver: tty(fd), fd: fd}
 	if _, err := p.termios(); err != nil {
@@ -42,7 +41,7 @@ func newPort(fd int, rdev uint64) (port, error) {
 
 func (p port) termios() (unix.Termios, error) { return devnode.GetTermios(p.fd) }
 
-// setTermios sets t and returns what the driver made of it.
+// setTermios sets t and returns the settings that the driver then has.
 func (p port) setTermios(t unix.Termios) (unix.Termios, error) {
 	if err := devnode.SetTermios(p.fd, t); err != nil {
 		return unix.Termios{}, err
@@ -50,15 +49,14 @@ func (p port) setTermios(t unix.Termios) (unix.Termios, error) {
 	return p.termios()
 }
 
-// driver is what a pseudo terminal does not have, so that the tests have one of
-// their own.
+// driver is the part of a port that a pseudo terminal lacks. The tests have their own.
 type driver interface {
 	// lines returns the TIOCM bits.
 	lines() (int, error)
 	// setLines raises or lowers the lines of the TIOCM bits.
 	setLines(bits int, on bool) error
 	counters() (counters, error)
-	// unsent is how many bytes the kernel has still to send.
+	// unsent returns how many bytes the kernel still has to send.
 	unsent() int
 	// sendBreak begins or ends a break.
 	sendBreak(on bool) error
@@ -102,10 +100,10 @@ func (d tty) sendBreak(on bool) error {
 	return unix.IoctlSetInt(int(d), unix.TIOCCBRK, 0)
 }
 
-// unread is how many bytes the kernel has received and not handed out.
+// unread returns how many bytes the kernel has received that were not read yet.
 func (p port) unread() int { return count(p.fd, unix.TIOCINQ) }
 
-// count asks for a number of bytes: 0 where the driver does not tell.
+// count asks for a number of bytes; 0 if the driver does not know.
 func count(fd int, request uint) int {
 	n, err := unix.IoctlGetInt(fd, request)
 	if err != nil {
@@ -125,8 +123,8 @@ func (p port) flow(on bool) error {
 	return unix.IoctlSetInt(p.fd, unix.TCXONC, unix.TCOOFF)
 }
 
-// exclusive sets or clears TIOCEXCL. See the package's documentation for why a
-// pseudo terminal goes without.
+// exclusive sets or clears TIOCEXCL, except on a pseudo terminal: see the package's
+// documentation.
 func (p port) exclusive(on bool) error {
 	switch {
 	case p.pseudo:
@@ -153,8 +151,7 @@ func retry(call func(int, []byte) (int, error), fd int, b []byte) (int, error) {
 	}
 }
 
-// drain waits until everything is sent, but not longer than drainLimit; it
-// discards the rest.
+// drain waits until everything is sent, at most drainLimit, and discards the rest.
 func (p port) drain() {
 	const interval = 5 * time.Millisecond
 	for end := time.Now().Add(drainLimit); p.unsent() > 0; time.Sleep(interval) {
@@ -165,8 +162,8 @@ func (p port) drain() {
 	}
 }
 
-// raw is t for a port as the package's documentation describes it. CLOCAL makes
-// a carrier that drops an event rather than a hangup.
+// raw returns t with the settings of a port that was just opened, as the package's
+// documentation says. With CLOCAL a carrier that drops is an event and not a hangup.
 func raw(t unix.Termios) unix.Termios {
 	t = devnode.Raw(t)
 	t.Cflag &^= unix.PARODD | unix.CMSPAR | unix.CSTOPB | unix.CRTSCTS

@@ -11,21 +11,20 @@ import (
 	"freerdp-pnpdr/pnp/queue"
 )
 
-// transmitter is the direction to the line. All but device is guarded by the
-// handle's queue. The IOCTL_SERIAL_IMMEDIATE_CHAR that is under way is in the lane
-// immediate: it goes before what the kernel does not have yet.
+// transmitter is the direction to the line. The handle's queue guards all but device.
+// A pending IOCTL_SERIAL_IMMEDIATE_CHAR is in the lane immediate: it goes before the
+// bytes that the kernel does not have yet.
 type transmitter struct {
-	device sync.Mutex // writing to the descriptor
+	device sync.Mutex // held while the descriptor is written
 
 	timed   *queue.Item // the write whose turn has come
 	running bool        // there is a writer
 	count   uint32
-	// dirty is set by what is written, until its end was told as
-	// SERIAL_EV_TXEMPTY.
+	// dirty is set by writing, until SERIAL_EV_TXEMPTY happened.
 	dirty bool
 }
 
-// pending is how many bytes the kernel has yet to take. The queue is locked.
+// pending returns how many bytes the kernel still has to take. The queue is locked.
 func (h *handle) pending() int {
 	n := h.immediate.Len()
 	for it := range h.writes.All() {
@@ -34,8 +33,8 @@ func (h *handle) pending() int {
 	return n
 }
 
-// next is what to write next, for which request; nothing for nil. The queue is
-// locked.
+// next returns the next request to write for and its data; nil if there is none. The
+// queue is locked.
 func (h *handle) next() (*queue.Item, []byte) {
 	if it := h.immediate.First(); it != nil {
 		return it, it.R.In[:1]
@@ -46,8 +45,7 @@ func (h *handle) next() (*queue.Item, []byte) {
 	return nil, nil
 }
 
-// beginImmediate takes an IOCTL_SERIAL_IMMEDIATE_CHAR, which needs the right to
-// write.
+// beginImmediate takes an IOCTL_SERIAL_IMMEDIATE_CHAR, which needs write access.
 func (h *handle) beginImmediate(it *queue.Item) {
 	switch {
 	case !h.write:
@@ -60,14 +58,14 @@ func (h *handle) beginImmediate(it *queue.Item) {
 	}
 }
 
-// abortWrites ends all writes, each with what was written of it. The queue is
+// abortWrites ends all writes, each with the count of what was written. The queue is
 // locked.
 func (h *handle) abortWrites(hr pnp.HRESULT) {
 	h.writes.Abort(hr)
 	h.immediate.Abort(hr)
 }
 
-// transmit writes what can be written at once, and has the writer do the rest.
+// transmit writes what the kernel takes at once, and starts the writer for the rest.
 // The queue is locked.
 func (h *handle) transmit() {
 	if !h.driving && h.tx.device.TryLock() {
@@ -77,8 +75,8 @@ func (h *handle) transmit() {
 	h.startWriter()
 }
 
-// transmitNow writes until the kernel takes no more. The caller has locked the
-// queue and tx.device, which transmitNow gives up.
+// transmitNow writes until the kernel takes no more. The caller has locked the queue
+// and tx.device; transmitNow unlocks tx.device.
 func (h *handle) transmitNow() {
 	defer h.tx.device.Unlock()
 	for full := false; !full; {
@@ -92,7 +90,7 @@ func (h *handle) transmitNow() {
 	}
 }
 
-// beginWrite starts the time of the first write.
+// beginWrite starts the timer of the first write.
 func (h *handle) beginWrite() {
 	it := h.writes.First()
 	if it == nil || it == h.tx.timed {
@@ -129,14 +127,13 @@ func (h *handle) writeLoop() {
 	}
 }
 
-// writeDone reports whether the writer, whose wait ended with err, has nothing
-// more to do.
+// writeDone reports whether the writer, whose wait ended with err, has nothing more to
+// do.
 func (h *handle) writeDone(err error) bool {
 	h.q.Lock()
 	defer h.q.Unlock()
 	if err != nil {
-		// The handle was closed, or the poller failed, which it does for no
-		// terminal.
+		// The handle was closed. (The poller never fails for a terminal.)
 		h.abortWrites(pnp.HRESULTOf(err))
 	}
 	if it, _ := h.next(); err == nil && it != nil {
@@ -146,8 +143,8 @@ func (h *handle) writeDone(err error) bool {
 	return true
 }
 
-// writeReady writes until the kernel takes no more, which it returns false for,
-// or there is nothing to write.
+// writeReady writes until the kernel takes no more, and returns false, or until there
+// is nothing to write, and returns true.
 func (h *handle) writeReady() bool {
 	for {
 		if full, nothing := h.writeOne(); full || nothing {
@@ -168,13 +165,13 @@ func (h *handle) writeOne() (full, nothing bool) {
 	n, err := h.port.write(data)
 	it.R.Release()
 	h.q.Lock()
-	defer h.q.Unlock() // which completes requests, once the device is free too
+	defer h.q.Unlock() // completes requests, so tx.device is unlocked before
 	defer h.tx.device.Unlock()
 	return h.wrote(it, n, err), false
 }
 
-// take is what to write next, for which request, whose buffers are held: it can
-// be completed meanwhile.
+// take is next, and holds the buffers of the request, which may be completed
+// meanwhile.
 func (h *handle) take() (*queue.Item, []byte) {
 	h.q.Lock()
 	defer h.q.Unlock()
@@ -186,9 +183,9 @@ func (h *handle) take() (*queue.Item, []byte) {
 	return it, data
 }
 
-// wrote takes what a write to the descriptor gave for a request, which may have
-// ended meanwhile. It returns true if the kernel takes no more for now. The queue
-// is locked.
+// wrote takes the result of a write to the descriptor for a request, which may have
+// ended meanwhile. It returns true if the kernel takes no more for now. The queue is
+// locked.
 func (h *handle) wrote(it *queue.Item, n int, err error) (full bool) {
 	h.tx.count += uint32(n)
 	h.tx.dirty = h.tx.dirty || n > 0
