@@ -65,7 +65,7 @@ func TestDescribe(t *testing.T) {
 	require.Equal(t, "X", k.Describe("/dev/x0").Name)
 }
 
-// TestVerify: no node is opened that the source does not let pass.
+// TestVerify: a node that Verify refuses is closed at once.
 func TestVerify(t *testing.T) {
 	refused := errors.New("refused")
 	var got devnode.ID

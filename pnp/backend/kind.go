@@ -9,32 +9,35 @@ import (
 	"freerdp-pnpdr/pnp/discover"
 )
 
-// Kind is a kind of device: a row of the table from which options, help,
-// completion, rules, advice and the lister are derived.
+// Kind is a kind of device: a row of the table that options, help, completion,
+// rules, advice and the lister use.
 type Kind struct {
-	// Name is the word of the option, and of the setting backend in a rule.
+	// Name is the name of the option, and a value of the setting backend in a
+	// rule.
 	Name string
-	// Argument is what the option takes, as "PATH"; "" for nothing.
+	// Argument names the option's argument, for example "PATH"; "" if it takes
+	// none.
 	Argument string
-	// Help says what the option redirects, for people.
+	// Help says in a few words what the option redirects.
 	Help string
-	// Nodes are the nodes that the argument may lead to. A kind without any
-	// takes its argument as it is: no node is watched, and no rule is asked.
+	// Nodes are the types of nodes that the argument may lead to. The argument of
+	// a kind without any is not a node: nothing is watched, and no rule is
+	// asked.
 	Nodes Nodes
 	// Rules says what rules may do with the kind.
 	Rules Rules
-	// Description is what the server is told about a device if nothing else is
-	// known about it. Without a name, the device has that of its node.
+	// Description describes a device that discovery has not found. If it has no
+	// name, the device has the name of its node.
 	Description pnp.Description
-	// Serves is the classifier: it reports whether a device that discovery has
-	// found is of this kind. It is nil for a kind that is never found.
+	// Serves reports whether a device that discovery has found is of this kind.
+	// It is nil for a kind that discovery never finds.
 	Serves func(*discover.Device) bool
 	// New makes the device. It does not block: the node is looked at when the
 	// device is opened.
 	New func(Source) (pnp.Device, error)
 }
 
-// Constructor makes a backend's constructor one that a row can have.
+// Constructor converts a backend's constructor to the type of Kind.New.
 func Constructor[D pnp.Device](new func(Source) (D, error)) func(Source) (pnp.Device, error) {
 	return func(src Source) (pnp.Device, error) {
 		d, err := new(src)
@@ -53,9 +56,9 @@ const (
 	NotChosen Rules = iota
 	// Chosen is a kind that a rule can choose by its setting backend.
 	Chosen
-	// Named is a kind that a rule can choose, and whose option is itself a
-	// rule of the user: rule:allow+node=PATH, with this backend. What it
-	// names is described as discovery finds it.
+	// Named is a kind that a rule can choose. Its option is itself a rule of the
+	// user, rule:allow+node=PATH with this backend, and discovery describes the
+	// device.
 	Named
 )
 
@@ -77,8 +80,8 @@ func (k *Kind) Describe(path string) pnp.Description {
 	return d
 }
 
-// Table is a table of kinds, each with a name of its own. The first that serves
-// a device is the one that does. It does not change.
+// Table is a table of kinds with different names. The first kind that serves a device
+// is used. A table does not change.
 type Table []*Kind
 
 // Named returns the kind with that name; nil if there is none.
@@ -91,7 +94,7 @@ func (t Table) Named(name string) *Kind {
 	return nil
 }
 
-// Serving returns the kind that serves a device which was found; nil if none
+// Serving returns the kind that serves a device that discovery has found; nil if none
 // does.
 func (t Table) Serving(d *discover.Device) *Kind {
 	for _, k := range t {
@@ -113,7 +116,7 @@ func (t Table) Plain(n Nodes) *Kind {
 	return nil
 }
 
-// Choices are the names of the kinds that a rule can choose.
+// Choices returns the names of the kinds that a rule can choose.
 func (t Table) Choices() []string {
 	var names []string
 	for _, k := range t {

@@ -30,7 +30,7 @@ func TypeOf(mode fs.FileMode) Nodes {
 	return 0
 }
 
-// String names the types, as "a block device or a regular file".
+// String names the types, for example "a block device or a regular file".
 func (n Nodes) String() string {
 	var names []string
 	for i, name := range []string{"a character device", "a block device", "a regular file"} {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package backend holds what the backends share: what a kind of device is, and what
-// a device is made from. The backends are the packages below it, one for each
-// kind; package kinds is the table of them.
+// Package backend defines a kind of device (Kind) and the input that its constructor
+// takes (Source). The backends are the packages below, one for each kind; package
+// kinds has the table.
 package backend
 
 import (
@@ -17,29 +17,29 @@ import (
 	"freerdp-pnpdr/pnp/internal/devnode"
 )
 
-// Source is what a backend makes a device from.
+// Source is the input that a backend makes a device from.
 type Source struct {
 	// Path is the argument of the option: where the device's node is, unless
 	// the kind has no nodes. The node need not exist until the device is
 	// opened.
 	Path string
-	// Found is what discovery knows of the device; nil if discovery has not
-	// found it.
+	// Found is the result of discovery; nil if discovery has not found the
+	// device.
 	Found *discover.Device
-	// Description is what the server is told.
+	// Description is sent to the server.
 	Description pnp.Description
-	// ReadOnly refuses whatever changes the device, whatever the node's
-	// permissions are.
+	// ReadOnly refuses operations that change the device, even if the node's
+	// permissions allow them.
 	ReadOnly bool
-	// Verify, if it is set, has the last word on each node that is opened: a
-	// path can come to lead to another device than the one that was allowed.
+	// Verify, if not nil, checks each node that was opened: the path can lead to
+	// another device than the one that was allowed.
 	Verify func(devnode.ID) error
-	// Log receives what has no request to be answered with; nil for nowhere.
+	// Log receives problems that no request reports; nil for nowhere.
 	Log *slog.Logger
 }
 
-// Logger returns the logger of a device with a path, which is never nil. The
-// error says that the path is missing.
+// Logger returns the logger of a device with a path; it is never nil. It fails if
+// the path is missing.
 func (s *Source) Logger() (*slog.Logger, error) {
 	if s.Path == "" {
 		return nil, fmt.Errorf("device %q has no path", s.Description.Name)

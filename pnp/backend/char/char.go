@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package char redirects any character device node as a plain stream of bytes.
+// Package char redirects any character device as a plain stream of bytes.
 //
-// Reads and writes each go in the order in which they came, and never wait for
-// each other. A read returns as soon as there is something; a write takes
-// everything. Offsets are ignored.
+// Reads are done in the order of arrival, and so are writes; they do not wait for
+// each other. A read returns as soon as there is data; a write writes everything.
+// Offsets are ignored.
 //
-// The stream is 8-bit clean: a terminal is put into raw mode by the first open
-// of the device and gets its settings back when the last handle is closed. Its
-// speed stays as it is.
+// The stream is 8-bit clean: the first open of a terminal puts it into raw mode, and
+// closing the last handle restores its settings. Its speed stays as it is.
 package char
 
 import (
@@ -47,16 +46,16 @@ func New(src backend.Source) (*Device, error) {
 // Description implements pnp.Device.
 func (d *Device) Description() *pnp.Description { return &d.src.Description }
 
-// Open implements pnp.Device. A driver may take its time to open a device, so
-// NoBlock is never granted. There is nothing to create or to truncate in a
-// character device: of the dispositions CREATE_NEW fails, the others open.
+// Open implements pnp.Device. It never grants NoBlock, since a driver may take its
+// time. Nothing is created or truncated: the disposition CREATE_NEW fails, and the
+// others open the device.
 func (d *Device) Open(r pnp.OpenRequest) (pnp.Handle, error) {
 	return d.open(r, unix.S_IFCHR, classify)
 }
 
-// open is Open with the kind of the node and the judgement of its class, which
-// the tests replace: to have a node that cannot be polled, or one whose driver
-// is the test.
+// open is Open with the type of the node and the function that classifies it, which
+// tests replace: to make a node that cannot be polled, or one whose driver is the
+// test.
 func (d *Device) open(r pnp.OpenRequest, kind uint32, classify func(devnode.Node) class) (pnp.Handle, error) {
 	n, err := d.src.OpenNode(r)
 	if errors.Is(err, unix.EBUSY) {
@@ -80,21 +79,21 @@ func (d *Device) open(r pnp.OpenRequest, kind uint32, classify func(devnode.Node
 	return h, nil
 }
 
-// class is how a node can be waited for.
+// class says how to wait for a node.
 type class uint8
 
 const (
-	// pollable nodes honour O_NONBLOCK, and the runtime's poller waits for
+	// pollable nodes honour O_NONBLOCK, and the runtime's poller can wait for
 	// them.
 	pollable class = iota
 	// instant nodes never wait.
 	instant
-	// blocking nodes may wait and cannot be polled.
+	// blocking nodes may wait, and cannot be polled.
 	blocking
 )
 
-// classify tells which class a node that was just opened belongs to, as far as
-// that can be told without asking epoll.
+// classify returns the class of a node that was just opened. It does not ask epoll,
+// which may refuse a pollable node later.
 func classify(n devnode.Node) class {
 	number := sysfs.CharNumber(uint64(n.Stat.Rdev)) //nolint:unconvert // 32 bits on MIPS
 	const memoryDevices = 1
@@ -104,9 +103,8 @@ func classify(n devnode.Node) class {
 			return instant
 		}
 	}
-	// A device in user space (CUSE) is what its server makes of it: many do
-	// not implement poll, which then always says ready, and ignore
-	// O_NONBLOCK. Even asking can hang.
+	// Many servers of devices in user space (CUSE) do not implement poll, which
+	// then always says ready, and ignore O_NONBLOCK. Even polling can hang.
 	tree, err := sysfs.Open("/sys")
 	if err == nil && strings.Contains(tree.Target("dev/char", number.String()), "/virtual/cuse/") {
 		return blocking

@@ -25,7 +25,7 @@ func device(t *testing.T, path string, readOnly bool) *Device {
 	return d
 }
 
-// as is a device whose node is taken to be of another class than it is.
+// as is a device whose node is treated as one of the given class.
 type as struct {
 	*Device
 	class class
@@ -55,10 +55,10 @@ func TestSuiteOnTerminal(t *testing.T) {
 	}})
 }
 
-// TestSuiteOnNodeThatCannotBePolled has the terminal treated as a node that
-// blocks and that epoll refuses. No real one can be had everywhere (CUSE makes
-// them, where the kernel has it), so what is made up is the refusal: the reads
-// and writes block in the kernel as they would there.
+// TestSuiteOnNodeThatCannotBePolled treats the terminal as a node that blocks and
+// that epoll refuses. Real ones are not available everywhere (CUSE makes them, if the
+// kernel has it). Here only the refusal is faked: reads and writes block in the kernel
+// as they would there.
 func TestSuiteOnNodeThatCannotBePolled(t *testing.T) {
 	acceptance.Run(t, acceptance.Fixture{Stream: true, New: func(t *testing.T) acceptance.Instance {
 		p := newPTY(t)
@@ -70,7 +70,7 @@ func TestSuiteOnNodeThatCannotBePolled(t *testing.T) {
 	}})
 }
 
-// TestSuiteOnMemoryDevices has devices that never wait and that epoll refuses.
+// TestSuiteOnMemoryDevices uses devices that never wait and that epoll refuses.
 func TestSuiteOnMemoryDevices(t *testing.T) {
 	for _, path := range []string{"/dev/zero", "/dev/null", "/dev/full", "/dev/urandom"} {
 		t.Run(filepath.Base(path), func(t *testing.T) {
@@ -81,8 +81,8 @@ func TestSuiteOnMemoryDevices(t *testing.T) {
 	}
 }
 
-// transact does one request and waits for it; quick tells whether it was
-// complete when Submit returned.
+// transact does one request and waits for it; quick reports whether it was complete
+// when Submit returned.
 func transact(h pnp.Handle, r *pnp.Request) (hr pnp.HRESULT, n int, quick bool) {
 	done := make(chan struct{})
 	r.OnComplete(func(_ *pnp.Request, got pnp.HRESULT, m int) {
@@ -127,7 +127,7 @@ func TestMemoryDevicesAnswerAtOnce(t *testing.T) {
 		require.True(t, quick, path)
 		require.Equal(t, want.write.Name(), hr.Name(), path)
 		require.Equal(t, want.written, n, path)
-		// Much is left to a worker.
+		// A long read takes a slot.
 		hr, b, _ = read(h, 1<<20)
 		require.Equal(t, want.read.Name(), hr.Name(), path)
 		if want.n > 0 {
@@ -137,8 +137,7 @@ func TestMemoryDevicesAnswerAtOnce(t *testing.T) {
 	}
 }
 
-// TestNodeThatEpollRefuses finds out by itself that /dev/zero cannot be
-// polled.
+// TestNodeThatEpollRefuses: the handle notices that /dev/zero cannot be polled.
 func TestNodeThatEpollRefuses(t *testing.T) {
 	h := open(t, as{device(t, "/dev/zero", false), pollable})
 	defer h.Close(func() {})
@@ -156,8 +155,8 @@ func TestQuickReadsAndWritesOfATerminal(t *testing.T) {
 	h := open(t, device(t, p.path, false))
 	defer h.Close(func() {})
 	p.feed([]byte("ready"))
-	// The kernel passes the bytes on in a work queue of its own: wait for
-	// them as the poller does.
+	// The kernel passes the bytes on in a work queue: wait for them as the poller
+	// does.
 	fds := []unix.PollFd{{Fd: int32(h.(*handle).fd), Events: unix.POLLIN}}
 	n, err := unix.Poll(fds, 10_000)
 	require.NoError(t, err)
@@ -172,7 +171,7 @@ func TestQuickReadsAndWritesOfATerminal(t *testing.T) {
 	require.Equal(t, "x", string(p.sink(1)))
 }
 
-// TestCancelledWriteTellsHowMuch fills the terminal and cancels the rest.
+// TestCancelledWriteTellsHowMuch: the count of a cancelled write is what was written.
 func TestCancelledWriteTellsHowMuch(t *testing.T) {
 	p := newPTY(t)
 	h := open(t, device(t, p.path, false))
@@ -206,8 +205,8 @@ func closed(h pnp.Handle) {
 	<-released
 }
 
-// TestTerminalIsRawWhileOpen: and is restored when the last handle is released,
-// not some time after.
+// TestTerminalIsRawWhileOpen: the terminal has its settings back when the last handle
+// is released.
 func TestTerminalIsRawWhileOpen(t *testing.T) {
 	p := newPTY(t)
 	before := p.termios()
@@ -244,13 +243,13 @@ func TestTerminalThatComesBack(t *testing.T) {
 	require.Equal(t, before, q.termios())
 }
 
-// TestEndOfFileIsNoHangup has a terminal in canonical mode send end of file.
+// TestEndOfFileIsNoHangup: a terminal in canonical mode can send end of file.
 func TestEndOfFileIsNoHangup(t *testing.T) {
 	p := newPTY(t)
 	canonical := p.termios()
 	h := open(t, device(t, p.path, false))
 	defer h.Close(func() {})
-	// Somebody sets the terminal back under our hands.
+	// Another program changes the terminal.
 	require.NoError(t, unix.IoctlSetTermios(p.master, unix.TCSETS, &canonical))
 	p.feed([]byte{4})
 	hr, b, _ := read(h, 10)
@@ -261,8 +260,8 @@ func TestEndOfFileIsNoHangup(t *testing.T) {
 	require.Equal(t, pnp.ERROR_DEVICE_NOT_CONNECTED.Name(), hr.Name())
 }
 
-// TestAtMostOneStuckWorker cancels many reads of a node that blocks: what comes
-// late goes to the next read, in order.
+// TestAtMostOneStuckWorker cancels many reads of a node that blocks. Data that arrives
+// late goes to the next reads, in order.
 func TestAtMostOneStuckWorker(t *testing.T) {
 	p := newPTY(t)
 	h := open(t, as{device(t, p.path, false), blocking})
@@ -286,8 +285,8 @@ func TestAtMostOneStuckWorker(t *testing.T) {
 	require.Equal(t, "abcdefgh", got)
 }
 
-// TestCloseEndsTheWorkers closes a handle whose workers wait in the poller,
-// while the other end stays.
+// TestCloseEndsTheWorkers closes a handle whose goroutines wait in the poller, while
+// the other end stays open.
 func TestCloseEndsTheWorkers(t *testing.T) {
 	p := newPTY(t)
 	ignore := goleak.IgnoreCurrent()

@@ -30,18 +30,17 @@ type handle struct {
 	q             *queue.Queue
 	reads, writes *queue.Lane
 
-	// late is what was read for a request that had been cancelled meanwhile,
-	// in the buffer of that request. It goes to the next ones.
+	// late is the data that was read for a request that had been cancelled
+	// meanwhile, in that request's buffer. The next reads get it.
 	late    []byte
 	holding *pnp.Request
 }
 
-// newHandle makes the handle of an opened node, whose descriptor it owns even
-// if it fails.
+// newHandle makes the handle of an opened node. It owns the descriptor, even if it
+// fails.
 func newHandle(d *Device, n devnode.Node, c class, r pnp.OpenRequest) (*handle, error) {
 	h := &handle{dev: d, fd: n.FD, class: c, read: n.Read, write: n.Write, q: queue.New(d.path, r.Workers, d.log)}
-	// Without reading and writing it is an O_PATH descriptor, which no
-	// request gets to.
+	// Without either it is an O_PATH descriptor, which no request uses.
 	usable := n.Read || n.Write
 	if usable && c != pollable {
 		if err := unix.SetNonblock(n.FD, false); err != nil {
@@ -59,7 +58,7 @@ func newHandle(d *Device, n devnode.Node, c class, r pnp.OpenRequest) (*handle, 
 
 func (h *handle) prepare(n *devnode.Node, r pnp.OpenRequest, usable bool) error {
 	if usable && h.class == pollable && errors.Is(h.file.SetDeadline(time.Time{}), os.ErrNoDeadline) {
-		// epoll refuses the node: the one way to wait for it is to block.
+		// epoll refuses the node, so the only way to wait for it is to block.
 		h.class = blocking
 		if err := unix.SetNonblock(h.fd, false); err != nil {
 			return err
@@ -72,7 +71,7 @@ func (h *handle) prepare(n *devnode.Node, r pnp.OpenRequest, usable bool) error 
 	if h.grant, err = n.Share(r.Share); err != nil {
 		return err
 	}
-	if usable { // last: nothing that fails after it has to undo it
+	if usable { // last, so that nothing has to undo it
 		if h.terminal, err = makeRaw(n); err != nil {
 			h.grant.Release()
 			return fmt.Errorf("set raw mode: %w", err)
@@ -96,7 +95,7 @@ func makeRaw(n *devnode.Node) (*devnode.Terminal, error) {
 	return t, err
 }
 
-// lane makes the lane of a direction, as the class of the node demands.
+// lane makes the lane of a direction.
 func (h *handle) lane(op pnp.Op) *queue.Lane {
 	l := queue.Lane{
 		Try: func(it *queue.Item) { h.try(op, it) },
@@ -129,9 +128,9 @@ func (h *handle) Submit(r *pnp.Request) {
 	}
 }
 
-// Cancel implements pnp.Handle. A cancelled read loses nothing: what arrives
-// for it later goes to the next read. A cancelled write tells how much of it
-// was written; where the driver is at it just then, more may follow.
+// Cancel implements pnp.Handle. A cancelled read loses nothing: data that arrives for
+// it later goes to the next read. The count of a cancelled write is what was written;
+// if it is in the driver, more may be written later.
 func (h *handle) Cancel(r *pnp.Request) { h.q.Cancel(r) }
 
 // Close implements pnp.Handle.
@@ -141,8 +140,8 @@ func (h *handle) Close(released func()) {
 	h.q.Lock()
 	h.forget()
 	h.q.Unlock()
-	// Ends what waits in the poller. It fails where there is none, and there
-	// nobody waits in it.
+	// Ends the waits in the poller. It fails for nodes that cannot be polled,
+	// where nobody waits.
 	_ = h.file.SetDeadline(time.Unix(1, 0))
 }
 

@@ -12,13 +12,13 @@ import (
 	"freerdp-pnpdr/pnp/queue"
 )
 
-// quick is how much an instant node is asked for at once: it never waits, but
-// random bytes take their time.
+// quick is the most that Submit reads from an instant node, in bytes: it never waits,
+// but random bytes take their time.
 const quick = 64 << 10
 
-// inline reports whether the driver is known not to hold up who asks it for n
-// bytes. Honouring O_NONBLOCK is a promise that many drivers do not keep:
-// usbtmc waits in a read, hidraw in a write. Terminals do.
+// inline reports whether Submit may ask the driver for n bytes. Many drivers that
+// accept O_NONBLOCK wait all the same: usbtmc in a read, hidraw in a write. Terminals
+// do not.
 func (h *handle) inline(n int) bool {
 	return h.terminal != nil && h.class == pollable || h.class == instant && n <= quick
 }
@@ -45,7 +45,7 @@ func (h *handle) do(op pnp.Op, it *queue.Item) (pnp.HRESULT, int) {
 	h.q.Lock()
 	n := it.N
 	if op == pnp.OpRead && len(h.late) > 0 {
-		h.try(op, it) // it came for the one before
+		h.try(op, it) // data that arrived for an earlier read
 		h.q.Unlock()
 		return pnp.S_OK, 0
 	}
@@ -57,8 +57,8 @@ func (h *handle) do(op pnp.Op, it *queue.Item) (pnp.HRESULT, int) {
 	})
 }
 
-// move reads once, or writes all of b, of which n bytes were moved before, until
-// the node takes no more. It calls moved, if any, for each step.
+// move reads once, or writes b from n on until the node takes no more. It calls moved,
+// if any, after each step.
 func (h *handle) move(op pnp.Op, b []byte, n int, moved func(n int)) (pnp.HRESULT, int) {
 	for {
 		k, err := h.call(op, b[n:])
@@ -77,8 +77,8 @@ func (h *handle) move(op pnp.Op, b []byte, n int, moved func(n int)) (pnp.HRESUL
 	}
 }
 
-// keep takes what was read for a request that had been cancelled meanwhile. The
-// queue is locked.
+// keep keeps the data that was read for a request that had been cancelled meanwhile.
+// The queue is locked.
 func (h *handle) keep(it *queue.Item, hr pnp.HRESULT, n int) bool {
 	if hr.Failed() || n == 0 || h.q.Ended() != pnp.S_OK {
 		return false
@@ -89,7 +89,7 @@ func (h *handle) keep(it *queue.Item, hr pnp.HRESULT, n int) bool {
 	return true
 }
 
-// forget lets go of what was kept. The queue is locked.
+// forget releases the data that was kept. The queue is locked.
 func (h *handle) forget() {
 	if h.holding != nil {
 		h.holding.Release()
@@ -97,7 +97,7 @@ func (h *handle) forget() {
 	h.late, h.holding = nil, nil
 }
 
-// await waits until the node is ready, or seems to be.
+// await waits until the node seems to be ready.
 func (h *handle) await(op pnp.Op) error {
 	wait, events := h.conn.Read, int16(unix.POLLIN)
 	if op == pnp.OpWrite {
@@ -124,11 +124,10 @@ func (h *handle) call(op pnp.Op, b []byte) (int, error) {
 	}
 }
 
-// result is what a request ends with when the device gave err, or nothing.
+// result is the result of a request if the device returned err, or 0 bytes.
 func (h *handle) result(op pnp.Op, err error) pnp.HRESULT {
-	// A terminal whose other end hung up reads end of file and a HID device
-	// that was unplugged EIO, as others do when they merely fail; the hangup
-	// tells which.
+	// A terminal that hung up reads end of file, and a HID device that was
+	// unplugged EIO. Both also have other reasons, so ask for the hangup.
 	switch {
 	case devnode.HungUp(h.fd):
 		return pnp.ERROR_DEVICE_NOT_CONNECTED

@@ -12,7 +12,7 @@ import (
 	"freerdp-pnpdr/pnp/queue"
 )
 
-// TestPanicInACompletion leaves the lane as it is.
+// TestPanicInACompletion: the lane goes on.
 func TestPanicInACompletion(t *testing.T) {
 	p := newPTY(t)
 	h := open(t, device(t, p.path, false))
@@ -28,7 +28,7 @@ func TestPanicInACompletion(t *testing.T) {
 	require.Equal(t, "efgh", string(data))
 }
 
-// TestPanicInACall completes what it was made for, and the handle stays usable.
+// TestPanicInACall: the request fails, and the handle stays usable.
 func TestPanicInACall(t *testing.T) {
 	p := newPTY(t)
 	h := open(t, device(t, p.path, false))

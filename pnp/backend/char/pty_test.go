@@ -31,7 +31,7 @@ func newPTY(t *testing.T) *pty {
 	return p
 }
 
-// hangUp closes the master: the device is gone.
+// hangUp closes the master, as if the device was unplugged.
 func (p *pty) hangUp() { p.once.Do(func() { unix.Close(p.master) }) }
 
 func (p *pty) feed(data []byte) {

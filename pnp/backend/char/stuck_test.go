@@ -14,7 +14,7 @@ import (
 	"freerdp-pnpdr/pnp/internal/fusetest"
 )
 
-// fromUserSpace is a device whose driver is the test: a FUSE file, since not
+// fromUserSpace is a device whose driver is the test. It is a FUSE file, since not
 // every kernel has CUSE.
 type fromUserSpace struct {
 	*Device
@@ -25,9 +25,9 @@ func (d fromUserSpace) Open(r pnp.OpenRequest) (pnp.Handle, error) {
 	return d.Device.open(r, unix.S_IFREG, func(devnode.Node) class { return d.class })
 }
 
-// TestStuckSession has a driver that never answers: one that can be polled and
-// always says that it is ready, as usbtmc does, whatever O_NONBLOCK says, and one
-// that cannot be polled. Sessions go on all the same.
+// TestStuckSession runs sessions with a driver that never answers: one that can be
+// polled, always says that it is ready and ignores O_NONBLOCK, as usbtmc does, and
+// one that cannot be polled.
 func TestStuckSession(t *testing.T) {
 	for name, class := range map[string]class{"IgnoresNonblock": pollable, "CannotBePolled": blocking} {
 		t.Run(name, func(t *testing.T) {

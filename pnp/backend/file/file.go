@@ -37,9 +37,9 @@ func New(src backend.Source) (*Device, error) {
 // Description implements pnp.Device.
 func (d *Device) Description() *pnp.Description { return &d.src.Description }
 
-// Open implements pnp.Device. Nothing is ever created: a path that is missing
-// is a device that is gone, ERROR_FILE_NOT_FOUND for every disposition. Looking
-// up a path may wait for a disk or a network, so NoBlock is never granted.
+// Open implements pnp.Device. It never creates a file: if the path is missing, it
+// fails with ERROR_FILE_NOT_FOUND for every disposition. It never grants NoBlock,
+// since looking up a path may wait for a disk or a network.
 func (d *Device) Open(r pnp.OpenRequest) (pnp.Handle, error) {
 	n, err := d.src.OpenNode(r)
 	if err != nil {
@@ -53,8 +53,8 @@ func (d *Device) Open(r pnp.OpenRequest) (pnp.Handle, error) {
 	return h, nil
 }
 
-// handle makes the handle of an opened node; the descriptor stays the caller's
-// if it fails.
+// handle makes the handle of an opened node. If it fails, the caller keeps the
+// descriptor.
 func (d *Device) handle(n devnode.Node, r pnp.OpenRequest) (*handle, error) {
 	kind := n.Stat.Mode & unix.S_IFMT
 	if kind != unix.S_IFREG && kind != unix.S_IFBLK {
@@ -65,8 +65,8 @@ func (d *Device) handle(n devnode.Node, r pnp.OpenRequest) (*handle, error) {
 		return nil, pnp.ERROR_ACCESS_DENIED
 	}
 	if n.Read || n.Write {
-		// O_NONBLOCK was for the open alone; to some file systems (FUSE) it
-		// means something for reads as well.
+		// O_NONBLOCK is meant for the open only, but some file systems (FUSE)
+		// honour it for reads as well.
 		if err := unix.SetNonblock(n.FD, false); err != nil {
 			return nil, err
 		}
@@ -75,7 +75,7 @@ func (d *Device) handle(n devnode.Node, r pnp.OpenRequest) (*handle, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Only now: an open that the share modes refuse must not cost the data.
+	// Not earlier: an open that the share modes refuse must not lose data.
 	if truncate && kind == unix.S_IFREG {
 		if err := unix.Ftruncate(n.FD, 0); err != nil {
 			grant.Release()
@@ -85,9 +85,8 @@ func (d *Device) handle(n devnode.Node, r pnp.OpenRequest) (*handle, error) {
 	return newHandle(d, n, grant, r.Workers), nil
 }
 
-// inMemory reports whether reading and writing the node never waits for
-// anything but memory. The node of a block device lies in a memory file system
-// too, without that being true of the device.
+// inMemory reports whether reads and writes of the node only access memory. The node
+// of a block device is in a memory file system, too, but its data is not.
 func inMemory(n devnode.Node) bool {
 	if n.Stat.Mode&unix.S_IFMT != unix.S_IFREG {
 		return false

@@ -75,7 +75,7 @@ func TestSuiteOnBlockDevice(t *testing.T) {
 	}})
 }
 
-// TestReadOnlyBlockDevice has a node that refuses to be opened for writing.
+// TestReadOnlyBlockDevice opens a block device that is read-only.
 func TestReadOnlyBlockDevice(t *testing.T) {
 	content := acceptance.Pattern(1 << 16)
 	h, err := device(t, imageDevice(t, content, "--read-only"), false).Open(acceptance.ReadWrite)
@@ -91,7 +91,8 @@ func TestReadOnlyBlockDevice(t *testing.T) {
 	require.Equal(t, content[512:1024], b)
 }
 
-// transact does one request and waits for it; quick tells whether that was at once.
+// transact does one request and waits for it; quick reports whether it was complete
+// when Submit returned.
 func transact(h pnp.Handle, op pnp.Op, offset uint64, b []byte) (hr pnp.HRESULT, n int, quick bool) {
 	done := make(chan struct{})
 	r := &pnp.Request{Op: op, Offset: offset}
@@ -184,7 +185,7 @@ func TestDispositions(t *testing.T) {
 	require.EqualValues(t, 4, st.Size())
 	h.Close(func() {})
 
-	// A device that is gone is not made again.
+	// A file that is gone is not created again.
 	require.NoError(t, os.Remove(path))
 	for disposition := range uint32(5) {
 		_, err := d.Open(pnp.OpenRequest{Access: pnp.GENERIC_ALL, Disposition: disposition + 1})
@@ -215,8 +216,8 @@ func TestOnlyFilesAndBlockDevices(t *testing.T) {
 	h.Close(func() {})
 }
 
-// TestPermissions opens a file that the user may read only. Root may anything,
-// so root tests it with another file system uid.
+// TestPermissions opens a file that the user may only read. Root may do anything, so
+// root tests this with another file system uid.
 func TestPermissions(t *testing.T) {
 	dir, err := os.MkdirTemp("", "pnpfile")
 	require.NoError(t, err)
@@ -244,8 +245,7 @@ func TestPermissions(t *testing.T) {
 	require.Equal(t, "data", string(b))
 }
 
-// TestTryReadsThePageCache checks what Try does inline: what is cached, in
-// whole, and no more.
+// TestTryReadsThePageCache: Try does a read only if all of it is cached.
 func TestTryReadsThePageCache(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	content := acceptance.Pattern(1 << 20)
@@ -266,7 +266,7 @@ func TestTryReadsThePageCache(t *testing.T) {
 	require.Equal(t, pnp.S_OK, hr)
 	require.Equal(t, content, b[:n])
 	hr, n, quick = transact(h, pnp.OpRead, 1<<20-5, b)
-	require.True(t, quick, "the end is no reason to ask the disk")
+	require.True(t, quick, "a read up to the end is cached, too")
 	require.Equal(t, pnp.S_OK, hr)
 	require.Equal(t, 5, n)
 	hr, _, quick = transact(h, pnp.OpRead, 1<<20, b)

@@ -11,14 +11,14 @@ import (
 	"freerdp-pnpdr/pnp/internal/fusetest"
 )
 
-// TestSuiteOnHungFileSystem has a file system that never answers a read or a
-// write, as a network file system does whose server is gone. Every request is
-// completed all the same by Cancel and Close.
+// TestSuiteOnHungFileSystem uses a file system that never answers a read or a write,
+// as a network file system does when its server is gone. Cancel and Close complete
+// every request all the same.
 func TestSuiteOnHungFileSystem(t *testing.T) {
 	acceptance.Run(t, acceptance.Fixture{New: hungInstance})
 }
 
-// TestStuckSession has sessions use the same.
+// TestStuckSession runs sessions on such a file system.
 func TestStuckSession(t *testing.T) { stuck.Run(t, hungInstance) }
 
 func hungInstance(t *testing.T) acceptance.Instance {

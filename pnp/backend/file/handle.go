@@ -12,13 +12,13 @@ import (
 	"freerdp-pnpdr/pnp/queue"
 )
 
-// depth bounds how many requests of one handle the kernel has at a time: on a
-// disk that answers it is the depth of its queue.
+// depth is how many requests of one handle the kernel gets at a time: the depth of
+// the disk's queue.
 const depth = 16
 
-// handle is one open. Requests are done in any order, as far as they cannot be
-// done at once. A read of a disk cannot be interrupted: one that is cancelled
-// is answered, and the kernel keeps its buffer until it is through.
+// handle is one open. Requests that are not done at once are done in any order. A
+// read of a disk cannot be interrupted: if it is cancelled, it completes at once, and
+// the kernel keeps its buffer until it is done.
 type handle struct {
 	dev         *Device
 	fd          int
@@ -28,7 +28,7 @@ type handle struct {
 
 	q      *queue.Queue
 	lane   *queue.Lane
-	noWait bool // RWF_NOWAIT is worth a try; guarded by q
+	noWait bool // RWF_NOWAIT may work; guarded by q
 }
 
 func newHandle(d *Device, n devnode.Node, g *devnode.Grant, w pnp.Workers) *handle {
@@ -40,11 +40,11 @@ func newHandle(d *Device, n devnode.Node, g *devnode.Grant, w pnp.Workers) *hand
 	return h
 }
 
-// Submit implements pnp.Handle. It reads what is in the page cache, and reads
-// and writes files that live in memory. The rest is done in a slot.
+// Submit implements pnp.Handle. It reads from the page cache, and it reads and writes
+// files in memory. A slot does the rest.
 func (h *handle) Submit(r *pnp.Request) { h.lane.Submit(r) }
 
-// check returns the result of a request that need not reach the kernel.
+// check returns the result of a request that does not reach the kernel.
 func (h *handle) check(r *pnp.Request) (hr pnp.HRESULT, done bool) {
 	switch {
 	case r.Op == pnp.OpIOControl:
@@ -57,8 +57,8 @@ func (h *handle) check(r *pnp.Request) (hr pnp.HRESULT, done bool) {
 	return pnp.S_OK, len(r.Buffer()) == 0
 }
 
-// Cancel implements pnp.Handle: r completes at once. A read or write that the
-// kernel is at goes on there, and a write may still take effect.
+// Cancel implements pnp.Handle: r completes at once. A read or write in the kernel
+// goes on there, and the write may still take effect.
 func (h *handle) Cancel(r *pnp.Request) { h.q.Cancel(r) }
 
 // Close implements pnp.Handle.

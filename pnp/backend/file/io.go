@@ -12,8 +12,8 @@ import (
 	"freerdp-pnpdr/pnp/queue"
 )
 
-// try does the request if that cannot wait. When it does not it may have left
-// something in Out, whose contents are undefined until the request is complete.
+// try does the request if that cannot block. If it does not, it may have written to
+// Out, whose contents are undefined until the request is complete.
 func (h *handle) try(it *queue.Item) {
 	r := it.R
 	hr, done := h.check(r)
@@ -39,10 +39,10 @@ func (h *handle) readCached(r *pnp.Request) (hr pnp.HRESULT, n int, done bool) {
 		switch {
 		case err == unix.EINTR:
 		case err == unix.EOPNOTSUPP || err == unix.ENOSYS || err == unix.EINVAL:
-			h.noWait = false // it will not do better the next time
+			h.noWait = false // not supported here
 			return 0, 0, false
 		case err != nil:
-			// EAGAIN: not in the cache. Anything else is for do to report.
+			// EAGAIN: not in the cache. do reports any other error.
 			return 0, 0, false
 		case k == 0:
 			hr, n = readResult(n, nil)
@@ -59,13 +59,13 @@ func (h *handle) do(it *queue.Item) (pnp.HRESULT, int) {
 	return transfer(h.fd, it.R.Op, it.R.Buffer(), it.R.Offset)
 }
 
-// within cuts b to what lies below the largest offset that a file can have.
+// within cuts b at the largest offset that a file can have.
 func within(b []byte, offset uint64) []byte {
 	return b[:min(uint64(len(b)), math.MaxInt64-offset)]
 }
 
-// transfer reads or writes all of b at offset, or up to an error or the end. It
-// returns the result of the whole and the number of bytes that were moved.
+// transfer reads or writes b at offset, up to an error or the end. It returns the
+// result and the number of bytes that were moved.
 func transfer(fd int, op pnp.Op, b []byte, offset uint64) (pnp.HRESULT, int) {
 	move, result := unix.Pread, readResult
 	if op == pnp.OpWrite {
@@ -89,9 +89,8 @@ func transfer(fd int, op pnp.Op, b []byte, offset uint64) (pnp.HRESULT, int) {
 	return pnp.S_OK, n
 }
 
-// readResult is the result of a read that ended early, after n bytes: by err or
-// at the end. What was read before an error is delivered; the error comes back
-// when the rest is asked for.
+// readResult is the result of a read that ended early, after n bytes: by err or at
+// the end. The data before an error is delivered; the next read returns the error.
 func readResult(n int, err error) (pnp.HRESULT, int) {
 	switch {
 	case n > 0:
@@ -102,14 +101,13 @@ func readResult(n int, err error) (pnp.HRESULT, int) {
 	return pnp.ERROR_HANDLE_EOF, 0
 }
 
-// writeResult is readResult for a write. The end of a block device answers
-// ENOSPC.
+// writeResult is readResult for a write. A block device returns ENOSPC at its end.
 func writeResult(n int, err error) (pnp.HRESULT, int) {
 	switch {
 	case n > 0:
 		return pnp.S_OK, n
 	case errors.Is(err, unix.EROFS):
-		// A device that became read-only while open; C-38 names the result.
+		// The device became read-only while it was open (C-38).
 		return pnp.ERROR_ACCESS_DENIED, 0
 	case err != nil:
 		return pnp.HRESULTOf(err), 0

@@ -13,7 +13,7 @@ import (
 	"freerdp-pnpdr/pnp/backend/internal/acceptance"
 )
 
-// TestPanicInACompletion leaves the handle as it is.
+// TestPanicInACompletion: the handle stays usable.
 func TestPanicInACompletion(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(path, []byte("abcd"), 0o600))

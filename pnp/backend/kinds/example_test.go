@@ -8,7 +8,7 @@ import (
 	"freerdp-pnpdr/pnp/backend/kinds"
 )
 
-// The devices that an option can name.
+// List the options that redirect a device.
 func ExampleAll() {
 	for _, k := range kinds.All() {
 		fmt.Println(k.Usage())

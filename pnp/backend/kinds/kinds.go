@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package kinds is the table of the devices that this project redirects. A new
-// backend is a package beside this one, and a row here.
+// Package kinds has the table of the kinds of devices that this project redirects. A
+// new backend is a package beside this one and a row here.
 package kinds
 
 import (

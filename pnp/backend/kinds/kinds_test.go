@@ -14,13 +14,13 @@ import (
 	"freerdp-pnpdr/pnp/discover/discovertest"
 )
 
-// TestRows holds every row to what the derived things rely on.
+// TestRows checks what the users of the table rely on.
 func TestRows(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, k := range kinds.All() {
 		t.Run(k.Name, func(t *testing.T) {
 			assert.Regexp(t, `^[a-z][a-z0-9-]*$`, k.Name)
-			assert.False(t, seen[k.Name], "there are two of that name")
+			assert.False(t, seen[k.Name], "two rows have this name")
 			seen[k.Name] = true
 			assert.NotEmpty(t, k.Help)
 			if k.Nodes != 0 {
@@ -45,7 +45,7 @@ func TestRows(t *testing.T) {
 	assert.Error(t, err, "a path is missing")
 }
 
-// TestClassifiers says which kind serves what discovery finds.
+// TestClassifiers checks which kind serves which device.
 func TestClassifiers(t *testing.T) {
 	for _, c := range []struct {
 		device discovertest.USB

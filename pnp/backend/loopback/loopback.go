@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package loopback is the "Ts Fake Device" of [MS-RDPEPNP] 4.2: a device made
-// of memory. It lets a user check a set-up without hardware and serves the
-// tests and benchmarks.
+// Package loopback is the "Ts Fake Device" of [MS-RDPEPNP] 4.2: a device made of
+// memory. Users check their setup with it without hardware; tests and benchmarks use
+// it, too.
 package loopback
 
 import (
@@ -18,21 +18,21 @@ import (
 // Size of the store that all handles of a device share, in bytes.
 const Size = 1 << 20
 
-// The IoCodes. Any other fails with ERROR_INVALID_FUNCTION.
+// The IoCodes of the device. Any other fails with ERROR_INVALID_FUNCTION.
 const (
 	// IOCTL_ECHO returns DataIn cut to cbOut.
 	IOCTL_ECHO = 0x00222440
 	// IOCTL_RAISE_EVENT takes a GUID and a payload and raises that custom
 	// event on every open handle of the device.
 	IOCTL_RAISE_EVENT = 0x00222444
-	// IOCTL_WAIT takes a u32 of milliseconds and completes after that time;
-	// Forever waits until it is cancelled.
+	// IOCTL_WAIT takes a little-endian u32, a time in milliseconds, and
+	// completes after that time; with Forever it waits until it is cancelled.
 	IOCTL_WAIT = 0x00222448
 
 	Forever = 0xFFFFFFFF
 )
 
-// DefaultDescription describes the device as in example 4.2.
+// DefaultDescription returns the description of example 4.2.
 func DefaultDescription() pnp.Description {
 	return pnp.Description{
 		Name:        "Ts Fake Device",
@@ -41,7 +41,7 @@ func DefaultDescription() pnp.Description {
 	}
 }
 
-// Device is the loopback device. Nothing it does blocks.
+// Device is the loopback device. It never blocks.
 type Device struct {
 	description pnp.Description
 

@@ -74,7 +74,7 @@ func TestRaiseEvent(t *testing.T) {
 	require.Len(t, got, 1)
 }
 
-// TestTheStoreIsShared by all handles, and zero at first.
+// TestTheStoreIsShared: all handles share the store, which is zero at first.
 func TestTheStoreIsShared(t *testing.T) {
 	d := New(DefaultDescription())
 	a, err := d.Open(pnp.OpenRequest{})

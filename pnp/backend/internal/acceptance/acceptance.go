@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package acceptance is the acceptance suite of the device model: what package
-// pnp promises of a Device and a Handle, as tests that every backend passes.
-// A backend's test makes a Fixture and calls Run.
+// Package acceptance has tests of the promises that package pnp makes for a Device and
+// a Handle. Every backend passes them. A backend's test makes a Fixture and calls Run.
 //
-// The suite drives a handle exactly as the channel does: requests in order from
-// one goroutine at a time. It asserts no times: a watchdog fails what never ends.
+// The suite uses a handle as the channel does: requests arrive in order, from one
+// goroutine at a time. It asserts no times: a watchdog fails what never ends.
 package acceptance
 
 import (
@@ -14,10 +13,10 @@ import (
 	"freerdp-pnpdr/pnp"
 )
 
-// Fixture is what the suite needs to know of a backend.
+// Fixture describes a backend to the suite.
 type Fixture struct {
-	// New makes a fresh device for one subtest. What it opens for itself it
-	// closes in t.Cleanup: the leak counters look after that.
+	// New makes a fresh device for one subtest. It closes its own descriptors in
+	// t.Cleanup; leaks are counted after that.
 	New func(t *testing.T) Instance
 
 	// Stream is set for a device that ignores offsets and hands each byte
@@ -29,16 +28,16 @@ type Fixture struct {
 	// AnyOpen is set for a device that does not look at access and share
 	// modes.
 	AnyOpen bool
-	// AnyOffset is set for a random access device to which an offset above
-	// 2^63-1 is just one past its end.
+	// AnyOffset is set for a random access device that treats offsets above
+	// 2^63-1 like others past its end.
 	AnyOffset bool
 }
 
-// Instance is one device and the strings the suite can pull on it. What is left
-// nil is not tested.
+// Instance is one device and the means to drive it. The suite does not test what is
+// nil.
 type Instance struct {
 	Device pnp.Device
-	// ReadOnly is a device of the same kind that grants reading alone.
+	// ReadOnly is a device of the same kind that only grants reading.
 	ReadOnly pnp.Device
 
 	// Content is what a random access device holds at first, from offset 0
@@ -56,21 +55,21 @@ type Instance struct {
 	// Blocking are requests that stay pending on a fresh instance on which
 	// nothing is fed, until they are cancelled.
 	Blocking []Template
-	// Unstick has a driver that hangs let go of everything, now and from now
-	// on. Without it handles are released soon after they are closed.
+	// Unstick makes a driver that hangs return from all calls, now and later.
+	// Without it handles are released soon after they are closed.
 	Unstick func()
 	// Unplug makes the device go away. It need not be called.
 	Unplug func()
-	// Gone are the results of a request that the device's leaving ends, or
-	// that comes after it; nil for ERROR_DEVICE_NOT_CONNECTED.
+	// Gone are the results of requests that are pending when the device goes, or
+	// arrive later; nil for ERROR_DEVICE_NOT_CONNECTED.
 	Gone []pnp.HRESULT
 
-	// Controls are IOControls with their results. The code UnknownControl
-	// is always tried, and must fail with ERROR_INVALID_FUNCTION.
+	// Controls are IOControls with their results. UnknownControl is always
+	// tried, and must fail with ERROR_INVALID_FUNCTION.
 	Controls []Control
 }
 
-// UnknownControl is an IoCode that no device knows.
+// UnknownControl is an IoCode that no device has.
 const UnknownControl = 0xDEAD0000
 
 // Template describes a request to make.
@@ -92,8 +91,7 @@ type Control struct {
 	Out    []byte
 }
 
-// ReadWrite is how Windows opens a device: reading and writing, everything
-// shared.
+// ReadWrite is how Windows opens a device: for reading and writing, sharing both.
 var ReadWrite = pnp.OpenRequest{
 	Access:      pnp.GENERIC_READ | pnp.GENERIC_WRITE,
 	Share:       pnp.FILE_SHARE_READ | pnp.FILE_SHARE_WRITE,
@@ -104,8 +102,8 @@ var ReadWrite = pnp.OpenRequest{
 // Run runs the suite as subtests of t. They are not parallel: the leak counters
 // count for the whole process.
 func Run(t *testing.T, f Fixture) {
-	// What a device has no strings for is not run, rather than skipped: a
-	// skip would say that something is missing on this machine.
+	// Tests without means are not run, rather than skipped: a skip means that
+	// something is missing on this machine.
 	var facts *suite
 	t.Run("Facts", func(t *testing.T) {
 		checkLeaks(t)
@@ -162,7 +160,7 @@ var tests = []struct {
 	{"UnplugIdle", testUnplugIdle, canUnplug},
 }
 
-// suite is one subtest's view.
+// suite is the instance of one subtest.
 type suite struct {
 	Fixture
 	Instance

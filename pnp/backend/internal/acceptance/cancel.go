@@ -13,7 +13,7 @@ import (
 	"freerdp-pnpdr/pnp"
 )
 
-// anyRequest is a request that every device can do something with.
+// anyRequest is a request that every device accepts.
 func (s *suite) anyRequest() Template {
 	if len(s.Blocking) > 0 {
 		return s.Blocking[0]
@@ -21,13 +21,13 @@ func (s *suite) anyRequest() Template {
 	return Template{Op: pnp.OpRead, Len: 512}
 }
 
-// testCancelAtOnce cancels a request as soon as the handle has it: it completes
-// once and soon, and does not stay in the way of the next one.
+// testCancelAtOnce cancels a request as soon as the handle has it: it completes once
+// and soon, and does not block the next one.
 func testCancelAtOnce(t *testing.T, s *suite) {
 	for i, m := range append([]Template{{Op: pnp.OpRead, Len: 512}}, s.Blocking...) {
 		if i > 0 {
-			// A read that the last turn left in the kernel, where it cannot
-			// be interrupted, would take what is fed in this one.
+			// A read of the last turn may still be in the kernel, where it
+			// cannot be interrupted, and would take the data of this turn.
 			s = &suite{Fixture: s.Fixture, Instance: s.New(t)}
 		}
 		d := open(t, s, s.Device, ReadWrite)
@@ -150,8 +150,8 @@ func testCancelRace(t *testing.T, s *suite) {
 	}
 }
 
-// testCancelFromCompletion calls back into the handle from Complete, which a
-// handle that holds a lock there does not survive.
+// testCancelFromCompletion calls the handle from Complete, which deadlocks if the
+// handle holds a lock there.
 func testCancelFromCompletion(t *testing.T, s *suite) {
 	d := open(t, s, s.Device, ReadWrite)
 	m := s.anyRequest()
@@ -227,9 +227,9 @@ func testCloseFromCompletion(t *testing.T, s *suite) {
 	second.wait()
 }
 
-// testBuffersReturned checks that nothing touches a request's buffers after they
-// were given back: under the race detector any use shows, without it a late
-// result. They are given back when the handle is released, at the latest.
+// testBuffersReturned checks that nothing uses a request's buffers after they were
+// freed: the race detector finds any use, and without it a late write shows. They are
+// freed when the handle is released, at the latest.
 func testBuffersReturned(t *testing.T, s *suite) {
 	d := open(t, s, s.Device, ReadWrite)
 	scribble := func(c *call) {
@@ -269,7 +269,7 @@ func testBuffersReturned(t *testing.T, s *suite) {
 	}
 	for _, c := range append(early, late...) {
 		for _, b := range append(c.r.Out[:len(c.r.Out):len(c.r.Out)], c.r.In...) {
-			require.EqualValues(t, 0xA5, b, "a buffer was used after it was given back")
+			require.EqualValues(t, 0xA5, b, "a buffer was used after it was freed")
 		}
 	}
 }

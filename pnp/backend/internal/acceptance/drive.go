@@ -15,8 +15,7 @@ import (
 	"freerdp-pnpdr/pnp"
 )
 
-// watchdog ends a test that hangs. It is far above anything a slow machine
-// needs, so nothing is measured by it.
+// watchdog ends a test that hangs. It is far longer than a slow machine needs.
 const watchdog = 20 * time.Second
 
 // driver is the channel's side of one handle.
@@ -30,8 +29,7 @@ type driver struct {
 	stuck    bool // released only after Unstick
 }
 
-// open opens the device as r says; the handle is closed when the test ends, at
-// the latest.
+// open opens the device; the handle is closed when the test ends, at the latest.
 func open(t *testing.T, s *suite, d pnp.Device, r pnp.OpenRequest) *driver {
 	t.Helper()
 	h, err := d.Open(r)
@@ -87,7 +85,7 @@ func (d *driver) prepare(m Template) *call {
 	return c
 }
 
-// submit gives the request to the handle as the channel does.
+// submit passes the request to the handle as the channel does.
 func (d *driver) submit(c *call) {
 	d.order.Lock()
 	defer d.order.Unlock()
@@ -128,7 +126,7 @@ func (d *driver) end() {
 	}
 }
 
-// close closes the handle and checks that it is released, if the driver lets it.
+// close closes the handle and checks that it is released, unless the driver hangs.
 func (d *driver) close() {
 	d.end()
 	if !d.stuck {
@@ -140,8 +138,8 @@ func (d *driver) awaitRelease() {
 	within(d.t, "the handle is released", func() { <-d.released })
 }
 
-// wait waits for the call to complete and checks that it stays as it is when
-// somebody completes it again.
+// wait waits for the call to complete and checks that a second Complete changes
+// nothing.
 func (c *call) wait() (pnp.HRESULT, int) {
 	c.t.Helper()
 	select {
@@ -175,8 +173,8 @@ func (c *call) ends(hr pnp.HRESULT, n int) {
 	require.Equal(c.t, n, gotN)
 }
 
-// aborted waits for a cancelled call. A cancelled read has no data: it would be
-// lost to the next one. A write may tell how much it wrote.
+// aborted waits for a cancelled call. A cancelled read has no data: the next read gets
+// it. A write may have a count.
 func (c *call) aborted() {
 	c.t.Helper()
 	hr, n := c.wait()
@@ -195,8 +193,8 @@ func (c *call) pending() {
 	}
 }
 
-// settle gives other goroutines time to get to where they block. Whether they
-// do decides what is tested, not the outcome.
+// settle gives other goroutines time to block. The test passes even if they do not,
+// but tests less.
 func settle() { time.Sleep(2 * time.Millisecond) }
 
 // within fails the test if f does not return.
@@ -227,7 +225,7 @@ func checkLeaks(t *testing.T) {
 	ignore := goleak.IgnoreCurrent()
 	t.Cleanup(func() {
 		if t.Failed() {
-			return // what failed may well have left something behind
+			return // a failed test may leave something behind
 		}
 		goleak.VerifyNone(t, ignore)
 		now := descriptors(t)
@@ -235,7 +233,7 @@ func checkLeaks(t *testing.T) {
 	})
 }
 
-// descriptors returns what the process has open.
+// descriptors returns the open descriptors of the process.
 func descriptors(t *testing.T) []string {
 	t.Helper()
 	fds, err := os.ReadDir("/proc/self/fd")

@@ -22,8 +22,8 @@ func testDescription(t *testing.T, s *suite) {
 }
 
 func testOpenClose(t *testing.T, s *suite) {
-	// An exclusive open follows a close at once: Close gives up the share
-	// mode before it returns, whenever the descriptor is closed.
+	// An exclusive open works right after a close: Close gives the share mode up
+	// before it returns, even if the descriptor is closed later.
 	r := ReadWrite
 	r.Share = 0
 	var opened []*driver
@@ -65,7 +65,7 @@ func testNoBlock(t *testing.T, s *suite) {
 	} else {
 		require.True(t, errors.Is(err, pnp.ErrWouldBlock), "%v", err)
 	}
-	// Either way nothing of it stays: an exclusive open is possible.
+	// Either way nothing is left: an exclusive open is possible.
 	r.NoBlock = false
 	open(t, s, s.Device, r)
 }
@@ -129,7 +129,7 @@ func testReadOnly(t *testing.T, s *suite) {
 	if s.Content != nil {
 		d.read(0, 64).gives(pnp.S_OK, s.Content[:64])
 	}
-	// What was granted counts: two readers that share reading alone agree.
+	// The granted access counts: two readers that share only reading agree.
 	r := ReadWrite
 	r.Share = pnp.FILE_SHARE_READ
 	open(t, s, s.ReadOnly, r).close()
@@ -150,7 +150,7 @@ func testZeroLength(t *testing.T, s *suite) {
 	for _, b := range s.Blocking {
 		c := d.start(b)
 		if b.Op == pnp.OpRead {
-			// Nothing to wait for, whatever is before it.
+			// It does not wait, whatever is before it.
 			d.read(0, 0).ends(pnp.S_OK, 0)
 		}
 		d.cancel(c)
@@ -158,9 +158,8 @@ func testZeroLength(t *testing.T, s *suite) {
 	}
 }
 
-// testAfterClose has each kind of request come after Close, as one does that was
-// on its way: it fails, and nothing is asked of a descriptor whose number may be
-// somebody else's by then.
+// testAfterClose submits each kind of request after Close: it fails, and does not use
+// the descriptor, whose number may have been reused by then.
 func testAfterClose(t *testing.T, s *suite) {
 	d := open(t, s, s.Device, ReadWrite)
 	d.close()

@@ -68,8 +68,8 @@ func testRandomEnd(t *testing.T, s *suite) {
 	d.write(end+1024, data).ends(pnp.ERROR_DISK_FULL, 0)
 }
 
-// testRandomConcurrent has many requests under way at once, of several handles
-// and in an order of their own: each has the result of its own offset.
+// testRandomConcurrent makes many requests at once, on several handles and in random
+// order: each has the data of its own offset.
 func testRandomConcurrent(t *testing.T, s *suite) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	half := len(s.Content) / 2

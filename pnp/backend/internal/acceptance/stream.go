@@ -12,7 +12,7 @@ import (
 	"freerdp-pnpdr/pnp"
 )
 
-// testStreamOrder has reads wait and then feeds them: served in their order.
+// testStreamOrder lets reads wait and then feeds data: they get it in order.
 func testStreamOrder(t *testing.T, s *suite) {
 	d := open(t, s, s.Device, ReadWrite)
 	data := Pattern(4 * outstanding)
@@ -34,7 +34,7 @@ func testStreamOrder(t *testing.T, s *suite) {
 	}
 	require.Equal(t, data[:len(got)], got)
 
-	// The rest is there at once, for reads that nobody waits behind.
+	// The rest is there already when the next reads arrive.
 	for len(got) < len(data) {
 		r := d.read(0, 3)
 		hr, n := r.wait()
@@ -63,8 +63,8 @@ func testStreamShortRead(t *testing.T, s *suite) {
 	require.Equal(t, []byte{0, 3, 4, 17, 19, 26, 28, 127, 128, 255}, got)
 }
 
-// testStreamWrites has writes wait for the other end: complete and in order,
-// while a read that waits does not hold them up.
+// testStreamWrites lets writes wait for the other end: they are written completely and
+// in order, and a read that waits does not hold them up.
 func testStreamWrites(t *testing.T, s *suite) {
 	d := open(t, s, s.Device, ReadWrite)
 	var reading *call
@@ -92,8 +92,8 @@ func testStreamWrites(t *testing.T, s *suite) {
 	}
 }
 
-// testStreamCancelLosesNothing cancels reads while data pours in: whatever
-// moment the cancel comes at, each byte is read once and in its place.
+// testStreamCancelLosesNothing cancels reads at any moment while data arrives: each
+// byte is read once and in order.
 func testStreamCancelLosesNothing(t *testing.T, s *suite) {
 	d := open(t, s, s.Device, ReadWrite)
 	const total = 20_000

@@ -10,8 +10,8 @@ import (
 	"freerdp-pnpdr/pnp"
 )
 
-// testUnplugPending takes the device away from under requests that wait: each
-// completes with an error, and so does whatever comes later (C-32).
+// testUnplugPending unplugs the device while requests wait: they fail, and so do later
+// ones (C-32).
 func testUnplugPending(t *testing.T, s *suite) {
 	d := open(t, s, s.Device, ReadWrite)
 	var cs []*call

@@ -22,10 +22,10 @@ import (
 	"freerdp-pnpdr/pnp/wire"
 )
 
-// Run runs what a session promises of a device whose driver never answers:
-// its threads are bounded, other devices work, all is answered, and nothing is
-// left once the driver lets go. fresh makes an instance with Unstick, of which
-// the first Blocking request gets stuck in the driver.
+// Run checks a session with a device whose driver never answers: its threads are
+// bounded, other devices work, every request is answered, and nothing is left once the
+// driver returns. fresh makes an instance with Unstick; its first Blocking request gets
+// stuck in the driver.
 func Run(t *testing.T, fresh func(t *testing.T) acceptance.Instance) {
 	t.Run("40Handles", func(t *testing.T) { testStuckTogether(t, fresh(t), 40, 16) })
 	for _, n := range []int{600, 2000} {
@@ -36,8 +36,7 @@ func Run(t *testing.T, fresh func(t *testing.T) acceptance.Instance) {
 // watchdog fails what never ends; nothing passes because of it.
 const watchdog = 20 * time.Second
 
-// threadsPerDevice is how many a device can hold up, and a few that the runtime
-// starts as it likes.
+// threadsPerDevice is how many threads a device can block, and a few for the runtime.
 const threadsPerDevice = 32 + 12
 
 func testStuckTogether(t *testing.T, i acceptance.Instance, handles, requests int) {
@@ -103,15 +102,15 @@ func newStuckSession(t *testing.T, i acceptance.Instance) *stuckSession {
 	return s
 }
 
-// end has the driver let go and checks that nothing is left of the session.
+// end makes the driver return and checks that nothing is left of the session.
 func (s *stuckSession) end(i acceptance.Instance, threadsBefore int) {
 	s.t.Helper()
 	s.loop.close()
 	s.info.Closed()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	require.ErrorIs(s.t, s.client.Close(ctx), context.Canceled, "the driver holds nothing up: this tests nothing")
-	time.Sleep(50 * time.Millisecond) // a call that took long takes its thread with it
+	require.ErrorIs(s.t, s.client.Close(ctx), context.Canceled, "the driver blocks nothing, so this tests nothing")
+	time.Sleep(50 * time.Millisecond) // a call that took this long ends its thread
 	i.Unstick()
 	ctx, cancel = context.WithTimeout(context.Background(), watchdog)
 	defer cancel()
@@ -121,7 +120,7 @@ func (s *stuckSession) end(i acceptance.Instance, threadsBefore int) {
 		"threads are left")
 }
 
-// loopbackWorks uses the other device, whose requests wait for nobody.
+// loopbackWorks uses the other device, whose requests never wait.
 func (s *stuckSession) loopbackWorks() {
 	s.t.Helper()
 	require.NoError(s.t, s.loop.Receive(wire.ReadRequest{RequestID: 9, CbBytesToRead: 16}.Append(nil)))
@@ -131,14 +130,13 @@ func (s *stuckSession) loopbackWorks() {
 	again.close()
 }
 
-// handleOnWire is a FileRedirectorChannel and what came back on it.
+// handleOnWire is a FileRedirectorChannel and the messages that it sent.
 type handleOnWire struct {
 	channels.Receiver
 	*recorder
 }
 
-// open sends what opens a device. Where its driver has all the slots that the
-// device may have, no answer comes.
+// open opens a device. No answer comes while the driver has all slots of the device.
 func (s *stuckSession) open(id uint32) *handleOnWire {
 	s.t.Helper()
 	h := &handleOnWire{recorder: &recorder{}}
@@ -188,7 +186,7 @@ func (h *handleOnWire) ask(t *testing.T, m acceptance.Template, n int) {
 	}
 }
 
-// reply waits for the next message and returns it as a reply of a kind.
+// reply waits for the next message and decodes it.
 func (h *handleOnWire) reply(t *testing.T, kind wire.Kind) wire.Message {
 	t.Helper()
 	var msg []byte
@@ -217,7 +215,7 @@ func (h *handleOnWire) close() {
 	h.Closed()
 }
 
-// recorder is a connection that keeps what is sent, and whose network is fast.
+// recorder is a connection that records what is sent. Its network is fast.
 type recorder struct {
 	mu       sync.Mutex
 	messages [][]byte
