@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# What the stages of scripts/test are made of. They count what they test in
-# $logs/$stage.counts, and $logs/skips has the reason of everything skipped.
+# Functions for the stages of scripts/test. They count tests in
+# $logs/$stage.counts, and write the reason of each skip to $logs/skips.
 # shellcheck disable=SC2154 # what scripts/test sets
 
-# Versions that need no newer Go than go.mod.
+# Versions that need no newer Go than go.mod asks for.
 gotestsum_tool=gotest.tools/gotestsum@v1.12.3
 # shellcheck disable=SC2034
 staticcheck_tool=honnef.co/go/tools/cmd/staticcheck@v0.6.1
@@ -20,7 +20,7 @@ sources() {
 	done
 }
 
-# go_tool PACKAGE@VERSION: a program of Go's, fetched once; prints its path.
+# go_tool PACKAGE@VERSION: fetches a program written in Go once; prints its path.
 go_tool() {
 	local dir
 	dir=$out/tools/$(go env GOVERSION)/${1##*/}
@@ -28,12 +28,12 @@ go_tool() {
 	printf '%s' "$dir"/*
 }
 
-# go_test ARGS...: "go test". Without the cache, which does not see what tests
+# go_test ARGS...: "go test" without its cache, which does not know what tests
 # build and start themselves.
 go_test() { gotestsum -- -count=1 -timeout 10m "${short[@]}" "$@"; }
 
-# gotestsum ARGS...: runs tests and counts them. Its own number of failures has
-# what is not the failure of a test: a package that does not build or exits.
+# gotestsum ARGS...: runs tests and counts them. The program's own number of failures
+# includes packages that do not build, or exit.
 gotestsum() {
 	local json=$logs/$stage.json rc=0 passed failed skipped
 	# shellcheck disable=SC2016 # its variables
@@ -55,7 +55,7 @@ gotestsum() {
 # count PASSED FAILED SKIPPED
 count() { printf '%s\n' "$*" >>"$logs/$stage.counts"; }
 
-# check NAME COMMAND...: one check of several in a stage.
+# check NAME COMMAND...: one of several checks in a stage.
 check() {
 	local name=$1
 	shift
@@ -101,7 +101,7 @@ skip() {
 }
 
 # can WHAT COMMAND...: ends the stage if the command exits with 77; the reason is
-# the last line that it says.
+# the last line that it prints.
 can() {
 	local what=$1 rc=0
 	shift

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# Shared by the scripts beside it; meant to be sourced, not run.
+# Functions that the scripts here share; to be sourced, not run.
 #
-# What it does to a machine: as root it installs the Debian packages that are
-# missing, and does not call apt if none is; it never edits apt's configuration.
-# As a normal user it only says what to install.
+# As root they install missing Debian packages, and do not call apt if none is
+# missing; they never edit apt's configuration. As a normal user they only say
+# what to install.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-# Everything that is built goes here. "cmake -B out" uses the same folder and
-# the same names, so it does not matter which of the two built a file.
+# Everything that is built goes here. "cmake -B out" writes the same files to the
+# same folder, so it does not matter which of the two built a file.
 # shellcheck disable=SC2034
 out=$root/out
 
@@ -23,7 +23,7 @@ is_root() { [ "$(id -u)" -eq 0 ]; }
 
 # ---------------------------------------------------------------- packages --
 
-# run_apt ARGS...: apt-get without questions, which shows its output only if it
+# run_apt ARGS...: runs apt-get without questions, and shows its output only if it
 # fails.
 run_apt() {
 	local log
@@ -34,15 +34,15 @@ run_apt() {
 	}
 }
 
-# apt_update: at most once in a run. If it fails, the lists that are there may do.
+# apt_update: at most once in a run. If it fails, the old lists may do.
 apt_updated=
 apt_update() {
 	[ -n "$apt_updated" ] || run_apt update || true
 	apt_updated=yes
 }
 
-# apt_install DEPENDENCY...: as root, in the syntax of a package's Depends, from
-# the suite or else with its backports.
+# apt_install DEPENDENCY...: installs, as root, what is given in the syntax of a
+# package's Depends, from the suite or else with its backports.
 apt_install() {
 	say "installing: $*"
 	apt_update
@@ -51,7 +51,7 @@ apt_install() {
 
 suite() { . /etc/os-release && printf '%s' "${VERSION_CODENAME:-}"; }
 
-# apt_mirror: where this machine gets its suite from.
+# apt_mirror: the mirror that this machine gets its suite from.
 apt_mirror() {
 	# $(RELEASE) and $(REPO_URI) are apt's.
 	# shellcheck disable=SC2016
@@ -59,7 +59,7 @@ apt_mirror() {
 		awk -v s="$(suite)" '($1 == s || $1 ~ /^(old)?stable$/) && !u { print u = $2 } END { exit !u }'
 }
 
-# backports_install DEPENDENCY...: has apt use the suite's backports for once, from
+# backports_install DEPENDENCY...: lets apt use the suite's backports this once, from
 # the same mirror, whether or not they are enabled on this machine.
 backports_install() {
 	local mirror dir rc=0
@@ -81,8 +81,8 @@ backports_install() {
 
 installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 
-# need_packages ITEM...: ITEM is a Debian package, or package:command where the
-# command alone will do, wherever it came from.
+# need_packages ITEM...: ITEM is a Debian package, or package:command if having the
+# command is enough, wherever it came from.
 need_packages() {
 	local item missing=()
 	for item in "$@"; do
@@ -90,7 +90,7 @@ need_packages() {
 	done
 	[ "${#missing[@]}" -gt 0 ] || return 0
 	if ! have apt-get; then
-		say "not a Debian: please install what these packages contain: ${missing[*]}"
+		say "this is not Debian: please install what these packages contain: ${missing[*]}"
 	elif is_root; then
 		apt_install "${missing[@]}"
 	else
@@ -101,7 +101,7 @@ need_packages() {
 
 # ----------------------------------------------------------------- FreeRDP --
 
-# has_dev MAJOR: are its headers installed, and everything pkg-config wants?
+# has_dev MAJOR: whether pkg-config finds its headers and all that they depend on.
 has_dev() { have pkg-config && pkg-config --exists "freerdp$1" "winpr$1"; }
 
 # freerdp_dev_majors: the majors with headers, newest first.
@@ -115,7 +115,7 @@ freerdp_dev_majors() {
 
 # client_for_major MAJOR: the name of its xfreerdp. "xfreerdp" is either major,
 # depending on the distribution, and 2.x does not print its version without a
-# display: look at what it is linked with.
+# display, so look at what it is linked with.
 client_for_major() {
 	local name
 	for name in "xfreerdp$1" xfreerdp; do
@@ -131,8 +131,8 @@ newest_client() { client_for_major 3 || client_for_major 2; }
 # tags_for_major MAJOR: the Go build tags that choose its headers.
 tags_for_major() { [ "$1" != 2 ] || printf freerdp2; }
 
-# need_freerdp newest|both: client and headers. One major will do to work with,
-# both to test; a missing one costs a line, not the run.
+# need_freerdp newest|both: installs clients and headers. One major is enough to
+# work with; tests want both, and say so if one is missing.
 need_freerdp() {
 	local major packages
 	for major in 3 2; do
@@ -159,8 +159,8 @@ need_freerdp() {
 
 wanted_go() { awk '$1 == "go" { print $2 }' "$root/go.mod"; }
 
-# find_go: the first Go that can build this module, on PATH or not. Asked inside
-# the module, one that may fetch the toolchain that go.mod names does so now.
+# find_go: the first Go that can build this module, on PATH or elsewhere. It is asked
+# inside the module, where it fetches the toolchain named in go.mod if it may.
 find_go() {
 	local go version
 	for go in "$(command -v go || true)" /usr/local/go/bin/go /usr/lib/go*/bin/go "${HOME:-/}"/sdk/go*/bin/go; do
@@ -185,8 +185,8 @@ need_go() {
 		go=$(find_go) || die "no Go $wanted or newer can be installed from this suite"
 	fi
 	PATH=$(dirname "$go"):$PATH
-	# A clone that belongs to another user makes git, and then go, give up;
-	# and two builds of the same source should be the same file.
+	# In a clone that belongs to another user git, and so go, gives up. And two
+	# builds of the same source should give the same file.
 	GOFLAGS="${GOFLAGS:+$GOFLAGS }-buildvcs=false"
 	export PATH GOFLAGS
 }

@@ -5,11 +5,11 @@
 # and what it does, as scripts/test --list prints it.
 #
 # A stage runs in a subshell, in the top folder, and ends at its first failing
-# command. $tags chooses the headers of the newest FreeRDP here, $logs is the folder
-# for what may be of use afterwards.
+# command. $tags chooses the headers of the newest FreeRDP here; $logs is the folder
+# for logs.
 # shellcheck disable=SC2154 # what scripts/test sets
 
-## build          what scripts/build builds
+## build          run scripts/build
 stage_build() { scripts/build; }
 
 ## gofmt          format of the Go files
@@ -25,7 +25,7 @@ stage_clang_format() {
 	sources '\.[ch]$' | xargs -d '\n' clang-format --style=file --dry-run --Werror
 }
 
-## spdx           licence in every file but data and what cannot have it
+## spdx           licence line in every file that can have one
 stage_spdx() {
 	sources . | grep -vP '^(LICENSE|go\.sum)$|/testdata/(?!.*\.(go|c|h)$)|\.(csv|json)$' |
 		xargs -d '\n' awk '
@@ -63,7 +63,7 @@ stage_abi() { each_major abi_one; }
 abi_one() {
 	local flags
 	flags=$(pkg-config --cflags "freerdp$1" "winpr$1")
-	# As system headers: those of 3.15 do not compile without warnings.
+	# They count as system headers: those of 3.15 do not compile without warnings.
 	# shellcheck disable=SC2086
 	"${CC:-cc}" -fsyntax-only -Wall -Wextra -Werror ${flags//-I/-isystem } cshim/client/abicheck.c
 }
@@ -71,13 +71,13 @@ abi_one() {
 ## unit           all tests, with the race detector
 stage_unit() { go_test -race -tags "$tags" ./...; }
 
-## freerdp2       tests of what differs when it is built with FreeRDP 2's headers
+## freerdp2       tests of the packages that use FreeRDP's headers, with those of FreeRDP 2
 stage_freerdp2() {
 	has_dev 2 || skip "no headers of FreeRDP 2"
 	go_test -tags freerdp2 ./cshim/... ./plugin/... ./cmd/...
 }
 
-## one-cpu        (slow) tests on one processor: what spins or relies on a second one hangs
+## one-cpu        (slow) tests on one processor, where code that spins or needs a second one hangs
 stage_one_cpu() { GOMAXPROCS=1 go_test ./channels/... ./pnp/...; }
 
 ## cmake          (slow) configure, build and install as a packager does
@@ -96,7 +96,7 @@ stage_cmake() {
 	done
 	check "manual pages" test -s "$dest/$share/man/man1/pnpdr-list.1" -a -s "$dest/$share/man/man1/pnpdr-server.1"
 	check "completion" grep -q __start_pnpdr "$dest/$share/bash-completion/completions/pnpdr"
-	check "what renders manual pages is not installed" \
+	check "no renderer of manual pages in the installed program" \
 		test -z "$(go version -m "$dest/usr/local/bin/pnpdr" | grep md2man)"
 	check "nothing outside a prefix that was asked for" test "$(ls "$dest/prefix")" = opt
 }
@@ -110,8 +110,8 @@ stage_fuzz() {
 	return "$rc"
 }
 # When the time is up while an input is running, Go's fuzzing engine sometimes
-# calls that a failure: only what leaves an input to reproduce it is one. Making
-# what it finds smaller would take most of the time.
+# calls that a failure. A real failure leaves an input that reproduces it.
+# Minimizing what it finds would take most of the time.
 fuzz_one() {
 	local log=$logs/$2.log
 	go test -tags "$tags" -run '^$' -fuzz "^$2\$" -fuzztime "${PNPDR_FUZZTIME:-5s}" \
@@ -121,7 +121,7 @@ fuzz_one() {
 	return 1
 }
 
-## asan           (slow) the plugin with the AddressSanitizer inside a real client
+## asan           (slow) the plugin with AddressSanitizer in a real client
 stage_asan() {
 	local plugin=$out/asan/libpnpdr-client.so
 	go build -asan -buildmode=c-shared -tags "$tags" -o "$plugin" ./plugin

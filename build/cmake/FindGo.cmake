@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 
-# Finds a Go toolchain that can build the module, also where it is not on PATH.
-# Sets GO_EXECUTABLE.
+# Finds a Go toolchain that can build the module, on PATH or in the usual
+# folders. Sets GO_EXECUTABLE.
 
 file(STRINGS "${PROJECT_SOURCE_DIR}/go.mod" _go_wanted REGEX "^go [0-9.]+" LIMIT_COUNT 1)
 string(REGEX REPLACE "^go " "" _go_wanted "${_go_wanted}")
 
-# PATH first, as need_go of scripts/lib.sh leaves it; the newest of the others.
+# PATH first, then the newest of the others.
 file(GLOB _go_paths /usr/lib/go-*/bin)
 list(SORT _go_paths COMPARE NATURAL ORDER DESCENDING)
 find_program(
@@ -15,8 +15,8 @@ find_program(
     DOC "the go command")
 
 if(GO_EXECUTABLE)
-    # Asked inside the module: a go that may fetch the toolchain that go.mod
-    # names answers with that one.
+    # Inside the module, since a go that may fetch the toolchain named in go.mod
+    # then reports that one.
     execute_process(
         COMMAND "${GO_EXECUTABLE}" env GOVERSION
         WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"

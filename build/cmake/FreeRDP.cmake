@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 
-# Which FreeRDPs are installed, which one's headers to use, and where each
-# looks for its add-ins. Sets
-#   FREERDP_MAJORS         all that have headers, newest first
+# Finds the installed FreeRDPs, chooses the headers to use, and finds where each
+# FreeRDP looks for its add-ins. Sets
+#   FREERDP_MAJORS         all majors with headers, newest first
 #   FREERDP_MAJOR          the one to build against
 #   FREERDP_ADDIN_DIR_<N>  the folder compiled into FreeRDP <N>
 

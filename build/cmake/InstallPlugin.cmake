@@ -6,10 +6,9 @@
 #   DEFAULT_PREFIX   the prefix when nobody chose one, else empty
 #   ADDIN_DIRS       "<major>=<folder>" for each FreeRDP
 #
-# FreeRDP loads add-ins from one folder that is compiled into it and from
-# nowhere else. So unless a prefix was chosen, at configuration or now with
-# --prefix, that folder is where the plugin goes, whatever CMake's default
-# prefix is. file(INSTALL) puts DESTDIR in front by itself.
+# FreeRDP loads add-ins only from one folder that is compiled into it. So the
+# plugin goes there, whatever CMake's default prefix is, unless a prefix was chosen
+# when configuring or now with --prefix. file(INSTALL) adds DESTDIR.
 foreach(addin IN LISTS ADDIN_DIRS)
     string(REGEX MATCH "^([0-9]+)=(.*)$" _ "${addin}")
     set(major "${CMAKE_MATCH_1}")

@@ -2,7 +2,7 @@
 /**
  * Loads the plugin into a FreeRDP client without installing it.
  *
- * FreeRDP looks for libpnpdr-client.so at one path only, which is compiled into
+ * FreeRDP looks for libpnpdr-client.so only at one path, which is compiled into
  * it and belongs to root. With this library in LD_PRELOAD, every dlopen of a
  * file of that name opens $PNPDR_PLUGIN instead:
  *
