@@ -8,8 +8,8 @@ import (
 	"freerdp-pnpdr/pnp/rules"
 )
 
-// check looks for errors in the files; in those that would be read if there are
-// none.
+// check looks for errors in the files, or without any in those that the plugin
+// would read.
 func (a *app) check(files []string) error {
 	named := len(files) > 0
 	if !named {
@@ -21,7 +21,7 @@ func (a *app) check(files []string) error {
 	}
 	for _, file := range files {
 		if !named && file != a.config && rules.Missing(file) {
-			fmt.Fprintf(a.out, "%s: there is none\n", clean(file))
+			fmt.Fprintf(a.out, "%s: not there\n", clean(file))
 			continue
 		}
 		count, problems := rules.Check(file, a.kinds)

@@ -12,7 +12,7 @@ import (
 	"freerdp-pnpdr/pnp/discover"
 )
 
-// explain prints why the devices that name means are redirected or not.
+// explain prints why the devices that name refers to are redirected or not.
 func (a *app) explain(name string, words []string) error {
 	p, err := a.policy(words)
 	if err != nil {
@@ -29,7 +29,7 @@ func (a *app) explain(name string, words []string) error {
 		}
 	}
 	if len(meant) == 0 {
-		return failure{fmt.Errorf("there is no device %q; pnpdr list --all shows what there is", name)}
+		return failure{fmt.Errorf("there is no device %q; pnpdr list --all shows all devices", name)}
 	}
 	if a.json {
 		return a.printJSON(document{Problems: jsonProblems(p.problems), Devices: jsonDevices(meant)}, "  ")
@@ -43,7 +43,7 @@ func (a *app) explain(name string, words []string) error {
 	return nil
 }
 
-// meant reports whether name means the device: its number, node, link to
+// meant reports whether name refers to the device, by its number, node, a link to
 // the node, VID:PID, or key.
 func (i item) meant(name string) bool {
 	d := i.device
@@ -107,7 +107,7 @@ func (a *app) explainItem(i item) {
 	}
 }
 
-// explainDevice prints what rules can match.
+// explainDevice prints the properties that rules can match.
 func (a *app) explainDevice(d *discover.Device) {
 	fmt.Fprintln(a.out, "  The device:")
 	a.field("bus", strings.TrimSpace(d.Bus+" "+d.Port), plain)
@@ -124,7 +124,7 @@ func (a *app) explainDevice(d *discover.Device) {
 // label is how wide the names of fields are.
 const label = 14
 
-// field prints a value with its name before it, nothing if there is no value.
+// field prints a name and its value, or nothing if the value is empty.
 func (a *app) field(name, value string, c color) {
 	if value == "" {
 		return

@@ -12,7 +12,7 @@ import (
 	"freerdp-pnpdr/pnp/rules"
 )
 
-// document is what --json prints. Fields may be added, but stay what they are.
+// document is what --json prints. Fields may be added; existing ones do not change.
 type document struct {
 	Problems []jsonProblem `json:"problems"`
 	Devices  []jsonDevice  `json:"devices"`
@@ -54,15 +54,15 @@ type jsonDevice struct {
 	Redirect     bool            `json:"redirect"`
 	Reason       string          `json:"reason"`
 	Advice       string          `json:"advice"`
-	Rule         *jsonRule       `json:"rule"` // null if none decided
+	Rule         *jsonRule       `json:"rule"` // null if no rule decided
 	Backend      string          `json:"backend"`
 	ReadOnly     bool            `json:"read_only"`
 	Limits       jsonLimits      `json:"limits"`
-	Access       *jsonAccess     `json:"access"` // null for what is gone
+	Access       *jsonAccess     `json:"access"` // null for a removed device
 	Description  jsonDescription `json:"description"`
 }
 
-// jsonLimits are the device's own; 0 leaves it to the session.
+// jsonLimits are the device's own limits; 0 means that only the session's apply.
 type jsonLimits struct {
 	Handles     int   `json:"handles"`
 	Requests    int   `json:"requests"`

@@ -43,7 +43,7 @@ func TestDocuments(t *testing.T) {
 		assert.Regexp(t, "(?m)^"+regexp.QuoteMeta(k.Name)+":?\t"+regexp.QuoteMeta(k.Help)+"$", completion)
 	}
 
-	// Nor do they tell of one that does not exist.
+	// They mention no kind that does not exist.
 	var headings []string
 	for _, m := range regexp.MustCompile(`(?m)^## (.*)$`).FindAllStringSubmatch(devices, -1) {
 		headings = append(headings, m[1])
@@ -106,7 +106,7 @@ func TestNewKind(t *testing.T) {
 		check("rules.toml: no errors", "check", "rules.toml")
 	}
 
-	// What is found but not eligible is to be named by its option.
+	// To redirect a device that is not eligible, its option must name it.
 	picky := scope()
 	serves := picky.Serves
 	tree.Plug(discovertest.Keyboard())

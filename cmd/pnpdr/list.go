@@ -7,7 +7,7 @@ import (
 	"strconv"
 )
 
-// list prints what is here.
+// list prints the devices of this machine.
 func (a *app) list(words []string) error {
 	p, err := a.policy(words)
 	if err != nil {
@@ -56,8 +56,8 @@ func number(n int, one, many string) string {
 	return many
 }
 
-// printTable prints the devices in columns, each with its reason behind it or,
-// where the terminal is too narrow for that, below.
+// printTable prints the devices in columns. The reasons are in the last column, or
+// below the devices if the terminal is too narrow.
 func (a *app) printTable(items []item) {
 	head := []string{"#", "STATUS", "ID", "NODE", "NAME", "WHY"}
 	rows := make([][]string, len(items))

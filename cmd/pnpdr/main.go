@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command pnpdr shows which devices of this machine the plugin would redirect,
-// and why. It decides by the same packages as the plugin does, opens no device,
+// and why. It decides with the same packages as the plugin, opens no device,
 // and needs no FreeRDP.
 package main
 
@@ -25,8 +25,8 @@ const version = "0.1.0"
 // Exit statuses.
 const (
 	exitOK     = 0
-	exitFailed = 1 // something cannot be read or understood, or is not there
-	exitUsage  = 2 // of the command line
+	exitFailed = 1 // something cannot be read or understood, or does not exist
+	exitUsage  = 2 // the command line is wrong
 )
 
 // app is one run of the program.
@@ -41,8 +41,8 @@ type app struct {
 	config, admin              string
 	all, json                  bool
 
-	// failed is set once something could not be read or understood that
-	// does not keep the rest from being shown.
+	// failed is set when something could not be read or understood and the rest
+	// is shown all the same.
 	failed bool
 }
 
@@ -71,7 +71,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 		a.complain(err)
 		return exitFailed
 	}
-	a.complain(fmt.Errorf("%w; pnpdr --help tells more", err))
+	a.complain(fmt.Errorf("%w; see pnpdr --help", err))
 	return exitUsage
 }
 
@@ -93,12 +93,12 @@ administrator denies stays denied. If NO_COLOR is set, there are no colours.
 The exit status is 0 if everything could be read and understood, 1 if something
 could not (the rest is shown all the same) or there is no such device, and 2 if
 the command line is wrong.`,
-		Example: `  pnpdr list                         what is here
-  pnpdr list auto                    what /dvc:pnpdr,auto would do
-  pnpdr list --all usb:046d:*        everything, and what one option would do
-  pnpdr explain /dev/ttyUSB0 auto    why, and what is missing
+		Example: `  pnpdr list                         the devices of this machine
+  pnpdr list auto                    what /dvc:pnpdr,auto would redirect
+  pnpdr list --all 'usb:046d:*'      all devices, and what one option would do
+  pnpdr explain /dev/ttyUSB0 auto    why, and what to do
   pnpdr check ~/.config/freerdp/pnpdr.toml
-  pnpdr monitor auto                 follow what is plugged in`,
+  pnpdr monitor auto                 follow devices as they come and go`,
 		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -112,7 +112,7 @@ the command line is wrong.`,
 	f.StringVar(&a.devRoot, "dev-root", "", "look for device nodes in `DIR` instead of /dev")
 	f.StringVar(&a.udevRoot, "udev-root", "", "look for udev's records in `DIR` instead of /run/udev")
 	for _, name := range []string{"sys-root", "dev-root", "udev-root"} {
-		_ = f.MarkHidden(name) // it is there
+		_ = f.MarkHidden(name) // fails only for unknown flags
 	}
 	root.AddCommand(a.listCommand(), a.explainCommand(), a.checkCommand(), a.monitorCommand(), &cobra.Command{
 		Use:   "options",
@@ -125,11 +125,11 @@ the command line is wrong.`,
 func (a *app) listCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list [OPTION...]",
-		Short: "Show the devices and what becomes of them",
-		Long: `Show the devices that could be redirected, how the server would be told of them,
-and whether they are redirected, by which rule or option.
+		Short: "Show the devices and whether they are redirected",
+		Long: `Show the devices that could be redirected, under the names that the server would
+see, whether they are redirected, and which rule or option decides.
 
-OPTIONs are those of /dvc:pnpdr, which "pnpdr help options" lists.`,
+OPTIONs are those of /dvc:pnpdr; "pnpdr help options" lists them.`,
 		Example: `  pnpdr list
   pnpdr list auto
   pnpdr list rule:deny+vid=1050,auto
@@ -146,14 +146,14 @@ OPTIONs are those of /dvc:pnpdr, which "pnpdr help options" lists.`,
 func (a *app) explainCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "explain DEVICE [OPTION...]",
-		Short: "Tell why a device is redirected or not, and what to do",
-		Long: `Tell which rule decides about a device, whether you may open it, what to do if it
-is not redirected, and what the server would be told of it.
+		Short: "Explain why a device is redirected or not, and what to do",
+		Long: `Explain which rule decides about a device, whether you may open it, what to do if
+it is not redirected, and how the server would see it.
 
 DEVICE is its node, VID:PID, its number in the list, or its key in sysfs.`,
 		Example: `  pnpdr explain /dev/ttyUSB0
   pnpdr explain 046d:c31c auto
-  pnpdr explain 3 usb:0403:*,ro`,
+  pnpdr explain 3 'usb:0403:*,ro'`,
 		Args:              wantDevice,
 		ValidArgsFunction: a.completeExplain,
 		RunE:              func(_ *cobra.Command, args []string) error { return a.explain(args[0], args[1:]) },
@@ -188,8 +188,8 @@ The exit status is 1 if there are any.`,
 func (a *app) monitorCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "monitor [OPTION...]",
-		Short: "Follow what is plugged in and what becomes of it",
-		Long: `Show the devices that are here, and then those that come, go and change, until
+		Short: "Follow devices as they come and go",
+		Long: `Show the devices of this machine, and then those that come, go and change, until
 Ctrl-C. OPTIONs are as for list.`,
 		Example: `  pnpdr monitor auto
   pnpdr monitor --json auto`,

@@ -21,14 +21,14 @@ import (
 	"freerdp-pnpdr/pnp/discover/discovertest"
 )
 
-// asProgram has the test's binary be pnpdr.
+// asProgram makes the test's binary run as pnpdr.
 const asProgram = "PNPDR_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
 	}
-	// The user's files are not to be read.
+	// Keeps the tests from reading the user's files.
 	dir, err := os.MkdirTemp("", "pnpdr")
 	if err != nil {
 		panic(err)
@@ -58,7 +58,7 @@ func golden(t *testing.T, name, text string) {
 	assert.Equal(t, string(want), text)
 }
 
-// source is the directory of the tests, from which machine moves away.
+// source is the directory of the tests; machine changes to another one.
 var source, _ = os.Getwd()
 
 func home(t *testing.T, file string) string {
@@ -67,8 +67,8 @@ func home(t *testing.T, file string) string {
 	return filepath.Join(source, file)
 }
 
-// machine makes a fake machine and moves into it, so that its paths are the same
-// each time.
+// machine makes a fake machine and changes to its directory, so that its paths are
+// the same each time.
 func machine(t *testing.T) *discovertest.Tree {
 	t.Helper()
 	tree := discovertest.New(t)
@@ -89,7 +89,7 @@ func furnished(t *testing.T) *discovertest.Tree {
 	return tree
 }
 
-// roots are the flags that lead to a machine, and to a policy that is its own.
+// roots adds the flags that select the fake machine and its own policy.
 func roots(args ...string) []string {
 	return append(args, "--sys-root=sys", "--dev-root=dev", "--udev-root=run/udev", "--admin=admin.toml")
 }
@@ -128,8 +128,8 @@ func TestListed(t *testing.T) {
 	assert.NotContains(t, out, "hidraw0")
 }
 
-// TestNarrow prints the table for terminals of any width: no line is longer as
-// long as there is room for a node, and nothing is lost but the ends of names.
+// TestNarrow prints the table for terminals of any width: lines fit if the terminal
+// has room for a node, and only the ends of names are lost.
 func TestNarrow(t *testing.T) {
 	furnished(t)
 	var out, errs bytes.Buffer
@@ -239,7 +239,7 @@ func TestOtherDevices(t *testing.T) {
 	list("", "auto")
 	list("char:/dev/null is redirected by its name.\n", "char:/dev/null")
 
-	// What an option names is shown as it names it, not as it was found.
+	// A device that an option names is shown with the option's description.
 	for _, words := range [][]string{{"char:link,name:Scale", "auto"}, {"auto", "char:./dev/../link,name:Scale"}} {
 		_, out, _ := runApp(roots(append([]string{"list"}, words...)...)...)
 		assert.Regexp(t, `(?m)^\d+ +redirected .* dev/ttyUSB0 +Scale +option char:`, out)
@@ -264,7 +264,7 @@ func TestOtherDevices(t *testing.T) {
 	list("file:/dev/null is not redirected: "+because, "file:/dev/null")
 	list("file:admin.toml is redirected by its name.\n", "file:admin.toml")
 
-	// What is found is told of in the table.
+	// A device that is found is in the table, not below it.
 	_, out, _ = runApp(append(roots("list", "serial:"+dir+"/dev/ttyUSB0"), "--dev-root="+dir+"/dev", "--admin=/none")...)
 	assert.Contains(t, out, "option serial:"+dir+"/dev/ttyUSB0\n")
 	assert.NotContains(t, out, "by its name")
@@ -351,18 +351,18 @@ func TestCheck(t *testing.T) {
 	assert.Contains(t, errs, "none: it cannot be read: no such file or directory\n")
 
 	status, out, errs = runApp("check", "--admin", good, "--config", filepath.Join(dir, "none"))
-	assert.Equal(t, exitFailed, status, "a file that is named has to be there")
+	assert.Equal(t, exitFailed, status, "a file that is named must exist")
 	assert.Contains(t, out, good)
 	assert.Contains(t, errs, "none: it cannot be read")
 
 	status, out, _ = runApp("check", "--admin", filepath.Join(dir, "none"))
 	assert.Equal(t, exitOK, status)
-	assert.Equal(t, 2, strings.Count(out, "there is none\n"))
+	assert.Equal(t, 2, strings.Count(out, ": not there\n"))
 
 	dangling := filepath.Join(dir, "dangling.toml")
 	require.NoError(t, os.Symlink("nowhere", dangling))
 	status, _, errs = runApp("check", "--admin", dangling)
-	assert.Equal(t, exitFailed, status, "what stood there is unknown")
+	assert.Equal(t, exitFailed, status, "nobody knows what the file said")
 	assert.Contains(t, errs, dangling+": it cannot be read")
 }
 
@@ -379,7 +379,7 @@ func TestUsageErrors(t *testing.T) {
 		assert.Equal(t, exitUsage, status, args)
 		assert.Empty(t, out)
 		assert.Contains(t, errs, want)
-		assert.Contains(t, errs, "pnpdr --help tells more")
+		assert.Contains(t, errs, "see pnpdr --help")
 	}
 	for _, args := range []string{"list", "explain 1", "monitor"} {
 		status, _, errs := runApp(append(strings.Fields(args), "--sys-root=/none")...)

@@ -24,7 +24,7 @@ func (a *app) monitor(ctx context.Context, words []string) error {
 		if err := a.printEvent(e.Kind, i); err != nil {
 			select {
 			case failed <- err:
-			default: // one is enough
+			default: // the first is enough
 			}
 		}
 	})
@@ -33,7 +33,7 @@ func (a *app) monitor(ctx context.Context, words []string) error {
 	}
 	defer m.Close()
 	if !a.json {
-		fmt.Fprintln(a.errs, "pnpdr: waiting for devices; Ctrl-C ends")
+		fmt.Fprintln(a.errs, "pnpdr: waiting for devices; press Ctrl-C to end")
 	}
 	select {
 	case <-ctx.Done():

@@ -39,7 +39,7 @@ func startMonitor(t *testing.T, tree *discovertest.Tree, args ...string) (next f
 		}, func() int {
 			cancel()
 			for lines.Scan() {
-				t.Error("one line too many:", lines.Text())
+				t.Error("unexpected line:", lines.Text())
 			}
 			return <-status
 		}
@@ -77,7 +77,7 @@ func TestMonitorJSON(t *testing.T) {
 	e = event()
 	assert.Equal(t, "removed", e.Event)
 	assert.Equal(t, key, e.Device.Key)
-	assert.Nil(t, e.Device.Access, "nobody opens what is gone")
+	assert.Nil(t, e.Device.Access, "a removed device cannot be opened")
 	assert.Equal(t, exitOK, end())
 }
 

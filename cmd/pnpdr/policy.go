@@ -18,7 +18,7 @@ import (
 	"freerdp-pnpdr/pnp/rules"
 )
 
-// plan is what the options and the files come to.
+// plan is the policy that results from the options and the files.
 type plan struct {
 	*rules.Policy
 	problems  []rules.Problem
@@ -29,9 +29,8 @@ type plan struct {
 	named []*rules.Named
 }
 
-// policy reads the rules as the plugin would for the same options. What is
-// wrong with them is printed, and counts as a failure in the end; a word that is
-// no option at all is an error.
+// policy reads the rules as the plugin would for the same options. It prints their
+// problems, which make the exit status 1; a word that is not an option is an error.
 func (a *app) policy(words []string) (*plan, error) {
 	if a.config != "" {
 		words = append([]string{"config:" + escape.Replace(a.config)}, words...)
@@ -53,7 +52,7 @@ func (a *app) policy(words []string) (*plan, error) {
 	return p, nil
 }
 
-// realPath is the absolute path without symbolic links, as far as it exists.
+// realPath returns the absolute path, without symbolic links if it exists.
 func realPath(path string) string {
 	if abs, err := filepath.Abs(path); err == nil {
 		path = abs
@@ -64,7 +63,7 @@ func realPath(path string) string {
 	return path
 }
 
-// decideNamed says what becomes of a device that an option names.
+// decideNamed decides about a device that an option names.
 func (p *plan) decideNamed(n *rules.Named) rules.Decision {
 	cfg := p.discovery
 	if cfg.DevRoot != "" {
@@ -88,7 +87,7 @@ func (p *plan) naming(d *discover.Device) *rules.Named {
 	return nil
 }
 
-// tell says of a named device what becomes of it, unless the items say so.
+// tell says whether a named device is redirected; "" if it is among the items.
 func (p *plan) tell(n *rules.Named, items []item) string {
 	for _, i := range items {
 		if i.named == n {
@@ -149,7 +148,7 @@ type item struct {
 	index    int // from 1, in the order of keys
 	device   *discover.Device
 	decision rules.Decision
-	advice   string // what can be done if it is not redirected
+	advice   string // what to do if it is not redirected
 	eligible bool
 	access   error
 	named    *rules.Named // the option that names it by its path, if one does
@@ -161,7 +160,7 @@ func newItem(index int, d *discover.Device, p *plan) item {
 		i.decision = p.Decide(d)
 	} else {
 		i.decision = p.decideNamed(i.named)
-		// What is named needs to be opened in one way only.
+		// For a named device it is enough that it can be read or written.
 		if onlyReadable(d.Node) {
 			i.access, i.decision.ReadOnly = nil, true
 		} else if mayOpen(d.Node, unix.W_OK) {
@@ -183,7 +182,7 @@ func (i item) backend() string {
 	return i.decision.Kind.Name
 }
 
-// status is the verdict for people, with how it is coloured.
+// status is the verdict in words, and its colour.
 func (i item) status() (string, color) {
 	switch i.decision.Verdict {
 	case rules.Redirected:
@@ -201,7 +200,7 @@ func (i item) status() (string, color) {
 	return "not asked for", plain
 }
 
-// reason is the decision's, unless the way is barred by something else.
+// reason is the decision's, with a note if the user may not open the device.
 func (i item) reason() string {
 	if i.decision.Redirect && i.access != nil {
 		return i.decision.Reason + ", but you may not open it"
@@ -239,7 +238,7 @@ func (a *app) scan(p *plan) ([]item, error) {
 	return items, nil
 }
 
-// completeOptions offers options for the devices that are here, and the kinds of
+// completeOptions offers options for the devices of this machine, and all kinds of
 // devices that can be named.
 func (a *app) completeOptions(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	offers := []string{"auto\tevery eligible device", "rule:allow+", "rule:deny+", "config:"}

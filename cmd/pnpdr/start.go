@@ -11,8 +11,8 @@ import (
 	"freerdp-pnpdr/pnp/backend/kinds"
 )
 
-// main leaves the signals as they are: whatever hangs, a file system or who reads
-// the output, the first SIGINT or SIGTERM ends the program. There is nothing to
+// main does not catch signals, so that the first SIGINT or SIGTERM ends the program
+// even if a file system or the reader of its output hangs. There is nothing to
 // clean up.
 func main() {
 	a := &app{out: os.Stdout, errs: os.Stderr, kinds: kinds.All()}

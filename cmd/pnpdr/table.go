@@ -10,21 +10,21 @@ import (
 	"github.com/mattn/go-runewidth"
 )
 
-// table is how rows fit into a width. The last column is a reason, the one
+// table is the layout of rows for a width. The last column is a reason, the one
 // before it a name; these two give way.
 type table struct {
 	widths []int // of all columns but the last
 	total  int   // of the terminal; 0 without one
-	below  bool  // the reason goes on lines of its own
+	below  bool  // the reason goes on separate lines
 }
 
 const (
 	gap      = 2  // between columns
 	minName  = 8  // a name is not cut further
-	minWidth = 20 // of a terminal, as far as we care
+	minWidth = 20 // assumed for narrower terminals
 )
 
-// cells tells how many columns a character takes: none, one or two.
+// cells knows how many columns a character takes: none, one or two.
 var cells = runewidth.Condition{StrictEmojiNeutral: true}
 
 // layout finds the widths of the columns.
@@ -74,7 +74,7 @@ func (t table) line(row []string) string {
 // print prints a row, its second cell in colour.
 func (t table) print(a *app, row []string, c color) {
 	line := t.line(row)
-	// The status is as wide in colour.
+	// Colour does not change the width.
 	if at := t.widths[0] + gap; c != plain && len(line) >= at+len(row[1]) {
 		line = line[:at] + a.paint(c, row[1]) + line[at+len(row[1]):]
 	}
@@ -119,7 +119,7 @@ func wrap(s string, width int) []string {
 	return lines
 }
 
-// clean replaces what a terminal would act on: devices say what they like.
+// clean replaces characters that a terminal would act on: a device chooses its names.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/term"
 )
 
-// color is the code of a way to print text on a terminal.
+// color is the code of a style of text on a terminal.
 type color string
 
 const (

@@ -26,7 +26,7 @@ import (
 	"freerdp-pnpdr/pnp/rules"
 )
 
-// TestHostileNames prints what a device says of itself without acting on it.
+// TestHostileNames prints a device's names without control characters.
 func TestHostileNames(t *testing.T) {
 	var out bytes.Buffer
 	a := &app{kinds: kinds.All(), out: &out, width: 60}

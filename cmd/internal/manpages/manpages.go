@@ -4,8 +4,8 @@
 // commands: one for the program, one for each command, and one for each topic of
 // its help.
 //
-// A program uses it in a main function of its own behind the build tag man, so
-// that what renders the pages is not part of the program that is installed:
+// A program uses it in a second main function behind the build tag man, so that
+// the code that renders pages is not part of the program that is installed:
 //
 //	go run -tags man ./cmd/pnpdr DIR
 package manpages
@@ -35,9 +35,9 @@ func Main(root *cobra.Command) {
 	}
 }
 
-// Write writes the page of c, and those of what is below it, to dir. It changes
-// the commands, which are of no other use afterwards. The pages have no date:
-// the same commands always give the same pages.
+// Write writes the pages of c and of the commands below it to dir. It changes
+// the commands, so they cannot be run afterwards. The pages have no date: the same
+// commands always give the same pages.
 func Write(c *cobra.Command, dir string) error {
 	c.DisableAutoGenTag = true
 	markdown(c)
@@ -59,8 +59,8 @@ func Write(c *cobra.Command, dir string) error {
 	return os.WriteFile(filepath.Join(dir, name), text, 0o644)
 }
 
-// markdown makes the description of c what package doc takes it for. A topic is
-// shown as it is, anything else as paragraphs.
+// markdown turns the description of c into the Markdown that package doc expects. A
+// topic is shown verbatim, any other description as paragraphs.
 func markdown(c *cobra.Command) {
 	if c.IsAdditionalHelpTopicCommand() {
 		c.DisableFlagsInUseLine = true
