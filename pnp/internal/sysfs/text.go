@@ -7,7 +7,7 @@ import (
 	"unicode"
 )
 
-// Properties splits KEY=value lines, as uevents have them. The first of a name
+// Properties splits KEY=value lines, as in uevents. If a key comes twice, the first
 // counts.
 func Properties(text, separator string) map[string]string {
 	p := make(map[string]string)
@@ -33,8 +33,8 @@ func Clean(s string) string {
 	return Printable(s)
 }
 
-// Printable replaces what is not printable by spaces, and leaves out those at
-// the ends and all but one of those that follow each other.
+// Printable turns characters that are not printable into spaces, trims spaces at the
+// ends and collapses runs of them.
 func Printable(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package sysfs reads the tree in which the kernel tells of devices. The tree
-// changes while it is read, and what is in it may come from a device: reads are
-// bounded, follow no link where a file should be, and never wait. The root can be
-// another directory, for tests.
+// Package sysfs reads /sys, or in tests a directory like it. The tree changes while
+// it is read, and devices control some of its contents: reads are bounded, never
+// block, and follow no link where a file should be.
 package sysfs
 
 import (
@@ -21,17 +20,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Tree is the tree of sysfs. What cannot be read is as if it was empty. Names are
-// relative to the root; those in several parts are joined. It is for one
-// goroutine.
+// Tree is a sysfs tree. What cannot be read counts as empty. Names are relative to
+// the root; several parts are joined. A Tree is for one goroutine.
 type Tree struct {
 	root string
 	buf  []byte // what was read last
 	err  error
 }
 
-// Open returns the tree at root, usually "/sys". The error says that there is
-// none.
+// Open returns the tree at root, usually "/sys". It fails if there is none.
 func Open(root string) (*Tree, error) {
 	root, err := filepath.EvalSymlinks(root)
 	if err == nil {
@@ -43,32 +40,33 @@ func Open(root string) (*Tree, error) {
 	return &Tree{root: root}, nil
 }
 
-// Err is why something that may well be there could not be read: the first such
-// error. What was found is then not all there is.
+// Err returns the first error that was not about something absent. After one,
+// devices may be missing from what was found.
 func (t *Tree) Err() error { return t.err }
 
-// absent are the errors of what is not there, no more, or not what it should be.
+// absent are the errors for what does not exist, has gone, or is not what it should
+// be.
 var absent = []syscall.Errno{
 	unix.ENOENT, unix.ENODEV, unix.ENXIO, unix.ENOTDIR, unix.EISDIR, unix.ELOOP, unix.EINVAL, unix.ENAMETOOLONG,
 }
 
-// Failed reports whether err is an error, and keeps it for Err if it does not
-// mean that something is absent.
+// Failed reports whether err is not nil. It keeps the error for Err unless it means
+// that something is absent.
 func (t *Tree) Failed(err error) bool {
-	var number syscall.Errno // none in filepath's error for a loop of links
+	var number syscall.Errno // filepath's error for a loop of links has none
 	if t.err == nil && errors.As(err, &number) && !slices.Contains(absent, number) {
 		t.err = err
 	}
 	return err != nil
 }
 
-// Limits on what is read; more than the kernel ever has there.
+// Limits on what is read, above anything in a real sysfs.
 const (
 	maxAttribute = 4096  // sysfs gives a page at most
 	maxEntries   = 10000 // of a directory
 )
 
-// Number is what tells device nodes apart.
+// Number identifies a device node.
 type Number struct {
 	Kind         string // "char" or "block"
 	Major, Minor uint32
@@ -83,8 +81,8 @@ func BlockNumber(rdev uint64) Number { return Number{"block", unix.Major(rdev), 
 // String returns the number as sysfs has it: "major:minor".
 func (n Number) String() string { return fmt.Sprintf("%d:%d", n.Major, n.Minor) }
 
-// Resolve follows symbolic links and returns the path of a directory below
-// devices, where sysfs keeps all that is real.
+// Resolve follows symbolic links and returns the real path of a directory, which is
+// below devices.
 func (t *Tree) Resolve(name string) (string, bool) {
 	abs, err := filepath.EvalSymlinks(filepath.Join(t.root, name))
 	if t.Failed(err) {
@@ -97,8 +95,8 @@ func (t *Tree) Resolve(name string) (string, bool) {
 	return rel, true
 }
 
-// ByNumber returns the directory of the device that a node's number is given
-// to: "" if there is none.
+// ByNumber returns the directory of the device that has this number; "" if no device
+// has it.
 func (t *Tree) ByNumber(n Number) (string, error) {
 	all := filepath.Join(t.root, "dev", n.Kind)
 	if _, err := os.Stat(all); err != nil {
@@ -110,7 +108,7 @@ func (t *Tree) ByNumber(n Number) (string, error) {
 	}
 	abs, err := filepath.EvalSymlinks(link)
 	if errors.Is(err, unix.ENOENT) {
-		return "", nil // it went just now
+		return "", nil // it has just gone
 	} else if err != nil {
 		return "", err
 	}
@@ -121,13 +119,13 @@ func (t *Tree) ByNumber(n Number) (string, error) {
 	return rel, err
 }
 
-// IsBus reports whether the subsystem of a device is a bus rather than a class.
+// IsBus reports whether a device's subsystem is a bus rather than a class.
 func (t *Tree) IsBus(dir string) bool {
 	return path.Base(path.Dir(t.Target(dir, "subsystem"))) == "bus"
 }
 
-// Read returns at most limit bytes of a plain file. They are overwritten by the
-// next call of any method.
+// Read returns at most limit bytes of a regular file. The next call of any method
+// overwrites them.
 func (t *Tree) Read(limit int, name ...string) []byte {
 	b, err := t.ReadFile(filepath.Join(t.root, path.Join(name...)), limit)
 	if t.Failed(err) {
@@ -136,8 +134,8 @@ func (t *Tree) Read(limit int, name ...string) []byte {
 	return b
 }
 
-// ReadFile is Read for a path that need not be in the tree. It neither follows a
-// symbolic link at the end of the path nor waits for anything.
+// ReadFile is Read for a path outside of the tree. It does not follow a symbolic link
+// at the end of the path, and does not block.
 func (t *Tree) ReadFile(name string, limit int) ([]byte, error) {
 	fd, err := ignoringEINTR(func() (int, error) {
 		return unix.Open(name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
@@ -172,7 +170,7 @@ func ignoringEINTR(call func() (int, error)) (int, error) {
 	}
 }
 
-// Line returns an attribute as it is, without the end of its line.
+// Line returns an attribute unchanged, without its final newline.
 func (t *Tree) Line(name ...string) string {
 	return strings.TrimSuffix(string(t.Read(maxAttribute, name...)), "\n")
 }
@@ -184,7 +182,7 @@ func (t *Tree) Text(name ...string) string {
 }
 
 // Hex returns an attribute that is a hexadecimal number without a prefix. ok is
-// false if it is none, or does not fit.
+// false if it is not one of at most 16 bits.
 func (t *Tree) Hex(name ...string) (n uint16, ok bool) {
 	wide, err := strconv.ParseUint(t.Text(name...), 16, 16)
 	if err != nil {
@@ -193,7 +191,7 @@ func (t *Tree) Hex(name ...string) (n uint16, ok bool) {
 	return uint16(wide), true
 }
 
-// Target returns the target of a symbolic link, as it is; "" if there is none.
+// Target returns the target of a symbolic link, unchanged; "" if there is no link.
 func (t *Tree) Target(name ...string) string {
 	target, err := os.Readlink(filepath.Join(t.root, path.Join(name...)))
 	if t.Failed(err) {
@@ -202,8 +200,8 @@ func (t *Tree) Target(name ...string) string {
 	return target
 }
 
-// Link returns the last name in the target of a symbolic link, cleaned; "" if
-// there is none.
+// Link returns the last name in the target of a symbolic link, cleaned; "" if there
+// is no link.
 func (t *Tree) Link(name ...string) string {
 	target := t.Target(name...)
 	if target == "" {
@@ -219,7 +217,7 @@ func (t *Tree) List(name ...string) []string {
 		return nil
 	}
 	defer d.Close()
-	names, err := d.Readdirnames(maxEntries) // as far as they can be read
+	names, err := d.Readdirnames(maxEntries) // may return names with an error
 	if err != io.EOF {
 		t.Failed(err)
 	}
@@ -232,8 +230,8 @@ func (t *Tree) Uevent(dir string) map[string]string {
 	return Properties(string(t.Read(maxAttribute, dir, "uevent")), "\n")
 }
 
-// Inode tells a directory from its successor of the same name: sysfs does not
-// use a number twice.
+// Inode returns the inode number of a directory, which differs from that of any
+// later directory of the same name: sysfs does not reuse numbers.
 func (t *Tree) Inode(dir string) (uint64, bool) {
 	var st unix.Stat_t
 	err := unix.Lstat(filepath.Join(t.root, dir), &st)

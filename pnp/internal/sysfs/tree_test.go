@@ -71,7 +71,7 @@ func TestAttributes(t *testing.T) {
 	require.False(t, s.IsBus("devices/y"))
 	require.False(t, s.IsBus("devices/none"))
 
-	// What is no plain file, and no link.
+	// Not regular files, and not links.
 	for _, name := range []string{"file", "self", "none", ".", "pipe", "product/x"} {
 		require.Empty(t, s.Line("devices/x", name), name)
 	}
@@ -79,7 +79,7 @@ func TestAttributes(t *testing.T) {
 		require.Empty(t, s.Target("devices/x", name), name)
 		require.Empty(t, s.Link("devices/x", name), name)
 	}
-	require.NoError(t, s.Err(), "all that is absent")
+	require.NoError(t, s.Err(), "all of them are absent")
 }
 
 func TestDirectories(t *testing.T) {
@@ -125,7 +125,7 @@ func TestDirectories(t *testing.T) {
 	require.NoError(t, s.Err())
 }
 
-// TestCannotRead: what is there and cannot be read is told from what is absent.
+// TestCannotRead checks that Err keeps errors other than those about absent files.
 func TestCannotRead(t *testing.T) {
 	long := strings.Repeat("x", 300)
 	s, _ := tree(t, nil)
