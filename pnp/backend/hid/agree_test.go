@@ -38,7 +38,7 @@ func (r *twoReaders) agree(t *testing.T, b []byte) bool {
 	found, err := discover.Scan(r.cfg)
 	require.NoError(t, err)
 	require.Len(t, found, 1)
-	refused := strings.Contains(found[0].Excluded, "cannot be understood")
+	refused := strings.Contains(found[0].Excluded, "malformed")
 
 	h, err := newMemoryFake(t, b).device(false).Open(acceptance.ReadWrite)
 	if err == nil {

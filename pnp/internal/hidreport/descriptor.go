@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package hidreport reads HID report descriptors: which collections a device has,
-// what they are for and how long its reports are. It does no I/O, and its memory
-// and time are bounded by the length of the descriptor. Discovery judges devices
-// by it and the backend serves them by it, so that they agree.
+// Package hidreport parses HID report descriptors: a device's collections, their
+// usages, and the lengths of its reports. It does no I/O, and the length of the
+// descriptor bounds its memory and time. Discovery and the HID backend both use it,
+// so that they agree.
 //
-// Where it says what Linux does, that is drivers/hid/hid-core.c and hid-input.c.
+// "Linux" in comments means drivers/hid/hid-core.c and hid-input.c.
 package hidreport
 
 import (
@@ -37,7 +37,7 @@ func (k Kind) String() string {
 	return "unknown kind of"
 }
 
-// CollectionType is what a collection is (6.2.2.6).
+// CollectionType is the type of a collection (6.2.2.6).
 type CollectionType uint8
 
 // The types of collections that matter here.
@@ -51,36 +51,34 @@ type Collection struct {
 	Type CollectionType
 	// Depth is 0 for a top-level collection.
 	Depth int
-	// Usage is what the collection is for, zero if it does not say.
+	// Usage is the collection's usage; zero if it has none.
 	Usage Usage
-	// Usages are all that some operating system takes the collection to be
-	// for: there is more than one way to read a descriptor. Those of page 0,
-	// which is undefined, are left out.
+	// Usages are the usages that any operating system finds, since they read
+	// some descriptors differently. Usages of the undefined page 0 are left
+	// out.
 	Usages []Range
 }
 
-// Descriptor is what a report descriptor (HID 1.11, 6.2.2) says. It does not
-// change after Parse.
+// Descriptor is a parsed report descriptor (HID 1.11, 6.2.2). It does not change.
 //
-// All lengths are in bytes and in Windows' layout, in which a report begins
-// with its id: 0 for a device without ids, although the bus does not carry it
-// then.
+// Lengths are in bytes and in Windows' layout, in which every report begins with an
+// id: 0 for a device without ids, which does not send it.
 type Descriptor struct {
 	// Collections are in the order of the descriptor.
 	Collections []Collection
-	// Inputs are the usages of all data that comes from the device, constants
-	// left out, in all ways to read them, as Collection.Usages.
+	// Inputs are the usages of all input fields but constants, with the
+	// differences of Collection.Usages.
 	Inputs []Range
 
 	// bits are the sizes of the reports without their id, by kind and id.
-	// Those that have no bits are left out.
+	// Empty reports are left out.
 	bits [Kinds]map[uint8]int
 	// longest is the length of the longest report of each kind.
 	longest [Kinds]int
 }
 
-// TopLevel returns the usages of the top-level collections. Windows makes a
-// device of each, whatever its type; a hidraw node is all of them.
+// TopLevel returns the usages of the top-level collections. Windows makes a device
+// of each, whatever its type. A hidraw node has all of them.
 func (d *Descriptor) TopLevel() []Usage {
 	var usages []Usage
 	for _, c := range d.Collections {
@@ -91,22 +89,21 @@ func (d *Descriptor) TopLevel() []Usage {
 	return usages
 }
 
-// ByteLength is the length of the longest report of kind k, and 0 if there is
-// none: InputReportByteLength, OutputReportByteLength and
-// FeatureReportByteLength of HIDP_CAPS (hidpi.h).
+// ByteLength is the length of the longest report of kind k, 0 if there are none:
+// InputReportByteLength, OutputReportByteLength or FeatureReportByteLength of
+// HIDP_CAPS (hidpi.h).
 func (d *Descriptor) ByteLength(k Kind) int { return d.longest[k] }
 
-// UsesIDs reports whether reports of kind k carry an id on the bus. As in
-// Linux, each kind is asked for itself: the specification says that all carry
-// one as soon as one does, Windows refuses a device that mixes, and there are
-// devices that mix.
+// UsesIDs reports whether reports of kind k carry an id on the bus. As in Linux, the
+// kinds can differ: the specification says that all reports carry one if any does,
+// and Windows refuses other devices, but they exist.
 func (d *Descriptor) UsesIDs(k Kind) bool {
 	_, unnumbered := d.bits[k][0]
 	return !unnumbered && len(d.bits[k]) > 0
 }
 
-// ReportLength is the length of one report, and false if there is none of this
-// kind and id.
+// ReportLength is the length of a report. It returns false if there is no report of
+// this kind and id.
 func (d *Descriptor) ReportLength(k Kind, id uint8) (int, bool) {
 	bits, ok := d.bits[k][id]
 	if !ok {
@@ -115,7 +112,7 @@ func (d *Descriptor) ReportLength(k Kind, id uint8) (int, bool) {
 	return 1 + (bits+7)/8, true
 }
 
-// Only returns the id of the only report of kind k, and false if there are
+// Only returns the id of the only report of kind k. It returns false if there are
 // several or none.
 func (d *Descriptor) Only(k Kind) (uint8, bool) {
 	if len(d.bits[k]) != 1 {
@@ -127,14 +124,14 @@ func (d *Descriptor) Only(k Kind) (uint8, bool) {
 	return 0, false
 }
 
-// MaxDescriptor is the length of the longest descriptor, Linux's
-// HID_MAX_DESCRIPTOR_SIZE. It bounds all that a descriptor can have.
+// MaxDescriptor is the greatest length of a descriptor, Linux's
+// HID_MAX_DESCRIPTOR_SIZE.
 const MaxDescriptor = 4096
 
 // maxReportBits is Linux's HID_MAX_BUFFER_SIZE, for one report.
 const maxReportBits = 16384 * 8
 
-// globals are the global items (6.2.2.7) that have to do with sizes and usages.
+// globals are the global items (6.2.2.7) that affect sizes and usages.
 type globals struct {
 	usagePage   uint16
 	reportSize  uint32 // bits
@@ -151,11 +148,10 @@ type parser struct {
 	local locals
 }
 
-// Parse parses a report descriptor. It takes what Linux takes, of which nothing
-// else makes a device, and tolerates more that has no bearing on usages and on
-// the sizes of reports: reserved tags, long items, delimiters that do not match,
-// data outside of any collection. The error says at which byte the descriptor is
-// malformed or over a limit.
+// Parse parses a report descriptor. It accepts what Linux accepts, and more that
+// does not affect usages and sizes of reports: reserved tags, long items, unpaired
+// delimiters, data outside of collections. The error says at which byte the
+// descriptor is malformed or exceeds a limit.
 func Parse(b []byte) (*Descriptor, error) {
 	switch {
 	case len(b) == 0:
@@ -184,7 +180,7 @@ func Parse(b []byte) (*Descriptor, error) {
 	return p.d, nil
 }
 
-// item takes one item.
+// item processes one item.
 func (p *parser) item(i item) error {
 	switch i.kind {
 	case mainItem:
@@ -265,12 +261,12 @@ func (p *parser) global(i item) error {
 	return nil
 }
 
-// finish computes what follows from the sizes of the fields.
+// finish computes the lengths once all fields are known.
 func (d *Descriptor) finish() {
 	for k := range Kind(Kinds) {
 		if len(d.bits[k]) > 1 {
-			// Where others have ids, a report without one cannot be
-			// told from them.
+			// If others have ids, a report without one cannot be
+			// distinguished from them.
 			delete(d.bits[k], 0)
 		}
 		for id := range d.bits[k] {

@@ -20,7 +20,7 @@ const (
 	mainItem   = 0
 	globalItem = 1
 	localItem  = 2
-	// reservedItem is also what a long item is taken for: none is defined.
+	// reservedItem is also the kind of long items, since none are defined.
 	reservedItem = 3
 )
 
@@ -50,10 +50,10 @@ const (
 	tagUsageMaximum = 0x2
 )
 
-var errTruncatedItem = errors.New("an item goes over the end")
+var errTruncatedItem = errors.New("an item goes past the end")
 
-// decodeItem decodes the first item of b, which is not empty, and returns its
-// length in bytes.
+// decodeItem decodes the first item of b, which must not be empty, and returns the
+// item's length in bytes.
 func decodeItem(b []byte) (i item, n int, err error) {
 	const longItem = 0xFE
 	if b[0] == longItem { // 6.2.2.3: prefix, bDataSize, bLongItemTag, data

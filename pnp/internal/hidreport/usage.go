@@ -7,12 +7,12 @@ import (
 	"slices"
 )
 
-// Usage is a usage with its page (HID Usage Tables).
+// Usage is a usage and its page (HID Usage Tables).
 type Usage struct {
 	Page, ID uint16
 }
 
-// Range is the usages First to Last of one page.
+// Range is the usages from First to Last of one page.
 type Range struct {
 	Page, First, Last uint16
 }
@@ -22,18 +22,18 @@ func (r Range) Meets(o Range) bool {
 	return r.Page == o.Page && r.First <= o.Last && o.First <= r.Last
 }
 
-// locals are the usages since the last main item (6.2.2.8). Delimiters need no
-// state: the alternatives between them are usages like others, and the first is
-// the preferred one.
+// locals are the usages since the last main item (6.2.2.8). Delimiters need no state:
+// the alternatives between them are usages like others, of which the first is
+// preferred.
 type locals struct {
 	spans  []span
-	minima []span // those without a maximum as yet
+	minima []span // without a maximum so far
 }
 
 // span is a Usage, or a Usage Minimum with its Usage Maximum.
 type span struct {
 	first, last item
-	page        uint16 // that was in force when the item came
+	page        uint16 // the usage page at the item
 }
 
 func (l *locals) item(i item, page uint16) {
@@ -51,13 +51,13 @@ func (l *locals) item(i item, page uint16) {
 	}
 }
 
-// end ends the list before a main item. A minimum without a maximum is nothing
-// to Linux, and a usage to Wine, which does as Windows does.
+// end ends the list before a main item. Linux ignores a minimum without a maximum;
+// Wine, like Windows, takes it for a usage.
 func (l *locals) end() { l.spans, l.minima = append(l.spans, l.minima...), nil }
 
-// usage is the usage of a collection: the first. One of four bytes has its page
-// with it. Of a shorter one the page is that in force at the main item; to Wine
-// also of one whose page is 0.
+// usage is the usage of a collection: the first. A usage of four bytes includes its
+// page. A shorter one has the page in force at the main item, and in Wine so does
+// one whose page is 0.
 func (l *locals) usage(page uint16) Usage {
 	if len(l.spans) == 0 {
 		return Usage{}
@@ -66,10 +66,10 @@ func (l *locals) usage(page uint16) Usage {
 	return Usage{cmp.Or(first.page(), page), uint16(first.value)}
 }
 
-// all returns every usage that some system takes from the list, but those of
-// page 0, which is undefined. They differ in the page of a short usage: by the
-// specification it is that in force at the main item. Linux keeps that in force
-// at the usage if a later usage is of the last page; older versions always do.
+// all returns every usage that some system finds in the list, except for the undefined
+// page 0. Systems differ in the page of a short usage: in the specification it is
+// the page in force at the main item. Linux keeps the page in force at the usage if
+// a later usage has the last page; older versions always keep it.
 func (l *locals) all(page uint16) []Range {
 	var ranges []Range
 	for _, s := range l.spans {
@@ -79,11 +79,11 @@ func (l *locals) all(page uint16) []Range {
 		case p == 0 || q == 0:
 		case p == q:
 			pages = []uint16{p}
-		default: // from one page into another
+		default: // the range spans two pages
 			pages, first, last = []uint16{p, q}, 0, 0xFFFF
 		}
 		if last < first {
-			last = 0xFFFF // Linux goes upwards as far as it has room
+			last = 0xFFFF // Linux counts up until its table is full
 		}
 		for n, p := range pages {
 			if p != 0 && !slices.Contains(pages[:n], p) {
@@ -94,7 +94,7 @@ func (l *locals) all(page uint16) []Range {
 	return ranges
 }
 
-// page is the page in a usage of four bytes, 0 if there is none.
+// page is the page in a usage of four bytes; 0 in a shorter one.
 func (i item) page() uint16 {
 	if i.size != 4 {
 		return 0

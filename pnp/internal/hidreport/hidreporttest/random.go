@@ -7,8 +7,8 @@ import (
 	"math/rand/v2"
 )
 
-// Random makes a descriptor: most are well-formed, and about desktops and
-// keyboards.
+// Random makes a descriptor. Most are well-formed and have usages of the desktop and
+// of keyboards.
 func Random(r *rand.Rand) []byte {
 	var b []byte
 	item := func(prefix byte, value uint32) {

@@ -11,7 +11,7 @@ import (
 	"freerdp-pnpdr/pnp/internal/hidreport"
 )
 
-// Use is what a device does to the desktop of a Linux or Windows machine.
+// Use is how Linux or Windows uses a device for the local desktop.
 type Use string
 
 // The uses of a device.
@@ -20,11 +20,11 @@ const (
 	Keyboard Use = "keyboard"
 	Pointer  Use = "pointing"
 	Controls Use = "media or system keys"
-	// Unsaid is that of a device whose descriptor has no collection.
+	// Unsaid is for a descriptor without a collection.
 	Unsaid Use = "does not say"
 )
 
-// Sample is a report descriptor with what is to be found in it.
+// Sample is a report descriptor and what a parser should find in it.
 type Sample struct {
 	Name       string
 	Descriptor []byte
@@ -33,9 +33,9 @@ type Sample struct {
 	Use Use
 }
 
-// Pieces of descriptors: what is inside of a collection, with its end.
+// Pieces of descriptors: the contents of a collection and its end.
 const (
-	byteIn = "75 08 95 01 81 02 C0 "                                  // a byte of no usage
+	byteIn = "75 08 95 01 81 02 C0 "                                  // a byte without a usage
 	xy     = "05 01 09 30 09 31 15 81 25 7F 75 08 95 02 81 06 C0 "    // X and Y, relative
 	pad    = "05 09 19 01 29 08 15 00 25 01 75 01 95 08 81 02 C0 "    // eight buttons
 	keys   = "05 07 19 00 29 65 15 00 25 65 75 08 95 06 81 00 C0 "    // an array of six keys
@@ -66,7 +66,7 @@ func Samples() []Sample {
 		{"bar code scanner", items("05 8C 09 02 A1 01 " + bytes8), u(0x8C0002), Other},
 		{"sensors", items("05 20 09 01 A1 00 09 73 A1 00 " + bytes8 + "C0"), u(0x200001), Other},
 
-		// Windows has a device of each top-level collection, whatever its type.
+		// Windows makes a device of each top-level collection, whatever its type.
 		{"physical at the top", items("06 00 FF 09 01 A1 00 " + bytes8), u(vendor), Other},
 		{"logical at the top", items("06 00 FF 09 01 A1 02 " + bytes8), u(vendor), Other},
 		{"vendor's type at the top", items("06 00 FF 09 01 A1 80 " + bytes8), u(vendor), Other},
@@ -76,14 +76,14 @@ func Samples() []Sample {
 		{"physical beside application", items("05 01 09 05 A1 01 " + pad + "05 01 09 03 A1 00 " + byteIn), u(0x10005, 0x10003), Other},
 		{"physical media keys at the top", items("05 0C 09 01 A1 00 " + byteIn), u(0xC0001), Controls},
 
-		// Those inside of others.
+		// Nested collections.
 		{"keyboard in a vendor's collection", items("06 00 FF 09 01 A1 02 05 01 09 06 A1 01 " + keys + "C0"), u(vendor), Keyboard},
 		{"physical keyboard in a vendor's application", items("06 00 FF 09 01 A1 01 05 01 09 06 A1 00 " + keys + "C0"), u(vendor), Keyboard},
 		{"physical mouse in a vendor's application", items("06 00 FF 09 01 A1 01 05 01 09 02 A1 00 " + xy + "C0"), u(vendor), Pointer},
 		{"logical mouse in a vendor's application", items("06 00 FF 09 01 A1 01 05 01 09 02 A1 02 " + xy + "C0"), u(vendor), Other},
 
-		// Linux makes an input device of all reports as soon as one collection
-		// is for input.
+		// Linux makes an input device of all reports if one collection is for
+		// input.
 		{"keys in a game pad", items("05 01 09 05 A1 01 09 01 " + axes + keys), u(0x10005), Keyboard},
 		{"keys in a vendor's application", items("06 00 FF 09 01 A1 01 " + keys), u(vendor), Other},
 		{"keys beside a game pad", items("05 01 09 05 A1 01 " + pad + "06 00 FF 09 01 A1 01 " + keys), u(0x10005, vendor), Keyboard},
@@ -91,7 +91,7 @@ func Samples() []Sample {
 		{"keys to the device", items("05 01 09 05 A1 01 05 07 19 04 29 0B 75 01 95 08 91 02 B1 02 " + pad), u(0x10005), Other},
 		{"errors of keys", items("05 01 09 05 A1 01 05 07 19 00 29 03 75 01 95 08 81 02 " + pad), u(0x10005), Other},
 
-		// Delimiters, and usages of which there are several.
+		// Delimiters, and several usages.
 		{"delimiters", items("05 01 A9 01 09 05 09 06 A9 00 A1 01 " + keys), u(0x10005), Keyboard},
 		{"keyboard is not the preferred one", items("06 00 FF 09 01 A9 01 0B 02 00 00 FF 0B 06 00 01 00 A9 00 A1 01 " + bytes8), u(vendor), Keyboard},
 		{"keyboard in the second pair of delimiters", items("05 01 A9 01 09 05 A9 00 A9 01 09 06 A9 00 A1 01 " + bytes8), u(0x10005), Keyboard},
@@ -138,13 +138,13 @@ func Samples() []Sample {
 	}
 }
 
-// Malformed are descriptors that cannot be understood, with what is wrong.
+// Malformed are malformed descriptors, keyed by a part of the error.
 func Malformed() map[string][]byte {
 	return map[string][]byte{
 		"it is empty":                  {},
-		"at byte 2: an item goes over": items("75 08 26 01"),
-		"at byte 0: an item goes over": items("FE 04 00 01 02 03"),
-		"at byte 3: an item goes over": items("A1 01 C0 FE"),
+		"at byte 2: an item goes past": items("75 08 26 01"),
+		"at byte 0: an item goes past": items("FE 04 00 01 02 03"),
+		"at byte 3: an item goes past": items("A1 01 C0 FE"),
 		"End Collection without":       items("A1 01 C0 C0"),
 		"1 collections without":        items("A1 01 A1 00 C0"),
 		"Pop without Push":             items("A4 B4 B4"),
