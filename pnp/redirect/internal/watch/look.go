@@ -12,10 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// node is what a look at a path found.
+// node is the state of a path.
 type node struct {
 	present  bool
-	replaced bool   // it is not the one that was there at the last look
+	replaced bool   // it is not the one of the last look
 	path     string // without symbolic links
 	dev, ino uint64
 	rdev     uint64
@@ -41,8 +41,8 @@ func openable(path string, st *unix.Stat_t) bool {
 	return false
 }
 
-// look looks at all paths anew and brings the watches up to date. An error says
-// that a directory could not be watched; the rest is as it should be.
+// look looks at all paths and updates the watches. If a directory cannot be watched
+// it does the rest and returns an error.
 func (w *Watcher) look() error {
 	l := looker{w: w, dirs: make(map[string]bool), names: make(map[string]bool)}
 	nodes := make(map[string]node, len(w.paths))
@@ -65,11 +65,11 @@ func (w *Watcher) look() error {
 	return l.err
 }
 
-// replaced reports whether two looks at a path found different nodes. File
-// systems use the number of a removed inode again at once, devpts always for
-// the same terminal: where a node of this name was removed in between, the time
-// of its last change tells. (That time alone does not: it changes with the
-// permissions.)
+// replaced reports whether two looks at a path found different nodes. Their inode
+// numbers can be equal: file systems reuse one at once, and devpts gives a terminal
+// the same one always. So if a node of this name was removed in between, the time
+// of the last change decides. That time alone is not enough, as it changes with the
+// permissions.
 func (w *Watcher) replaced(before, now node) bool {
 	if before.dev != now.dev || before.ino != now.ino || before.rdev != now.rdev {
 		return true
@@ -87,10 +87,9 @@ type looker struct {
 // maxLinks is how many symbolic links the kernel follows in one path.
 const maxLinks = 40
 
-// walk follows path as the kernel does and watches each directory on the way
-// before it looks for the next name in it: whatever changes after that is
-// reported. Where it stops, the watched directory is the one in which the
-// missing name would appear.
+// walk follows path as the kernel does. It watches each directory before it looks
+// for the next name in it, so later changes are reported. Where it stops, it has
+// watched the directory in which the missing name would appear.
 func (l *looker) walk(path string) node {
 	at, links := "/", 0
 	rest := strings.Split(path, "/")
@@ -136,8 +135,8 @@ func (l *looker) walk(path string) node {
 	return node{} // a directory
 }
 
-// watch watches a directory, again if it was watched: it may be another one
-// under the same name.
+// watch watches a directory, even if it is watched already: there may be another one
+// of the same name.
 func (l *looker) watch(dir string) {
 	if l.dirs[dir] {
 		return
@@ -148,7 +147,7 @@ func (l *looker) watch(dir string) {
 	case err == nil, errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
 		// If it vanished just now, the directory above reports that.
 	case errors.Is(err, unix.EACCES):
-		// It may be passed through but not read. The rest can be watched.
+		// The process may not read it, but may look up names in it.
 		l.w.log.Debug("directory cannot be watched", "dir", dir, "err", err)
 	default:
 		l.err = fmt.Errorf("watch %s: %w", dir, err)

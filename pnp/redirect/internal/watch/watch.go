@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package watch tells when device nodes appear and vanish. It polls nothing:
-// inotify reports, and after every report that can matter the paths are looked
-// at again, so what is told never depends on the order or the number of
-// reports.
+// Package watch reports when device nodes appear and vanish. It does not poll: after
+// every event of inotify that can matter it looks at all paths again, so its
+// reports do not depend on the order or number of events.
 //
 // A path is present when there is something other than a directory behind it
 // that the process may open for reading or writing. udev sets permissions after
-// it made the node, so a node can be there for a while without being present.
+// the node was made, so a node can exist for a while without being present.
 //
-// What inotify does not see is not noticed until something else happens near
-// the path: file systems that are mounted over a part of it or unmounted,
-// changes in directories that the process may not read, /proc and /sys, changes
-// that another machine makes in a network file system.
+// Some changes are noticed only when something else happens near the path, because
+// inotify does not report them: file systems mounted or unmounted on the way,
+// directories that the process may not read, /proc and /sys, and changes by another
+// machine in a network file system.
 package watch
 
 import (
@@ -43,26 +42,25 @@ type Watcher struct {
 	// The rest belongs to run.
 
 	nodes map[string]node // the last state of each path
-	// dirs are the directories that are watched: all that lead to a path, as
-	// far as they exist. names are the entries in them that matter.
+	// dirs are the watched directories: all that exist on the way to a path.
+	// names are the entries in them that matter.
 	dirs, names map[string]bool
-	// removed are the nodes that vanished since they were last looked at,
-	// even if there is one of that name again; lost is set when there may be
-	// more of them.
+	// removed are the nodes that have vanished since the last look, even if
+	// there is one of that name again. lost is set if there may be more.
 	removed map[string]bool
 	lost    bool
 }
 
-// New watches paths, which need not exist; neither need the directories that
-// lead to them. A path may be a symbolic link or lead through some.
+// New watches paths. Neither they nor the directories on the way need exist. A path
+// may be a symbolic link or lead through some.
 //
-// notify is called with each change, and with the state of each path, in the
-// order of paths, before New returns. If a node was replaced by another it is
-// called with false and then true. It is called from one goroutine and may take
-// its time: the state told next is then the newest. It does not call Close.
+// notify is called with the state of each path, in the order of paths, before New
+// returns, and then with each change: with false and then true if a node was
+// replaced by another. It is called from one goroutine and may block; the next
+// state that it gets is then the newest. It must not call Close.
 //
-// log receives what goes wrong later on; nil for nowhere. The error says that
-// the system's limits on inotify instances or watches are reached.
+// log receives later errors; they are dropped if it is nil. New fails if the
+// system's limits on inotify instances or watches are reached.
 func New(paths []string, notify func(path string, present bool), log *slog.Logger) (*Watcher, error) {
 	if log == nil {
 		log = slog.New(slog.NewTextHandler(io.Discard, nil))
@@ -82,7 +80,7 @@ func New(paths []string, notify func(path string, present bool), log *slog.Logge
 		}
 	}
 	var err error
-	// A buffer lets one look at the paths answer for many reports.
+	// With a buffer, one look at the paths covers many events.
 	if w.fs, err = fsnotify.NewBufferedWatcher(256); err != nil {
 		return nil, fmt.Errorf("watch: %w", err)
 	}
@@ -93,7 +91,7 @@ func New(paths []string, notify func(path string, present bool), log *slog.Logge
 		defer pnp.Guard(w.log, "watching", func() {
 			select {
 			case started <- errors.New("watch: panic; see the log"):
-			default: // it is long since started
+			default: // it started long ago
 			}
 		})
 		w.run(started)
@@ -110,13 +108,13 @@ func New(paths []string, notify func(path string, present bool), log *slog.Logge
 	return w, nil
 }
 
-// Close ends the watching. After it returned, no call of notify is under way.
-// Further calls do nothing.
+// Close ends the watcher and waits for a call of notify that is under way. Further
+// calls do nothing.
 func (w *Watcher) Close() {
 	w.closing.Do(func() {
 		// It closes the channels that the goroutines read.
 		if err := w.fs.Close(); err != nil {
-			w.log.Warn("closing inotify failed", "err", err)
+			w.log.Warn("cannot close inotify", "err", err)
 		}
 	})
 	w.running.Wait()
@@ -138,12 +136,12 @@ func (w *Watcher) run(started chan<- error) {
 	}
 }
 
-// update looks at the paths again and tells what has changed.
+// update looks at the paths again and reports changes.
 func (w *Watcher) update() {
 	defer pnp.Guard(w.log, "looking at the watched paths", nil)
 	before := w.nodes
 	if err := w.look(); err != nil {
-		w.log.Error("watching is incomplete", "err", err)
+		w.log.Error("some paths are not watched", "err", err)
 	}
 	for _, p := range w.paths {
 		w.change(p, before[p], w.nodes[p])
@@ -152,11 +150,11 @@ func (w *Watcher) update() {
 
 func (w *Watcher) tell(path string, present bool) {
 	w.log.Debug("watched path", "path", path, "present", present)
-	defer pnp.Guard(w.log, "telling of "+path, nil)
+	defer pnp.Guard(w.log, "reporting "+path, nil)
 	w.notify(path, present)
 }
 
-// change tells the difference between two looks at a path.
+// change reports the difference between two looks at a path.
 func (w *Watcher) change(path string, before, now node) {
 	if before.present && now.present && !now.replaced {
 		return
@@ -169,8 +167,8 @@ func (w *Watcher) change(path string, before, now node) {
 	}
 }
 
-// await waits for something that can matter and takes in all that has been
-// reported by then. It returns false when the watcher is closed.
+// await waits for an event that can matter and takes in all that have come by then.
+// It returns false when the watcher is closed.
 func (w *Watcher) await() bool {
 	matters := false
 	for !matters || len(w.fs.Events) > 0 {
@@ -201,9 +199,9 @@ func (w *Watcher) takeIn(e fsnotify.Event) bool {
 	return true
 }
 
-// takeErrors passes on that something was lost. It is a goroutine of its own
-// because fsnotify can hold the lock that adding a watch takes while it waits
-// for somebody to receive an error.
+// takeErrors passes on that events were lost. It needs a goroutine of its own:
+// fsnotify can hold the lock that adding a watch takes while it waits for an error
+// to be received.
 func (w *Watcher) takeErrors() {
 	for err := range w.fs.Errors {
 		if !errors.Is(err, fsnotify.ErrEventOverflow) {

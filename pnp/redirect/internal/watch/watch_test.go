@@ -56,7 +56,7 @@ func (r *recorder) next() change {
 		return c
 	case <-time.After(10 * time.Second):
 		stacks := make([]byte, 1<<16)
-		r.t.Fatalf("no change is noticed\n%s", stacks[:runtime.Stack(stacks, true)])
+		r.t.Fatalf("no change was reported\n%s", stacks[:runtime.Stack(stacks, true)])
 		return change{}
 	}
 }
@@ -68,7 +68,7 @@ func (r *recorder) gets(path string, states ...bool) {
 	}
 }
 
-// quiet checks that nothing was told so far, by way of a change that is.
+// quiet checks that nothing was reported before a change that it makes.
 func (r *recorder) quiet(marker string) {
 	r.t.Helper()
 	create(r.t, marker)
@@ -80,7 +80,7 @@ func (r *recorder) quiet(marker string) {
 
 func create(t *testing.T, path string) {
 	t.Helper()
-	// In one step, so that no watcher sees half of it.
+	// In one step: it never exists without its permissions.
 	require.NoError(t, unix.Mknod(path, unix.S_IFREG|0o644, 0))
 }
 
@@ -139,7 +139,7 @@ func TestOthersDoNotMatter(t *testing.T) {
 	r.quiet(marker)
 }
 
-func TestDirectoryIsNoDevice(t *testing.T) {
+func TestDirectoryIsNotADevice(t *testing.T) {
 	dir := t.TempDir()
 	path, marker := filepath.Join(dir, "node"), filepath.Join(dir, "marker")
 	mkdir(t, path)
@@ -210,7 +210,7 @@ func TestReplaced(t *testing.T) {
 		rename(t, other, path)
 		r.gets(path, false, true)
 	}
-	// In the two ways of doing it that use an inode number again.
+	// Removed and made again, which reuses the inode number.
 	for range 10 {
 		// The clock of the file system is coarse, and a node that is younger
 		// than its tick cannot be told from its successor.
@@ -253,15 +253,15 @@ func TestSymlinks(t *testing.T) {
 	remove(t, filepath.Join(targets, "ttyUSB1"))
 	r.gets(path, false)
 
-	// A loop ends nowhere, and can be mended.
+	// A loop, which is then repaired.
 	symlink(t, path, filepath.Join(targets, "ttyUSB1"))
 	remove(t, filepath.Join(targets, "ttyUSB1"))
 	create(t, filepath.Join(targets, "ttyUSB1"))
 	r.gets(path, true)
 }
 
-// TestTerminal has the node of a terminal vanish when its master is closed,
-// though a slave is still open.
+// TestTerminal checks that a terminal's node vanishes when its master is closed,
+// although a slave is still open.
 func TestTerminal(t *testing.T) {
 	master, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	require.NoError(t, err)
@@ -283,8 +283,8 @@ func TestTerminal(t *testing.T) {
 	r.gets(link, false)
 }
 
-// TestPermissionsComeLate runs as a user who may not open everything: root
-// starts the test again as somebody else.
+// TestPermissionsComeLate needs a user who may not open everything: root runs it
+// again as another user.
 func TestPermissionsComeLate(t *testing.T) {
 	const dirVariable = "PNP_WATCH_TEST_DIR"
 	if os.Getuid() == 0 {
@@ -332,7 +332,7 @@ func TestPermissionsComeLate(t *testing.T) {
 	r.gets(inner, true)
 }
 
-// TestOverflow makes more events than inotify keeps while nobody takes them.
+// TestOverflow makes more events than inotify queues, while nobody reads them.
 func TestOverflow(t *testing.T) {
 	limit := 16384
 	if b, err := os.ReadFile("/proc/sys/fs/inotify/max_queued_events"); err == nil {
@@ -382,8 +382,8 @@ func TestOverflow(t *testing.T) {
 	require.Equal(t, map[change]int{{path, false}: 1, {path, true}: 1, {gone, false}: 1}, got)
 }
 
-// TestStorm moves and removes directories as fast as it goes: nothing hangs,
-// and at the end the state is right.
+// TestStorm moves and removes directories as fast as possible. Nothing hangs, and the
+// final state is right.
 func TestStorm(t *testing.T) {
 	dir := t.TempDir()
 	path, marker := filepath.Join(dir, "a", "b", "node"), filepath.Join(dir, "marker")
@@ -404,8 +404,8 @@ func TestStorm(t *testing.T) {
 	}
 	mkdir(t, filepath.Dir(path))
 	create(t, path)
-	// The look that finds the marker has seen all that happened before it, or
-	// has seen the path just before it was made: then the next one tells.
+	// The look that finds the marker may have seen the path just before it was
+	// made. Then the next look reports it.
 	create(t, marker)
 	present, marked := false, false
 	for !present || !marked {
