@@ -11,11 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// AccessError says that a device's node may not be opened.
+// AccessError says that the user may not open a device's node.
 type AccessError struct {
 	Node string
-	// Rule is a line for a file in /etc/udev/rules.d that grants access to
-	// whoever sits at the machine.
+	// Rule is a line for a file in /etc/udev/rules.d that gives access to
+	// the user who is logged in at the machine.
 	Rule string
 	Err  error
 }
@@ -30,9 +30,10 @@ func (e *AccessError) Error() string {
 
 func (e *AccessError) Unwrap() error { return e.Err }
 
-// Access returns nil if the user may open the device's node for reading or
-// writing: what may only be read is of use, too. Else it returns an *AccessError that says what to do about it. A device
-// without a node needs no access.
+// Access returns nil if the user may open the device's node for reading or for
+// writing: one of them is enough to be useful. Otherwise it returns an
+// *AccessError that says what to do about it. A device without a node needs no
+// access.
 func (d *Device) Access() error {
 	if d.Node == "" {
 		return nil
@@ -54,7 +55,7 @@ func (d *Device) udevRule() string {
 	}
 	switch {
 	case d.Subsystem == "hidraw" && d.Bus == "usb":
-		// Not the keyboard beside it.
+		// Only this interface: another one may be a keyboard.
 		return fmt.Sprintf(`SUBSYSTEM=="hidraw", DEVPATH=="*:%04X:%04X.*", ATTRS{bInterfaceNumber}=="%02x", TAG+="uaccess"`,
 			d.VendorID, d.ProductID, d.Interface)
 	case d.Bus == "usb" && kernel != "":

@@ -17,27 +17,27 @@ import (
 	"freerdp-pnpdr/pnp/internal/sysfs"
 )
 
-// At returns the functions of the device behind a node, which is known by its
-// number: whatever the node is called, whoever made it. They are as Scan has
-// them if it lists the node itself. Else they are those that the node's driver
-// serves: the USB interface that a disk or an input device hangs on, all
-// interfaces for the node of a USB device as a whole. A block device that is made
-// of others has the functions of those. A node of no device that
-// could be plugged in, such as a pseudo terminal, has one with the little that
-// is known. The list is empty if there is no device node at that path.
+// At returns the functions of the device behind a node. It goes by the node's
+// number, whatever its name is and whoever made it.
 //
-// The error says that it could not be found out, so that the node may be any
-// device's.
+// If Scan lists the node, the result is what Scan returns. Otherwise it is the
+// USB interface that a disk or an input device belongs to, or all interfaces for
+// the node of a whole USB device. A block device that is made of others has their
+// functions. The node of a device that cannot be plugged in, such as a pseudo
+// terminal, has one function with the little that is known. The list is empty if
+// there is no device node at that path.
+//
+// After an error the node could belong to any device.
 func At(cfg Config, node string) ([]*Device, error) {
 	devices, err := at(cfg.withDefaults(), node)
 	if err != nil {
-		return nil, fmt.Errorf("discover: what device %s is cannot be found out: %w", node, err)
+		return nil, fmt.Errorf("discover: identifying the device at %s: %w", node, err)
 	}
 	return devices, nil
 }
 
-// nodeNumber returns the number of a node. It is zero if there is none at that
-// path, or none of a device; then plain says whether it is a plain file.
+// nodeNumber returns the number of a node. It is zero if there is no device node
+// at that path; then plain tells whether there is a regular file.
 func nodeNumber(node string) (n sysfs.Number, plain bool, err error) {
 	id, err := devnode.Identify(node)
 	switch {
@@ -67,7 +67,7 @@ func at(cfg Config, node string) ([]*Device, error) {
 		}
 	}
 	if n.Kind == "" {
-		// The nodes of a tree that is made up may be plain files.
+		// In the trees of tests, nodes may be plain files.
 		dev, err := filepath.EvalSymlinks(cfg.DevRoot)
 		if !plain || err != nil || !strings.HasPrefix(real, dev+"/") {
 			return nil, nil
@@ -93,7 +93,7 @@ func at(cfg Config, node string) ([]*Device, error) {
 	return devices, nil
 }
 
-// listed returns the devices of a scan whose node or key is the one wanted.
+// listed returns the devices of the scan that are wanted.
 func (s *scan) listed(wanted func(*Device) bool) []*Device {
 	var devices []*Device
 	for _, key := range slices.Sorted(maps.Keys(s.found)) {
@@ -162,7 +162,7 @@ func isInterface(dir string) bool { return strings.Contains(path.Base(dir), ":")
 
 func (s *scan) isUSB(dir string) bool { return s.fs.Link(dir, "subsystem") == "usb" }
 
-// above returns the devices that a node's device is a part of.
+// above returns the devices that the device at dir is part of.
 func (s *scan) above(dir, node, real string) ([]*Device, error) {
 	d := &Device{Key: dir, Node: node, Subsystem: s.fs.Link(dir, "subsystem"), Interface: -1}
 	hid := ""
@@ -174,7 +174,7 @@ func (s *scan) above(dir, node, real string) ([]*Device, error) {
 		switch {
 		case subsystem == "hid" && hid == "":
 			hid = p
-			// One that hangs on an adapter on USB is no part of that.
+			// A Bluetooth device is not part of the USB adapter above it.
 			if parseHIDID(s.fs.Uevent(p)["HID_ID"]).bus != busUSB {
 				return s.aboveHID(d, hid), nil
 			}
@@ -245,7 +245,7 @@ func (s *scan) exclude(d *Device, u *usbDevice, i *usbInterface, hid string) {
 	}
 }
 
-// errHalfGone says that a USB device does not tell all about itself.
+// errHalfGone says that a USB device's attributes are incomplete.
 var errHalfGone = errors.New("the USB device is coming or going")
 
 // functions returns all functions of a USB device.
@@ -273,7 +273,7 @@ func (s *scan) functions(u *usbDevice, node string) ([]*Device, error) {
 	if len(devices) > 0 {
 		return devices, nil
 	}
-	// It is not configured, or not authorized.
+	// It has no interfaces: it is not configured, or not authorized.
 	u.vendor, u.product = s.hex(u.path, "idVendor"), s.hex(u.path, "idProduct")
 	u.revision = s.hex(u.path, "bcdDevice")
 	if s.fs.Text(u.path, "idVendor") == "" {

@@ -26,7 +26,7 @@ func TestAtIsByNumber(t *testing.T) {
 	ftdi, board := m.Plug(discovertest.FTDI("A5")), m.Plug(discovertest.ACM("E6"))
 	all := byKey(scan(t, m))
 
-	// Not by its name, however it is given.
+	// By any path that leads to it.
 	link := filepath.Join(t.TempDir(), "modem")
 	require.NoError(t, os.Symlink(ftdi.Nodes[0], link))
 	moved := filepath.Join(t.TempDir(), "null")
@@ -42,7 +42,7 @@ func TestAtIsByNumber(t *testing.T) {
 	want.Node = moved
 	require.Equal(t, &want, got[0])
 
-	// The device as a whole, with the interfaces that Scan does not list.
+	// The whole device, with the interfaces that Scan does not list.
 	got = at(t, m, filepath.Join(m.Dev, "bus/usb/001/003"))
 	require.Len(t, got, 3)
 	for n, d := range got {
@@ -104,7 +104,7 @@ func TestAtNoDevice(t *testing.T) {
 	}
 }
 
-// TestAtUnknown has callers refuse what they cannot judge.
+// TestAtUnknown checks that At fails if it cannot identify the device.
 func TestAtUnknown(t *testing.T) {
 	m := discovertest.New(t)
 	m.RealNodes()

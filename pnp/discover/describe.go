@@ -12,7 +12,7 @@ import (
 	"freerdp-pnpdr/pnp/internal/sysfs"
 )
 
-// containers is the name space of the container ids.
+// containers is the namespace of the container ids.
 var containers = pnp.MustGUID("{5D5F3C6E-7A0B-4F0C-9B1D-3E6A4C8F2B17}")
 
 // describe makes the description of a device whose other fields are set. u and
@@ -41,8 +41,8 @@ func describe(d *Device, u *usbDevice, i *usbInterface) {
 	desc.Caps = &caps
 }
 
-// usbIDs are those that Windows' hub driver makes, or its driver of composite
-// devices.
+// usbIDs are the ids that Windows' hub driver or its driver for composite devices
+// would make.
 func (d *Device) usbIDs() []string {
 	id := fmt.Sprintf(`USB\VID_%04X&PID_%04X`, d.VendorID, d.ProductID)
 	function := ""
@@ -60,7 +60,7 @@ func classIDs(c usbClass) []string {
 	}
 }
 
-// maxCollections is how many collections get ids of their own: they have to
+// maxCollections is how many collections get ids of their own: all ids have to
 // fit in one message.
 const maxCollections = 16
 
@@ -144,9 +144,9 @@ func (d *Device) interfaces() []pnp.GUID {
 	return list
 }
 
-// container is shared by the functions of a device, and stays the same when it
-// is plugged in again: elsewhere too if it has a serial number. Devices that
-// claim the same number share one, as on Windows.
+// container is the same for all functions of a device, and whenever the device is
+// plugged in again: at any port if it has a serial number. Devices that claim the
+// same serial number share a container, as on Windows.
 func (d *Device) container(u *usbDevice) *pnp.GUID {
 	var name string
 	switch {
@@ -157,13 +157,13 @@ func (d *Device) container(u *usbDevice) *pnp.GUID {
 	case d.Bus == "bluetooth" && d.Serial != "":
 		name = "bluetooth:" + d.Serial
 	default:
-		return nil // a part of this machine, or nothing to go by
+		return nil // part of this machine, or nothing that identifies it
 	}
 	g := uuid5(containers, name)
 	return &g
 }
 
-// uuid5 is RFC 9562's name-based UUID, version 5.
+// uuid5 is a name-based UUID, version 5 (RFC 9562, 5.5).
 func uuid5(space pnp.GUID, name string) pnp.GUID {
 	h := sha1.New()
 	b := networkOrder(space)
@@ -175,7 +175,7 @@ func uuid5(space pnp.GUID, name string) pnp.GUID {
 	return networkOrder(id)
 }
 
-// networkOrder turns the order of a GUID's bytes into that of RFC 9562 and back.
+// networkOrder converts a GUID between its own byte order and RFC 9562's.
 func networkOrder(g pnp.GUID) pnp.GUID {
 	slices.Reverse(g[:4])
 	slices.Reverse(g[4:6])
@@ -183,8 +183,8 @@ func networkOrder(g pnp.GUID) pnp.GUID {
 	return g
 }
 
-// name is for people: what the device says, else what udev's database says, else
-// what it is.
+// name is the friendly name: from the device itself, else from udev's database,
+// else made from its manufacturer and kind.
 func (d *Device) name(u *usbDevice) string {
 	if d.Product != "" {
 		return d.Product

@@ -4,10 +4,9 @@
 // and describes them as a Windows client would. It reads sysfs and follows the
 // kernel's and udev's messages; it opens no device and polls nothing.
 //
-// What it lists are functions: a USB interface, a serial port, a HID node.
-// Hubs, virtual terminals and serial ports that the kernel only reserved are
-// not listed. Everything else is, with a reason in Device.Excluded if it is not
-// to be redirected unless the user names it.
+// It lists functions: USB interfaces, serial ports and HID nodes. It leaves out
+// hubs, virtual terminals and serial ports that the kernel has only reserved.
+// Device.Excluded tells why a device is redirected only if the user names it.
 package discover
 
 import (
@@ -16,24 +15,23 @@ import (
 )
 
 // Device is one function of a device: a USB interface, a serial port, a HID
-// node. It does not change once it was found; the monitor tells of changes with
-// a new one.
+// node. It never changes: the monitor reports a change with a new Device.
 type Device struct {
 	// Key is the function's path below the root of sysfs, as
-	// "devices/pci0000:00/…/1-1:1.0/ttyUSB0/tty/ttyUSB0". It is the same as
-	// long as the device is plugged in, and no two devices share one.
+	// "devices/pci0000:00/…/1-1:1.0/ttyUSB0/tty/ttyUSB0". It stays the
+	// same while the device is plugged in, and no two devices share one.
 	Key string
 	// Node is the path of the device node, below Config.DevRoot; "" if there
 	// is none.
 	Node string
-	// Subsystem is that of the node: "tty", "hidraw", "usbmisc" or "usb".
+	// Subsystem is the node's: "tty", "hidraw", "usbmisc" or "usb".
 	Subsystem string
-	// Excluded says why the device is not eligible unless it is named: "" if
-	// it is. See Unserved.
+	// Excluded says why the device is redirected only if the user names it;
+	// "" if it is eligible. See Unserved.
 	Excluded string
 
 	// Bus is "usb", "bluetooth", "i2c", "pnp", "platform" or "virtual", or
-	// another name that the kernel has for a bus.
+	// another of the kernel's names for a bus.
 	Bus string
 	// Port is where a USB device is plugged in, as "1-1.4"; else "".
 	Port string
@@ -44,7 +42,7 @@ type Device struct {
 	// Composite is set if Windows would split the USB device into functions:
 	// it has several interfaces and no class of its own.
 	Composite bool
-	// Class, SubClass and Protocol are those of the USB interface.
+	// Class, SubClass and Protocol are the USB interface's.
 	Class, SubClass, Protocol uint8
 	// Manufacturer, Product and Serial are the USB device's strings, without
 	// control characters. A HID device on another bus has its name as Product
@@ -56,15 +54,16 @@ type Device struct {
 	MTP bool
 	// Fixed is set if the firmware says that the device cannot be unplugged.
 	Fixed bool
-	// Usages are the top-level collections of a HID device, in their order.
+	// Usages are those of a HID device's top-level collections, in the order
+	// of its report descriptor.
 	Usages []Usage
 
-	// Description is what the server would be told.
+	// Description is what the server is told about the device.
 	Description pnp.Description
 }
 
-// Unserved reports whether all that excludes the device is that nothing serves
-// devices like it, as far as discovery knows.
+// Unserved reports whether the device is excluded only because discovery knows
+// of no backend for it.
 func (d *Device) Unserved() bool { return d.Excluded == becauseVendor || d.Excluded == becauseClass }
 
 // Usage is what a HID collection is for, by the HID usage tables.

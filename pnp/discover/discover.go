@@ -12,10 +12,10 @@ type Config struct {
 	// SysRoot, DevRoot and UdevRoot are "/sys", "/dev" and "/run/udev" if
 	// they are empty.
 	SysRoot, DevRoot, UdevRoot string
-	// Log receives what goes wrong; nil for nowhere.
+	// Log receives warnings and errors. If it is nil they are dropped.
 	Log *slog.Logger
-	// Listen subscribes to the system's messages; nil for those of the kernel
-	// and of udev.
+	// Listen subscribes to messages about devices. If it is nil, that is the
+	// function Listen.
 	Listen func() (Source, error)
 }
 

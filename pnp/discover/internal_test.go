@@ -77,7 +77,7 @@ func FuzzUevent(f *testing.F) {
 	})
 }
 
-// FuzzDescription describes devices of any kind.
+// FuzzDescription describes all kinds of devices.
 func FuzzDescription(f *testing.F) {
 	f.Add([]byte("\x05\x01\x09\x06\xa1\x01\xc0"), "Name", "1-1", uint64(3))
 	f.Add([]byte{}, "\x00\xff\x1b[2J", "", uint64(1<<40))
@@ -152,7 +152,7 @@ func TestGarbageInSysfs(t *testing.T) {
 		make("devices/x/tty/"+name+"/uevent", "DEVNAME="+devname+"\nMAJOR=../../x\nMINOR=1\n")
 		link("../../devices/x/tty/"+name, "class/tty/"+name)
 	}
-	// One that is nothing but a node and a file where a directory should be.
+	// A device with a node, and a directory where a file should be.
 	make("devices/y/hidraw/hidraw0/uevent", "DEVNAME=node\n")
 	make("devices/y/report_descriptor/x", "")
 	link("../../devices/y/hidraw/hidraw0", "class/hidraw/hidraw0")

@@ -23,12 +23,12 @@ type EventKind uint8
 
 // The kinds of events.
 const (
-	// Added: the device is there, and udev is done with it if it runs.
+	// Added: the device is there. If udev runs, its rules have run.
 	Added EventKind = iota + 1
-	// Removed: the device is gone.
+	// Removed: the device has gone.
 	Removed
-	// Changed: the device is the same, but what is known of it or whether
-	// the user may open it is not. Device is the new state.
+	// Changed: the device is the same, but what is known about it or the
+	// user's access to it has changed. Device is the new state.
 	Changed
 )
 
@@ -44,7 +44,7 @@ func (k EventKind) String() string {
 	return "unknown event"
 }
 
-// Event is the coming, going or changing of a device.
+// Event says that a device came, went or changed.
 type Event struct {
 	Kind   EventKind
 	Device *Device
@@ -52,14 +52,13 @@ type Event struct {
 
 // Monitor follows what is plugged in until it is closed.
 //
-// A message is only a reason to look at everything again, so what is told does
-// not depend on the number or the order of messages. But a message also tells
-// two things that a look cannot: that a device went, although there is one
-// again, and that udev is done with one.
+// A message only makes it look at everything again, so its events do not depend
+// on the number or order of messages. But messages tell two things that a look
+// cannot: that a device went although another has taken its place, and that
+// udev's rules have run.
 //
-// Not noticed are permissions that change without a message: a change of the
-// node's mode by hand, or logind's when another user's session comes to the
-// front.
+// It misses permissions that change without a message: by hand, or by logind when
+// another user's session becomes active.
 type Monitor struct {
 	cfg     Config
 	notify  func(Event)
@@ -78,17 +77,17 @@ type Monitor struct {
 	early   bool
 	expires time.Time
 	silent  bool
-	// bare are USB interfaces that nobody has taken, and until when a driver
-	// may.
+	// bare are USB interfaces without a driver, each with the time until which
+	// a driver may still come.
 	bare map[string]time.Time
 	// dirty is set if something may have changed since the last look.
 	dirty bool
-	// retry is when to look again after a look that failed.
+	// retry is the time of the next look after one that failed.
 	retry time.Time
-	// heard are the paths that udev told of since the last look began.
+	// heard are the paths that udev has reported since the last look began.
 	heard map[string]bool
-	// given are those of which the kernel has told and udev has not, but that
-	// are no longer waited for.
+	// given are the paths that the kernel has reported and udev has not, but
+	// that no longer wait.
 	given map[string]bool
 	// gone are the paths that were removed since the last look began.
 	gone []string
@@ -98,29 +97,28 @@ type Monitor struct {
 // that only make it come twice, as Changed.
 var patience = 10 * time.Second
 
-// driverTime is how long a driver has to take a USB interface, or a device to
-// go after its driver has let it go, before the interface is told of as one that
-// cannot be redirected.
+// driverTime is how long an interface without a driver is not reported: a driver
+// may be about to take it, or the device may be going.
 var driverTime = 250 * time.Millisecond
 
-// retryTime is how long nobody looks after a look that failed.
+// retryTime is the pause after a look that failed.
 var retryTime = time.Second
 
-// maxRounds is how often Receive is called before a look, so that a storm of
-// messages does not prevent it.
+// maxRounds is how often Receive is called before a look, so that a flood of
+// messages cannot prevent it.
 const maxRounds = 16
 
-// Start tells the devices that are there, sorted by Key, before it returns, and
-// every change after that. notify is called from one goroutine at a time and
-// may take its time; it does not call Close.
+// Start reports the devices that are there, sorted by Key, before it returns, and
+// every change after that. It calls notify from one goroutine at a time. notify
+// may block; it must not call Close.
 //
-// A device that was unplugged and plugged in again is told as Removed and
-// Added, even if nobody saw it go.
+// A device that was unplugged and plugged in again is reported as Removed and
+// then Added, even if no message said so.
 func Start(cfg Config, notify func(Event)) (*Monitor, error) {
 	m := &Monitor{cfg: cfg.withDefaults(), notify: notify, pending: make(map[string]uint64),
 		heard: make(map[string]bool), given: make(map[string]bool)}
 	var err error
-	// Before the first look: what happens after it is told by the source.
+	// Before the first look, so that no change is missed.
 	if m.source, err = m.cfg.Listen(); err != nil {
 		return nil, err
 	}
@@ -137,12 +135,12 @@ func Start(cfg Config, notify func(Event)) (*Monitor, error) {
 	return m, nil
 }
 
-// Close ends the monitor. After it returned, no call of notify is under way.
-// Further calls do nothing.
+// Close ends the monitor and waits for a call of notify that is under way. Further
+// calls do nothing.
 func (m *Monitor) Close() {
 	if !m.closing.Swap(true) {
 		if err := m.source.Close(); err != nil {
-			m.cfg.Log.Warn("closing the source of device events failed", "err", err)
+			m.cfg.Log.Warn("cannot close the source of device events", "err", err)
 		}
 	}
 	m.running.Wait()
@@ -163,8 +161,8 @@ func (m *Monitor) run() {
 	}
 }
 
-// await waits for something that can matter and takes in all that has been
-// reported by then.
+// await returns when it is time to look, after taking in all messages that have
+// arrived by then.
 func (m *Monitor) await() error {
 	for rounds := 0; ; {
 		n, lost, err := m.receive(m.wait())
@@ -172,7 +170,7 @@ func (m *Monitor) await() error {
 			return err
 		}
 		if rounds++; lost {
-			rounds = 0 // the kernel keeps nothing until all is received
+			rounds = 0 // the kernel drops messages until all are received
 		}
 		m.timeOut(time.Now())
 		if m.dirty && !time.Now().Before(m.retry) && (n == 0 && !lost || rounds > maxRounds) {
@@ -181,7 +179,7 @@ func (m *Monitor) await() error {
 	}
 }
 
-// wait returns how long nothing has to be done unless there is a message.
+// wait returns how long to wait for a message; -1 for no limit.
 func (m *Monitor) wait() time.Duration {
 	if m.dirty {
 		return max(time.Until(m.retry), 0)
@@ -201,7 +199,7 @@ func (m *Monitor) wait() time.Duration {
 	return max(time.Until(next), 1)
 }
 
-// timeOut ends the waiting for what did not come.
+// timeOut stops waiting for what did not come in time.
 func (m *Monitor) timeOut(now time.Time) {
 	if m.waiting() && !now.Before(m.expires) {
 		m.cfg.Log.Warn("udev is there but does not tell of devices")
@@ -213,7 +211,7 @@ func (m *Monitor) timeOut(now time.Time) {
 	}
 }
 
-// giveUp ends the waiting for udev's messages.
+// giveUp stops waiting for udev's messages about pending devices.
 func (m *Monitor) giveUp() {
 	for p := range m.pending {
 		m.given[p] = true
@@ -241,7 +239,8 @@ var subsystems = map[string]bool{
 	"usb": true, "tty": true, "hidraw": true, "hid": true, "usbmisc": true, "usb-serial": true,
 }
 
-// udevTells reports whether udev will send a message after the kernel's.
+// udevTells reports whether udev runs, and so will send a message after the
+// kernel's.
 func (m *Monitor) udevTells() bool {
 	if m.silent {
 		return false
@@ -281,7 +280,7 @@ func (m *Monitor) take(e Uevent) {
 	}
 }
 
-// waitFor keeps a device back until udev has told of it.
+// waitFor keeps a device back until udev has reported it.
 func (m *Monitor) waitFor(path string, seq uint64) {
 	if !m.waiting() {
 		m.expires = time.Now().Add(patience)
@@ -292,7 +291,7 @@ func (m *Monitor) waitFor(path string, seq uint64) {
 // waiting reports whether some device waits for udev.
 func (m *Monitor) waiting() bool { return m.early || len(m.pending) > 0 }
 
-// forget tells at once that a device and what hangs on it is gone.
+// forget reports at once that a device and everything below it have gone.
 func (m *Monitor) forget(gone string) {
 	if gone == "" {
 		return
@@ -315,9 +314,9 @@ func isBelow(p, dir string) bool {
 	return p == dir || strings.HasPrefix(p, dir) && p[len(dir)] == '/'
 }
 
-// look looks at everything and tells what is different.
+// look looks at everything and reports what has changed.
 func (m *Monitor) look(first bool) error {
-	// What is told from here on is not what this look tells of.
+	// Messages from here on may be about changes that this look misses.
 	dirty, heard := m.dirty, m.heard
 	m.dirty, m.gone, m.heard = false, nil, make(map[string]bool)
 	now, err := look(m.cfg)
@@ -325,7 +324,7 @@ func (m *Monitor) look(first bool) error {
 		m.dirty, m.heard = dirty, heard
 		return err
 	}
-	// What was told meanwhile is about devices that were seen, too.
+	// A message that came meanwhile may be about a device that was seen.
 	if _, _, err := m.receive(0); err != nil && first {
 		return err
 	}
@@ -351,7 +350,7 @@ func (m *Monitor) look(first bool) error {
 			after.early = !heard[p] && (first || !after.initialized || m.given[p])
 			m.tell(Added, after.Device)
 		case before.early && heard[before.path()]:
-			// Rules may see what is not known here, such as links.
+			// Conditions of rules can look at more, such as links.
 			m.tell(Changed, after.Device)
 		case before.access != after.access || !reflect.DeepEqual(before.Device, after.Device):
 			after.early = before.early
@@ -391,9 +390,9 @@ func (m *Monitor) keepEarly(all map[string]*found, first bool) {
 			if before := m.known[key]; before != nil && before.instance == f.instance {
 				continue
 			}
-			// Without a record it may have come so recently that the kernel
-			// has not told of it yet. At first however it may be older than
-			// udev, which then never tells.
+			// Without a record it may be so new that the kernel has not
+			// reported it yet. In the first look it may instead be older than
+			// udev, which then never reports it.
 			unseen := !f.initialized && f.Node != "" && !first
 			early = early || unseen
 			if unseen || m.isPending(key) {
@@ -407,8 +406,7 @@ func (m *Monitor) keepEarly(all map[string]*found, first bool) {
 	m.early = early
 }
 
-// isPending reports whether udev has yet to tell of a device or one that it
-// hangs on.
+// isPending reports whether udev has yet to report a device or one above it.
 func (m *Monitor) isPending(key string) bool {
 	for p := key; p != "."; p = path.Dir(p) {
 		if _, pending := m.pending[p]; pending {

@@ -47,7 +47,7 @@ func (r *recorder) next() discover.Event {
 		return e
 	case <-time.After(20 * time.Second):
 		stacks := make([]byte, 1<<16)
-		r.t.Fatalf("nothing is told\n%s", stacks[:runtime.Stack(stacks, true)])
+		r.t.Fatalf("no event\n%s", stacks[:runtime.Stack(stacks, true)])
 		return discover.Event{}
 	}
 }
@@ -59,7 +59,7 @@ func (r *recorder) gets(kind discover.EventKind, key string) *discover.Device {
 	return e.Device
 }
 
-// quiet checks that nothing was told so far, by way of a device that is.
+// quiet checks that nothing was reported before a device that it plugs in.
 func (r *recorder) quiet(m *discovertest.Tree) {
 	r.t.Helper()
 	d := discovertest.Camera()
@@ -102,7 +102,7 @@ func TestPluggedAndUnplugged(t *testing.T) {
 				m.Settle()
 				d := r.gets(added, p.Keys[0])
 				require.Equal(t, p.Nodes[0], d.Node)
-				p.Unplug() // and udev says nothing of it
+				p.Unplug() // without udev's message
 				require.Equal(t, d, r.gets(removed, p.Keys[0]))
 				m.Settle()
 			}
@@ -126,8 +126,8 @@ func TestUdevIsWaitedFor(t *testing.T) {
 	for _, late := range []func(discovertest.USB) *discovertest.Plugged{m.Plug, m.PlugUnseen} {
 		p := late(discovertest.FTDI("2")) // with and without the kernel's message
 		m.Record()
-		// Something else makes the monitor look, which sees it but does not
-		// tell.
+		// Something else makes the monitor look. It sees the device but does
+		// not report it.
 		m.SetAttribute(other.Key, "product", p.Key+p.Nodes[0])
 		m.Send(discover.Uevent{Udev: true, Action: "change", Path: other.Key, Subsystem: "usb"})
 		r.gets(changed, other.Keys[0])
@@ -142,8 +142,8 @@ func TestUdevIsWaitedFor(t *testing.T) {
 	r.quiet(m)
 }
 
-// TestUdevOfThePredecessor: what udev says of a device that was there before
-// does not stand for the one in its place.
+// TestUdevOfThePredecessor checks that udev's message about a device does not count
+// for another that has taken its place.
 func TestUdevOfThePredecessor(t *testing.T) {
 	m := discovertest.New(t)
 	m.RunUdev()
@@ -178,7 +178,8 @@ func TestSilentUdev(t *testing.T) {
 	r.gets(added, q.Keys[0])
 }
 
-// TestOlderThanUdev: what was there before udev is not withheld.
+// TestOlderThanUdev checks that a device that was there before udev is not kept
+// back.
 func TestOlderThanUdev(t *testing.T) {
 	m := discovertest.New(t)
 	m.RunUdev()
@@ -205,7 +206,8 @@ func TestChanged(t *testing.T) {
 	r.quiet(m)
 }
 
-// TestDriverComes: an interface that a driver may still take is not told of.
+// TestDriverComes checks that an interface is not reported while a driver may still
+// take it.
 func TestDriverComes(t *testing.T) {
 	discover.SetDriverTime(t, time.Hour)
 	m := discovertest.New(t)
@@ -214,7 +216,7 @@ func TestDriverComes(t *testing.T) {
 	other := m.Plug(marker)
 	old := m.Plug(discovertest.Unknown())
 	r := follow(t, m.Config())
-	r.gets(added, old.Key+"/1-1:1.0") // at first nothing is waited for
+	r.gets(added, old.Key+"/1-1:1.0") // the first look waits for no driver
 	r.gets(added, other.Keys[0])
 	p := m.Plug(discovertest.Unknown())
 	m.SetAttribute(other.Key, "product", "Other")
@@ -235,7 +237,8 @@ func TestDriverLeaves(t *testing.T) {
 	require.Contains(t, r.gets(added, p.Key+"/1-1:1.0").Excluded, "vendor-specific")
 }
 
-// TestLost: the messages are lost, also of a device that replaced its like.
+// TestLost loses messages, among them those about a device that was replaced by one
+// like it.
 func TestLost(t *testing.T) {
 	m := discovertest.New(t)
 	r := follow(t, m.Config())
@@ -278,7 +281,7 @@ func TestBetweenScanAndSubscription(t *testing.T) {
 	r.quiet(m)
 }
 
-// TestSlowListener: what is told next is the newest.
+// TestSlowListener checks that a slow listener is told the newest state.
 func TestSlowListener(t *testing.T) {
 	m := discovertest.New(t)
 	told, proceed := make(chan discover.Event), make(chan struct{})
@@ -334,7 +337,7 @@ func TestStartFails(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
-// TestSourceEnds: without messages the monitor does nothing more, and closes.
+// TestSourceEnds checks that the monitor can be closed after its source has failed.
 func TestSourceEnds(t *testing.T) {
 	m := discovertest.New(t)
 	cfg := m.Config()

@@ -21,18 +21,18 @@ const (
 )
 
 const (
-	// receiveBuffer is how much the kernel may keep for us while notify runs.
-	// Without privileges it keeps less.
+	// receiveBuffer is how many bytes the kernel may queue while notify runs.
+	// Without privileges it queues fewer.
 	receiveBuffer = 8 << 20
-	// maxUevent is more than the kernel or udev send.
+	// maxUevent is longer than any message from the kernel or udev.
 	maxUevent = 1 << 16
 	// maxBatch is how many messages Receive returns at most.
 	maxBatch = 256
 )
 
-// Listen subscribes to the messages of the kernel and of udev in this network
-// namespace. One socket receives both, so that they come in the order in which
-// they were sent.
+// Listen subscribes to messages from the kernel and udev in this network
+// namespace. One socket receives both, so they arrive in the order in which they
+// were sent.
 func Listen() (Source, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_KOBJECT_UEVENT)
 	if err != nil {
@@ -50,8 +50,8 @@ func newNetlink(fd int) (*netlink, error) {
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1); err != nil {
 		return nil, err
 	}
-	// The second fails for users, the first has a limit. It is only for
-	// comfort: what is lost is made good.
+	// The second needs privileges, the first has a limit. Both may fail: after
+	// a loss the monitor looks at everything again.
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer)
 	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groupKernel | groupUdev}); err != nil {
@@ -63,12 +63,12 @@ func newNetlink(fd int) (*netlink, error) {
 	return n, err
 }
 
-// netlink is the Source of a machine.
+// netlink is the Source for a real machine.
 type netlink struct {
 	file   *os.File
 	conn   syscall.RawConn
 	closed atomic.Bool
-	// For Receive.
+	// Used by Receive alone.
 	data, oob []byte
 }
 
@@ -122,7 +122,7 @@ func (n *netlink) Receive(wait time.Duration) ([]Uevent, error) {
 	return list, err
 }
 
-// one receives a message. ok is false if it is of no interest.
+// one receives a message. ok is false if it does not matter or is forged.
 func (n *netlink) one(fd int) (e Uevent, ok bool, err error) {
 	size, oobSize, flags, from, err := unix.Recvmsg(fd, n.data, n.oob, 0)
 	if err != nil {
@@ -138,12 +138,12 @@ func (n *netlink) one(fd int) (e Uevent, ok bool, err error) {
 	if e.Udev {
 		return e, sender.Groups == groupUdev, nil
 	}
-	// Only the kernel has no port number.
+	// Only the kernel has port number 0.
 	return e, sender.Groups == groupKernel && sender.Pid == 0, nil
 }
 
-// isRoot reports whether the kernel vouches for a message of the super user or
-// of itself.
+// isRoot reports whether the kernel's credentials say that root or the kernel
+// itself sent the message.
 func isRoot(oob []byte) bool {
 	messages, err := unix.ParseSocketControlMessage(oob)
 	if err != nil {

@@ -20,8 +20,8 @@ import (
 	"freerdp-pnpdr/pnp/discover/discovertest"
 )
 
-// namespace is a network namespace of the test's own, in which it may send what
-// udev and, by way of the kernel, what the kernel sends.
+// namespace is a network namespace of the test's own, in which it can send as udev
+// and have the kernel send.
 type namespace struct {
 	t  testing.TB
 	do chan func()
@@ -70,7 +70,7 @@ func (n *namespace) listen() (s discover.Source, err error) {
 	return s, err
 }
 
-// udev sends as udev does: it is the same to the receiver.
+// udev sends as udev does. A receiver cannot tell the difference.
 func (n *namespace) udev(e discover.Uevent) { n.multicast(2, e.AppendUdev(nil)) }
 
 func (n *namespace) multicast(group uint32, msg []byte) {
@@ -78,9 +78,8 @@ func (n *namespace) multicast(group uint32, msg []byte) {
 	require.NoError(n.t, unix.Sendto(n.fd, msg, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: group}))
 }
 
-// kernel makes the kernel send: since 4.18 it passes on what the owner of the
-// namespace gives it, under its own name. The message is a fake, the sender
-// is not.
+// kernel makes the kernel send: since 4.18 it forwards messages of the namespace's
+// owner as its own.
 func (n *namespace) kernel(e discover.Uevent) {
 	n.t.Helper()
 	msg := e.AppendKernel(make([]byte, unix.SizeofNlMsghdr))
@@ -103,8 +102,8 @@ func receive(t *testing.T, s discover.Source) discover.Uevent {
 	}
 }
 
-// ours receives once and leaves out what this machine's kernel tells of its own
-// devices, in every namespace: of a file system that another test mounts, say.
+// ours receives once and drops messages about this machine's own devices, which the
+// kernel sends to every namespace: a file system that another test mounts, say.
 func ours(t *testing.T, s discover.Source, wait time.Duration) []discover.Uevent {
 	t.Helper()
 	list, err := s.Receive(wait)
@@ -139,8 +138,7 @@ func TestNetlink(t *testing.T) {
 	require.False(t, got.Udev)
 	require.Equal(t, event.Path, got.Path)
 
-	// Forged: in the kernel's name, in udev's to the wrong group, garbage, and
-	// to nobody but us.
+	// Forged: in the kernel's name, in udev's to the wrong group, and garbage.
 	n.multicast(1, event.AppendKernel(nil))
 	n.multicast(2, event.AppendKernel(nil))
 	n.multicast(1, event.AppendUdev(nil))
@@ -150,14 +148,14 @@ func TestNetlink(t *testing.T) {
 	require.Equal(t, want, receive(t, s))
 }
 
-// TestNetlinkOfUsers: udev's messages come from root.
+// TestNetlinkOfUsers checks that messages from other users than root are dropped.
 func TestNetlinkOfUsers(t *testing.T) {
 	n := newNamespace(t)
 	s, err := n.listen()
 	require.NoError(t, err)
 	defer s.Close()
 	n.in(func() {
-		// The thread alone becomes another user, and keeps the privilege to
+		// Only this thread becomes another user, and keeps the capability to
 		// send.
 		require.NoError(t, unix.Prctl(unix.PR_SET_KEEPCAPS, 1, 0, 0, 0))
 		_, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, 1234, 1234, 0)
@@ -172,7 +170,7 @@ func TestNetlinkOfUsers(t *testing.T) {
 	require.Equal(t, other.Path, receive(t, s).Path)
 }
 
-// capabilities makes those that the thread may have effective.
+// capabilities makes the thread's permitted capabilities effective.
 func capabilities(t *testing.T) {
 	t.Helper()
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
@@ -226,7 +224,7 @@ func TestNetlinkClose(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestMonitorOverNetlink has the messages of a tree go through the kernel.
+// TestMonitorOverNetlink sends the messages of a tree through the kernel.
 func TestMonitorOverNetlink(t *testing.T) {
 	n := newNamespace(t)
 	m := discovertest.New(t)
@@ -262,8 +260,7 @@ func TestMonitorOverNetlink(t *testing.T) {
 	require.NoError(t, relay.Close())
 }
 
-// TestRealKernelEvent: a real message that nobody faked, as far as there is one
-// without hardware.
+// TestRealKernelEvent receives a message that the kernel itself made.
 func TestRealKernelEvent(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("NOT TESTED: only root can make the kernel repeat a device event")
@@ -278,7 +275,7 @@ func TestRealKernelEvent(t *testing.T) {
 	for {
 		list, err := s.Receive(20 * time.Second)
 		require.NoError(t, err)
-		require.NotEmpty(t, list, "the kernel tells nothing in this network namespace")
+		require.NotEmpty(t, list, "the kernel sends no messages to this network namespace")
 		for _, e := range list {
 			if e.Path == port && !e.Udev {
 				require.Equal(t, "change", e.Action)
@@ -290,7 +287,7 @@ func TestRealKernelEvent(t *testing.T) {
 	}
 }
 
-// TestAccessAsUser asks as somebody who may not.
+// TestAccessAsUser asks for access as a user who lacks it.
 func TestAccessAsUser(t *testing.T) {
 	if os.Geteuid() == 0 {
 		self, err := os.Executable()

@@ -16,7 +16,7 @@ import (
 	"freerdp-pnpdr/pnp/discover/discovertest"
 )
 
-// withoutFiles lets nothing be opened while f runs.
+// withoutFiles runs f while nothing can be opened.
 func withoutFiles(t *testing.T, f func()) {
 	t.Helper()
 	var before unix.Rlimit
@@ -28,7 +28,7 @@ func withoutFiles(t *testing.T, f func()) {
 	f()
 }
 
-// TestCannotRead: what cannot be read is not gone.
+// TestCannotRead checks that what cannot be read is not taken for gone.
 func TestCannotRead(t *testing.T) {
 	discover.SetRetryTime(t, 50*time.Millisecond)
 	discover.SetDriverTime(t, time.Millisecond)
@@ -74,15 +74,15 @@ func TestListenerPanics(t *testing.T) {
 	require.Contains(t, log.String(), "panic while following devices: listener")
 }
 
-// TestUdevIsLate: the links of a device that was told before udev was done with
-// it come with udev's message, and only rules see them.
+// TestUdevIsLate checks that a device that was reported before udev's rules had run
+// is reported again when they have: rules may match links that are new.
 func TestUdevIsLate(t *testing.T) {
 	discover.SetPatience(t, 50*time.Millisecond)
 	m := discovertest.New(t)
 	m.RunUdev()
 	r := follow(t, m.Config())
 	p := m.Plug(discovertest.FTDI("1"))
-	m.Record() // the record alone is not the end of the rules
+	m.Record() // udev's rules are still running
 	r.gets(added, p.Keys[0])
 	q := m.Plug(discovertest.Phone())
 	bare := r.next().Device

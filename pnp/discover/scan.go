@@ -18,20 +18,20 @@ import (
 	"freerdp-pnpdr/pnp/internal/sysfs"
 )
 
-// found is a device and what else the monitor has to know of it.
+// found is a device and what the monitor needs to know about it.
 type found struct {
 	*Device
-	// instance tells the device from one that has taken its place.
+	// instance differs if another device has taken the place of this one.
 	instance uint64
 	// access are the bits of unix.R_OK and W_OK that the user has.
 	access uint32
 	// initialized is set if udev has a record of the device.
 	initialized bool
-	// early is set if the device was told before udev had told of it.
+	// early is set if the device was reported before udev had reported it.
 	early bool
 }
 
-// path is where the device is that the node belongs to.
+// path is the path of the device that the node belongs to.
 func (f *found) path() string {
 	if f.Subsystem == "usb" {
 		return path.Dir(f.Key)
@@ -48,8 +48,8 @@ type scan struct {
 	found map[string]*found
 }
 
-// look looks at everything once. What it returns is without gaps: what could not
-// be read although it is there makes it fail.
+// look lists all devices. It fails if something is there that cannot be read, so
+// a device that is missing from the result has gone.
 func look(cfg Config) (map[string]*found, error) {
 	s, err := newScan(cfg)
 	if err != nil {
@@ -73,7 +73,7 @@ func newScan(cfg Config) (*scan, error) {
 	}, nil
 }
 
-// all finds everything that is to be listed.
+// all finds everything that discovery lists.
 func (s *scan) all() {
 	for _, class := range []struct {
 		name string
@@ -93,7 +93,7 @@ func (s *scan) all() {
 // nodeDevice lists a member of a class if add wants it.
 func (s *scan) nodeDevice(class, name string, add func(string, *Device, *usbDevice, *usbInterface) bool) {
 	entry := path.Join("class", class, name)
-	// Most terminals are virtual: a look at the link saves the rest.
+	// Most terminals are virtual, which the link tells already.
 	if target := s.fs.Target(entry); target == "" || strings.Contains(target, "/devices/virtual/tty/") {
 		return
 	}
@@ -105,11 +105,11 @@ func (s *scan) nodeDevice(class, name string, add func(string, *Device, *usbDevi
 	uevent := s.fs.Uevent(dir)
 	d := &Device{Key: dir, Subsystem: class, Interface: -1, Node: s.node(uevent)}
 	if d.Node == "" {
-		return // not yet, or no more
+		return // it is coming or going
 	}
 	u, i := s.parents(dir, d)
 	if d.Bus == "usb" && u == nil {
-		return // half gone
+		return // it is going
 	}
 	if !add(dir, d, u, i) {
 		return
@@ -121,9 +121,9 @@ func (s *scan) nodeDevice(class, name string, add func(string, *Device, *usbDevi
 	s.add(d, u, i, instance, initialized)
 }
 
-// add lists a device if it is still the one whose directory was instance, and as
-// whole as it was when its description was read. The kernel takes a device apart
-// in an order: what hangs on it, its node, its attributes, its directory.
+// add lists a device if its directory is still the one whose inode was instance,
+// and nothing was missing while it was read. The kernel removes a device in this
+// order: its children, its node, its attributes, its directory.
 func (s *scan) add(d *Device, u *usbDevice, i *usbInterface, instance uint64, initialized bool) {
 	describe(d, u, i)
 	f := &found{Device: d, instance: instance, access: d.access(), initialized: initialized}
@@ -139,8 +139,8 @@ func (s *scan) add(d *Device, u *usbDevice, i *usbInterface, instance uint64, in
 	}
 }
 
-// parents fills in what the devices that d hangs on tell of it, and returns the
-// USB interface if it is one of those.
+// parents fills in d from the devices above it, and returns the USB interface if
+// one of them is.
 func (s *scan) parents(dir string, d *Device) (*usbDevice, *usbInterface) {
 	for p := path.Dir(dir); strings.Contains(p, "/"); p = path.Dir(p) {
 		subsystem := s.fs.Link(p, "subsystem")
@@ -149,7 +149,7 @@ func (s *scan) parents(dir string, d *Device) (*usbDevice, *usbInterface) {
 		}
 		switch subsystem {
 		case "", "tty", "hid", "hidraw", "usbmisc", "usb-serial", "serial", "serial-base", "misc":
-			continue // not a bus, but a stage of a driver
+			continue // not a bus
 		}
 		d.Bus = subsystem
 		if subsystem != "usb" {
@@ -168,7 +168,7 @@ func (s *scan) parents(dir string, d *Device) (*usbDevice, *usbInterface) {
 	return nil, nil
 }
 
-// fill copies what is known of a USB interface.
+// fill copies what is known about a USB interface.
 func (s *scan) fill(d *Device, u *usbDevice, i *usbInterface) {
 	d.Bus, d.Port, d.Interface, d.Composite = "usb", u.port, int(i.number), u.composite
 	d.VendorID, d.ProductID, d.Revision = u.vendor, u.product, u.revision
@@ -178,7 +178,7 @@ func (s *scan) fill(d *Device, u *usbDevice, i *usbInterface) {
 	d.MTP = u.mtp >= 0 && &u.interfaces[u.mtp] == i
 }
 
-// nodePath returns where the node is that a uevent file names: "" if it names
+// nodePath returns the path of the node that a uevent file names; "" if it names
 // none.
 func (s *scan) nodePath(uevent map[string]string) string {
 	name := uevent["DEVNAME"]
@@ -188,7 +188,8 @@ func (s *scan) nodePath(uevent map[string]string) string {
 	return filepath.Join(s.cfg.DevRoot, name)
 }
 
-// node returns the path of the node that a uevent file names, if there is one.
+// node returns the path of the node that a uevent file names; "" if it does not
+// exist.
 func (s *scan) node(uevent map[string]string) string {
 	node := s.nodePath(uevent)
 	if node == "" || !s.isNode(node) {
@@ -200,7 +201,7 @@ func (s *scan) node(uevent map[string]string) string {
 func (s *scan) isNode(name string) bool {
 	st, err := os.Stat(name)
 	if errors.Is(err, unix.EACCES) {
-		return false // not for this user
+		return false // the user may not see it
 	}
 	return !s.fs.Failed(err) && !st.IsDir()
 }
@@ -222,7 +223,7 @@ func (s *scan) tty(dir string, d *Device, u *usbDevice, _ *usbInterface) bool {
 
 func (s *scan) usbmisc(_ string, d *Device, u *usbDevice, i *usbInterface) bool {
 	if u == nil || i.class == classHID {
-		return false // hiddev: there is a hidraw node as well
+		return false // hiddev, which has a hidraw node as well
 	}
 	if i.class == classPrinter {
 		return true
@@ -244,9 +245,10 @@ func (s *scan) hidraw(dir string, d *Device, u *usbDevice, i *usbInterface) bool
 	return true
 }
 
-// hid says what a HID device is by its report descriptor.
+// hid judges a HID device by its report descriptor.
 func (s *scan) hid(hid string, d *Device, class usbClass) {
-	// One byte more than there can be, so that a longer one is not cut to fit.
+	// One byte more than allowed, so that a descriptor that is too long is
+	// refused rather than cut off.
 	report, err := hidreport.Parse(s.fs.Read(hidreport.MaxDescriptor+1, hid, "report_descriptor"))
 	if err == nil {
 		d.Usages = report.TopLevel()
@@ -263,7 +265,7 @@ func (s *scan) otherHID(hid string, d *Device) {
 		d.Bus = "bluetooth"
 	case busI2C:
 		d.Bus = "i2c"
-	case busVirtual, busUSB: // one that says it is on USB is made by a program
+	case busVirtual, busUSB: // USB without a USB interface: a program made it
 		d.Bus = "virtual"
 	}
 	d.VendorID, d.ProductID = id.vendor, id.product
@@ -295,13 +297,13 @@ func (s *scan) bareInterface(entry string) {
 		d.Excluded = ""
 	}
 	if s.hasNode(i) {
-		return // it is listed when its node is there
+		return // it is listed once its node is there
 	}
 	s.add(d, u, i, instance, u.initialized)
 }
 
-// hasNode reports whether the driver of an interface makes nodes that are listed
-// themselves.
+// hasNode reports whether the interface's driver makes a node, which is listed
+// instead of the interface.
 func (s *scan) hasNode(i *usbInterface) bool {
 	for _, name := range i.children {
 		switch {
@@ -314,8 +316,8 @@ func (s *scan) hasNode(i *usbInterface) bool {
 	return false
 }
 
-// Scan looks once and returns what there is, sorted by Key. A device that
-// vanishes meanwhile is left out. The error says that sysfs cannot be read.
+// Scan returns the devices that are there now, sorted by Key. It leaves out one
+// that vanishes meanwhile. It fails if sysfs cannot be read.
 func Scan(cfg Config) ([]*Device, error) {
 	all, err := look(cfg.withDefaults())
 	if err != nil {

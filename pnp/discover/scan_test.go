@@ -61,7 +61,7 @@ func TestCompositeSerialPort(t *testing.T) {
 	m := discovertest.New(t)
 	p := m.Plug(discovertest.ACM("E6614"))
 	devices := scan(t, m)
-	require.Len(t, devices, 2, "the data interface is a part of the port")
+	require.Len(t, devices, 2, "the data interface is part of the port")
 	port, reset := devices[0], devices[1]
 	if port.Subsystem != "tty" {
 		port, reset = reset, port
@@ -85,7 +85,7 @@ func TestCompositeSerialPort(t *testing.T) {
 	require.Equal(t, `USB\VID_2E8A&PID_000A`, d.Description.HardwareIDs[1])
 }
 
-// TestEligible says what is redirected unless the user says otherwise.
+// TestEligible checks which devices are redirected unless the user says otherwise.
 func TestEligible(t *testing.T) {
 	for _, c := range []struct {
 		device   discovertest.USB
@@ -118,8 +118,8 @@ func TestEligible(t *testing.T) {
 	}
 }
 
-// TestUSBMisc: a node that a driver of its own has made is the device's, and the
-// interface is not listed beside it; that of an input device is left to hidraw.
+// TestUSBMisc checks that a usbmisc node is listed instead of its interface, unless
+// it is hiddev's.
 func TestUSBMisc(t *testing.T) {
 	m := discovertest.New(t)
 	p := m.Plug(discovertest.RandomGenerator())
@@ -167,7 +167,7 @@ func TestKeyboards(t *testing.T) {
 	require.Equal(t, []discover.Usage{{Page: 0xff00, ID: 1}}, vendor.Usages)
 	p.Unplug()
 
-	// In one node with something else, and without the boot protocol.
+	// Behind one node with something else, and without the boot protocol.
 	d := discovertest.Gamepad()
 	d.Interfaces[0].Report = append(append([]byte{}, discovertest.VendorReport...), discovertest.KeyboardReport...)
 	require.Contains(t, one(t, d).Excluded, "keyboard")
@@ -181,7 +181,7 @@ func TestKeyboards(t *testing.T) {
 		"HID_DEVICE_SYSTEM_CONSUMER", "HID_DEVICE_SYSTEM_CONTROL",
 		"HID_DEVICE_UP:FF00_U:0001", "HID_DEVICE_UP:000C_U:0001", "HID_DEVICE_UP:0001_U:0080", "HID_DEVICE",
 	}, both.Description.HardwareIDs)
-	// What cannot be understood may be a keyboard.
+	// A malformed descriptor may be a keyboard's.
 	for _, report := range [][]byte{nil, {0x05}, make([]byte, 5000), {0xa1, 1}, {0xc0}} {
 		d.Interfaces[0].Report = report
 		require.Contains(t, one(t, d).Excluded, "report descriptor")
@@ -211,13 +211,13 @@ func TestStillImage(t *testing.T) {
 	require.Equal(t, []pnp.GUID{wpd, image, usb}, camera.Description.Interfaces)
 	require.NotContains(t, camera.Description.CompatibleIDs, `USB\MS_COMP_MTP`)
 
-	// udev knows what the class does not say.
+	// udev knows it if neither class nor name say so.
 	unnamed := discovertest.Phone()
 	unnamed.Interfaces[0].Name = ""
 	require.True(t, one(t, unnamed).MTP)
 	unnamed.Udev = nil
 	require.False(t, one(t, unnamed).MTP)
-	debugged := discovertest.Phone() // and debugged over USB
+	debugged := discovertest.Phone() // with USB debugging on
 	debugged.Interfaces = append([]discovertest.Interface{{Class: 0xff, SubClass: 0x42, Protocol: 1, Name: "ADB Interface"}}, debugged.Interfaces...)
 	m := discovertest.New(t)
 	p := m.Plug(debugged)
@@ -248,7 +248,7 @@ func TestOtherBuses(t *testing.T) {
 	require.Len(t, by, 3)
 
 	d := by[s0.Keys[0]]
-	require.Contains(t, d.Excluded, "a part of this machine")
+	require.Contains(t, d.Excluded, "part of this machine")
 	require.Equal(t, "pnp", d.Bus)
 	require.Equal(t, -1, d.Interface)
 	require.Equal(t, pnp.DeviceCaps(0), *d.Description.Caps)
@@ -290,8 +290,8 @@ func TestContainers(t *testing.T) {
 	c.Unplug()
 	other := discovertest.FTDI("X1")
 	other.Port = "1-7"
-	require.Equal(t, idC, container(m.Plug(other)), "it is the same at another port")
-	require.Equal(t, idA, container(m.Plug(discovertest.FTDI(""))), "and at the same one")
+	require.Equal(t, idC, container(m.Plug(other)), "at another port")
+	require.Equal(t, idA, container(m.Plug(discovertest.FTDI(""))), "at the same port")
 	text := idA.String()
 	require.Equal(t, byte('5'), text[15], text)
 	require.Contains(t, "89AB", text[20:21], text)

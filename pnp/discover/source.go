@@ -9,32 +9,31 @@ import (
 
 // Uevent is a message of the kernel or of udev about a device.
 type Uevent struct {
-	// Udev is set if udev sent it, which it does after its rules were
-	// applied.
+	// Udev is set if udev sent it, after it had run its rules.
 	Udev bool
 	// Action is "add", "remove", "change", "bind", "unbind", "move", …
 	Action string
-	// Path is the device's path below the root of sysfs, without a slash in
-	// front, as in Device.Key.
+	// Path is the device's path below the root of sysfs, without a leading
+	// slash, as in Device.Key.
 	Path string
-	// Subsystem is the device's.
+	// Subsystem is the device's subsystem.
 	Subsystem string
-	// OldPath is where a device was before it moved.
+	// OldPath is the path that a device had before it moved.
 	OldPath string
-	// Seq is the number of the kernel's message. udev passes it on.
+	// Seq is the kernel's sequence number. udev passes it on.
 	Seq uint64
 }
 
-// ErrLost is what a Source returns when it could not keep all messages.
+// ErrLost is returned by a Source that could not keep all messages.
 var ErrLost = errors.New("discover: messages were lost")
 
 // Source delivers messages in the order in which they were sent.
 type Source interface {
-	// Receive returns the messages that have come. If there is none it waits
-	// for one, but no longer than wait; a negative wait is for ever. The
-	// error is ErrLost when messages are missing after those that are
-	// returned; the source goes on. Any other error ends it.
+	// Receive returns the messages that have arrived. If there are none it
+	// waits for one, for at most wait, or without a limit if wait is negative.
+	// ErrLost means that messages are missing after the returned ones; the
+	// source still works. After any other error it does not.
 	Receive(wait time.Duration) ([]Uevent, error)
-	// Close makes Receive return an error, also one that is waiting.
+	// Close makes Receive return an error, even while it waits.
 	Close() error
 }

@@ -15,10 +15,9 @@ import (
 	"freerdp-pnpdr/pnp/internal/sysfs"
 )
 
-// lowest returns the block devices that a block device or a partition is made
-// of, down to those that are made of no other: itself as a rule. An encrypted
-// disk, a volume, a RAID or a loop device lets out what lies below it, so what is
-// said of that holds for it.
+// lowest returns the block devices at the bottom of a block device or partition:
+// usually only itself. An encrypted disk, a logical volume, a RAID or a loop
+// device gives access to what lies below, so rules for that apply to it.
 func (s *scan) lowest(dir string) ([]string, error) {
 	var lowest []string
 	seen := map[string]bool{dir: true}
@@ -53,7 +52,7 @@ func (s *scan) madeOf(dir string) (below []string, err error) {
 	for _, name := range s.fs.List(disk, "slaves") { // device mapper, md, bcache
 		slave, ok := s.fs.Resolve(path.Join(disk, "slaves", name))
 		if !ok {
-			return nil, fmt.Errorf("what %s is made of is going", path.Base(disk))
+			return nil, fmt.Errorf("a device that %s is made of is going away", path.Base(disk))
 		}
 		below = append(below, slave)
 	}
@@ -64,19 +63,20 @@ func (s *scan) madeOf(dir string) (below []string, err error) {
 	return below, err
 }
 
-// behindLoop returns the block device that a loop device is made of, "" for a
-// plain file, of which no rule speaks, and for what is no loop device in use.
+// behindLoop returns the block device behind a loop device: "" for a plain file,
+// which no rule can match, and if disk is not a loop device in use.
 func (s *scan) behindLoop(disk string) (string, error) {
 	if len(s.fs.List(disk, "loop")) == 0 {
 		return "", nil
 	}
 	n, err := s.askLoop(disk)
 	if err != nil {
-		// It may not be ours to open. The name is one that whoever opened it
-		// saw, and plain files can be made to look like any.
+		// The user may lack the permission. The name is only how the path
+		// looked to whoever set the loop device up, and a plain file could
+		// have any name. So it is trusted only if it leads to a block device.
 		name := s.fs.Line(disk, "loop", "backing_file")
 		if n, _, _ = nodeNumber(name); n.Kind != "block" {
-			return "", fmt.Errorf("what lies behind %s cannot be seen: %w: %s", path.Base(disk), err, strconv.Quote(name))
+			return "", fmt.Errorf("finding what is behind %s (%s): %w", path.Base(disk), strconv.Quote(name), err)
 		}
 	}
 	if n.Kind == "" {
@@ -84,13 +84,13 @@ func (s *scan) behindLoop(disk string) (string, error) {
 	}
 	dir, err := s.fs.ByNumber(n)
 	if err == nil && dir == "" {
-		err = fmt.Errorf("what lies behind %s is going", path.Base(disk))
+		err = fmt.Errorf("the device behind %s is going away", path.Base(disk))
 	}
 	return dir, err
 }
 
-// askLoop asks the kernel what a loop device is made of; the number of a plain
-// file is zero.
+// askLoop asks the kernel for the block device behind a loop device. The number
+// is zero if that is a plain file.
 func (s *scan) askLoop(disk string) (sysfs.Number, error) {
 	node := s.nodePath(s.fs.Uevent(disk))
 	n, err := devnode.OpenNode(node, pnp.OpenRequest{Access: pnp.GENERIC_READ}, true, nil)
@@ -104,7 +104,7 @@ func (s *scan) askLoop(disk string) (sysfs.Number, error) {
 	}
 	info, err := unix.IoctlLoopGetStatus64(n.FD)
 	switch {
-	case err == unix.ENXIO: // not in use any more
+	case err == unix.ENXIO: // no longer in use
 		return sysfs.Number{}, nil
 	case err != nil:
 		return sysfs.Number{}, err

@@ -69,13 +69,13 @@ func TestAtStacked(t *testing.T) {
 	require.Len(t, got, 1)
 	require.Equal(t, []string{"virtual", alone}, []string{got[0].Bus, got[0].Key})
 
-	// What cannot be seen may be any.
+	// What is behind it could be any device.
 	plain := filepath.Join(t.TempDir(), "image")
 	require.NoError(t, os.WriteFile(plain, nil, 0o600))
 	for _, file := range []string{plain, sda1 + " (deleted)", plain + "/x", "/dev/null", ""} {
 		backing(loop, file)
 		_, err := discover.At(m.Config(), loopNode)
-		require.ErrorContains(t, err, "cannot be seen", file)
+		require.ErrorContains(t, err, "finding what is behind", file)
 	}
 	// Looking ends, where the kernel would not let it come to that.
 	ring, ringNode := virtual("dm-3")

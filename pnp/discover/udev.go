@@ -13,11 +13,11 @@ import (
 	"freerdp-pnpdr/pnp/internal/sysfs"
 )
 
-// maxDatabase is more than udev has of a device.
+// maxDatabase is longer than any record of udev.
 const maxDatabase = 1 << 16
 
-// udevData reads udev's record of a device, which is named by the number of its
-// node. ok is false if udev has none: it has not seen the device yet.
+// udevData reads udev's record of a device, whose name is the number of the node.
+// ok is false if there is none, because udev has not seen the device yet.
 func (s *scan) udevData(uevent map[string]string) (p map[string]string, ok bool) {
 	major, minor := uevent["MAJOR"], uevent["MINOR"]
 	for _, n := range []string{major, minor} {

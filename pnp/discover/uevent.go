@@ -12,17 +12,17 @@ import (
 	"freerdp-pnpdr/pnp/internal/sysfs"
 )
 
-// Header of the messages that udev sends (libudev-monitor.c): a prefix, a magic
-// number in network order, then in the machine's order the length of the
-// header and where the properties are.
+// The header of udev's messages (libudev-monitor.c): a prefix, a magic number in
+// network byte order, then in host byte order the header's length and the offset
+// and length of the properties.
 const (
 	udevPrefix     = "libudev\x00"
 	udevMagic      = 0xfeedcafe
 	udevHeaderSize = 40
 )
 
-// parseUevent reads a message of the kernel or of udev. ok is false if it is
-// neither, or about something that is no device.
+// parseUevent parses a message from the kernel or udev. ok is false if it is
+// neither, or is not about a device.
 func parseUevent(msg []byte) (e Uevent, ok bool) {
 	var text []byte
 	if bytes.HasPrefix(msg, []byte(udevPrefix)) {
@@ -53,7 +53,7 @@ func parseUevent(msg []byte) (e Uevent, ok bool) {
 	return e, true
 }
 
-// devicePath returns the path of a device below the root of sysfs.
+// devicePath turns DEVPATH into a path below the root of sysfs.
 func devicePath(devpath string) (string, bool) {
 	if !strings.HasPrefix(devpath, "/devices/") || path.Clean(devpath) != devpath {
 		return "", false
@@ -61,13 +61,13 @@ func devicePath(devpath string) (string, bool) {
 	return devpath[1:], true
 }
 
-// AppendKernel appends the message that the kernel sends.
+// AppendKernel appends the event in the kernel's format.
 func (e Uevent) AppendKernel(b []byte) []byte {
 	b = append(b, e.Action+"@/"+e.Path+"\x00"...)
 	return e.appendProperties(b)
 }
 
-// AppendUdev appends the message that udev sends.
+// AppendUdev appends the event in udev's format.
 func (e Uevent) AppendUdev(b []byte) []byte {
 	text := e.appendProperties(nil)
 	header := make([]byte, udevHeaderSize)

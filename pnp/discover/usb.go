@@ -11,7 +11,7 @@ import (
 	"freerdp-pnpdr/pnp/internal/sysfs"
 )
 
-// usbDevice is what sysfs and udev know of a USB device.
+// usbDevice is what sysfs and udev know about a USB device.
 type usbDevice struct {
 	path                       string
 	port                       string
@@ -33,8 +33,7 @@ type usbInterface struct {
 	usbClass
 	name   string
 	driver string
-	// follows is set if another interface leads the function that it is a
-	// part of.
+	// follows is set if it is not the first interface of its function.
 	follows bool
 	// children are the names in its directory.
 	children []string
@@ -43,9 +42,8 @@ type usbInterface struct {
 // usbClass is the class code of a USB device or interface.
 type usbClass struct{ class, sub, protocol uint8 }
 
-// readUSB reads the USB device at dir. It avoids the attributes that wait for
-// the device's lock, such as bNumInterfaces: a device that is just being reset
-// would hold up everything.
+// readUSB reads the USB device at dir. It avoids attributes that take the device's
+// lock, such as bNumInterfaces: a device that is being reset would block the scan.
 func (s *scan) readUSB(dir string) *usbDevice {
 	if d, ok := s.usb[dir]; ok {
 		return d
@@ -68,23 +66,23 @@ func (s *scan) readUSB(dir string) *usbDevice {
 			s.readInterface(d, path.Join(dir, name))
 		}
 	}
-	// As usbccgp is chosen: several interfaces, and either no class or the
-	// one that says that the interfaces are associated.
+	// Windows loads usbccgp for a device with several interfaces and no class
+	// of its own, or the class that announces associations.
 	ownClass := d.class != usbClass{} && d.class != usbClass{0xef, 2, 1}
 	d.composite = len(d.interfaces) > 1 && !ownClass
 	d.mtp = d.findMTP()
 	return d
 }
 
-// modalias is where an interface has its numbers and those of its device, in one
-// attribute.
+// modalias is the format of the attribute that has all numbers of an interface and
+// of its device.
 const modalias = "usb:v%04Xp%04Xd%04Xdc%02Xdsc%02Xdp%02Xic%02Xisc%02Xip%02Xin%02X"
 
 func (s *scan) readInterface(d *usbDevice, dir string) {
 	i := usbInterface{path: dir}
 	if _, err := fmt.Sscanf(s.fs.Text(dir, "modalias"), modalias, &d.vendor, &d.product, &d.revision,
 		&d.class.class, &d.class.sub, &d.class.protocol, &i.class, &i.sub, &i.protocol, &i.number); err != nil {
-		return // half gone
+		return // it is going
 	}
 	i.name = s.fs.Text(dir, "interface")
 	i.driver = s.fs.Link(dir, "driver")
@@ -96,9 +94,9 @@ func (s *scan) readInterface(d *usbDevice, dir string) {
 	d.interfaces = append(d.interfaces, i)
 }
 
-// findMTP returns which interface speaks MTP. Few devices say so themselves:
-// Microsoft's descriptor for it can only be had from the device, which udev
-// asks (mtp-probe), and Android names its interface.
+// findMTP returns the index of the interface that speaks MTP, or -1. No class says
+// so: Microsoft's descriptor for it is read from the device by udev (mtp-probe),
+// and Android names its interface.
 func (d *usbDevice) findMTP() int {
 	candidate := -1
 	for i, f := range d.interfaces {
@@ -144,35 +142,35 @@ const (
 	becauseKeyboard  = "a keyboard: it drives the local desktop"
 	becausePointer   = "a pointing device: it drives the local desktop"
 	becauseControls  = "media or system keys: they drive the local desktop"
-	becauseModem     = "a part of a network device: this machine's connection may depend on it"
-	becauseFixedTTY  = "a part of this machine: it was not plugged in"
-	becauseNoHIDRaw  = "it has no hidraw node: no driver has made one"
-	becauseNoPrinter = "it has no printer port: usblp does not drive it"
-	becauseNoModem   = "it has no serial port: no driver for one has taken it"
+	becauseModem     = "part of a network device: this machine's connection may depend on it"
+	becauseFixedTTY  = "part of this machine: it was not plugged in"
+	becauseNoHIDRaw  = "it has no hidraw node: no HID driver uses it"
+	becauseNoPrinter = "it has no printer port: usblp does not use it"
+	becauseNoModem   = "it has no serial port: no serial driver uses it"
 	becauseVendor    = "no backend for vendor-specific devices yet"
 	becauseClass     = "no backend for devices of its class yet"
-	becauseReport    = "its report descriptor cannot be understood"
+	becauseReport    = "its report descriptor is malformed"
 	becauseNoUse     = "its report descriptor does not say what it is: name it with hid:PATH"
 )
 
-// kernelUses are the names that drivers add to the directory of an interface
-// and that tell what this machine uses it for, whatever its class says.
+// kernelUses are names that drivers add to the directory of an interface. They tell
+// what this machine uses it for, whatever its class says.
 var kernelUses = map[string]string{
 	"net": becauseNetwork, "ieee80211": becauseNetwork, "wwan": becauseNetwork,
 	"bluetooth": becauseBluetooth, "sound": becauseAudio,
 	"video4linux": becauseVideo, "dvb": becauseVideo,
 }
 
-// connects reports whether a network interface of this machine is made by the
-// device. Its serial ports then control the connection.
+// connects reports whether the device gives this machine a network interface. Its
+// serial ports then control the connection.
 func (d *usbDevice) connects() bool {
 	return slices.ContainsFunc(d.interfaces, func(i usbInterface) bool {
 		return slices.Contains(i.children, "net") || slices.Contains(i.children, "wwan")
 	})
 }
 
-// whyNot says why an interface without a node of its own is not eligible. It is
-// not listed at all if hidden is true.
+// whyNot says why an interface without a node of its own is not eligible. If hidden
+// is set it is not listed at all.
 func (i *usbInterface) whyNot() (reason string, hidden bool) {
 	if i.class == classHub || i.class == classCommData || i.follows ||
 		i.class == classAudio && i.sub != 1 && i.sub != 3 {

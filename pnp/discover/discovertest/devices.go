@@ -4,15 +4,15 @@ package discovertest
 
 // USB is a USB device.
 type USB struct {
-	// Port is where it is plugged in, as "1-1.4"; "" for the next one that is
-	// free.
+	// Port is where it is plugged in, as "1-1.4"; "" for the next free port.
 	Port                          string
 	Vendor, ProductID, Revision   uint16
 	Class, SubClass, Protocol     uint8
 	Manufacturer, Product, Serial string
-	// Removable is sysfs's attribute: "removable", "fixed", "unknown" or "".
+	// Removable is the attribute in sysfs: "removable", "fixed", "unknown" or
+	// "".
 	Removable string
-	// Udev are properties that udev finds out.
+	// Udev are the properties in udev's record.
 	Udev       map[string]string
 	Interfaces []Interface
 }
@@ -24,14 +24,14 @@ type Interface struct {
 	// Name is the interface's string.
 	Name string
 	// TTY, HIDRaw and USBMisc are the names of the nodes that the driver
-	// makes, as "ttyUSB#", where # stands for the next free number.
+	// makes, such as "ttyUSB#"; # becomes the next free number.
 	TTY, HIDRaw, USBMisc string
 	// Report is the report descriptor of a HID interface.
 	Report []byte
-	// Target makes the node a symbolic link, to a pseudo terminal for
-	// instance.
+	// Target makes the node a symbolic link, for instance to a pseudo
+	// terminal.
 	Target string
-	// Children are directories that the driver makes, as "net".
+	// Children are directories that the driver makes, such as "net".
 	Children []string
 	// Association is the number of the first interface of the same function,
 	// plus one; 0 for none.
@@ -46,12 +46,12 @@ type Bluetooth struct {
 	Target            string
 }
 
-// Report descriptors, with one report of few bits each.
+// Report descriptors with one short report each.
 var (
 	KeyboardReport = report(0x01, 0x06)
 	MouseReport    = report(0x01, 0x02)
 	GamepadReport  = report(0x01, 0x05)
-	// VendorReport is what most things that are no input device use.
+	// VendorReport is typical of devices other than input devices.
 	VendorReport = []byte{
 		0x06, 0x00, 0xff, 0x09, 0x01, 0xa1, 0x01, // usage page vendor, usage 1, collection
 		0x15, 0x00, 0x26, 0xff, 0x00, 0x75, 0x08, 0x95, 0x08, // 0 to 255, 8 bits, 8 times
@@ -76,7 +76,7 @@ func hid(sub, protocol uint8, report []byte) Interface {
 	return Interface{Class: 3, SubClass: sub, Protocol: protocol, Driver: "usbhid", HIDRaw: "hidraw#", Report: report}
 }
 
-// FTDI is a USB serial converter. Those without a serial number are common.
+// FTDI is a USB serial converter. Many have no serial number.
 func FTDI(serial string) USB {
 	return USB{
 		Vendor: 0x0403, ProductID: 0x6001, Revision: 0x0600,
@@ -87,8 +87,8 @@ func FTDI(serial string) USB {
 	}
 }
 
-// ACM is a serial port by the standard, with a control and a data interface in a
-// composite device.
+// ACM is a CDC ACM serial port, with a control and a data interface in a composite
+// device.
 func ACM(serial string) USB {
 	return USB{
 		Vendor: 0x2e8a, ProductID: 0x000a, Revision: 0x0100, Class: 0xef, SubClass: 2, Protocol: 1,
@@ -126,7 +126,7 @@ func Mouse() USB {
 	}
 }
 
-// KeyboardAndVendor is a keyboard that has a HID interface of its maker beside.
+// KeyboardAndVendor is a keyboard with a second, vendor-specific HID interface.
 func KeyboardAndVendor() USB {
 	return USB{
 		Vendor: 0x1b1c, ProductID: 0x1b2d, Revision: 0x0308, Manufacturer: "Corsair", Product: "Gaming Keyboard",
@@ -142,7 +142,7 @@ func SecurityKey() USB {
 	}
 }
 
-// Phone is an Android phone that offers MTP, as udev finds out.
+// Phone is an Android phone that speaks MTP, as udev has found.
 func Phone() USB {
 	return USB{
 		Vendor: 0x18d1, ProductID: 0x4ee1, Revision: 0x0440,
@@ -169,8 +169,8 @@ func Printer() USB {
 	}
 }
 
-// RandomGenerator has a driver of its own, and a node that no kind of device is
-// made for.
+// RandomGenerator has a driver of its own, and a node that no kind of device
+// serves.
 func RandomGenerator() USB {
 	return USB{
 		Vendor: 0x1d50, ProductID: 0x60c6, Revision: 0x0100, Class: 0xff, Manufacturer: "altusmetrum.org", Product: "ChaosKey-hw-1.0",
@@ -187,7 +187,7 @@ func Stick() USB {
 	}
 }
 
-// Hub is a hub; plug others in at Port + ".1" and so on.
+// Hub is a hub. Plug others in at Port + ".1" and so on.
 func Hub(port string) USB {
 	return USB{
 		Port: port, Vendor: 0x05e3, ProductID: 0x0608, Revision: 0x6070, Class: 9, Product: "USB2.0 Hub",
@@ -217,7 +217,7 @@ func Webcam() USB {
 	}
 }
 
-// Network is a network adapter by the standard (NCM).
+// Network is a CDC NCM network adapter.
 func Network() USB {
 	return USB{
 		Vendor: 0x0b95, ProductID: 0x1790, Revision: 0x0100, Product: "USB Ethernet", Serial: "0050B6",
@@ -225,7 +225,7 @@ func Network() USB {
 	}
 }
 
-// VendorNetwork is a network adapter whose class does not say so.
+// VendorNetwork is a network adapter with a vendor-specific class.
 func VendorNetwork() USB {
 	return USB{
 		Vendor: 0x0bda, ProductID: 0x8153, Revision: 0x3100, Manufacturer: "Realtek", Product: "USB 10/100/1000 LAN",
@@ -233,7 +233,7 @@ func VendorNetwork() USB {
 	}
 }
 
-// Unknown is a device that only its maker's driver understands.
+// Unknown is a device that no driver of the kernel uses.
 func Unknown() USB {
 	return USB{
 		Vendor: 0x1209, ProductID: 0x0001, Revision: 0x0100,

@@ -27,7 +27,7 @@ type Plugged struct {
 	usbNode string // of the device as a whole
 }
 
-// made is a directory in sysfs that the kernel tells of.
+// made is a directory in sysfs for which the kernel sends messages.
 type made struct{ path, subsystem string }
 
 // Plug plugs a device in and sends the kernel's messages. Its nodes are plain
@@ -171,8 +171,8 @@ func (m *Tree) PlugBluetooth(d Bluetooth) *Plugged {
 	return p
 }
 
-// AddSerialPort adds a serial port of the machine's own, such as ttyS0. With
-// real false the kernel has only reserved it.
+// AddSerialPort adds a built-in serial port, such as ttyS0. If real is false the
+// kernel has only reserved it.
 func (m *Tree) AddSerialPort(name string, real bool) *Plugged {
 	m.t.Helper()
 	m.mu.Lock()
@@ -232,7 +232,7 @@ func (p *Plugged) unplug() {
 			delete(m.records, made.path)
 		}
 	}
-	// At once, as the kernel does: nobody sees half of it.
+	// In one step, so that no look sees half of it.
 	away := filepath.Join(m.t.TempDir(), "gone")
 	require.NoError(m.t, os.Rename(m.sys(p.Key), away))
 	if p.usbNode != "" {

@@ -10,7 +10,7 @@ import (
 	"freerdp-pnpdr/pnp/discover"
 )
 
-// Source is a discover.Source whose messages a test makes.
+// Source is a discover.Source for messages that a test makes.
 type Source struct {
 	mu       sync.Mutex
 	messages []discover.Uevent
@@ -20,7 +20,7 @@ type Source struct {
 	forget   func()
 }
 
-// Listen makes a source of the tree's messages.
+// Listen makes a source that delivers the tree's messages.
 func (m *Tree) Listen() (discover.Source, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -34,7 +34,8 @@ func (m *Tree) Listen() (discover.Source, error) {
 	return s, nil
 }
 
-// Lose makes the tree's sources lose what they have not delivered, and say so.
+// Lose makes the tree's sources drop the messages that they have not delivered, and
+// report the loss.
 func (m *Tree) Lose() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -65,7 +66,7 @@ func (s *Source) change(f func()) {
 	}
 }
 
-// Receive is discover.Source's.
+// Receive implements discover.Source.
 func (s *Source) Receive(wait time.Duration) ([]discover.Uevent, error) {
 	var timeout <-chan time.Time
 	if wait > 0 {

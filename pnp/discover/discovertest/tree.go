@@ -4,9 +4,8 @@
 // typical devices, plugs and unplugs them, and sends the messages that the
 // kernel and udev would send.
 //
-// The trees are fakes: they have what package discover reads, laid out as the
-// kernel does, in plain files. What the devices say of themselves is as real
-// ones do, except that it is shorter.
+// The trees hold what package discover reads, laid out as the kernel does, in plain
+// files. Descriptors are like those of real devices, only shorter.
 package discovertest
 
 import (
@@ -37,22 +36,22 @@ type Tree struct {
 	taken   map[string]bool // ports
 	udev    bool
 	seq     uint64
-	unheard []discover.Uevent // of the kernel's, which udev has not processed
+	unheard []discover.Uevent // messages of the kernel that udev has not processed
 	records map[string]record // by path in sysfs
 	sources map[*Source]bool
 	// realNodes is set if nodes are made by mknod.
 	realNodes bool
-	// coming is the device that is being plugged in, which is made at stage.
+	// coming is the device that is being plugged in. It is made at stage.
 	coming, stage string
 }
 
-// record is what udev will write of a node.
+// record is what udev will record about a node.
 type record struct {
 	number     string
 	properties map[string]string
 }
 
-// controller is where the ports are.
+// controller is the directory of the root hub.
 const controller = "devices/pci0000:00/0000:00:14.0/usb1"
 
 // New makes a machine in a temporary directory, without udev.
@@ -75,14 +74,14 @@ func New(t testing.TB) *Tree {
 	return m
 }
 
-// Config is where to look for the tree's devices, and how to hear of them.
+// Config makes discovery look at the tree and listen to it.
 func (m *Tree) Config() discover.Config {
 	return discover.Config{SysRoot: m.Sys, DevRoot: m.Dev, UdevRoot: m.Udev, Listen: m.Listen}
 }
 
-// RealNodes makes the nodes of what is plugged in from now on device nodes,
-// which takes root: the test is skipped if it may not make them. Their numbers
-// may be those of devices of this machine, so they are not to be opened.
+// RealNodes gives devices that are plugged in from now on device nodes instead of
+// plain files. That takes root; without it the test is skipped. Do not open the
+// nodes: their numbers may be those of this machine's devices.
 func (m *Tree) RealNodes() {
 	m.t.Helper()
 	m.mu.Lock()
@@ -96,8 +95,8 @@ func (m *Tree) RealNodes() {
 	m.symlink("devices/virtual/mem/null", "dev/char/1:3")
 }
 
-// AddNode makes a device below one that is plugged in, as a driver does, and a
-// device node for it, as RealNodes does. It returns the node.
+// AddNode adds a device below one that is plugged in, as a driver does, and makes a
+// real device node for it. It returns the node's path.
 func (m *Tree) AddNode(dir, subsystem, devname string, block bool) string {
 	m.t.Helper()
 	m.mu.Lock()
@@ -118,18 +117,18 @@ func (m *Tree) AddNode(dir, subsystem, devname string, block bool) string {
 	return node
 }
 
-// Stack makes one block device part of what another is made of.
+// Stack makes one block device a part of another.
 func (m *Tree) Stack(upper, lower string) {
 	m.t.Helper()
 	m.mkdir(m.sys(path.Join(upper, "slaves")))
 	m.symlink(lower, path.Join(upper, "slaves", path.Base(lower)))
 }
 
-// otherMajor is the number of AddNode's nodes.
+// otherMajor is the major number of AddNode's nodes.
 const otherMajor = 300
 
-// RunUdev makes the machine run udev. It is done with the devices that are
-// there; of those plugged in from now on it tells at Settle.
+// RunUdev starts udev. It has processed the devices that are there; those plugged
+// in from now on it processes at Settle.
 func (m *Tree) RunUdev() {
 	m.t.Helper()
 	m.mu.Lock()
@@ -143,7 +142,7 @@ func (m *Tree) RunUdev() {
 	m.unheard = nil
 }
 
-// Settle makes udev process what the kernel told, if it runs.
+// Settle makes udev, if it runs, process the kernel's messages.
 func (m *Tree) Settle() {
 	m.t.Helper()
 	m.SettleSome(-1)
@@ -168,31 +167,31 @@ func (m *Tree) SettleSome(n int) {
 	}
 }
 
-// Trigger sends a message of the kernel about a device, and notes it for udev.
+// Trigger sends a message of the kernel about a device, which udev will process.
 func (m *Tree) Trigger(action, key, subsystem string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.event(action, key, subsystem)
 }
 
-// Send sends a message that nothing in the tree gives a reason for.
+// Send sends a message, whatever is in the tree.
 func (m *Tree) Send(e discover.Uevent) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.send(e)
 }
 
-// SetAttribute changes what a device says of itself, without a message.
+// SetAttribute changes an attribute of a device, without a message.
 func (m *Tree) SetAttribute(key, name, value string) {
 	m.t.Helper()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.file(m.stage, value+"\n") // nobody sees half of it
+	m.file(m.stage, value+"\n") // so that no look sees half of it
 	require.NoError(m.t, os.Rename(m.stage, m.sys(path.Join(key, name))))
 }
 
-// Record makes udev record what the kernel told of, as it does before the last
-// of its rules have run and it tells.
+// Record makes udev write its records, as it does before its rules have ended and it
+// sends its message.
 func (m *Tree) Record() {
 	m.t.Helper()
 	m.mu.Lock()
@@ -228,8 +227,8 @@ func (m *Tree) writeRecord(r record) {
 	m.file(filepath.Join(m.Udev, "data", "c"+r.number), text)
 }
 
-// sys returns where a path of sysfs is; one of the device that is being plugged
-// in is elsewhere until appear.
+// sys returns the file of a path in sysfs. The device that is being plugged in is
+// elsewhere until appear.
 func (m *Tree) sys(name string) string {
 	if rest, ok := strings.CutPrefix(name, m.coming); ok && m.coming != "" {
 		return filepath.Join(m.stage, rest)
@@ -237,8 +236,8 @@ func (m *Tree) sys(name string) string {
 	return filepath.Join(m.Sys, name)
 }
 
-// appear shows the device that is being plugged in as a whole, so that no look
-// meets half of it.
+// appear moves the device that is being plugged in to its place in one step, so that
+// no look sees half of it.
 func (m *Tree) appear() {
 	m.t.Helper()
 	dir := m.coming
@@ -304,8 +303,7 @@ func (m *Tree) number(name string) string {
 	return strings.ReplaceAll(name, "#", fmt.Sprint(n))
 }
 
-// majors are the numbers of the kinds of nodes. They are the kernel's, as far as
-// it has fixed ones.
+// majors are the major numbers by class: the kernel's, where it has fixed ones.
 var majors = map[string]int{"tty": 188, "hidraw": 240, "usbmisc": 180, "usb": 189}
 
 // node makes a member of a class with its device node, which it returns.
@@ -340,7 +338,7 @@ func (m *Tree) node(dir, class, name, target string, properties map[string]strin
 	return node
 }
 
-// rootHub makes the hub that the ports belong to.
+// rootHub makes the root hub.
 func (m *Tree) rootHub() {
 	m.device(controller, "usb", map[string]string{
 		"idVendor": "1d6b\n", "idProduct": "0002\n",
