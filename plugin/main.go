@@ -4,7 +4,7 @@
 // the devices that its options name. This package joins the client role, what is
 // redirected to it, and FreeRDP; it decides nothing.
 //
-//	go build -buildmode=c-shared -o libpnpdr-client.so ./plugin
+// scripts/build and CMake build it with one exported symbol.
 package main
 
 import (

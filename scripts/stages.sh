@@ -99,6 +99,7 @@ stage_cmake() {
 	check "no renderer of manual pages in the installed program" \
 		test -z "$(go version -m "$dest/usr/local/bin/pnpdr" | grep md2man)"
 	check "nothing outside a prefix that was asked for" test "$(ls "$dest/prefix")" = opt
+	PNPDR_BUILT=$build go_test ./build/hardened
 }
 
 ## fuzz           (slow) each fuzz target for a while

@@ -20,11 +20,10 @@ import (
 )
 
 // build builds the package into a file of the test.
-func build(t *testing.T, name, pkg string, args ...string) string {
+func build(t *testing.T) string {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), name)
-	args = append([]string{"build", "-tags", buildTags, "-o", file}, args...)
-	out, err := exec.Command("go", append(args, pkg)...).CombinedOutput()
+	file := filepath.Join(t.TempDir(), "pnpdr-server")
+	out, err := exec.Command("go", "build", "-tags", buildTags, "-o", file, ".").CombinedOutput()
 	require.NoError(t, err, string(out))
 	return file
 }
@@ -117,10 +116,11 @@ func TestRealSessions(t *testing.T) {
 	if testing.Short() {
 		t.Skip("real sessions are left out of -short")
 	}
-	binary := build(t, "pnpdr-server", ".")
+	binary := build(t)
 	plugin := os.Getenv("PNPDR_PLUGIN")
 	if plugin == "" {
-		plugin = build(t, "libpnpdr-client.so", "freerdp-pnpdr/plugin", "-buildmode=c-shared")
+		plugin = filepath.Join(t.TempDir(), "libpnpdr-client.so")
+		require.NoError(t, servertest.BuildPlugin(plugin, buildTags))
 	}
 	for _, major := range []int{2, 3} {
 		t.Run(fmt.Sprintf("xfreerdp%d", major), func(t *testing.T) {

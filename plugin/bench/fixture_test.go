@@ -57,7 +57,7 @@ func requireLibraries(t testing.TB) (plugin, baseline string) {
 		}
 		if l.plugin = os.Getenv("PNPDR_PLUGIN"); l.plugin == "" {
 			l.plugin = filepath.Join(l.dir, "libpnpdr-client.so")
-			l.err = build("go", "build", "-buildmode=c-shared", "-tags", buildTags, "-o", l.plugin, "freerdp-pnpdr/plugin")
+			l.err = servertest.BuildPlugin(l.plugin, buildTags)
 		}
 	})
 	if l.err != nil {

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -36,9 +35,8 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		plugin = filepath.Join(dir, "libpnpdr-client.so")
-		build := exec.Command("go", "build", "-buildmode=c-shared", "-tags", buildTags, "-o", plugin, "freerdp-pnpdr/plugin")
-		if out, err := build.CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "building the plugin: %v\n%s", err, out)
+		if err := servertest.BuildPlugin(plugin, buildTags); err != nil {
+			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
 		return m.Run()

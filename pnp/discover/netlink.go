@@ -5,7 +5,6 @@ package discover
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -117,7 +116,7 @@ func (n *netlink) Receive(wait time.Duration) ([]Uevent, error) {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return list, nil
 	case n.closed.Load():
-		return nil, net.ErrClosed
+		return nil, os.ErrClosed
 	}
 	return list, err
 }

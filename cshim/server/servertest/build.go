@@ -55,6 +55,22 @@ func BuildLibrary(t testing.TB, source, name string) string {
 	return target
 }
 
+// BuildPlugin builds the plugin as scripts/build does, with the Go build tags that
+// choose FreeRDP's headers.
+func BuildPlugin(target, tags string) error {
+	root, err := moduleRoot()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command("go", "build", "-buildmode=c-shared", "-tags", "netgo,osusergo,"+tags,
+		"-ldflags=-bindnow -extldflags=-Wl,--version-script=exports.map", "-o", target, "freerdp-pnpdr/plugin")
+	cmd.Env = append(os.Environ(), "LIBRARY_PATH="+filepath.Join(root, "cshim", "client"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("building the plugin: %w\n%s", err, out)
+	}
+	return nil
+}
+
 func buildPreload(t testing.TB) string {
 	t.Helper()
 	root, err := moduleRoot()

@@ -3,7 +3,7 @@
 package discovertest
 
 import (
-	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -92,7 +92,7 @@ func (s *Source) take() (messages []discover.Uevent, err error, done bool) {
 	defer s.mu.Unlock()
 	switch {
 	case s.closed:
-		return nil, net.ErrClosed, true
+		return nil, os.ErrClosed, true
 	case s.lost:
 		s.lost, err = false, discover.ErrLost
 	}
