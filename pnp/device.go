@@ -68,6 +68,21 @@ type OpenRequest struct {
 	// Workers runs the calls of the handle that may block, including the one
 	// that closes the node; nil for goroutines without a bound.
 	Workers Workers
+
+	// Cancelled is closed when nobody wants the handle any more. From then on
+	// Open must not open the device: that alone can reset it. nil for never.
+	Cancelled <-chan struct{}
+}
+
+// CheckCancelled returns ERROR_OPERATION_ABORTED if r is cancelled. A device calls it
+// right before it opens its node.
+func (r OpenRequest) CheckCancelled() error {
+	select {
+	case <-r.Cancelled:
+		return ERROR_OPERATION_ABORTED
+	default:
+		return nil
+	}
 }
 
 // WantsRead reports whether the access mask includes reading.

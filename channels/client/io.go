@@ -44,6 +44,7 @@ type ioChannel struct {
 	handle        pnp.Handle
 	pending       map[requestID]*request // not answered yet
 	withdraw      func() bool            // cancels an Open that still waits for a slot
+	unwanted      chan struct{}          // OpenRequest.Cancelled, while opening
 	dropping      bool                   // the last event was dropped
 	broken        error                  // why a reply could not be sent: the next Receive ends the channel
 }
@@ -123,6 +124,8 @@ func (c *ioChannel) createFile(m wire.CreateFileRequest) error {
 		return c.notice(wire.CreateFileReply{RequestID: m.RequestID, Result: pnp.ERROR_INVALID_HANDLE}.Append(nil))
 	}
 	c.state, c.openID = opening, m.RequestID
+	unwanted := make(chan struct{})
+	c.unwanted = unwanted
 	c.mu.Unlock()
 
 	dev, hr := c.s.attach(c, m.DeviceID)
@@ -136,6 +139,7 @@ func (c *ioChannel) createFile(m wire.CreateFileRequest) error {
 		Flags:       m.DwFlagsAndAttributes,
 		NoBlock:     true,
 		Workers:     dev.workers,
+		Cancelled:   unwanted,
 	}
 	h, err := c.s.openDevice(dev, r)
 	if !errors.Is(err, pnp.ErrWouldBlock) {
@@ -143,12 +147,32 @@ func (c *ioChannel) createFile(m wire.CreateFileRequest) error {
 	}
 	r.NoBlock = false
 	c.mu.Lock()
+	if c.state != opening { // it has ended, or the device was removed
+		c.mu.Unlock()
+		return c.opened(nil, pnp.ERROR_OPERATION_ABORTED)
+	}
 	defer c.mu.Unlock()
-	c.withdraw = dev.workers.Start(func() {
-		h, err := c.s.openDevice(dev, r)
-		c.sent(c.opened(h, pnp.HRESULTOf(err)))
-	})
+	c.withdraw = dev.workers.Start(func() { c.openInSlot(dev, r) })
 	return nil
+}
+
+// openInSlot opens the device, unless the channel has ended or the device was removed
+// meanwhile: opening alone can reset a device.
+func (c *ioChannel) openInSlot(dev *device, r pnp.OpenRequest) {
+	var h pnp.Handle
+	err := r.CheckCancelled()
+	if err == nil {
+		h, err = c.s.openDevice(dev, r)
+	}
+	c.sent(c.opened(h, pnp.HRESULTOf(err)))
+}
+
+// cancelOpen tells a device that it need not open any more. c.mu is held.
+func (c *ioChannel) cancelOpen() {
+	if c.unwanted != nil {
+		close(c.unwanted)
+		c.unwanted = nil
+	}
 }
 
 // attach binds the channel to the device with this id, if the server was told
@@ -207,7 +231,7 @@ func (c *ioChannel) opened(h pnp.Handle, hr pnp.HRESULT) error {
 	}
 	c.mu.Lock()
 	dev := c.dev
-	c.inOpen, c.withdraw = false, nil
+	c.inOpen, c.withdraw, c.unwanted = false, nil, nil
 	answer := c.state == opening
 	kept := answer && !hr.Failed()
 	var err error
@@ -269,6 +293,7 @@ func (c *ioChannel) deviceGone() {
 		return
 	}
 	c.gone = true
+	c.cancelOpen()
 	var err error
 	if c.state == opening { // C-16: even if the device never returns from Open
 		err = c.openFails(pnp.ERROR_DEVICE_NOT_CONNECTED)
@@ -315,6 +340,7 @@ func (c *ioChannel) Closed() {
 	}
 	wasOpen := c.state == open
 	c.state = closed
+	c.cancelOpen()
 	h, dev, inOpen, withdraw := c.handle, c.dev, c.inOpen, c.withdraw
 	c.handle = nil
 	c.takePending(abandoned)

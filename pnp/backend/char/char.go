@@ -60,7 +60,7 @@ func (d *Device) open(r pnp.OpenRequest, kind uint32, classify func(devnode.Node
 	n, err := d.src.OpenNode(r)
 	if errors.Is(err, unix.EBUSY) {
 		// It may be open as a serial port (TIOCEXCL).
-		if err := devnode.AwaitClaim(d.path); err != nil {
+		if err := devnode.AwaitClaim(d.path, r.Cancelled); err != nil {
 			return nil, fmt.Errorf("open %s: %w", d.path, err)
 		}
 		n, err = d.src.OpenNode(r)

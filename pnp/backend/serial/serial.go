@@ -97,7 +97,7 @@ func (d *Device) Open(r pnp.OpenRequest) (pnp.Handle, error) {
 	if err := devnode.CheckOpen(d.path, r); err != nil {
 		return nil, err
 	}
-	claim, err := devnode.ClaimNode(d.path)
+	claim, err := devnode.ClaimNode(d.path, r.Cancelled)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", d.path, err)
 	}

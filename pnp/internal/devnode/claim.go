@@ -24,10 +24,11 @@ type Claim struct {
 // ClaimNode claims the node at path. The caller opens it afterwards: open(2) fails
 // as long as an earlier open has the node exclusive (TIOCEXCL). If that open is being
 // closed, ClaimNode waits for its Release, for as long as its Closing says. After
-// that, and at once if the node is in use, it fails with ERROR_ACCESS_DENIED.
+// that, and at once if the node is in use, it fails with ERROR_ACCESS_DENIED. Closing
+// cancelled ends the wait with ERROR_OPERATION_ABORTED; nil never does.
 //
 // Without an error Release must follow.
-func ClaimNode(path string) (*Claim, error) {
+func ClaimNode(path string, cancelled <-chan struct{}) (*Claim, error) {
 	id, err := Identify(path)
 	if err != nil {
 		return nil, err
@@ -42,17 +43,18 @@ func ClaimNode(path string) (*Claim, error) {
 		return c, nil
 	case limit == 0:
 		return nil, inUse()
-	case before.wait(limit):
-		return c, nil
 	}
-	c.giveBack(before)
-	return nil, stillClosing()
+	if err := before.wait(limit, cancelled); err != nil {
+		c.giveBack(before)
+		return nil, err
+	}
+	return c, nil
 }
 
 // AwaitClaim is for an open that does not claim its node and failed with EBUSY
 // because the node is exclusive. It waits while a claim of this process is being
-// released. If it returns nil, open the node once more.
-func AwaitClaim(path string) error {
+// released, until cancelled is closed. If it returns nil, open the node once more.
+func AwaitClaim(path string, cancelled <-chan struct{}) error {
 	id, err := Identify(path)
 	if err != nil {
 		return err
@@ -63,17 +65,11 @@ func AwaitClaim(path string) error {
 		return nil
 	case limit == 0:
 		return inUse()
-	case c.wait(limit):
-		return nil
 	}
-	return stillClosing()
+	return c.wait(limit, cancelled)
 }
 
 func inUse() error { return fmt.Errorf("the node is open already: %w", pnp.ERROR_ACCESS_DENIED) }
-
-func stillClosing() error {
-	return fmt.Errorf("the node is still being closed: %w", pnp.ERROR_ACCESS_DENIED)
-}
 
 // claim returns the claim of a node, nil if there is none, and how long to wait for
 // its release; 0 for not at all.
@@ -102,15 +98,17 @@ func (c *Claim) enter() (before *Claim, limit time.Duration) {
 	return before, limit
 }
 
-// wait waits until c is released, for at most limit. It reports whether c was.
-func (c *Claim) wait(limit time.Duration) bool {
+// wait waits until c is released, for at most limit and until cancelled is closed.
+func (c *Claim) wait(limit time.Duration, cancelled <-chan struct{}) error {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
 	case <-c.released:
-		return true
+		return nil
+	case <-cancelled:
+		return pnp.ERROR_OPERATION_ABORTED
 	case <-timer.C:
-		return false
+		return fmt.Errorf("the node is still being closed: %w", pnp.ERROR_ACCESS_DENIED)
 	}
 }
 

@@ -33,7 +33,7 @@ func claimable(t *testing.T) (path, link, other string) {
 
 func claim(t *testing.T, path string) *Claim {
 	t.Helper()
-	c, err := ClaimNode(path)
+	c, err := ClaimNode(path, nil)
 	require.NoError(t, err)
 	return c
 }
@@ -42,20 +42,20 @@ func TestClaimBelongsToTheNode(t *testing.T) {
 	path, link, other := claimable(t)
 	c := claim(t, path)
 	for _, p := range []string{path, link} {
-		_, err := ClaimNode(p)
+		_, err := ClaimNode(p, nil)
 		require.ErrorIs(t, err, pnp.ERROR_ACCESS_DENIED, p)
-		require.ErrorIs(t, AwaitClaim(p), pnp.ERROR_ACCESS_DENIED, p)
+		require.ErrorIs(t, AwaitClaim(p, nil), pnp.ERROR_ACCESS_DENIED, p)
 	}
 	claim(t, other).Release()
 	c.Release()
 	again := claim(t, link)
 	c.Release() // not the present one
-	_, err := ClaimNode(path)
+	_, err := ClaimNode(path, nil)
 	require.ErrorIs(t, err, pnp.ERROR_ACCESS_DENIED)
 	again.Release()
-	_, err = ClaimNode(filepath.Join(path, "missing"))
+	_, err = ClaimNode(filepath.Join(path, "missing"), nil)
 	require.Error(t, err)
-	require.NoError(t, AwaitClaim(path))
+	require.NoError(t, AwaitClaim(path, nil))
 }
 
 func (c *Claim) isCurrent() bool {
@@ -70,7 +70,7 @@ func TestClaimWaitsForTheOneBefore(t *testing.T) {
 	first := claim(t, path)
 	first.Closing(patience)
 	beside := make(chan error, 1)
-	go func() { beside <- AwaitClaim(link) }()
+	go func() { beside <- AwaitClaim(link, nil) }()
 	require.Empty(t, beside)
 	first.Release()
 	require.NoError(t, <-beside)
@@ -79,14 +79,14 @@ func TestClaimWaitsForTheOneBefore(t *testing.T) {
 	first.Closing(patience)
 	second := make(chan *Claim, 1)
 	go func() {
-		c, err := ClaimNode(link)
+		c, err := ClaimNode(link, nil)
 		if err != nil {
 			t.Error(err)
 		}
 		second <- c
 	}()
 	require.Eventually(t, func() bool { return !first.isCurrent() }, patience, time.Millisecond)
-	_, err := ClaimNode(path)
+	_, err := ClaimNode(path, nil)
 	require.ErrorIs(t, err, pnp.ERROR_ACCESS_DENIED)
 	require.Empty(t, second)
 	first.Release()
@@ -100,9 +100,9 @@ func TestClaimGivesUp(t *testing.T) {
 	first := claim(t, path)
 	first.Closing(time.Millisecond)
 	for range 2 {
-		_, err := ClaimNode(path)
+		_, err := ClaimNode(path, nil)
 		require.ErrorIs(t, err, pnp.ERROR_ACCESS_DENIED)
-		require.ErrorIs(t, AwaitClaim(path), pnp.ERROR_ACCESS_DENIED)
+		require.ErrorIs(t, AwaitClaim(path, nil), pnp.ERROR_ACCESS_DENIED)
 		require.True(t, first.isCurrent())
 	}
 	// One that gives up just as the first is released leaves nothing behind.
@@ -115,6 +115,25 @@ func TestClaimGivesUp(t *testing.T) {
 	claim(t, path).Release()
 }
 
+// TestCancelledClaim: an open that nobody wants any more stops waiting, and the next
+// one waits as before.
+func TestCancelledClaim(t *testing.T) {
+	path, _, _ := claimable(t)
+	first := claim(t, path)
+	first.Closing(patience)
+	cancelled, beside := make(chan struct{}), make(chan error, 2)
+	go func() {
+		_, err := ClaimNode(path, cancelled)
+		beside <- err
+	}()
+	require.Eventually(t, func() bool { return !first.isCurrent() }, patience, time.Millisecond)
+	close(cancelled)
+	require.ErrorIs(t, <-beside, pnp.ERROR_OPERATION_ABORTED)
+	require.ErrorIs(t, AwaitClaim(path, cancelled), pnp.ERROR_OPERATION_ABORTED)
+	require.True(t, first.isCurrent())
+	first.Release()
+}
+
 // TestOneClaimAtATime claims a node from many goroutines.
 func TestOneClaimAtATime(t *testing.T) {
 	path, link, _ := claimable(t)
@@ -125,7 +144,7 @@ func TestOneClaimAtATime(t *testing.T) {
 		go func() {
 			defer all.Done()
 			for range 200 {
-				c, err := ClaimNode([]string{path, link}[i%2])
+				c, err := ClaimNode([]string{path, link}[i%2], nil)
 				if err != nil {
 					continue
 				}
@@ -160,7 +179,7 @@ func TestClaimOfWhatHasGone(t *testing.T) {
 	first := claim(t, path)
 	n := openTerminal(t, path)
 	require.NoError(t, first.Opened(n))
-	_, err := ClaimNode(path)
+	_, err := ClaimNode(path, nil)
 	require.ErrorIs(t, err, pnp.ERROR_ACCESS_DENIED)
 	// The node of a pseudo terminal goes with it, so the test makes up one that
 	// comes back.
@@ -176,7 +195,7 @@ func TestClaimOfWhatHasGone(t *testing.T) {
 	second := claim(t, again)
 	first.Closing(patience)
 	first.Release()
-	_, err = ClaimNode(again)
+	_, err = ClaimNode(again, nil)
 	require.ErrorIs(t, err, pnp.ERROR_ACCESS_DENIED)
 	second.Release()
 	require.Empty(t, nodes.open)

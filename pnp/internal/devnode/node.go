@@ -37,7 +37,8 @@ type Node struct {
 // verify, if it is not nil, has the last word on the node that was opened.
 //
 // It fails with ERROR_TOO_MANY_OPEN_FILES, without the driver being asked, before
-// the process has so many descriptors that it lacks them itself.
+// the process has so many descriptors that it lacks them itself. If r is cancelled, it
+// fails with ERROR_OPERATION_ABORTED and opens nothing.
 //
 // An error is an errno or an HRESULT, with the path.
 func OpenNode(path string, r pnp.OpenRequest, readOnly bool, verify func(ID) error) (Node, error) {
@@ -113,6 +114,9 @@ func openNode(path string, r pnp.OpenRequest, readOnly bool) (Node, error) {
 		modes = []mode{{false, false, unix.O_PATH}}
 	}
 	for _, m := range modes {
+		if err := r.CheckCancelled(); err != nil {
+			return Node{}, err
+		}
 		fd, err := open(path, m.flags|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_LARGEFILE)
 		if err == nil {
 			return Node{FD: fd, Read: m.read, Write: m.write}, nil

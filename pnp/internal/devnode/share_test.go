@@ -8,12 +8,14 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/internal/fusetest"
 )
 
 // opened is an open of a node that no other test uses.
@@ -171,4 +173,27 @@ func TestOpenNodeDoesNotCreateOrHang(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, unix.S_IFIFO, n.Stat.Mode&unix.S_IFMT)
 	unix.Close(n.FD)
+}
+
+// TestCancelledOpen: an open that nobody wants any more does not reach the driver.
+func TestCancelledOpen(t *testing.T) {
+	var opens atomic.Int32
+	fs := fusetest.Mount(t, func(r *fusetest.Request) {
+		if r.Op == fusetest.Open {
+			opens.Add(1)
+			r.Opened(0)
+		}
+	})
+	r := pnp.OpenRequest{Access: pnp.GENERIC_READ | pnp.GENERIC_WRITE, Cancelled: make(chan struct{})}
+	n, err := OpenNode(fs.Path, r, false, nil)
+	require.NoError(t, err)
+	unix.Close(n.FD)
+	require.EqualValues(t, 1, opens.Load())
+
+	cancelled := make(chan struct{})
+	close(cancelled)
+	r.Cancelled = cancelled
+	_, err = OpenNode(fs.Path, r, false, nil)
+	require.ErrorIs(t, err, pnp.ERROR_OPERATION_ABORTED)
+	require.EqualValues(t, 1, opens.Load())
 }
