@@ -225,6 +225,7 @@ func (s *scan) aboveHID(d *Device, hid string) []*Device {
 
 // exclude sets why a device at a USB interface is not eligible.
 func (s *scan) exclude(d *Device, u *usbDevice, i *usbInterface, hid string) {
+	defer s.excludeShared(d, u)
 	switch {
 	case d.Subsystem == "tty":
 		s.tty(d.Key, d, u, i)

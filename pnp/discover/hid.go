@@ -115,10 +115,9 @@ func desktopUse(d *hidreport.Descriptor) string {
 	return ""
 }
 
-// whyNotHID says why a HID device is not eligible.
-func whyNotHID(c usbClass, report *hidreport.Descriptor, err error) string {
-	// Interfaces that firmware can use. The protocol means something for the
-	// boot subclass only.
+// bootUse is desktopUse of a USB interface that firmware can use. The protocol means
+// something for the boot subclass only.
+func bootUse(c usbClass) string {
 	if c.class == classHID && c.sub == 1 {
 		switch c.protocol {
 		case 1:
@@ -126,6 +125,14 @@ func whyNotHID(c usbClass, report *hidreport.Descriptor, err error) string {
 		case 2:
 			return becausePointer
 		}
+	}
+	return ""
+}
+
+// whyNotHID says why a HID device is not eligible.
+func whyNotHID(c usbClass, report *hidreport.Descriptor, err error) string {
+	if use := bootUse(c); use != "" {
+		return use
 	}
 	switch {
 	case err != nil:

@@ -250,6 +250,12 @@ func (m *Monitor) udevTells() bool {
 }
 
 func (m *Monitor) take(e Uevent) {
+	if e.Subsystem == "input" {
+		// What a device is depends on the input devices below it. They are only
+		// looked at in sysfs, so there is no need to wait for udev.
+		m.dirty = m.dirty || !e.Udev
+		return
+	}
 	if !subsystems[e.Subsystem] {
 		return
 	}

@@ -41,11 +41,12 @@ func (f *found) path() string {
 
 // scan is one look at sysfs.
 type scan struct {
-	cfg   Config
-	fs    *sysfs.Tree
-	usb   map[string]*usbDevice
-	taken map[string]bool // the USB interfaces that have a node
-	found map[string]*found
+	cfg    Config
+	fs     *sysfs.Tree
+	usb    map[string]*usbDevice
+	inputs []string        // the kernel's input devices; nil if nobody has looked yet
+	taken  map[string]bool // the USB interfaces that have a node
+	found  map[string]*found
 }
 
 // look lists all devices. It fails if something is there that cannot be read, so
@@ -125,6 +126,7 @@ func (s *scan) nodeDevice(class, name string, add func(string, *Device, *usbDevi
 // and nothing was missing while it was read. The kernel removes a device in this
 // order: its children, its node, its attributes, its directory.
 func (s *scan) add(d *Device, u *usbDevice, i *usbInterface, instance uint64, initialized bool) {
+	s.excludeShared(d, u)
 	describe(d, u, i)
 	f := &found{Device: d, instance: instance, access: d.access(), initialized: initialized}
 	if d.Subsystem == "usb" {
@@ -253,7 +255,9 @@ func (s *scan) hid(hid string, d *Device, class usbClass) {
 	if err == nil {
 		d.Usages = report.TopLevel()
 	}
-	d.Excluded = whyNotHID(class, report, err)
+	if d.Excluded = whyNotHID(class, report, err); d.Excluded == "" {
+		d.Excluded = s.inputsBelow(hid)
+	}
 }
 
 // otherHID describes a HID device that is not on USB.

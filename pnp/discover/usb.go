@@ -24,6 +24,8 @@ type usbDevice struct {
 	interfaces                 []usbInterface
 	mtp                        int // index into interfaces, or -1
 	initialized                bool
+	use                        string // what usbUse found, once it is judged
+	judged                     bool
 }
 
 // usbInterface is an interface of the active configuration.

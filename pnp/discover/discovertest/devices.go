@@ -2,6 +2,8 @@
 
 package discovertest
 
+import "slices"
+
 // USB is a USB device.
 type USB struct {
 	// Port is where it is plugged in, as "1-1.4"; "" for the next free port.
@@ -33,6 +35,8 @@ type Interface struct {
 	Target string
 	// Children are directories that the driver makes, such as "net".
 	Children []string
+	// Inputs are the input devices that the driver makes.
+	Inputs []Input
 	// Association is the number of the first interface of the same function,
 	// plus one; 0 for none.
 	Association int
@@ -59,7 +63,10 @@ var (
 		0xc0,
 	}
 	MediaKeysReport = append(report(0x0c, 0x01), report(0x01, 0x80)...)
-	FIDOReport      = append([]byte{0x06, 0xd0, 0xf1}, VendorReport[3:]...)
+	// HIDPPReport has a wireless receiver's HID++ reports, short and long, and its
+	// DJ reports.
+	HIDPPReport = slices.Concat(vendorReport(1, 0x10, 6), vendorReport(2, 0x11, 19), vendorReport(4, 0x20, 14))
+	FIDOReport  = append([]byte{0x06, 0xd0, 0xf1}, VendorReport[3:]...)
 )
 
 // report is a descriptor with an application collection that has eight buttons.
@@ -67,6 +74,16 @@ func report(page, usage byte) []byte {
 	return []byte{
 		0x05, page, 0x09, usage, 0xa1, 0x01,
 		0x05, 0x09, 0x19, 0x01, 0x29, 0x08, 0x15, 0x00, 0x25, 0x01, 0x75, 0x01, 0x95, 0x08, 0x81, 0x02,
+		0xc0,
+	}
+}
+
+// vendorReport is a descriptor with a vendor's collection that has one report either way.
+func vendorReport(usage, id, size byte) []byte {
+	return []byte{
+		0x06, 0x00, 0xff, 0x09, usage, 0xa1, 0x01,
+		0x85, id, 0x75, 0x08, 0x95, size, 0x15, 0x00, 0x26, 0xff, 0x00,
+		0x09, usage, 0x81, 0x00, 0x09, usage, 0x91, 0x00,
 		0xc0,
 	}
 }
@@ -131,6 +148,18 @@ func KeyboardAndVendor() USB {
 	return USB{
 		Vendor: 0x1b1c, ProductID: 0x1b2d, Revision: 0x0308, Manufacturer: "Corsair", Product: "Gaming Keyboard",
 		Serial: "0E01A012", Interfaces: []Interface{hid(1, 1, KeyboardReport), hid(0, 0, VendorReport)},
+	}
+}
+
+// Receiver is a wireless receiver whose keyboards are switched off. Its HID++ and DJ
+// reports come through the third interface.
+func Receiver() USB {
+	return USB{
+		Vendor: 0x046d, ProductID: 0xc52b, Revision: 0x1203, Manufacturer: "Logitech", Product: "USB Receiver",
+		Interfaces: []Interface{
+			hid(1, 1, KeyboardReport), hid(1, 2, MouseReport),
+			hid(0, 0, HIDPPReport),
+		},
 	}
 }
 

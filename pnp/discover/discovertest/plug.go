@@ -119,6 +119,9 @@ func (p *Plugged) addInterface(d USB, n int, i Interface) {
 	for _, child := range i.Children {
 		m.mkdir(m.sys(path.Join(dir, child)))
 	}
+	if i.HIDRaw == "" {
+		p.addInputs(dir, i.Inputs)
+	}
 	switch {
 	case strings.HasPrefix(i.TTY, "ttyUSB"):
 		tty := m.number(i.TTY)
@@ -149,6 +152,7 @@ func (p *Plugged) addHID(dir string, bus int, i Interface, names map[string]stri
 	})
 	m.driver(hid, "hid", "hid-generic")
 	p.made = append(p.made, made{hid, "hid"})
+	p.addInputs(hid, i.Inputs)
 	p.addNode(path.Join(hid, "hidraw", m.number(i.HIDRaw)), "hidraw", i)
 }
 
