@@ -45,6 +45,7 @@ const (
 	pageKeyboard  = 0x07
 	pageConsumer  = 0x0c
 	pageDigitizer = 0x0d
+	pageFIDO      = 0xf1d0
 )
 
 // What drives the local desktop, by the usages of its collections.
@@ -71,6 +72,8 @@ var (
 	}
 	// keys are those on a keyboard; the usages before are none.
 	keys = []hidreport.Range{{Page: pageKeyboard, First: 4, Last: 0xffff}}
+	// fido are the collections of a security key.
+	fido = []hidreport.Range{{Page: pageFIDO, First: 0, Last: 0xffff}}
 )
 
 // meet reports whether there is a usage in both lists.
@@ -140,5 +143,13 @@ func whyNotHID(c usbClass, report *hidreport.Descriptor, err error) string {
 	case len(report.Collections) == 0:
 		return becauseNoUse
 	}
-	return desktopUse(report)
+	isFIDO := func(c hidreport.Collection) bool { return meet(c.Usages, fido) }
+	switch use := desktopUse(report); {
+	case use == becauseKeyboard, use == becausePointer:
+		return use
+	case slices.ContainsFunc(report.Collections, isFIDO):
+		return becauseFIDO
+	default:
+		return use
+	}
 }

@@ -115,7 +115,7 @@ func TestNestedApplications(t *testing.T) {
 		{nest(2, discovertest.MediaKeysReport), ""},
 		{nest(2, nil), ""},
 	} {
-		d := discovertest.SecurityKey()
+		d := discovertest.Gamepad()
 		d.Interfaces[0].Report = c.report
 		got := one(t, d)
 		require.Contains(t, got.Excluded, c.want)

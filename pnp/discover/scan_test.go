@@ -93,7 +93,7 @@ func TestEligible(t *testing.T) {
 	}{
 		{discovertest.FTDI(""), ""},
 		{discovertest.Gamepad(), ""},
-		{discovertest.SecurityKey(), ""},
+		{discovertest.SecurityKey(), "a security key"},
 		{discovertest.Mouse(), "a pointing device"},
 		{discovertest.Phone(), ""},
 		{discovertest.Camera(), ""},

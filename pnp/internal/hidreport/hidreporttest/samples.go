@@ -20,6 +20,7 @@ const (
 	Keyboard Use = "keyboard"
 	Pointer  Use = "pointing"
 	Controls Use = "media or system keys"
+	Security Use = "a security key"
 	// Unsaid is for a descriptor without a collection.
 	Unsaid Use = "does not say"
 )
@@ -61,7 +62,11 @@ func Samples() []Sample {
 		{"game pad with a pointer in it", items("05 01 09 05 A1 01 09 01 " + axes + pad), u(0x10005), Other},
 		{"media keys", items("05 0C 09 01 A1 01 " + byteIn + "05 01 09 80 A1 01 " + byteIn), u(0xC0001, 0x10080), Controls},
 		{"media keys beside something else", items("05 0C 09 01 A1 01 " + byteIn + "06 00 FF 09 01 A1 01 " + bytes8), u(0xC0001, vendor), Other},
-		{"security key", items("06 D0 F1 09 01 A1 01 " + bytes8), u(0xF1D00001), Other},
+		{"security key", items("06 D0 F1 09 01 A1 01 " + bytes8), u(0xF1D00001), Security},
+		{"security key beside something else", items("06 00 FF 09 01 A1 01 " + bytes8 + "06 D0 F1 09 01 A1 01 " + bytes8), u(vendor, 0xF1D00001), Security},
+		{"security key with media keys", items("05 0C 09 01 A1 01 " + byteIn + "06 D0 F1 09 01 A1 01 " + bytes8), u(0xC0001, 0xF1D00001), Security},
+		{"security key inside of a vendor's collection", items("06 00 FF 09 01 A1 01 06 D0 F1 09 01 A1 02 " + bytes8 + "C0"), u(vendor), Security},
+		{"keyboard with a security key", items("05 01 09 06 A1 01 " + keys + "06 D0 F1 09 01 A1 01 " + bytes8), u(0x10006, 0xF1D00001), Keyboard},
 		{"power supply", items("05 84 09 04 A1 01 09 24 A1 02 85 01 09 FE 75 08 95 01 B1 02 C0 C0"), u(0x840004), Other},
 		{"bar code scanner", items("05 8C 09 02 A1 01 " + bytes8), u(0x8C0002), Other},
 		{"sensors", items("05 20 09 01 A1 00 09 73 A1 00 " + bytes8 + "C0"), u(0x200001), Other},
