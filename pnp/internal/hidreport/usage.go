@@ -30,6 +30,9 @@ type locals struct {
 	minima []span // without a maximum so far
 }
 
+// linuxMaxUsages is Linux's HID_MAX_USAGES, the usages of one main item.
+const linuxMaxUsages = 12288
+
 // span is a Usage, or a Usage Minimum with its Usage Maximum.
 type span struct {
 	first, last item
@@ -74,16 +77,22 @@ func (l *locals) all(page uint16) []Range {
 	var ranges []Range
 	for _, s := range l.spans {
 		first, last := uint16(s.first.value), uint16(s.last.value)
-		pages := []uint16{page, s.page, s.first.page(), s.last.page()}
-		switch p, q := s.first.page(), s.last.page(); {
+		p, q := s.first.page(), s.last.page()
+		// Linux counts up to the last usage, or until its table is full. If the last
+		// usage has a page of its own, it counts on into the next page.
+		if s.last.size == 4 && (q != p || last < first) && int(first)+linuxMaxUsages > 0xFFFF && p < 0xFFFF {
+			ranges = append(ranges, Range{p + 1, 0, linuxMaxUsages})
+		}
+		if last < first {
+			last = 0xFFFF
+		}
+		pages := []uint16{page, s.page, p, q}
+		switch {
 		case p == 0 || q == 0:
 		case p == q:
 			pages = []uint16{p}
 		default: // the range spans two pages
 			pages, first, last = []uint16{p, q}, 0, 0xFFFF
-		}
-		if last < first {
-			last = 0xFFFF // Linux counts up until its table is full
 		}
 		for n, p := range pages {
 			if p != 0 && !slices.Contains(pages[:n], p) {

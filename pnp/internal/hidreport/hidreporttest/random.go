@@ -24,9 +24,9 @@ func Random(r *rand.Rand) []byte {
 		b = append(b, binary.LittleEndian.AppendUint32(nil, value)[:size]...)
 	}
 	pick := func(from ...uint32) uint32 { return from[r.IntN(len(from))] }
-	page := func() uint32 { return pick(1, 1, 1, 7, 7, 9, 0xC, 0xD, 0xFF00) }
+	page := func() uint32 { return pick(1, 1, 1, 6, 7, 7, 9, 0xC, 0xD, 0xFF00) }
 	usage := func() uint32 {
-		u := pick(0, 1, 2, 3, 4, 5, 6, 7, 8, 0x30, 0x80, 0xE0, 0x1234)
+		u := pick(0, 1, 2, 3, 4, 5, 6, 7, 8, 0x30, 0x80, 0xE0, 0x1234, 0xF000)
 		if r.IntN(5) == 0 {
 			u |= page() << 16
 		}

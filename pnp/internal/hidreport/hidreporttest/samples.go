@@ -115,6 +115,8 @@ func Samples() []Sample {
 		{"maximum without a minimum", items("05 01 29 07 A1 01 " + bytes8), u(0x10000), Keyboard},
 		{"maximum below the minimum", items("05 01 19 05 29 04 A1 01 " + bytes8), u(0x10005), Keyboard},
 		{"range of four bytes", items("05 0C 1B 05 00 01 00 2B 07 00 01 00 A1 01 " + bytes8), u(0x10005), Keyboard},
+		{"range over a page without keys into the keyboard's", items("05 01 09 05 A1 01 1B 00 F0 06 00 2B 00 00 08 00 75 08 95 06 81 00 C0"), u(0x10005), Keyboard},
+		{"range from a page down", items("05 01 09 05 A1 01 1B 00 F0 06 00 2B 00 00 00 00 75 08 95 06 81 00 C0"), u(0x10005), Keyboard},
 		{"range from page to page", items("05 0C 1B 05 00 01 00 2B 07 00 02 00 A1 01 " + bytes8), u(0x10005), Keyboard},
 
 		// Pages.
