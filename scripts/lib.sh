@@ -13,7 +13,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck disable=SC2034
 out=$root/out
 
-say() { printf '%s\n' "$*" >&2; }
+say() { printf '%s\n' "$@" >&2; }
 die() {
 	say "$(basename "$0"): $*"
 	exit 1
@@ -104,13 +104,26 @@ need_packages() {
 # has_dev MAJOR: whether pkg-config finds its headers and all that they depend on.
 has_dev() { have pkg-config && pkg-config --exists "freerdp$1" "winpr$1"; }
 
-# freerdp_dev_majors: the majors with headers, newest first.
+# dev_reason MAJOR: what keeps pkg-config from finding them.
+dev_reason() { (pkg-config --print-errors --short-errors --exists "freerdp$1" "winpr$1" || true) 2>&1 | sed 's/^/  /'; }
+
+# freerdp_dev_majors: the majors with headers, newest first. It warns of headers
+# that are installed but depend on a package that is not.
 freerdp_dev_majors() {
 	local major found=()
 	for major in 3 2; do
-		! has_dev "$major" || found+=("$major")
+		if has_dev "$major"; then
+			found+=("$major")
+		elif ! dev_reason "$major" | grep -qE "[Pp]ackage '?freerdp$major'?(,| was| found)"; then
+			say "the headers of FreeRDP $major are installed, but cannot be used:" "$(dev_reason "$major")"
+		fi
 	done
 	printf '%s' "${found[*]}"
+}
+
+no_freerdp_headers() {
+	say "pkg-config:" "$(dev_reason 3)" "$(dev_reason 2)"
+	die "no FreeRDP headers that can be used: install freerdp3-dev (and zlib1g-dev) or freerdp2-dev"
 }
 
 # client_for_major MAJOR: the name of its xfreerdp. "xfreerdp" is either major,
@@ -137,8 +150,8 @@ need_freerdp() {
 	local major packages
 	for major in 3 2; do
 		packages=("freerdp$major-x11" "freerdp$major-dev")
-		# freerdp3-dev of Debian 12 lacks a dependency that its pkg-config
-		# file needs.
+		# freerdp3-dev of Debian 12 and 13 lacks a dependency that its
+		# pkg-config file needs.
 		[ "$major" = 2 ] || packages+=(zlib1g-dev)
 		if has_dev "$major" && client_for_major "$major" >/dev/null; then
 			:
@@ -151,7 +164,7 @@ need_freerdp() {
 			return
 		fi
 	done
-	[ -n "$(freerdp_dev_majors)" ] || die "no FreeRDP headers: install freerdp3-dev or freerdp2-dev"
+	[ -n "$(freerdp_dev_majors)" ] || no_freerdp_headers
 	newest_client >/dev/null || say "no xfreerdp client: what needs one cannot run"
 }
 

@@ -9,8 +9,11 @@
 # for logs.
 # shellcheck disable=SC2154 # what scripts/test sets
 
-## build          run scripts/build
-stage_build() { scripts/build; }
+## build          run scripts/build, which prints no warnings
+stage_build() {
+	scripts/build 2>&1 | tee "$logs/build.log"
+	! grep -q 'warning:' "$logs/build.log" || fail "there are warnings"
+}
 
 ## gofmt          format of the Go files
 stage_gofmt() {
@@ -61,11 +64,8 @@ stage_staticcheck() {
 ## abi            layouts that the plugin relies on, in the headers of each FreeRDP
 stage_abi() { each_major abi_one; }
 abi_one() {
-	local flags
-	flags=$(pkg-config --cflags "freerdp$1" "winpr$1")
-	# They count as system headers: those of 3.15 do not compile without warnings.
-	# shellcheck disable=SC2086
-	"${CC:-cc}" -fsyntax-only -Wall -Wextra -Werror ${flags//-I/-isystem } cshim/client/abicheck.c
+	# shellcheck disable=SC2046
+	"${CC:-cc}" -fsyntax-only -Wall -Wextra -Werror $(pkg-config --cflags "freerdp$1" "winpr$1") cshim/client/abicheck.c
 }
 
 ## unit           all tests, with the race detector
@@ -80,16 +80,32 @@ stage_freerdp2() {
 ## one-cpu        (slow) tests on one processor, where code that spins or needs a second one hangs
 stage_one_cpu() { GOMAXPROCS=1 go_test ./channels/... ./pnp/...; }
 
-## cmake          (slow) configure, build and install as a packager does
+## cmake          (slow) configure, build, install and uninstall as a packager does
 stage_cmake() {
-	local build=$out/cmake dest=$out/cmake-root share=usr/local/share major dir
+	cmake_with Ninja
+	cmake_with "Unix Makefiles"
+	cmake_installed
+	PNPDR_BUILT=$out/cmake go_test ./build/hardened
+	DESTDIR=$out/cmake-root cmake --build "$out/cmake" --target uninstall >"$logs/cmake.log"
+	check "nothing is left by uninstall" test -z "$(find "$out/cmake-root" -path "$out/cmake-root/prefix" -prune -o -not -type d -print)"
+}
+
+# cmake_with GENERATOR: builds and installs without a warning.
+cmake_with() {
+	local build=$out/cmake dest=$out/cmake-root
 	rm -rf "$build" "$dest"
 	{
-		cmake -S . -B "$build"
-		cmake --build "$build"
-		DESTDIR=$dest cmake --install "$build"
-		DESTDIR=$dest/prefix cmake --install "$build" --prefix /opt/pnpdr
+		cmake -G "$1" -S . -B "$build" &&
+			cmake --build "$build" &&
+			DESTDIR=$dest/prefix cmake --install "$build" --prefix /opt/pnpdr &&
+			DESTDIR=$dest cmake --install "$build"
 	} >"$logs/cmake.log" 2>&1 || fail "$(cat "$logs/cmake.log")"
+	check "nothing outside a prefix that was asked for" test "$(ls "$dest/prefix")" = opt
+	check "no warnings with $1" test -z "$(grep -iE 'warning|circular' "$logs/cmake.log" | tee /dev/stderr)"
+}
+
+cmake_installed() {
+	local build=$out/cmake dest=$out/cmake-root share=usr/local/share major dir
 	for major in $(freerdp_dev_majors); do
 		dir=$(realpath -m "$(pkg-config --variable=libdir "freerdp$major")")/freerdp$major
 		check "plugin in $dir" test -s "$dest$dir/libpnpdr-client.so"
@@ -98,8 +114,6 @@ stage_cmake() {
 	check "completion" grep -q __start_pnpdr "$dest/$share/bash-completion/completions/pnpdr"
 	check "no renderer of manual pages in the installed program" \
 		test -z "$(go version -m "$dest/usr/local/bin/pnpdr" | grep md2man)"
-	check "nothing outside a prefix that was asked for" test "$(ls "$dest/prefix")" = opt
-	PNPDR_BUILT=$build go_test ./build/hardened
 }
 
 ## fuzz           (slow) each fuzz target for a while

@@ -21,9 +21,7 @@
 
 #include <stddef.h>
 
-#include <freerdp/dvc.h>
-#include <freerdp/freerdp.h>
-#include <winpr/stream.h>
+#include "headers.h"
 
 #define PTR sizeof(void*)
 #define AT(type, member, place)                                                        \

@@ -21,9 +21,7 @@
 #include <dlfcn.h>
 #include <stdio.h>
 
-#include <freerdp/settings.h>
-#include <winpr/wlog.h>
-
+#include "headers.h"
 #include "host.h"
 
 #define LOG_NAME "com.freerdp.channels.pnpdr.client"

@@ -21,13 +21,8 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#include <freerdp/dvc.h>
-#include <freerdp/channels/wtsvc.h>
-#include <freerdp/freerdp.h>
-#include <winpr/error.h>
-#include <winpr/stream.h>
-
 #include "_cgo_export.h"
+#include "headers.h"
 #include "host.h"
 #include "process.h"
 #include "shim.h"

@@ -10,22 +10,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include <winpr/ssl.h>
-#include <winpr/synch.h>
-#include <winpr/wlog.h>
-#include <winpr/wtsapi.h>
-
-#include <freerdp/freerdp.h>
-#include <freerdp/version.h>
-#include <freerdp/peer.h>
-#include <freerdp/settings.h>
-#include <freerdp/channels/channels.h>
-#include <freerdp/channels/wtsvc.h>
-#if FREERDP_VERSION_MAJOR >= 3
-#include <freerdp/channels/drdynvc.h>
-#include <freerdp/crypto/certificate.h>
-#include <freerdp/crypto/privatekey.h>
-#endif
+#include "headers.h"
 
 #define DRDYNVC "drdynvc"
 
