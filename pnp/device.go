@@ -24,7 +24,7 @@ type Description struct {
 	// Interfaces are the device interface classes.
 	Interfaces []GUID
 	// Container is the same for all functions of one physical device; nil if
-	// the device is not part of one.
+	// the device is not known to be one of several. See NewContainer.
 	Container *GUID
 	// Caps are the capability bits; nil leaves the field out.
 	Caps *DeviceCaps

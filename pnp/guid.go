@@ -12,10 +12,6 @@ import (
 // [MS-DTYP] 2.3.4: the first three groups little-endian, the rest as written.
 type GUID [16]byte
 
-// NoContainer is Windows' GUID_NULL_CONTAINER_ID: the device is not part of a
-// container.
-var NoContainer = MustGUID("{00000000-0000-0000-FFFF-FFFFFFFFFFFF}")
-
 // guidGroups are the lengths of the groups of the text form, in bytes.
 var guidGroups = [...]int{4, 2, 2, 2, 6}
 

@@ -270,9 +270,9 @@ func init() {
 		if got := b[32:]; !bytes.Equal(got, unhex(t, container+caps)) {
 			t.Errorf("the optional fields are sent as %x", got)
 		}
-		// Without a container, capabilities need a null ContainerId before them.
+		// Without a container, capabilities need one made up before them (C-39).
 		alone := wire.NewDeviceDescription(1, &pnp.Description{Caps: &value})
-		if p := alone.Description(); p.Container != nil || p.Caps == nil || *p.Caps != value {
+		if p := alone.Description(); p.Container == nil || p.Caps == nil || *p.Caps != value {
 			t.Errorf("capabilities alone come back as %+v", p)
 		}
 		if b := alone.Append(nil); !bytes.Equal(b[len(b)-8:], unhex(t, caps)) || len(b) != 60 {

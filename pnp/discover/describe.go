@@ -4,16 +4,15 @@ package discover
 
 import (
 	"cmp"
-	"crypto/sha1"
 	"fmt"
+	"path"
+	"regexp"
 	"slices"
+	"strings"
 
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/internal/sysfs"
 )
-
-// containers is the namespace of the container ids.
-var containers = pnp.MustGUID("{5D5F3C6E-7A0B-4F0C-9B1D-3E6A4C8F2B17}")
 
 // describe makes the description of a device whose other fields are set. u and
 // i are nil if it is not on USB.
@@ -144,44 +143,36 @@ func (d *Device) interfaces() []pnp.GUID {
 	return list
 }
 
-// container is the same for all functions of a device, and whenever the device is
+// container is the same for all functions of a physical device, and whenever it is
 // plugged in again: at any port if it has a serial number. Devices that claim the
-// same serial number share a container, as on Windows.
+// same serial number share a container, as on Windows. A part of this machine has a
+// container, too: once redirected it is not a part of the computer it is seen on.
 func (d *Device) container(u *usbDevice) *pnp.GUID {
-	var name string
 	switch {
 	case u != nil && d.Serial != "":
-		name = fmt.Sprintf("usb:%04x:%04x:%s", d.VendorID, d.ProductID, d.Serial)
+		return pnp.NewContainer(fmt.Sprintf("usb:%04x:%04x:%s", d.VendorID, d.ProductID, d.Serial))
 	case u != nil:
-		name = fmt.Sprintf("usb:%04x:%04x@%s", d.VendorID, d.ProductID, u.path)
+		return pnp.NewContainer(fmt.Sprintf("usb:%04x:%04x@%s", d.VendorID, d.ProductID, u.path))
 	case d.Bus == "bluetooth" && d.Serial != "":
-		name = "bluetooth:" + d.Serial
-	default:
-		return nil // part of this machine, or nothing that identifies it
+		return pnp.NewContainer("bluetooth:" + d.Serial)
 	}
-	g := uuid5(containers, name)
-	return &g
+	return pnp.NewContainer("path:" + d.physical())
 }
 
-// uuid5 is a name-based UUID, version 5 (RFC 9562, 5.5).
-func uuid5(space pnp.GUID, name string) pnp.GUID {
-	h := sha1.New()
-	b := networkOrder(space)
-	h.Write(b[:])
-	h.Write([]byte(name))
-	id := pnp.GUID(h.Sum(nil)[:16])
-	id[6] = id[6]&0x0f | 0x50
-	id[8] = id[8]&0x3f | 0x80
-	return networkOrder(id)
+// physical is the path of the physical device in sysfs, as far as it is known. The
+// names of HID devices contain a counter, so what they hang below is used instead.
+// That is not possible for virtual ones, which all hang below the same directory.
+func (d *Device) physical() string {
+	for p := d.Key; strings.Contains(p, "/"); p = path.Dir(p) {
+		if hidName.MatchString(path.Base(p)) && !strings.HasPrefix(p, "devices/virtual/") {
+			return path.Dir(p)
+		}
+	}
+	return d.Key
 }
 
-// networkOrder converts a GUID between its own byte order and RFC 9562's.
-func networkOrder(g pnp.GUID) pnp.GUID {
-	slices.Reverse(g[:4])
-	slices.Reverse(g[4:6])
-	slices.Reverse(g[6:8])
-	return g
-}
+// hidName is the name of a HID device in sysfs: bus, vendor, product, counter.
+var hidName = regexp.MustCompile(`^[0-9A-F]{4}:[0-9A-F]{4}:[0-9A-F]{4}\.[0-9A-F]{4}$`)
 
 // name is the friendly name: from the device itself, else from udev's database,
 // else made from its manufacturer and kind.

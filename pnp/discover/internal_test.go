@@ -18,10 +18,16 @@ import (
 	"freerdp-pnpdr/pnp/internal/sysfs"
 )
 
-func TestUUID5(t *testing.T) {
-	// As Python's uuid module has it.
-	require.Equal(t, "{2ED6657D-E927-568B-95E1-2665A8AEA6A2}",
-		uuid5(pnp.MustGUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8"), "www.example.com").String())
+// TestContainerOutlivesInstances: the numbers that the kernel gives to a HID device
+// are not the device.
+func TestContainerOutlivesInstances(t *testing.T) {
+	container := func(key string) pnp.GUID { return *(&Device{Key: key}).container(nil) }
+	const pad = "devices/platform/AMDI0010:00/i2c-0/i2c-ELAN0412:00/"
+	first := container(pad + "0018:04F3:3169.0001/hidraw/hidraw0")
+	require.Equal(t, first, container(pad+"0018:04F3:3169.0007/hidraw/hidraw4"))
+	require.NotEqual(t, first, container("devices/platform/AMDI0010:01/i2c-1/i2c-X:00/0018:04F3:3169.0001/hidraw/hidraw0"))
+	const virtual = "devices/virtual/misc/uhid/"
+	require.NotEqual(t, container(virtual+"0003:1234:0001.0001/hidraw/hidraw0"), container(virtual+"0003:1234:0002.0002/hidraw/hidraw1"))
 }
 
 func TestUevents(t *testing.T) {
@@ -107,6 +113,7 @@ func FuzzDescription(f *testing.F) {
 		require.NotEmpty(t, desc.Name)
 		require.True(t, utf8.ValidString(desc.Name))
 		require.LessOrEqual(t, len(desc.Name), 378)
+		require.NotNil(t, desc.Container)
 		require.NotEmpty(t, desc.HardwareIDs)
 		require.LessOrEqual(t, len(desc.HardwareIDs), 3*maxCollections+8+maxCollections)
 		seen := make(map[string]bool)

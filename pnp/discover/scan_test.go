@@ -252,7 +252,7 @@ func TestOtherBuses(t *testing.T) {
 	require.Equal(t, "pnp", d.Bus)
 	require.Equal(t, -1, d.Interface)
 	require.Equal(t, pnp.DeviceCaps(0), *d.Description.Caps)
-	require.Nil(t, d.Description.Container)
+	require.Equal(t, pnp.NewContainer("path:"+d.Key), d.Description.Container, "of its own, not the computer's")
 
 	d = by[pad.Keys[0]]
 	require.Empty(t, d.Excluded)

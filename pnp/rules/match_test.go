@@ -246,7 +246,7 @@ func TestOtherOptions(t *testing.T) {
 
 func TestQualifiers(t *testing.T) {
 	o := options(t, "usb:0403:6001", "hwid:A+B", "compat:C", "guid:{6AC27878-A6FA-4155-BA85-F98F491D4F33}",
-		"container:{00000000-0000-0000-FFFF-FFFFFFFFFFFF}", "caps:removable+eject", "name:X")
+		"container:{86E0D1E0-8089-11D0-9CE4-08003E301F73}", "caps:removable+eject", "name:X")
 	got := o.Rules[0].Settings.Description
 	assert.Equal(t, []string{"A", "B"}, got.HardwareIDs)
 	assert.Equal(t, []string{"C"}, got.CompatibleIDs)
@@ -270,6 +270,7 @@ func TestQualifiers(t *testing.T) {
 	// Those that are wrong, or belong to nothing.
 	for word, want := range map[string]string{
 		"hwid:": "an id is empty", "guid:1": "is not a GUID", "container:1": "is not a GUID",
+		"container:{00000000-0000-0000-FFFF-FFFFFFFFFFFF}": "is the computer's own",
 		"caps:surprize": `did you mean "surprise"?`, "optional:x": "it takes no value", "ro:x": "it takes no value", "name:": "it is empty",
 	} {
 		known, err := o.Take(word)

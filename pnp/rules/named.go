@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/discover"
 )
@@ -34,8 +35,23 @@ func (n *Named) Unjudged() Decision {
 		Kind: n.Kind, Description: n.Kind.Describe(n.Path),
 	}
 	n.Settings.Apply(&out.Description)
+	n.contain(&out.Description, nil)
 	out.restrict(n.Settings)
 	return out
+}
+
+// contain gives a device the container of its functions, whatever it is redirected
+// as. If nothing is known of those, one with capabilities, which are not sent
+// without a container, gets one of its own; but without a path there is nothing to
+// know the device by tomorrow.
+func (n *Named) contain(d *pnp.Description, functions []*discover.Device) {
+	switch {
+	case d.Container != nil:
+	case len(functions) > 0 && functions[0].Description.Container != nil:
+		d.Container = functions[0].Description.Container
+	case d.Caps != nil && n.Path != "":
+		d.Container = pnp.NewContainer(n.Kind.Name + ":" + n.Path)
+	}
 }
 
 // DecideNamed says what becomes of a named device. node is the real path of its
@@ -67,6 +83,7 @@ func (p *Policy) DecideNamed(n *Named, node string, functions []*discover.Device
 			out.Kind = rule.Settings.Kind
 		}
 	}
+	n.contain(&out.Description, functions)
 	for i := range judged {
 		for _, o := range []opinion{users[i], admins[i]} {
 			if o.rule != nil {

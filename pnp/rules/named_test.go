@@ -109,6 +109,33 @@ func TestDecideNamed(t *testing.T) {
 	}
 }
 
+// TestNamedContainer: the functions of a device share its container, whatever they
+// are redirected as, and where nothing is known of it there is one of its own beside
+// capabilities.
+func TestNamedContainer(t *testing.T) {
+	of := func(kind, path string, functions []*discover.Device, qualifiers ...string) *pnp.GUID {
+		o := newOptions()
+		n := named(t, o, kind, path, qualifiers...)
+		p, problems := policy(t, "", "", o)
+		require.Empty(t, problems)
+		return p.DecideNamed(n, path, functions).Description.Container
+	}
+	known := *meter
+	known.Description.Container = pnp.NewContainer("usb:0403:6001:A")
+	functions := []*discover.Device{&known}
+	assert.Equal(t, known.Description.Container, of("serial", "/dev/ttyUSB0", functions))
+	assert.Equal(t, known.Description.Container, of("char", "/dev/ttyUSB0", functions, "caps:removable"))
+	own := pnp.MustGUID("{86E0D1E0-8089-11D0-9CE4-08003E301F73}")
+	assert.Equal(t, &own, of("char", "/dev/ttyUSB0", functions, "container:"+own.String()))
+
+	assert.Nil(t, of("char", "/dev/x", nil))
+	x, y := of("char", "/dev/x", nil, "caps:removable"), of("char", "/dev/y", nil, "caps:removable")
+	require.NotNil(t, x)
+	assert.Equal(t, x, of("char", "/dev/x", nil, "caps:eject"))
+	assert.NotEqual(t, x, y)
+	assert.NotNil(t, named(t, newOptions(), "file", "/disk.img", "caps:removable").Unjudged().Description.Container)
+}
+
 // TestNamedSettings checks what is told of a named device, and what restricts it.
 func TestNamedSettings(t *testing.T) {
 	const admin = "[[rule]]\naction=\"allow\"\nvid=\"0403\"\nname=\"Meter\"\nbackend=\"char\"\noptional=true\nhandles=3\n" +

@@ -84,6 +84,9 @@ var qualifiers = withLimits(map[string]setting{
 		if err != nil {
 			return err
 		}
+		if g == pnp.ComputerContainer {
+			return fmt.Errorf("%v is the computer's own; give the device another", g)
+		}
 		s.Description.Container = &g
 		return nil
 	},

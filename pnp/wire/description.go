@@ -2,9 +2,14 @@
 
 package wire
 
-import "freerdp-pnpdr/pnp"
+import (
+	"fmt"
 
-// The values of CustomFlag (2.2.1.3.1.1).
+	"freerdp-pnpdr/pnp"
+)
+
+// The values of CustomFlag (2.2.1.3.1.1). Any other means what the first one does
+// (W-42).
 const (
 	CustomFlagRedirectable         uint32 = 0
 	CustomFlagOptional             uint32 = 1
@@ -28,7 +33,8 @@ type DeviceDescription struct {
 	DeviceCaps    pnp.DeviceCaps
 }
 
-// NewDeviceDescription puts d, announced as id, into wire form.
+// NewDeviceDescription puts d, announced as id, into wire form. Where capability
+// bits demand a container and d has none, it gets one of its own.
 func NewDeviceDescription(id uint32, d *pnp.Description) DeviceDescription {
 	w := DeviceDescription{
 		ClientDeviceID:    id,
@@ -43,19 +49,24 @@ func NewDeviceDescription(id uint32, d *pnp.Description) DeviceDescription {
 	if d.Optional {
 		w.CustomFlag = CustomFlagOptional
 	}
-	if d.Container != nil {
-		w.HasContainerID, w.ContainerID = true, *d.Container
+	container := d.Container
+	if container != nil && *container == pnp.ComputerContainer {
+		container = nil
 	}
 	if d.Caps != nil {
-		if d.Container == nil {
-			w.HasContainerID, w.ContainerID = true, pnp.NoContainer
-		}
 		w.HasDeviceCaps, w.DeviceCaps = true, *d.Caps
+		if container == nil { // C-39: nothing says what it is a part of
+			container = pnp.NewContainer(fmt.Sprintf("device:%d:%s:%q", id, d.Name, d.HardwareIDs))
+		}
+	}
+	if container != nil {
+		w.HasContainerID, w.ContainerID = true, *container
 	}
 	return w
 }
 
-// Description converts the wire form; the result shares no memory with it.
+// Description converts the wire form; the result shares no memory with it. A
+// device that says it is a part of the client's computer has no container.
 func (d DeviceDescription) Description() *pnp.Description {
 	p := &pnp.Description{
 		Name:          UTF16String(d.DeviceDescription),
@@ -66,7 +77,7 @@ func (d DeviceDescription) Description() *pnp.Description {
 	for g := d.InterfaceGUIDArray; len(g) >= 16; g = g[16:] {
 		p.Interfaces = append(p.Interfaces, pnp.GUID(g[:16]))
 	}
-	if d.HasContainerID && d.ContainerID != pnp.NoContainer {
+	if d.HasContainerID && d.ContainerID != pnp.ComputerContainer {
 		p.Container = &d.ContainerID
 	}
 	if d.HasDeviceCaps {
@@ -123,8 +134,6 @@ func (c *cursor) description() (d DeviceDescription, err error) {
 		return d, bad("cbDeviceDescriptionLength %d is odd", len(d.DeviceDescription))
 	case flagLength != 4:
 		return d, bad("CustomFlagLength %d, not 4", flagLength)
-	case d.CustomFlag > CustomFlagRedirectableAsInside:
-		return d, bad("CustomFlag %d is not 0, 1 or 2", d.CustomFlag)
 	}
 	if len(in.b) == 0 {
 		return d, nil
