@@ -71,7 +71,9 @@ func (c *infoChannel) Closed() {
 }
 
 // announce tells the server about every device that it has not heard of on this
-// channel, once it has asked for them. Session.mu is held.
+// channel, once it has asked for them. A server that declines an optional device
+// may drop the whole message (3.3.5.1.2.1), so each of those has its own. Session.mu
+// is held.
 func (c *infoChannel) announce() {
 	if !c.authenticated || c.initial && !c.dynamic {
 		return
@@ -92,9 +94,12 @@ func (c *infoChannel) announce() {
 		dev := c.s.devices[id]
 		c.announced[id] = true
 		dev.announced = true
+		if dev.description.Optional { // C-40
+			flush()
+		}
 		m.DeviceCount++
 		m.DeviceDescriptions = wire.NewDeviceDescription(id, dev.description).Append(m.DeviceDescriptions)
-		if len(m.DeviceDescriptions) >= announceBytes {
+		if dev.description.Optional || len(m.DeviceDescriptions) >= announceBytes {
 			flush()
 		}
 	}

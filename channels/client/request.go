@@ -111,6 +111,9 @@ func (r *request) submit(h pnp.Handle) {
 func (c *ioChannel) cancel(m wire.IoCancelRequest) error {
 	c.mu.Lock()
 	r, h := c.pending[m.IDToCancel], c.handle
+	if r == nil { // W-46
+		r = c.pending[m.LowID()]
+	}
 	if r == nil || r.cancelled { // C-26
 		c.mu.Unlock()
 		return nil

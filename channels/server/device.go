@@ -3,6 +3,7 @@
 package server
 
 import (
+	"cmp"
 	"container/list"
 	"context"
 	"fmt"
@@ -23,6 +24,8 @@ type Device struct {
 
 	// queued is the device's addition while it waits in s.pending.
 	queued *list.Element
+
+	copies copies
 }
 
 // ID returns the ClientDeviceID.
@@ -32,9 +35,9 @@ func (d *Device) ID() uint32 { return d.id }
 // it; it must not be changed.
 func (d *Device) Description() *pnp.Description { return d.desc }
 
-// Gone is closed when the client has removed the device or the session was
-// closed. Handles of the device stay open until they are closed, but expect
-// their requests to fail.
+// Gone is closed when the client has removed the device, PNPDR has ended, or the
+// session was closed. Handles of a device that the client removed stay open until
+// they are closed, but expect their requests to fail.
 func (d *Device) Gone() <-chan struct{} { return d.gone }
 
 func (d *Device) isGone() bool {
@@ -150,9 +153,10 @@ func (s *Session) callOnDevice(ev DeviceEvent) {
 // OpenOptions are the parameters of Device.Open.
 type OpenOptions struct {
 	// Access, Share, Disposition and Flags are the fields of CreateFile
-	// (2.2.2.3.1). If all are zero, they are sent as Windows sends them:
-	// 0xC0000000, 3, OPEN_EXISTING, 0x40000080. A Disposition of 0, which
-	// Windows does not have, always means OPEN_EXISTING.
+	// (2.2.2.3.1). Each that is zero is sent as Windows sends it: 0xC0000000,
+	// 3, OPEN_EXISTING, 0x40000080. Open fails with ERROR_INVALID_PARAMETER if
+	// one other than Access has a value or bit that the specification does not
+	// name.
 	Access      uint32
 	Share       uint32
 	Disposition uint32
@@ -168,24 +172,34 @@ type OpenOptions struct {
 	DataOut bool
 }
 
-// The flags that Windows sends (example 4.4 (1)).
 const (
-	fileAttributeNormal = 0x00000080
-	fileFlagOverlapped  = 0x40000000
+	// shareModes are the bits that dwShareMode may have, and flagBits those of
+	// dwFlagsAndAttributes: FILE_ATTRIBUTE_DIRECTORY to _NORMAL, and
+	// FILE_FLAG_FIRST_PIPE_INSTANCE to _WRITE_THROUGH.
+	shareModes = pnp.FILE_SHARE_READ | pnp.FILE_SHARE_WRITE
+	flagBits   = 0x000000F0 | 0xFF380000
+
+	// defaultFlags are FILE_ATTRIBUTE_NORMAL and FILE_FLAG_OVERLAPPED, which
+	// Windows sends (example 4.4 (1)).
+	defaultFlags = 0x40000080
 )
 
-func (o *OpenOptions) setDefaults() {
-	if o.Access == 0 && o.Share == 0 && o.Disposition == 0 && o.Flags == 0 {
-		o.Access = pnp.GENERIC_READ | pnp.GENERIC_WRITE
-		o.Share = pnp.FILE_SHARE_READ | pnp.FILE_SHARE_WRITE
-		o.Flags = fileAttributeNormal | fileFlagOverlapped
+// setDefaults sets what was left out and checks the rest (W-43, W-44).
+func (o *OpenOptions) setDefaults() error {
+	o.Access = cmp.Or(o.Access, pnp.GENERIC_READ|pnp.GENERIC_WRITE)
+	o.Share = cmp.Or(o.Share, shareModes)
+	o.Disposition = cmp.Or(o.Disposition, pnp.OPEN_EXISTING)
+	o.Flags = cmp.Or(o.Flags, defaultFlags)
+	o.Version = cmp.Or(o.Version, wire.VersionWithCustomEvents)
+	switch {
+	case o.Share&^shareModes != 0:
+		return fmt.Errorf("dwShareMode 0x%X: %w", o.Share, pnp.ERROR_INVALID_PARAMETER)
+	case o.Disposition > pnp.TRUNCATE_EXISTING:
+		return fmt.Errorf("dwCreationDisposition %d: %w", o.Disposition, pnp.ERROR_INVALID_PARAMETER)
+	case o.Flags&^flagBits != 0:
+		return fmt.Errorf("dwFlagsAndAttributes 0x%08X: %w", o.Flags, pnp.ERROR_INVALID_PARAMETER)
 	}
-	if o.Disposition == 0 {
-		o.Disposition = pnp.OPEN_EXISTING
-	}
-	if o.Version == 0 {
-		o.Version = wire.VersionWithCustomEvents
-	}
+	return nil
 }
 
 // Open opens a handle of the device on a FileRedirectorChannel of its own. The
@@ -194,8 +208,11 @@ func (o *OpenOptions) setDefaults() {
 //
 // CreateFile cannot be cancelled: if ctx ends, the channel is closed.
 func (d *Device) Open(ctx context.Context, opt OpenOptions) (*Handle, error) {
-	opt.setDefaults()
-	h, err := d.open(ctx, opt)
+	var h *Handle
+	err := opt.setDefaults()
+	if err == nil {
+		h, err = d.open(ctx, opt)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("opening device %d: %w", d.id, err)
 	}

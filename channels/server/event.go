@@ -23,9 +23,10 @@ type CustomEvent struct {
 func (h *Handle) Events() <-chan pnp.Event { return h.events.channel() }
 
 // RegisterEvent returns the custom events with the given GUID on all handles of
-// the session. The channel has room for Limits.Events; an event for which there
-// is no room is dropped. It is closed by cancel, which may be called more than
-// once, and by Close.
+// the session. An event that the client sends on several handles of a device comes
+// once, with the first of them. The channel has room for Limits.Events; an event
+// for which there is no room is dropped. It is closed by cancel, which may be
+// called more than once, and by Close.
 func (s *Session) RegisterEvent(guid pnp.GUID) (events <-chan CustomEvent, cancel func()) {
 	q := newEventQueue[CustomEvent](&s.cfg)
 	s.events.add(guid, &q)
@@ -36,14 +37,18 @@ func (s *Session) RegisterEvent(guid pnp.GUID) (events <-chan CustomEvent, cance
 // if not.
 func (h *Handle) takesEvents() bool {
 	h.mu.Lock()
-	version := min(h.version, h.opt.Version)
+	takes, version := h.hasEvents(), h.version
 	h.mu.Unlock()
-	if version < wire.VersionWithCustomEvents {
+	if !takes {
 		// This includes the time before Capabilities Reply, when the version is 0.
-		h.late.log(h.s.log, "custom event is ignored: it needs version 6 on both sides", "device", h.device.id, "version", version)
-		return false
+		h.late.log(h.s.log, "custom event is ignored: it needs version 6 on both sides", "device", h.device.id, "version", min(version, h.opt.Version))
 	}
-	return true
+	return takes
+}
+
+// hasEvents reports whether both versions have custom events. h.mu is held.
+func (h *Handle) hasEvents() bool {
+	return min(h.version, h.opt.Version) >= wire.VersionWithCustomEvents
 }
 
 // customEvent processes Client Device Custom Event (3.3.5.2.2.10).
@@ -52,8 +57,10 @@ func (h *Handle) customEvent(m wire.CustomEvent) {
 	dropped := len(m.Data) > h.s.cfg.Limits.EventBytes
 	if !dropped {
 		ev.Data = bytes.Clone(m.Data)
-		dropped = !h.events.put(ev.Event)
-		dropped = !h.s.events.put(ev) || dropped
+		if h.device.copies.original(h, ev.Event) {
+			dropped = !h.s.events.put(ev)
+		}
+		dropped = !h.events.put(ev.Event) || dropped
 	}
 	if dropped {
 		h.events.dropped.log(h.s.log, "custom event is dropped: it is too long or was not read in time",

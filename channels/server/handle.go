@@ -33,8 +33,8 @@ type Handle struct {
 }
 
 const (
-	// maxRequests is how many ids there are.
-	maxRequests = int(wire.CancelID)
+	// maxRequests is how many ids there are; see takeID.
+	maxRequests = int(wire.CancelID) - 1<<16
 	// firstID is near the end of the range of ids, so that every longer-lived
 	// handle wraps round soon, and nobody can rely on it not happening.
 	firstID = wire.CancelID - 0xFF
@@ -157,6 +157,7 @@ func (h *Handle) end(err error) {
 	h.mu.Unlock()
 
 	close(h.done)
+	h.device.copies.leave(h)
 	h.events.close()
 	conn.Close()
 	for _, c := range calls {
@@ -218,18 +219,25 @@ func (h *Handle) reply(m wire.Message) error {
 		c.fail(h.Err())
 		return err
 	}
-	if c.op == wire.KindCapabilitiesRequest {
-		h.mu.Lock()
+	h.mu.Lock()
+	switch c.op {
+	case wire.KindCapabilitiesRequest:
 		h.version = c.version
-		h.mu.Unlock()
+	case wire.KindCreateFileRequest:
+		if h.err == nil && !c.result.Failed() && h.hasEvents() {
+			h.device.copies.join(h)
+		}
 	}
+	h.mu.Unlock()
 	c.done <- struct{}{}
 	return nil
 }
 
 // takeID returns an id that is not outstanding. It goes through all ids in
 // turn, so that a reply that comes too late or twice does not meet another
-// request (2.2.2.1.1). The caller holds h.mu, and h.calls is not full.
+// request (2.2.2.1.1). It leaves out those whose low byte is 0: a client that
+// accepts both forms of IoCancel (W-46) could read such an id where another one was
+// meant. The caller holds h.mu, and h.calls is not full.
 func (h *Handle) takeID() wire.RequestID {
 	for {
 		id := h.nextID
@@ -237,7 +245,7 @@ func (h *Handle) takeID() wire.RequestID {
 		if h.nextID == wire.CancelID {
 			h.nextID = 0
 		}
-		if _, taken := h.calls[id]; !taken {
+		if _, taken := h.calls[id]; !taken && id&0xFF != 0 {
 			return id
 		}
 	}

@@ -36,8 +36,9 @@ func TestOpenOptions(t *testing.T) {
 	}{
 		{server.OpenOptions{}, [4]uint32{0xC0000000, 3, 3, 0x40000080}},
 		{server.OpenOptions{Version: 4, DataOut: true}, [4]uint32{0xC0000000, 3, 3, 0x40000080}},
-		{server.OpenOptions{Access: pnp.GENERIC_READ}, [4]uint32{0x80000000, 0, 3, 0}},
-		{server.OpenOptions{Disposition: pnp.OPEN_ALWAYS}, [4]uint32{0, 0, 4, 0}},
+		{server.OpenOptions{Access: pnp.GENERIC_READ}, [4]uint32{0x80000000, 3, 3, 0x40000080}},
+		{server.OpenOptions{Disposition: pnp.OPEN_ALWAYS}, [4]uint32{0xC0000000, 3, 4, 0x40000080}},
+		{server.OpenOptions{Share: pnp.FILE_SHARE_READ, Flags: 0x20}, [4]uint32{0xC0000000, 1, 3, 0x20}},
 	} {
 		o := f.BeginOpen(bg, d, test.opt)
 		o.ReplyCapabilities(t, 6)
@@ -46,6 +47,29 @@ func TestOpenOptions(t *testing.T) {
 		if got := [4]uint32{m.DwDesiredAccess, m.DwShareMode, m.DwCreationDisposition, m.DwFlagsAndAttributes}; got != test.want {
 			t.Errorf("%+v: %x", test.opt, got)
 		}
+	}
+}
+
+// TestEventHandles: an event is expected on handles that are open and have events,
+// and on no others.
+func TestEventHandles(t *testing.T) {
+	f := servertest.Started(t, server.Config{})
+	d := f.AddDevice(4)
+	first, _ := f.Open(d, 6, server.OpenOptions{})
+	_, second := f.Open(d, 6, server.OpenOptions{})
+	f.Open(d, 4, server.OpenOptions{})
+	f.Open(d, 6, server.OpenOptions{Version: 4})
+	failed := f.BeginOpen(bg, d, server.OpenOptions{})
+	failed.ReplyCapabilities(t, 6)
+	failed.ReplyCreateFile(t, pnp.ERROR_BUSY)
+	servertest.Wait(t, "Open", failed.Result)
+	if n := d.EventHandles(); n != 2 {
+		t.Errorf("%d handles", n)
+	}
+	first.Close()
+	second.End()
+	if n := d.EventHandles(); n != 0 {
+		t.Errorf("%d handles, though both have ended", n)
 	}
 }
 

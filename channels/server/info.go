@@ -4,8 +4,10 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime/debug"
 	"slices"
 	"sync/atomic"
@@ -125,20 +127,36 @@ func (i *infoChannel) Receive(msg []byte) error {
 	return err
 }
 
-// Closed implements channels.Receiver. The devices stay until the session ends
-// (3.3.5.1.2.1).
+// Closed implements channels.Receiver.
 func (i *infoChannel) Closed() {
 	i.end(channels.ErrClosed)
 	i.release()
 }
 
 // end stops the channel from having any further effect. Only the first call
-// counts.
+// counts. All devices go with the channel (S-25), unless it ends because a
+// ClientDeviceID came twice: then they stay until the session ends (3.3.5.1.2.1).
 func (i *infoChannel) end(err error) {
-	i.s.mu.Lock()
-	defer i.s.mu.Unlock()
+	s := i.s
+	s.mu.Lock()
+	var handles []*Handle
+	if !i.ended && !errors.Is(err, errDuplicate) {
+		for _, d := range slices.Clone(s.order) {
+			s.remove(d)
+		}
+		handles = slices.Collect(maps.Keys(s.handles))
+	}
 	i.endLocked(err)
+	s.mu.Unlock()
+	for _, h := range handles {
+		h.end(errInfoEnded)
+	}
 }
+
+var (
+	errDuplicate = errors.New("a ClientDeviceID is announced twice ([MS-RDPEPNP] 3.3.5.1.2.1)")
+	errInfoEnded = fmt.Errorf("%s has ended: %w", channels.PNPDR, channels.ErrClosed)
+)
 
 func (i *infoChannel) endLocked(err error) {
 	if i.ended {
@@ -223,14 +241,14 @@ func (i *infoChannel) add(w wire.DeviceDescription) error {
 	// Only this goroutine adds devices, so this is still true below.
 	switch {
 	case known:
-		return fmt.Errorf("ClientDeviceID %d is announced twice ([MS-RDPEPNP] 3.3.5.1.2.1)", w.ClientDeviceID)
+		return fmt.Errorf("%w: %d", errDuplicate, w.ClientDeviceID)
 	case count >= s.cfg.Limits.Devices:
 		return fmt.Errorf("the client announced more than %d devices", count)
 	case size > s.cfg.Limits.DescriptionBytes-retained:
 		return fmt.Errorf("the client announced descriptions of more than %d bytes", s.cfg.Limits.DescriptionBytes)
 	}
 
-	d := &Device{s: s, id: w.ClientDeviceID, size: size, desc: w.Description(), gone: make(chan struct{})}
+	d := &Device{s: s, id: w.ClientDeviceID, size: size, desc: w.Description(), gone: make(chan struct{}), copies: newCopies()}
 	if d.desc.Optional && !s.acceptOptional(d.desc) {
 		s.log.Debug("optional device is left out", "id", d.id, "name", d.desc.Name)
 		return nil
@@ -259,6 +277,11 @@ func (i *infoChannel) removal(m wire.DeviceRemoval) {
 		s.log.Debug("removal is ignored: the device is unknown", "id", m.ClientDeviceID)
 		return
 	}
+	s.remove(d)
+}
+
+// remove takes d out of the list. The caller holds s.mu.
+func (s *Session) remove(d *Device) {
 	delete(s.devices, d.id)
 	s.order = slices.DeleteFunc(s.order, func(o *Device) bool { return o == d })
 	s.retained -= d.size

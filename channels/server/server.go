@@ -41,7 +41,8 @@ type Config struct {
 	// OnDevice is told of every device that arrives or goes, one at a time, in
 	// order. It may block and may call the Session, even Close. It is not told
 	// of a device that came and went before its turn, nor of the devices that
-	// end with the session. A panic in it is logged.
+	// end with the session, but of those that end with PNPDR. A panic in it is
+	// logged.
 	OnDevice func(DeviceEvent)
 
 	// Limits bound what a client can make the server keep.
@@ -53,7 +54,8 @@ type Config struct {
 type Limits struct {
 	// Devices is how many devices may be known at a time (4096), and
 	// DescriptionBytes how many bytes their descriptions may take on the wire
-	// (4 MiB). PNPDR of a client that exceeds either is closed.
+	// (4 MiB). PNPDR of a client that exceeds either is closed, and its devices
+	// are removed.
 	Devices          int
 	DescriptionBytes int
 

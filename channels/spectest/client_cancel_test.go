@@ -91,6 +91,56 @@ func init() {
 		ch.silent()
 	})
 
+	// lowCancelOf puts the id into the low bytes; above is the byte behind it.
+	lowCancelOf := func(id wire.RequestID, above byte) message {
+		return raw(append(wire.IoCancelRequest{RequestID: wire.CancelID}.Append(nil)[:8],
+			byte(id), byte(id>>8), byte(id>>16), above))
+	}
+	add("W-46", "id_in_the_low_bytes_cancels", func(t *testing.T) {
+		ch, h := serve(t, newScriptedDevice("d"))
+		for _, id := range []wire.RequestID{5, 0x100, 0x10000, 0xabcdef, 0xfffffe} {
+			for _, above := range []byte{0, 0x7f, 0xff} {
+				ch.receive(wire.ReadRequest{RequestID: id, CbBytesToRead: 1})
+				r := h.request(t)
+				ch.receive(lowCancelOf(id, above))
+				if got := await(t, h.cancelled, "Cancel"); got != r {
+					t.Error("another request was cancelled")
+				}
+				ch.expect(wire.DataReply{RequestID: id, Result: pnp.ERROR_OPERATION_ABORTED})
+			}
+		}
+		ch.receive(lowCancelOf(5, 0)) // nothing is outstanding
+		ch.silent()
+	})
+	add("W-46", "bytes_9_to_11_come_first", func(t *testing.T) {
+		dev := newScriptedDevice("d")
+		dev.stubborn = true
+		ch, h := serve(t, dev)
+		// One message names both, the one or the other way.
+		both := lowCancelOf(0x345600, 0x12)
+		for _, id := range []wire.RequestID{0x345600, 0x123456} {
+			ch.receive(wire.ReadRequest{RequestID: id, CbBytesToRead: 1})
+		}
+		low, high := h.request(t), h.request(t)
+		for range 2 { // the second time it is cancelled already
+			ch.receive(both)
+		}
+		if got := await(t, h.cancelled, "Cancel"); got != high {
+			t.Error("the request with the id in the low bytes was cancelled")
+		}
+		if len(h.cancelled) != 0 {
+			t.Error("both were cancelled")
+		}
+		high.Complete(pnp.S_OK, 0)
+		ch.expect(wire.DataReply{RequestID: 0x123456})
+		ch.receive(both)
+		if got := await(t, h.cancelled, "Cancel"); got != low {
+			t.Error("the request with the id in the low bytes was not cancelled")
+		}
+		low.Complete(pnp.S_OK, 0)
+		ch.expect(wire.DataReply{RequestID: 0x345600})
+	})
+
 	add("C-26", "cancel_of_unknown_answered_or_cancelled_is_ignored", func(t *testing.T) {
 		dev := newScriptedDevice("d")
 		dev.stubborn = true

@@ -92,6 +92,74 @@ func init() {
 		}
 	})
 
+	add("W-24", "the_client_ignores_unused_bits", func(t *testing.T) {
+		c := newClientSide(t)
+		dev := newScriptedDevice("d")
+		id := c.add(dev)
+		c.announced()
+		// unused sets the UnusedBits of a request.
+		unused := func(m message) message {
+			msg := m.Append(nil)
+			msg[3] = 0xff
+			return raw(msg)
+		}
+		ch := c.file()
+		ch.receive(unused(wire.CapabilitiesRequest{RequestID: 1, Version: 6}))
+		ch.expect(wire.CapabilitiesReply{RequestID: 1, Version: 6})
+		ch.receive(unused(createFile(2, id)))
+		ch.expect(wire.CreateFileReply{RequestID: 2})
+		h := dev.handle(t)
+		for name, m := range operations(3) {
+			ch.receive(unused(m))
+			h.request(t).Complete(pnp.S_OK, 0)
+			if hr := operationResult(t, name, 3, ch.next()); hr != pnp.S_OK {
+				t.Errorf("%s: %v", name, hr)
+			}
+			// With and without, it is one id.
+			ch.receive(m)
+			h.request(t)
+			ch.receive(unused(cancelOf(3)))
+			if hr := operationResult(t, name, 3, ch.next()); hr != pnp.ERROR_OPERATION_ABORTED {
+				t.Errorf("cancelled %s: %v", name, hr)
+			}
+		}
+		ch.receive(wire.ReadRequest{RequestID: 3})
+		h.request(t)
+		ch.terminates(unused(wire.ReadRequest{RequestID: 3}))
+	})
+
+	add("C-41", "capabilities_reply_is_the_first_message", func(t *testing.T) {
+		c := newClientSide(t)
+		dev, other := newScriptedDevice("d"), newScriptedDevice("other")
+		id, otherID := c.add(dev), c.add(other)
+		c.announced()
+		c.open(id)
+
+		// Whatever else happens, the client waits for the server.
+		ch := c.file()
+		dev.raise(t, pnp.Event{Data: []byte("event")})
+		c.add(newScriptedDevice("new"))
+		c.s.Remove(otherID)
+		if n := ch.conn.count(); n != 0 {
+			t.Errorf("%d messages were sent unasked", n)
+		}
+		ch.receive(wire.CapabilitiesRequest{RequestID: 7, Version: 6})
+		dev.raise(t, pnp.Event{Data: []byte("event")})
+		ch.expect(wire.CapabilitiesReply{RequestID: 7, Version: 6})
+		ch.silent()
+
+		// And nothing else is answered first.
+		first := operations(1)
+		first["CreateFile"], first["IoCancel"] = createFile(1, id), cancelOf(1)
+		for name, m := range first {
+			ch := c.file()
+			_ = ch.deliver(m)
+			if n := ch.conn.count(); n != 0 {
+				t.Errorf("%s is answered", name)
+			}
+		}
+	})
+
 	add("C-11", "first_message_is_capabilities_request", func(t *testing.T) {
 		first := map[string]message{
 			"nothing":                 raw{},

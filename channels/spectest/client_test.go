@@ -289,6 +289,7 @@ type recordingConn struct {
 	asked  map[wire.RequestID][]wire.Kind // requests without a reply
 	queue  [][]byte
 	n      int
+	late   int // messages that were to be sent after the end
 	wire   uint64
 	closed bool
 	more   chan struct{} // has a token while queue may be non-empty
@@ -332,6 +333,7 @@ func (c *recordingConn) Send(msg []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
+		c.late++
 		return channels.ErrClosed
 	}
 	if err := c.check(msg); err != nil {
@@ -381,6 +383,13 @@ func (c *recordingConn) count() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.n
+}
+
+// tooLate returns how many messages were to be sent after the end.
+func (c *recordingConn) tooLate() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.late
 }
 
 func (c *recordingConn) close() {

@@ -159,7 +159,9 @@ func init() {
 		}
 	})
 	sentAs("W-28", wire.IOToServer, wire.KindCapabilitiesReply, nil)
-	sentAs("W-29", wire.IOToClient, wire.KindCreateFileRequest, nil)
+	for _, id := range []string{"W-29", "W-44"} {
+		sentAs(id, wire.IOToClient, wire.KindCreateFileRequest, createFileAsNamed)
+	}
 	sentAs("W-30", wire.IOToServer, wire.KindCreateFileReply, nil)
 	sentAs("W-31", wire.IOToClient, wire.KindReadRequest, nil)
 	sentAs("W-32", wire.IOToServer, wire.KindReadReply, func(t *testing.T, s sent) {
@@ -231,6 +233,59 @@ func init() {
 		}
 		if requests == 0 || requests != replies {
 			t.Errorf("%d requests, %d replies", requests, replies)
+		}
+	})
+	add("C-41", "first_message_on_every_channel", func(t *testing.T) {
+		seen := make(map[int]bool)
+		for _, s := range everything(t) {
+			if s.from == wire.IOToServer && !seen[s.channel] {
+				seen[s.channel] = true
+				if s.kind != wire.KindCapabilitiesReply {
+					t.Errorf("%v is the first message on its channel", s.kind)
+				}
+			}
+		}
+		if len(seen) == 0 {
+			t.Error("there was no channel")
+		}
+	})
+	for _, id := range []string{"W-26", "W-41"} {
+		add(id, "packet_types_of_what_the_client_sends", func(t *testing.T) {
+			seen := make(map[byte]int)
+			for _, s := range everything(t) {
+				if s.from == wire.IOToServer {
+					seen[s.msg[3]]++
+				}
+			}
+			if len(seen) != 2 || seen[0] == 0 || seen[1] == 0 {
+				t.Errorf("how often each was sent: %v", seen)
+			}
+		})
+	}
+	add("S-24", "an_event_on_every_handle_comes_once", func(t *testing.T) {
+		p := newPair(t, loopback.New(loopback.DefaultDescription()))
+		guid := pnp.GUID{1, 2, 3}
+		app, cancel := p.server.RegisterEvent(guid)
+		defer cancel()
+		handles := []*server.Handle{p.open(1, server.OpenOptions{}), p.open(1, server.OpenOptions{}), p.open(1, server.OpenOptions{})}
+		for _, data := range []string{"event", "event", "last"} {
+			if _, err := handles[0].IOControl(p.context(), loopback.IOCTL_RAISE_EVENT, append(guid[:], data...), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, h := range handles {
+			for range 3 {
+				await(t, h.Events(), "an event")
+			}
+		}
+		// What its owner has read of a handle has been offered to the application.
+		for _, want := range []string{"event", "event", "last"} {
+			if e := await(t, app, "an event"); string(e.Data) != want {
+				t.Errorf("%q, not %q", e.Data, want)
+			}
+		}
+		if n := len(app); n != 0 {
+			t.Errorf("%d events too many", n)
 		}
 	})
 	add("C-31", "events_reach_every_handle_of_the_server", func(t *testing.T) {

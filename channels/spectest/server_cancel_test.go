@@ -211,8 +211,21 @@ func init() {
 			srvInject(t, ch, wire.DataReply{RequestID: m.RequestID}.Append(nil))
 			servertest.Wait(t, "Read", r)
 		}
-		if least != 0 {
+		if least != 1 {
 			t.Errorf("the ids did not wrap round: the lowest is %#x", least)
+		}
+	})
+	add("W-46", "the_server_gives_no_id_that_reads_as_another", func(t *testing.T) {
+		// The low bytes of its IoCancel end in UnusedBits, 0: no request has
+		// such an id.
+		h, ch := srvHandle(t)
+		for range 1000 {
+			r, m := srvRead(t, bg, h, ch, 1)
+			if m.RequestID&0xff == 0 {
+				t.Fatalf("RequestId %#x was given to a request", m.RequestID)
+			}
+			srvInject(t, ch, wire.DataReply{RequestID: m.RequestID}.Append(nil))
+			servertest.Wait(t, "Read", r)
 		}
 	})
 }

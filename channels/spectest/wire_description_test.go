@@ -229,6 +229,15 @@ func init() {
 		}
 	})
 
+	add("W-42", "other_flags_mean_redirectable", func(t *testing.T) {
+		for _, flag := range []uint32{0, 2, 3, 4, 0x100, 0x01000000, 0x80000001, 1<<32 - 1} {
+			d := described(t, noInterfaces+noHardware+noCompatible+noName+"04000000"+u32(flag))
+			if d.Description().Optional {
+				t.Errorf("CustomFlag 0x%x is taken for optional", flag)
+			}
+		}
+	})
+
 	add("W-19", "container_id_is_optional", func(t *testing.T) {
 		if d := described(t, plain); d.HasContainerID || d.Description().Container != nil {
 			t.Errorf("%+v", d)

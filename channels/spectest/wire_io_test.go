@@ -113,6 +113,21 @@ func init() {
 			rejected(t, ioToServer, "efcdab"[:2*min(n, 3)])
 		}
 	})
+	add("W-41", "packet_types", func(t *testing.T) {
+		// PacketType by direction is all that tells a reply from an event.
+		const rest = "00000000 00000000 00000000 00000000 00000000 00"
+		for packetType := range 0x100 {
+			m, err := ioToServer(unhex(t, fmt.Sprintf("efcdab %02x", packetType)+rest))
+			want, known := map[int]wire.Kind{0: wire.KindReply, 1: wire.KindCustomEvent}[packetType]
+			if (err == nil) != known || known && m.Kind != want {
+				t.Errorf("PacketType 0x%02x: %v, %v", packetType, m.Kind, err)
+			}
+		}
+		if msg := (wire.CustomEvent{}).Append(nil); !bytes.Equal(msg[:4], unhex(t, "000000 01")) {
+			t.Errorf("a custom event has the header %x", msg[:4])
+		}
+	})
+
 	add("W-26", "replies_are_responses", func(t *testing.T) {
 		id := wire.RequestID(0xff_abcdef) // 24 bits of it count
 		for _, m := range []message{
@@ -225,9 +240,23 @@ func init() {
 		same(t, ioToClient, msg, wire.IoCancelRequest{RequestID: wire.CancelID, IDToCancel: 0xabcdef})
 		otherLengths(t, ioToClient, msg)
 	})
+	add("W-46", "id_in_the_low_bytes", func(t *testing.T) {
+		for text, want := range map[string][2]wire.RequestID{
+			"00 efcdab": {0xabcdef, 0xcdef00},
+			"efcdab 00": {0x00abcd, 0xabcdef},
+			"050000 00": {0, 5},
+			"ff ffffff": {0xffffff, 0xffffff},
+		} {
+			m := must(t, ioToClient, unhex(t, "ffffff 00 06000000"+text)).IoCancelRequest()
+			if got := [2]wire.RequestID{m.IDToCancel, m.LowID()}; got != want {
+				t.Errorf("%s: %x, not %x", text, got, want)
+			}
+			encodes(t, m, "ffffff 00 06000000"+text)
+		}
+	})
 	add("W-37", "unused_bits", func(t *testing.T) {
 		decodes(t, ioToClient, "ffffff 00 06000000 ff efcdab",
-			wire.IoCancelRequest{RequestID: wire.CancelID, IDToCancel: 0xabcdef})
+			wire.IoCancelRequest{RequestID: wire.CancelID, IDToCancel: 0xabcdef, UnusedBits: 0xff})
 		encodes(t, wire.IoCancelRequest{RequestID: wire.CancelID, IDToCancel: 0xff_abcdef}, "ffffff 00 06000000 00 efcdab")
 	})
 }

@@ -168,7 +168,8 @@ func init() {
 				HasDeviceCaps:      true,
 				DeviceCaps:         8,
 			}.Append(nil)})
-
+	})
+	add("W-40", "integers_are_little_endian", func(t *testing.T) {
 		same(t, ioToClient, "03020100 05000000 0201",
 			wire.CapabilitiesRequest{RequestID: 0x010203, Version: 0x0102})
 		same(t, capabilitiesReply, "03020100 0201",
@@ -194,5 +195,10 @@ func init() {
 			wire.IoCancelRequest{RequestID: 0x010203, IDToCancel: 0x111213})
 		same(t, ioToServer, "00000001 00112233445566778899aabbccddeeff 02000000 abcd 00",
 			wire.CustomEvent{CustomEventGUID: pnp.GUID(unhex(t, "00112233445566778899aabbccddeeff")), Data: []byte{0xab, 0xcd}})
+
+		buf := make([]byte, wire.DataReplyHead+0x0102+wire.DataReplyTail)
+		if msg := wire.FinishDataReply(buf, 0x010203, 0x80070005, 0x0102); !bytes.Equal(msg[:12], unhex(t, "03020100 05000780 02010000")) {
+			t.Errorf("a reply in place begins %x", msg[:12])
+		}
 	})
 }

@@ -25,12 +25,7 @@ var openFields = map[string]func(*server.OpenOptions, uint32){
 
 // openOptions returns what Windows sends, except for the fields named.
 func openOptions(fields []word) (server.OpenOptions, error) {
-	o := server.OpenOptions{
-		Access:      pnp.GENERIC_READ | pnp.GENERIC_WRITE,
-		Share:       pnp.FILE_SHARE_READ | pnp.FILE_SHARE_WRITE,
-		Disposition: pnp.OPEN_EXISTING,
-		Flags:       0x40000080,
-	}
+	var o server.OpenOptions
 	for _, f := range fields {
 		name, value, _ := strings.Cut(string(f), "=")
 		set := openFields[name]
@@ -44,6 +39,9 @@ func openOptions(fields []word) (server.OpenOptions, error) {
 		n, err := word(value).number(bits)
 		if err != nil {
 			return o, err
+		}
+		if n == 0 {
+			return o, fmt.Errorf("%s: 0 is not sent; without the field it is what Windows sends", f)
 		}
 		set(&o, uint32(n))
 	}

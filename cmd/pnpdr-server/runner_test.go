@@ -173,6 +173,8 @@ func TestScriptFails(t *testing.T) {
 		`expect-error closed open nothing as h`:                "expected closed, but: there is no device",
 		"open #1 as h\nopen #1 as h":                           "there is a handle h already",
 		`open #1 as h mode=2`:                                  "mode=2 is not one of access=N",
+		`open #1 as h share=0`:                                 "share=0: 0 is not sent",
+		`open #1 as h share=4`:                                 "ERROR_INVALID_PARAMETER",
 		`open #1 as h version=65536`:                           "65536 is not a number of 16 bits",
 		"open #1 as h\nread h x 1":                             "x is not a number",
 		"open #1 as h\nread h 0 65M":                           "too many",

@@ -185,18 +185,27 @@ type IoCancelRequest struct {
 	// client.
 	RequestID  RequestID
 	IDToCancel RequestID
+	// UnusedBits comes before IDToCancel; the server sends 0. See LowID.
+	UnusedBits uint8
 }
 
 // Append appends the message to b.
 func (m IoCancelRequest) Append(b []byte) []byte {
 	b = appendServerHeader(b, m.RequestID, SPECIFIC_IOCANCEL_REQUEST)
 	// UnusedBits comes first here, so the id is the high 24 bits.
-	return le.AppendUint32(b, uint32(m.IDToCancel)<<8)
+	return le.AppendUint32(b, uint32(m.IDToCancel)<<8|uint32(m.UnusedBits))
+}
+
+// LowID is the id to cancel for a server that puts it into the low 24 bits, where
+// both headers have theirs (W-46). No example tells.
+func (m IoCancelRequest) LowID() RequestID {
+	return (m.IDToCancel<<8 | RequestID(m.UnusedBits)) & requestIDMask
 }
 
 // IoCancelRequest returns a KindIoCancelRequest as its own type.
 func (m Message) IoCancelRequest() IoCancelRequest {
-	return IoCancelRequest{m.RequestID, RequestID(le.Uint32(m.of(KindIoCancelRequest)) >> 8)}
+	v := le.Uint32(m.of(KindIoCancelRequest))
+	return IoCancelRequest{m.RequestID, RequestID(v >> 8), uint8(v)}
 }
 
 func offset(p []byte) uint64 {

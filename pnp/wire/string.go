@@ -69,7 +69,11 @@ func (m IOControlRequest) fields() string {
 }
 
 func (m IoCancelRequest) fields() string {
-	return m.RequestID.field() + fmt.Sprintf(" idToCancel=0x%06X", uint32(m.IDToCancel))
+	s := m.RequestID.field() + fmt.Sprintf(" idToCancel=0x%06X", uint32(m.IDToCancel))
+	if m.UnusedBits != 0 {
+		s += fmt.Sprintf(" UnusedBits=0x%02X", m.UnusedBits)
+	}
+	return s
 }
 
 func (m Reply) fields() string {
