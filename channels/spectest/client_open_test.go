@@ -303,6 +303,7 @@ func init() {
 		c.announced()
 		ch := c.greeted()
 		ch.receive(createFile(2, id))
+		await(t, dev.began, "Open")
 		ch.terminates(createFile(3, id))
 		close(dev.proceed)
 		await(t, dev.handle(t).closed, "Close") // the handle came too late
