@@ -63,34 +63,41 @@ func newFixture(t testing.TB, binary string) *fixture {
 	t.Helper()
 	f := &fixture{t: t, binary: binary, sessions: make(chan *session, 8)}
 	ignore := goleak.IgnoreCurrent()
-	s, err := server.Listen("127.0.0.1:0", server.Config{
-		Log: slog.New(slog.NewTextHandler(logWriter{t}, nil)),
-		Session: func(ctx context.Context, p *server.Peer) {
-			c := &session{f: f, ctx: ctx, peer: p, end: make(chan struct{})}
-			f.sessions <- c
-			select {
-			case <-ctx.Done():
-			case <-c.end:
-			}
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.server = s
-	// The clients and then the display have ended by now.
+	// The clients, the display and the servers have ended by then.
 	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
 		if live := server.Live(); live != (server.Counters{}) {
 			t.Errorf("alive after Close: %+v", live)
 		}
 		goleak.VerifyNone(t, ignore)
 	})
+	f.listen(server.Config{})
 	f.display = servertest.StartDisplay(t)
 	f.plugin = servertest.BuildLibrary(t, "testdata/echo.c", "libpnpdr-client.so")
 	return f
+}
+
+// listen makes a server to which later clients connect.
+func (f *fixture) listen(cfg server.Config) {
+	f.t.Helper()
+	cfg.Log = slog.New(slog.NewTextHandler(logWriter{f.t}, nil))
+	cfg.Session = func(ctx context.Context, p *server.Peer) {
+		c := &session{f: f, ctx: ctx, peer: p, end: make(chan struct{})}
+		f.sessions <- c
+		select {
+		case <-ctx.Done():
+		case <-c.end:
+		}
+	}
+	s, err := server.Listen("127.0.0.1:0", cfg)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.server = s
+	f.t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			f.t.Error(err)
+		}
+	})
 }
 
 // client starts an xfreerdp and waits until channels can be opened.

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "peer.h"
 
+#include "door.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -31,7 +33,10 @@ struct rds_peer
 	rds_turn turn;
 	rds_answer* answers;
 	size_t capacity;
-	BOOL lost; /* an answer could not be stored */
+	BOOL lost;                        /* an answer could not be stored */
+	psPeerReceiveChannelData receive; /* FreeRDP's own */
+	rds_door door;
+	uint64_t refused; /* by the door */
 };
 
 static atomic_long g_live;
@@ -152,6 +157,24 @@ static BOOL peer_configure(rds_peer* peer, const char* certificate, const char* 
 	return client->Initialize(client);
 }
 
+/* Called on the peer's thread for each chunk that a static channel receives. A
+ * FALSE ends the session. */
+static BOOL peer_receive(freerdp_peer* client, UINT16 id, const BYTE* data, size_t size,
+                         UINT32 flags, size_t total)
+{
+	rds_peer* peer = client->ContextExtra;
+
+	if (id == WTSChannelGetId(client, DRDYNVC))
+	{
+		peer->refused = rds_door_check(&peer->door, data, size, flags);
+
+		if (peer->refused)
+			return FALSE;
+	}
+
+	return peer->receive(client, id, data, size, flags, total);
+}
+
 static BOOL peer_open_server(rds_peer* peer)
 {
 	LPSTR session = NULL;
@@ -169,10 +192,14 @@ static BOOL peer_open_server(rds_peer* peer)
 	memcpy(&peer->session, session, sizeof(peer->session));
 	WTSFreeMemory(session);
 	WTSVirtualChannelManagerSetDVCCreationCallback(vcm, peer_channel_answered, peer);
-	return TRUE;
+	peer->receive = peer->client->ReceiveChannelData; /* set by WTSOpenServer */
+	peer->client->ReceiveChannelData = peer_receive;
+	peer->client->ContextExtra = peer;
+	return peer->receive != NULL;
 }
 
-rds_peer* rds_peer_new(int sockfd, int wakefd, const char* certificate, const char* key)
+rds_peer* rds_peer_new(int sockfd, int wakefd, const char* certificate, const char* key,
+                       uint32_t limit)
 {
 	BOOL created;
 	rds_peer* peer = calloc(1, sizeof(rds_peer));
@@ -186,6 +213,7 @@ rds_peer* rds_peer_new(int sockfd, int wakefd, const char* certificate, const ch
 	atomic_fetch_add(&g_live, 1);
 	peer->wakefd = wakefd;
 	peer->sockfd = sockfd;
+	peer->door.limit = limit;
 	peer->epollfd = epoll_create1(EPOLL_CLOEXEC);
 	peer->client = freerdp_peer_new(sockfd);
 
@@ -300,21 +328,26 @@ static rds_state peer_state(rds_peer* peer)
 	return RDS_READY;
 }
 
-const rds_turn* rds_peer_turn(rds_peer* peer, int timeout)
+uint64_t rds_peer_refused(const rds_peer* peer)
 {
-	int input;
+	return peer->refused;
+}
+
+const rds_turn* rds_peer_turn(rds_peer* peer, int timeout, int input)
+{
+	int readable;
 	BOOL channels = FALSE;
 	rds_turn* turn = &peer->turn;
 	freerdp_peer* client = peer->client;
 
 	turn->nanswers = 0;
 	turn->nreadable = 0;
-	input = peer_wait(peer, timeout, &channels);
+	readable = peer_wait(peer, timeout, &channels);
 
-	if (input < 0)
+	if (readable < 0)
 		return NULL;
 
-	if (input)
+	if (readable && input)
 	{
 		int pdus = 0;
 
@@ -338,7 +371,7 @@ const rds_turn* rds_peer_turn(rds_peer* peer, int timeout)
 			turn->state = peer_state(peer);
 	}
 
-	if (input || channels)
+	if (readable || channels)
 	{
 		struct epoll_event ready[RDS_MAX_READABLE];
 		const int count = epoll_wait(peer->epollfd, ready, RDS_MAX_READABLE, 0);

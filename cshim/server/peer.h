@@ -69,16 +69,21 @@ long rds_live(void);
 /**
  * Makes the server end of a connection. Owns sockfd from here on, even if it
  * fails. wakefd is an eventfd that ends rds_peer_turn's waiting; the caller
- * keeps it. certificate and key are PEM texts, copied. Returns NULL on failure.
+ * keeps it. certificate and key are PEM texts, copied. The session of a client
+ * that announces a message of more than limit bytes ends. Returns NULL on failure.
  */
-rds_peer* rds_peer_new(int sockfd, int wakefd, const char* certificate, const char* key);
+rds_peer* rds_peer_new(int sockfd, int wakefd, const char* certificate, const char* key,
+                       uint32_t limit);
 
 /**
  * Waits up to timeout ms (-1: for ever) for the socket, for a channel or for
- * wakefd, then lets FreeRDP read and write. Returns NULL when the session has
- * ended.
+ * wakefd, then lets FreeRDP read and write. It does not read the socket unless
+ * input is set. Returns NULL when the session has ended.
  */
-const rds_turn* rds_peer_turn(rds_peer* peer, int timeout);
+const rds_turn* rds_peer_turn(rds_peer* peer, int timeout, int input);
+
+/** How many bytes the message had that ended the session by its length, or 0. */
+uint64_t rds_peer_refused(const rds_peer* peer);
 
 /**
  * Passes what was written to the network. Returns -1 when the session has

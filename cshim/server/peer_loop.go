@@ -41,12 +41,15 @@ const (
 // passes the messages that arrived to their Receivers. Then it writes what has
 // been queued, mostly by the Receivers. While the client does not read, the queue
 // keeps what is in it and only reading goes on: waiting for a client that writes
-// before it reads would block both sides.
+// before it reads would block both sides. While messages wait for their Receivers,
+// the socket is not read, so that a fast client fills its own memory, not ours.
 type loop struct {
 	p     *Peer
 	c     *C.rds_peer
 	turn  *C.rds_turn // of the last turn; nil before the first
 	chans map[uint32]*channel
+
+	behind bool // some messages may still wait after the last turn
 
 	todo []command // taken from the queue
 	next int       // the first of todo that is not done yet
@@ -77,7 +80,7 @@ func (p *Peer) run(sockfd int) {
 	defer p.release()
 
 	cert, key := C.CString(string(p.srv.cert)), C.CString(string(p.srv.key))
-	c := C.rds_peer_new(C.int(sockfd), C.int(p.wakefd), cert, key)
+	c := C.rds_peer_new(C.int(sockfd), C.int(p.wakefd), cert, key, C.uint32_t(p.srv.cfg.MaxMessage))
 	C.free(unsafe.Pointer(cert))
 	C.free(unsafe.Pointer(key))
 	if c == nil {
@@ -91,6 +94,9 @@ func (p *Peer) run(sockfd int) {
 	l := loop{p: p, c: c, chans: make(map[uint32]*channel), buf: make([]byte, 64<<10)}
 	for !p.killed.Load() && l.work() && l.wait() {
 		l.dispatch()
+	}
+	if n := C.rds_peer_refused(c); n > 0 {
+		p.log.Error("client is disconnected: it announced a message that is too long", "bytes", uint64(n), "limit", p.srv.cfg.MaxMessage)
 	}
 
 	p.mu.Lock()
@@ -209,6 +215,7 @@ func (l *loop) wait() bool {
 	timeout := C.int(0)
 	p.mu.Lock()
 	switch {
+	case l.behind:
 	case l.blocked():
 		// The queue must wait for the client anyway: no need to be woken for it.
 		timeout = -1
@@ -218,7 +225,11 @@ func (l *loop) wait() bool {
 	}
 	p.mu.Unlock()
 
-	l.turn = C.rds_peer_turn(l.c, timeout)
+	input := C.int(1)
+	if l.behind {
+		input = 0
+	}
+	l.turn = C.rds_peer_turn(l.c, timeout, input)
 
 	if timeout < 0 {
 		p.mu.Lock()
@@ -243,9 +254,10 @@ func (l *loop) dispatch() {
 	for _, a := range unsafe.Slice(l.turn.answers, l.turn.nanswers) {
 		l.answer(uint32(a.id), int32(a.status))
 	}
+	l.behind = l.turn.nreadable == C.RDS_MAX_READABLE
 	for _, id := range l.turn.readable[:l.turn.nreadable] {
-		if ch := l.chans[uint32(id)]; ch != nil {
-			l.read(ch)
+		if ch := l.chans[uint32(id)]; ch != nil && l.read(ch) {
+			l.behind = true
 		}
 	}
 	if len(l.buf) > keepBytes {
@@ -305,9 +317,13 @@ func (l *loop) answer(id uint32, status int32) {
 	}
 }
 
-// read delivers the messages that wait on the channel.
-func (l *loop) read(ch *channel) {
-	for n := 0; n < turnReads && !l.p.killed.Load(); n++ {
+// read delivers the messages that wait on the channel. It reports whether there
+// may be more.
+func (l *loop) read(ch *channel) bool {
+	for n := 0; n < turnReads; n++ {
+		if l.p.killed.Load() {
+			return false
+		}
 		r := C.rds_channel_read(ch.c, unsafe.Pointer(&l.buf[0]), C.uint32_t(len(l.buf)), &l.size)
 		switch r {
 		case C.RDS_READ_GROW:
@@ -315,19 +331,20 @@ func (l *loop) read(ch *channel) {
 			continue
 		case C.RDS_READ_CLOSED:
 			l.close(ch)
-			return
+			return false
 		case C.RDS_READ_NONE:
-			return
+			return false
 		}
 		if err := l.callReceive(ch, l.buf[:l.size]); err != nil {
 			l.p.log.Info("channel is closed: its receiver refused a message", "channel", ch.name, "err", err)
 			l.close(ch)
-			return
+			return false
 		}
 		if r == C.RDS_READ_LAST {
-			return
+			return false
 		}
 	}
+	return true
 }
 
 // drop gives the channel back to FreeRDP.

@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"sync"
 	"time"
@@ -38,11 +39,18 @@ type Config struct {
 	// Log takes the log; nil means slog.Default().
 	Log *slog.Logger
 
+	// MaxMessage is how many bytes one message of a client may have. A client
+	// that announces more is disconnected, since FreeRDP allocates what is
+	// announced. 0 means 65 MiB; more than 4 GiB is not possible.
+	MaxMessage int
+
 	// Session is called for each client, on a goroutine of its own, once
 	// dynamic channels can be opened. ctx ends when the client has gone. When
 	// Session returns, the client is disconnected.
 	Session func(ctx context.Context, p *Peer)
 }
+
+const defaultMaxMessage = 65 << 20
 
 // Server accepts RDP clients. Its methods may be called from any goroutine.
 type Server struct {
@@ -63,6 +71,12 @@ type Server struct {
 func Listen(addr string, cfg Config) (*Server, error) {
 	if cfg.Session == nil {
 		return nil, errors.New("server: Config.Session is nil")
+	}
+	if cfg.MaxMessage == 0 {
+		cfg.MaxMessage = defaultMaxMessage
+	}
+	if cfg.MaxMessage < 0 || uint64(cfg.MaxMessage) > math.MaxUint32 {
+		return nil, fmt.Errorf("server: Config.MaxMessage %d is not possible", cfg.MaxMessage)
 	}
 	cert, key, err := identity(cfg.CertFile, cfg.KeyFile)
 	if err != nil {

@@ -36,6 +36,7 @@ func TestListenFails(t *testing.T) {
 		"bad certificate":    {"127.0.0.1:0", server.Config{Session: noSession, CertFile: bad, KeyFile: bad}},
 		"missing files":      {"127.0.0.1:0", server.Config{Session: noSession, CertFile: bad + "x", KeyFile: bad}},
 		"half of the files":  {"127.0.0.1:0", server.Config{Session: noSession, CertFile: bad}},
+		"negative limit":     {"127.0.0.1:0", server.Config{Session: noSession, MaxMessage: -1}},
 		"half of the files2": {"127.0.0.1:0", server.Config{Session: noSession, KeyFile: bad}},
 	} {
 		if s, err := server.Listen(test.addr, test.cfg); err == nil {
@@ -170,6 +171,20 @@ func TestPreload(t *testing.T) {
 func TestVersion(t *testing.T) {
 	if v := server.Version(); !strings.HasPrefix(v, major+".") {
 		t.Errorf("version %s, built for %s", v, major)
+	}
+}
+
+// TestDoor runs the tests of the C code that looks at messages before FreeRDP
+// does, under the sanitizers.
+func TestDoor(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "door_test")
+	out, err := exec.Command("cc", "-std=gnu11", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all",
+		"-Wall", "-Wextra", "-Werror", "-I.", "-o", program, "door.c", "testdata/door_test.c").CombinedOutput()
+	if err != nil {
+		t.Fatalf("compiling: %v\n%s", err, out)
+	}
+	if out, err := exec.Command(program).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
 	}
 }
 

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server_test
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"freerdp-pnpdr/channels"
+	"freerdp-pnpdr/cshim/server"
+)
+
+// TestFastClient has a client send small messages faster than they are read: what
+// waits for the Receiver is bounded.
+func TestFastClient(t *testing.T) {
+	eachClient(t, func(t *testing.T, f *fixture) {
+		const count, size = 40000, 1500
+		_, s := f.client()
+		e := newEndpoint(t)
+		e.discard = true
+		received, before, peak := 0, resident(t), int64(0)
+		done := make(chan struct{})
+		e.reject = func(msg []byte) error {
+			received++
+			if received%32 == 0 { // be slower than the client
+				time.Sleep(time.Millisecond)
+			}
+			if received%1000 == 0 {
+				peak = max(peak, resident(t))
+			}
+			if received == count {
+				close(done)
+			}
+			return nil
+		}
+		if err := s.peer.Open(context.Background(), channels.PNPDR, e.attach); err != nil {
+			t.Fatal(err)
+		}
+		e.send(binary.LittleEndian.AppendUint32([]byte("flood"), count))
+		wait(t, done, "the flood does not end")
+		t.Logf("grown by %d KiB while %d KiB arrived", (peak-before)>>10, count*size>>10)
+		if peak-before > count*size/5 {
+			t.Error("the messages pile up")
+		}
+		s.release()
+	})
+}
+
+// resident returns the memory that this process uses, in bytes.
+func resident(t *testing.T) (n int64) {
+	statm, err := os.ReadFile("/proc/self/statm")
+	if err == nil {
+		_, err = fmt.Sscanf(string(statm), "%d %d", new(int64), &n)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	return n * int64(os.Getpagesize())
+}
+
+// TestMaxMessage sends a message of the greatest length allowed, and one that is
+// longer: its announcement ends the session.
+func TestMaxMessage(t *testing.T) {
+	eachClient(t, func(t *testing.T, f *fixture) {
+		f.listen(server.Config{MaxMessage: 1 << 20})
+		_, s := f.client()
+		e := s.open(channels.PNPDR)
+		e.echo(pattern(1<<20, 1))
+		e.send(pattern(1<<20+1, 2))
+		s.ended()
+		wait(t, e.closed, "the channel outlives its session")
+		if n := len(e.arrived); n > 0 {
+			t.Error("the message was delivered")
+		}
+	})
+}
