@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/wire"
@@ -40,10 +41,12 @@ const maxTransfer = 1 << 30
 // position ignore. It returns what one Read Reply brought: n may be less than
 // len(p) without an error, and more than 0 with one (ERROR_MORE_DATA).
 //
-// If ctx ends, the client is asked to cancel the request. ReadAt still waits
-// for the reply or the end of the handle, since the client may fill p until
-// then. It succeeds if the request did; otherwise the error wraps both
-// ctx.Err() and the client's result.
+// If ctx ends, the client is asked to cancel the request, and ReadAt waits at
+// most Config.CancelWait more for its reply or the end of the handle. It
+// succeeds if the request did; otherwise the error wraps both ctx.Err() and the
+// client's result. Without a reply it wraps ctx.Err() and ErrNoReply: nobody
+// knows what became of the request, and it counts as outstanding until the
+// reply comes. p is not written to once ReadAt has returned.
 func (h *Handle) ReadAt(ctx context.Context, p []byte, off uint64) (n int, err error) {
 	if err := checkSize(len(p)); err != nil {
 		return 0, err
@@ -178,8 +181,10 @@ func (h *Handle) perform(ctx context.Context, c *call) (int, error) {
 	case <-ctx.Done():
 		cancelled = ctx.Err()
 		h.cancel(c)
-		// 3.3.5.2.2.9: the request is complete when its reply has come.
-		<-c.done
+		if !h.awaitReply(c) {
+			h.s.putCall(c)
+			return 0, fmt.Errorf("%w: %w", cancelled, ErrNoReply)
+		}
 	}
 	n, err := c.outcome()
 	h.s.putCall(c)
@@ -187,6 +192,29 @@ func (h *Handle) perform(ctx context.Context, c *call) (int, error) {
 		err = fmt.Errorf("%w: %w", cancelled, err)
 	}
 	return n, err
+}
+
+// awaitReply waits for the reply to a cancelled call, which completes it
+// (3.3.5.2.2.9). If none comes in time, c is the caller's again, and another call
+// without a caller takes its place until the reply comes or the handle ends.
+func (h *Handle) awaitReply(c *call) bool {
+	patience := time.NewTimer(h.s.cfg.CancelWait)
+	defer patience.Stop()
+	select {
+	case <-c.done:
+		return true
+	case <-patience.C:
+	}
+	h.mu.Lock()
+	abandoned := h.calls[c.id] == c
+	if abandoned {
+		h.calls[c.id] = &call{op: c.op, id: c.id, limit: c.limit, done: make(chan struct{}, 1)}
+	}
+	h.mu.Unlock()
+	if !abandoned { // it is just being completed
+		<-c.done
+	}
+	return !abandoned
 }
 
 // cancel sends the one IoCancel that c may have (3.3.5.2.2.9).

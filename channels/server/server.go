@@ -22,6 +22,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"time"
 
 	"freerdp-pnpdr/channels"
 	"freerdp-pnpdr/pnp"
@@ -44,6 +45,10 @@ type Config struct {
 	// end with the session, but of those that end with PNPDR. A panic in it is
 	// logged.
 	OnDevice func(DeviceEvent)
+
+	// CancelWait is how long a call of a Handle waits for its reply after its
+	// context has ended; 0 means 10 seconds.
+	CancelWait time.Duration
 
 	// Limits bound what a client can make the server keep.
 	Limits Limits
@@ -88,6 +93,10 @@ func (l *Limits) setDefaults() {
 // ErrStarted is returned by Start if the session was started already.
 var ErrStarted = errors.New("the session was started already")
 
+// ErrNoReply is part of the error of a call whose context has ended, if the client
+// has not replied to the cancelled request.
+var ErrNoReply = errors.New("the client does not reply")
+
 // Session is the server's side of one RDP session.
 type Session struct {
 	opener channels.Opener
@@ -125,6 +134,9 @@ type Session struct {
 func New(opener channels.Opener, cfg Config) *Session {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.Level(127)}))
+	}
+	if cfg.CancelWait <= 0 {
+		cfg.CancelWait = 10 * time.Second
 	}
 	cfg.Limits.setDefaults()
 	s := &Session{
