@@ -17,7 +17,7 @@ func init() {
 }
 
 // restoreNofile puts back the soft limit of open files, which package syscall has
-// raised to one less than the hard one: FreeRDP uses select, which cannot wait for
+// raised to the hard one, or one less: FreeRDP uses select, which cannot wait for
 // a descriptor beyond 1023. syscall.Setrlimit also has Go forget the old limit, so
 // that it leaves that of programs it starts alone; the plugin starts none.
 func restoreNofile() {
@@ -26,7 +26,7 @@ func restoreNofile() {
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &now) != nil {
 		return
 	}
-	if before > 0 && before < now.Cur && now.Cur == now.Max-1 {
+	if before > 0 && before < now.Cur && now.Cur >= now.Max-1 {
 		now.Cur = before
 		_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &now) // lowering is always allowed
 	}
