@@ -124,6 +124,83 @@ func TestManyHandles(t *testing.T) {
 	}
 }
 
+// TestInputMemory has many handles whose reports nobody reads. The queues of a device
+// share its memory, keep the newest reports, and give back their part when they are
+// closed.
+func TestInputMemory(t *testing.T) {
+	const length = 4000
+	f := newMemoryFake(t, large)
+	d := f.device(false)
+	report := make([]byte, length)
+	feed := func(handles []pnp.Handle, n int) {
+		for range n {
+			report[0]++
+			f.feed(report...)
+			for _, h := range handles {
+				in, q := &h.(*handle).input, h.(*handle).q
+				require.Eventually(t, func() bool {
+					q.Lock()
+					defer q.Unlock()
+					return len(in.reports) > 0 && in.reports[len(in.reports)-1][1] == report[0]
+				}, 20*time.Second, 100*time.Microsecond)
+			}
+		}
+	}
+	// held returns the number of reports in the queue of h, and their bytes.
+	held := func(h pnp.Handle) (reports, bytes int) {
+		in, q := &h.(*handle).input, h.(*handle).q
+		q.Lock()
+		defer q.Unlock()
+		for _, r := range in.reports {
+			bytes += len(r)
+		}
+		require.Equal(t, bytes+len(in.reports)*reportOverhead, in.bytes)
+		return len(in.reports), bytes
+	}
+	open := func() pnp.Handle {
+		h, err := d.Open(acceptance.ReadWrite)
+		require.NoError(t, err)
+		return h
+	}
+	first := open()
+	hr, _ := control(first, IOCTL_SET_NUM_DEVICE_INPUT_BUFFERS, []byte{0, 2, 0, 0}, 0)
+	require.Equal(t, "S_OK", hr)
+	handles := []pnp.Handle{first}
+	feed(handles, 300)
+	n, _ := held(first)
+	require.Equal(t, inputBytes/(1+length+reportOverhead), n, "one handle has it all")
+
+	for range 299 {
+		handles = append(handles, open())
+	}
+	feed(handles, 3)
+	all := 0
+	for _, h := range handles {
+		n, bytes := held(h)
+		require.Equal(t, 1, n, "each handle keeps the newest report")
+		all += bytes
+	}
+	require.LessOrEqual(t, all, max(inputBytes, 300*(1+length)))
+
+	first.Close(func() {})
+	n, bytes := held(first)
+	require.Zero(t, n+bytes)
+	for _, h := range handles[11:] {
+		h.Close(func() {})
+	}
+	feed(handles[1:11], 40)
+	n, _ = held(handles[1])
+	require.Equal(t, inputBytes/10/(1+length+reportOverhead), n, "ten handles share it")
+
+	// Pending reads do not depend on the memory that is left.
+	done := start(handles[1], &pnp.Request{Op: pnp.OpRead, Out: make([]byte, 1+length)})
+	require.Equal(t, ending{pnp.S_OK, 1 + length}, within(done))
+	for _, h := range handles[1:11] {
+		h.Close(func() {})
+	}
+	require.Zero(t, d.queues.Load())
+}
+
 // TestManyHandlesStuck uses a driver that does not answer writes or feature requests.
 // A device gets its slots and no more, however many handles want one, and gives them
 // all back once the driver answers.

@@ -29,7 +29,8 @@
 //
 // Each handle with read access has its own queue of 32 reports, or as many as
 // IOCTL_SET_NUM_DEVICE_INPUT_BUFFERS sets. When it is full, the oldest report is
-// dropped. A goroutine moves reports from the kernel's queue, which holds 63 and
+// dropped. The queues of all handles of a device take 1 MiB at most: each handle may use
+// an equal part of that, but at least one report. A goroutine moves reports from the kernel's queue, which holds 63 and
 // drops the newest, as soon as they arrive. An input report with an undeclared id
 // is dropped too; one that is longer than declared is cut.
 //
@@ -60,6 +61,7 @@ package hid
 import (
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend"
@@ -77,6 +79,8 @@ type Device struct {
 	log   *slog.Logger
 	open  opener
 	sysfs string // mount point
+
+	queues atomic.Int64 // handles that have an input queue
 }
 
 var _ pnp.Device = (*Device)(nil)

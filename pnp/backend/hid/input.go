@@ -19,6 +19,12 @@ const (
 	minInputBuffers     = 2
 	maxInputBuffers     = 512
 
+	// inputBytes is how much memory the input queues of all handles of a device
+	// may take. Each handle may use an equal part of it, but at least one report.
+	inputBytes = 1 << 20
+	// reportOverhead is what a report takes beside its bytes, at most.
+	reportOverhead = 64
+
 	// kernelQueue is no less than the kernel's own queue can hold
 	// (HIDRAW_BUFFER_SIZE).
 	kernelQueue = 64
@@ -31,6 +37,7 @@ type input struct {
 
 	reports [][]byte // in Windows' layout, not padded
 	limit   int      // of reports
+	bytes   int      // that the reports take
 	// buffer has room for the longest report in Windows' layout; nil if the
 	// device has no input reports or the handle may not read.
 	buffer []byte
@@ -45,6 +52,7 @@ func (in *input) start(h *handle) {
 	in.h, in.limit = h, defaultInputBuffers
 	if n := h.desc.ByteLength(hidreport.Input); h.read && n > 0 {
 		in.buffer = make([]byte, n)
+		h.dev.queues.Add(1)
 		h.q.Enter()
 		go in.fill()
 	}
@@ -58,7 +66,7 @@ func (h *handle) tryRead(it *queue.Item) {
 	case len(in.reports) > 0:
 		n := h.desc.ByteLength(hidreport.Input)
 		clear(it.R.Out[copy(it.R.Out, in.reports[0]):n])
-		in.reports = slices.Delete(in.reports, 0, 1)
+		in.drop(1)
 		h.q.Finish(it, pnp.S_OK, n)
 	case in.end != pnp.S_OK:
 		h.q.Finish(it, in.end, 0)
@@ -109,7 +117,10 @@ func (in *input) finish(hr pnp.HRESULT) {
 func (in *input) forget() {
 	in.h.q.Lock()
 	defer in.h.q.Unlock()
-	in.reports = nil
+	in.reports, in.bytes = nil, 0
+	if in.buffer != nil {
+		in.h.dev.queues.Add(-1)
+	}
 }
 
 // outcome is the result of an attempt to read a report.
@@ -133,6 +144,7 @@ func (in *input) take() outcome {
 	report, o := in.next()
 	if report != nil {
 		in.reports = append(in.reports, slices.Clone(report))
+		in.bytes += len(report) + reportOverhead
 		in.h.reads.Kick()
 		in.trim()
 	}
@@ -169,12 +181,26 @@ func (in *input) next() ([]byte, outcome) {
 	return b[:n], took
 }
 
-// trim drops the oldest reports beyond the limit. The queue is locked.
+// trim drops the oldest reports beyond the limit, and beyond the handle's part of the
+// device's memory. The queue is locked.
 func (in *input) trim() {
-	if over := len(in.reports) - in.limit; over > 0 {
-		in.reports = slices.Delete(in.reports, 0, over)
+	share := inputBytes / max(int(in.h.dev.queues.Load()), 1)
+	over, bytes := 0, in.bytes
+	for n := len(in.reports); n-over > in.limit || bytes > share && n-over > 1; over++ {
+		bytes -= len(in.reports[over]) + reportOverhead
+	}
+	if over > 0 {
+		in.drop(over)
 		in.h.dev.log.Debug("input queue full: dropped the oldest reports", "reports", over)
 	}
+}
+
+// drop takes out the oldest n reports. The queue is locked.
+func (in *input) drop(n int) {
+	for _, report := range in.reports[:n] {
+		in.bytes -= len(report) + reportOverhead
+	}
+	in.reports = slices.Delete(in.reports, 0, n)
 }
 
 // buffers returns how many reports the queue can hold.
@@ -201,7 +227,7 @@ func (in *input) setBuffers(n uint32) pnp.HRESULT {
 func (in *input) flush() {
 	in.h.q.Lock()
 	defer in.h.q.Unlock()
-	in.reports = nil
+	in.reports, in.bytes = nil, 0
 	if in.buffer != nil {
 		in.drain()
 	}
