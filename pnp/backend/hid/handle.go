@@ -67,15 +67,15 @@ func (h *handle) Submit(r *pnp.Request) {
 }
 
 func (h *handle) submitRead(r *pnp.Request) {
-	length := h.desc.ByteLength(hidreport.Input)
+	shortest := h.desc.ShortestLength(hidreport.Input)
 	switch {
 	case !h.read:
 		r.Complete(pnp.ERROR_ACCESS_DENIED, 0)
 	case len(r.Out) == 0:
 		h.q.Answer(r, pnp.S_OK, 0)
-	case length == 0:
+	case shortest == 0:
 		r.Complete(pnp.ERROR_INVALID_FUNCTION, 0)
-	case len(r.Out) < length:
+	case len(r.Out) < shortest:
 		r.Complete(ERROR_INVALID_USER_BUFFER, 0)
 	default:
 		h.reads.Submit(r)
@@ -110,21 +110,18 @@ func (h *handle) doWrite(it *queue.Item) (pnp.HRESULT, int) {
 // outgoing returns the report of kind k in data, as hidraw takes it. The result is
 // a part of data, or a copy if the id has to be changed.
 func (h *handle) outgoing(k hidreport.Kind, data []byte) ([]byte, pnp.HRESULT) {
-	longest := h.desc.ByteLength(k)
 	switch {
-	case longest == 0:
+	case h.desc.ByteLength(k) == 0:
 		return nil, pnp.ERROR_INVALID_FUNCTION
 	case len(data) == 0:
 		return nil, ERROR_INVALID_USER_BUFFER
-	case len(data) < longest:
-		return nil, pnp.ERROR_INVALID_PARAMETER
 	}
 	id := data[0]
 	if !h.desc.UsesIDs(k) {
 		id = 0
 	}
 	n, ok := h.desc.ReportLength(k, id)
-	if !ok {
+	if longest, _ := h.desc.CollectionLength(k, id); !ok || len(data) < longest {
 		return nil, pnp.ERROR_INVALID_PARAMETER
 	}
 	report := data[:n]

@@ -11,7 +11,7 @@
 // according to Wine's tests of the HID class driver (dlls/dinput/tests/hid.c),
 // which were written against Windows:
 //
-//   - A read into less than InputReportByteLength bytes fails with
+//   - A read into fewer than InputReportByteLength bytes fails with
 //     ERROR_INVALID_USER_BUFFER (STATUS_INVALID_BUFFER_SIZE there).
 //   - A write, SET_FEATURE or SET_OUTPUT_REPORT of less than the longest report
 //     of its kind fails with ERROR_INVALID_PARAMETER; if it is longer, the rest
@@ -22,6 +22,10 @@
 //   - If the device has no report of the kind, the request fails with
 //     ERROR_INVALID_FUNCTION.
 //
+// Each of these lengths is that of the top-level collection that the report belongs to.
+// A read that is long enough for the reports of some collection only takes the next one
+// of those, and leaves the others.
+//
 // Unlike on Windows, a read or write of no bytes succeeds, as it does on every
 // device of this project.
 //
@@ -30,9 +34,9 @@
 // Each handle with read access has its own queue of 32 reports, or as many as
 // IOCTL_SET_NUM_DEVICE_INPUT_BUFFERS sets. When it is full, the oldest report is
 // dropped. The queues of all handles of a device take 1 MiB at most: each handle may use
-// an equal part of that, but at least one report. A goroutine moves reports from the kernel's queue, which holds 63 and
-// drops the newest, as soon as they arrive. An input report with an undeclared id
-// is dropped too; one that is longer than declared is cut.
+// an equal part of that, but at least one report. A goroutine moves reports from the
+// kernel's queue, which holds 63 and drops the newest, as soon as they arrive. An input
+// report with an undeclared id is dropped too; one that is longer than declared is cut.
 //
 // # Requests that block
 //

@@ -30,8 +30,8 @@ const (
 	kernelQueue = 64
 )
 
-// input is the input queue of a handle. Either reads wait for reports or reports
-// for reads, never both. The handle's queue is its lock.
+// input is the input queue of a handle. Reads wait while there is no report that
+// their buffer is long enough for. The handle's queue is its lock.
 type input struct {
 	h *handle
 
@@ -58,17 +58,23 @@ func (in *input) start(h *handle) {
 	}
 }
 
-// tryRead completes a read if there is a report or the end has come. The read's
-// buffer is large enough. The queue is locked.
+// tryRead completes a read if there is a report for it or the end has come. A read
+// that is too short for the reports of one collection leaves them, and takes those of
+// another: on Windows it would be a read of that collection's device. The queue is
+// locked.
 func (h *handle) tryRead(it *queue.Item) {
 	in := &h.input
-	switch {
-	case len(in.reports) > 0:
-		n := h.desc.ByteLength(hidreport.Input)
-		clear(it.R.Out[copy(it.R.Out, in.reports[0]):n])
-		in.drop(1)
+	for i, report := range in.reports {
+		n, _ := h.desc.CollectionLength(hidreport.Input, report[0])
+		if len(it.R.Out) < n {
+			continue
+		}
+		clear(it.R.Out[copy(it.R.Out, report):n])
+		in.drop(i, 1)
 		h.q.Finish(it, pnp.S_OK, n)
-	case in.end != pnp.S_OK:
+		return
+	}
+	if in.end != pnp.S_OK {
 		h.q.Finish(it, in.end, 0)
 	}
 }
@@ -190,17 +196,17 @@ func (in *input) trim() {
 		bytes -= len(in.reports[over]) + reportOverhead
 	}
 	if over > 0 {
-		in.drop(over)
+		in.drop(0, over)
 		in.h.dev.log.Debug("input queue full: dropped the oldest reports", "reports", over)
 	}
 }
 
-// drop takes out the oldest n reports. The queue is locked.
-func (in *input) drop(n int) {
-	for _, report := range in.reports[:n] {
+// drop takes out n reports from number i on. The queue is locked.
+func (in *input) drop(i, n int) {
+	for _, report := range in.reports[i : i+n] {
 		in.bytes -= len(report) + reportOverhead
 	}
-	in.reports = slices.Delete(in.reports, 0, n)
+	in.reports = slices.Delete(in.reports, i, i+n)
 }
 
 // buffers returns how many reports the queue can hold.

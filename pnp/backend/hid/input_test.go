@@ -64,6 +64,39 @@ func TestReadsOfADeviceWithIDs(t *testing.T) {
 	require.Equal(t, invalidUserBuffer, hr)
 }
 
+// TestReadsOfCollections: reads are as long as the reports of one collection, as on
+// Windows, where each collection is a device.
+func TestReadsOfCollections(t *testing.T) {
+	f := newFake(t, collections)
+	h := open(t, f.device(false))
+	f.feed(2, 20, 21)
+	f.feed(1, 10, 11, 12)
+	f.feed(3, 30)
+	arrived(t, h, 3)
+	hr, _ := read(h, 3)
+	require.Equal(t, invalidUserBuffer, hr)
+	hr, b := read(h, 9) // long enough for the first collection only
+	require.Equal(t, "S_OK", hr)
+	require.Equal(t, []byte{1, 10, 11, 12}, b)
+	for _, want := range [][]byte{
+		{2, 20, 21, 0, 0, 0, 0, 0, 0, 0},
+		{3, 30, 0, 0, 0, 0, 0, 0, 0, 0},
+	} {
+		hr, b = read(h, 64)
+		require.Equal(t, "S_OK", hr)
+		require.Equal(t, want, b)
+	}
+
+	r := &pnp.Request{Op: pnp.OpRead, Out: make([]byte, 4)}
+	done := start(h, r)
+	f.feed(3, 31)
+	arrived(t, h, 1)
+	require.False(t, r.Completed())
+	f.feed(1, 13)
+	require.Equal(t, ending{pnp.S_OK, 4}, within(done))
+	require.Equal(t, []byte{1, 13, 0, 0}, r.Out)
+}
+
 // TestInputQueue: each handle has its own queue, which drops the oldest reports.
 func TestInputQueue(t *testing.T) {
 	f := newFake(t, bytewise)

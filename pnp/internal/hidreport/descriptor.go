@@ -70,11 +70,22 @@ type Descriptor struct {
 	// differences of Collection.Usages.
 	Inputs []Range
 
-	// bits are the sizes of the reports without their id, by kind and id.
-	// Empty reports are left out.
-	bits [Kinds]map[uint8]int
-	// longest is the length of the longest report of each kind.
-	longest [Kinds]int
+	// reports are by kind and id. Empty reports are left out.
+	reports [Kinds]map[uint8]report
+	// longest is the length of the longest report of each kind; of those that
+	// top-level collections have, shortest is the smallest.
+	longest, shortest [Kinds]int
+	// inCollection is the length of the longest report of each kind in a
+	// top-level collection.
+	inCollection [Kinds]map[int]int
+}
+
+// report is one report of a device.
+type report struct {
+	bits int // without the id
+	// collection is the number of the top-level collection that has the first
+	// field, from 1; 0 for a field outside of collections.
+	collection int
 }
 
 // TopLevel returns the usages of the top-level collections. Windows makes a device
@@ -89,36 +100,46 @@ func (d *Descriptor) TopLevel() []Usage {
 	return usages
 }
 
-// ByteLength is the length of the longest report of kind k, 0 if there are none:
-// InputReportByteLength, OutputReportByteLength or FeatureReportByteLength of
-// HIDP_CAPS (hidpi.h).
+// ByteLength is the length of the longest report of kind k, 0 if there are none.
 func (d *Descriptor) ByteLength(k Kind) int { return d.longest[k] }
+
+// CollectionLength is the length of the longest report of kind k in the top-level
+// collection that has the report with this id: InputReportByteLength,
+// OutputReportByteLength or FeatureReportByteLength of the HIDP_CAPS (hidpi.h) that
+// Windows has for that collection. It returns false if there is no such report.
+func (d *Descriptor) CollectionLength(k Kind, id uint8) (int, bool) {
+	r, ok := d.reports[k][id]
+	return d.inCollection[k][r.collection], ok
+}
+
+// ShortestLength is the smallest CollectionLength of kind k, 0 if there are no reports.
+func (d *Descriptor) ShortestLength(k Kind) int { return d.shortest[k] }
 
 // UsesIDs reports whether reports of kind k carry an id on the bus. As in Linux, the
 // kinds can differ: the specification says that all reports carry one if any does,
 // and Windows refuses other devices, but they exist.
 func (d *Descriptor) UsesIDs(k Kind) bool {
-	_, unnumbered := d.bits[k][0]
-	return !unnumbered && len(d.bits[k]) > 0
+	_, unnumbered := d.reports[k][0]
+	return !unnumbered && len(d.reports[k]) > 0
 }
 
 // ReportLength is the length of a report. It returns false if there is no report of
 // this kind and id.
 func (d *Descriptor) ReportLength(k Kind, id uint8) (int, bool) {
-	bits, ok := d.bits[k][id]
+	r, ok := d.reports[k][id]
 	if !ok {
 		return 0, false
 	}
-	return 1 + (bits+7)/8, true
+	return 1 + (r.bits+7)/8, true
 }
 
 // Only returns the id of the only report of kind k. It returns false if there are
 // several or none.
 func (d *Descriptor) Only(k Kind) (uint8, bool) {
-	if len(d.bits[k]) != 1 {
+	if len(d.reports[k]) != 1 {
 		return 0, false
 	}
-	for id := range d.bits[k] {
+	for id := range d.reports[k] {
 		return id, true
 	}
 	return 0, false
@@ -145,6 +166,7 @@ type parser struct {
 	g     globals
 	stack []globals
 	depth int // open collections
+	top   int // top-level collections so far
 	local locals
 }
 
@@ -160,8 +182,8 @@ func Parse(b []byte) (*Descriptor, error) {
 		return nil, fmt.Errorf("report descriptor: %d bytes, more than %d", len(b), MaxDescriptor)
 	}
 	p := parser{d: &Descriptor{}}
-	for k := range p.d.bits {
-		p.d.bits[k] = map[uint8]int{}
+	for k := range p.d.reports {
+		p.d.reports[k], p.d.inCollection[k] = map[uint8]report{}, map[int]int{}
 	}
 	for at := 0; at < len(b); {
 		i, n, err := decodeItem(b[at:])
@@ -213,6 +235,9 @@ func (p *parser) main(i item) error {
 			Type: CollectionType(i.value), Depth: p.depth,
 			Usage: p.local.usage(p.g.usagePage), Usages: p.local.all(p.g.usagePage),
 		})
+		if p.depth == 0 {
+			p.top++
+		}
 		p.depth++
 	case tagEndCollection:
 		if p.depth == 0 {
@@ -225,13 +250,17 @@ func (p *parser) main(i item) error {
 
 // data adds one data field to its report.
 func (p *parser) data(k Kind) error {
+	r, known := p.d.reports[k][p.g.reportID]
 	// The product of two 32-bit numbers fits.
-	bits := uint64(p.d.bits[k][p.g.reportID]) + uint64(p.g.reportSize)*uint64(p.g.reportCount)
+	bits := uint64(r.bits) + uint64(p.g.reportSize)*uint64(p.g.reportCount)
 	if bits > maxReportBits {
 		return fmt.Errorf("%v report %d has %d bits, more than %d", k, p.g.reportID, bits, maxReportBits)
 	}
-	if bits > 0 {
-		p.d.bits[k][p.g.reportID] = int(bits)
+	if !known && p.depth > 0 {
+		r.collection = p.top
+	}
+	if r.bits = int(bits); bits > 0 {
+		p.d.reports[k][p.g.reportID] = r
 	}
 	return nil
 }
@@ -264,14 +293,21 @@ func (p *parser) global(i item) error {
 // finish computes the lengths once all fields are known.
 func (d *Descriptor) finish() {
 	for k := range Kind(Kinds) {
-		if len(d.bits[k]) > 1 {
+		if len(d.reports[k]) > 1 {
 			// If others have ids, a report without one cannot be
 			// distinguished from them.
-			delete(d.bits[k], 0)
+			delete(d.reports[k], 0)
 		}
-		for id := range d.bits[k] {
+		lengths := d.inCollection[k]
+		for id, r := range d.reports[k] {
 			n, _ := d.ReportLength(k, id)
+			lengths[r.collection] = max(lengths[r.collection], n)
+		}
+		for _, n := range lengths {
 			d.longest[k] = max(d.longest[k], n)
+			if d.shortest[k] == 0 || n < d.shortest[k] {
+				d.shortest[k] = n
+			}
 		}
 	}
 }
