@@ -20,5 +20,5 @@ func ExampleParseOptions() {
 	}
 	// Output:
 	// serial at /dev/ttyUSB0, called Scale
-	// option "rr": it is ignored: there is no such option
+	// option "rr": it is ignored: there is no such option (did you mean "ro"?)
 }

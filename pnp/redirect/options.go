@@ -5,10 +5,13 @@ package redirect
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
+	"regexp"
 	"strings"
 
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend"
+	"freerdp-pnpdr/pnp/discover"
 	"freerdp-pnpdr/pnp/rules"
 )
 
@@ -50,6 +53,7 @@ func ParseOptions(words []string, kinds backend.Table) *Options {
 }
 
 func (o *Options) take(word string) error {
+	word = strings.TrimLeft(word, " \t") // a blank after a comma
 	key, value, _ := strings.Cut(word, ":")
 	switch key {
 	case "": // FreeRDP 2 passes empty words on
@@ -63,9 +67,60 @@ func (o *Options) take(word string) error {
 	}
 	known, err := o.Rules.Take(word)
 	if !known {
-		return ignored(ErrNoOption)
+		return ignored(o.unknown(word))
 	}
 	return err
+}
+
+var (
+	vidPID = regexp.MustCompile(`^[0-9a-fA-F]{4}:([0-9a-fA-F]{4}|\*)$`)
+	isPath = regexp.MustCompile(`^(/|\./|\.\./|~/)`)
+)
+
+// unknown suggests what a word that is not an option was probably meant to be.
+func (o *Options) unknown(word string) error {
+	key, value, hasValue := strings.Cut(word, ":")
+	meant := ""
+	switch near := rules.Nearest(strings.ToLower(key), o.words()); {
+	case vidPID.MatchString(word):
+		meant = "usb:" + word
+	case isPath.MatchString(word):
+		if k := kindOfPath(word, o.Rules.Kinds); k != nil {
+			meant = k.Name + ":" + word
+		}
+	case near != "" && hasValue:
+		meant = near + ":" + value
+	default:
+		meant = near
+	}
+	if meant == "" {
+		return ErrNoOption
+	}
+	return fmt.Errorf("%w (did you mean %q?)", ErrNoOption, meant)
+}
+
+// words returns all options, without their values.
+func (o *Options) words() []string {
+	words := append(o.Rules.Words(), "help")
+	for _, l := range limits {
+		words = append(words, l.key)
+	}
+	return words
+}
+
+// kindOfPath guesses the kind of device at a path by its name, without looking at
+// it, which could take long; nil if nothing serves it.
+func kindOfPath(path string, kinds backend.Table) *backend.Kind {
+	if !strings.HasPrefix(path, "/dev/") {
+		return kinds.Plain(backend.RegularFile)
+	}
+	for subsystem, pattern := range map[string]string{"tty": "/dev/tty*", "hidraw": "/dev/hidraw*"} {
+		usual, _ := filepath.Match(pattern, path) // the patterns are correct
+		if usual || subsystem == "tty" && strings.HasPrefix(path, "/dev/serial/") {
+			return kinds.Serving(&discover.Device{Node: path, Subsystem: subsystem, Interface: -1})
+		}
+	}
+	return kinds.Plain(backend.CharDevice)
 }
 
 func ignored(err error) error {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -69,6 +70,63 @@ func TestProblems(t *testing.T) {
 		require.Contains(t, o.Problems[0].String(), `option "`+word+`": `)
 		require.Equal(t, word == "nonsense", errors.Is(o.Problems[0].Err, ErrNoOption))
 		require.True(t, o.Rules.Auto, "the rest counts")
+	}
+}
+
+// TestDidYouMean: a word that is not an option is compared with all that are.
+func TestDidYouMean(t *testing.T) {
+	for word, want := range map[string]string{
+		"auot": "auto", "AUTO": "auto", "seral:/dev/ttyS0": "serial:/dev/ttyS0", "nmae:Scale": "name:Scale",
+		"max-handle:3": "max-handles:3", "hepl": "help", "lopback": "loopback",
+		"/dev/ttyS0": "serial:/dev/ttyS0", "/dev/serial/by-id/x": "serial:/dev/serial/by-id/x",
+		"/dev/hidraw0": "hid:/dev/hidraw0", "/dev/usb/lp0": "char:/dev/usb/lp0", "~/disk.img": "file:~/disk.img",
+		"0403:6001": "usb:0403:6001", "0403:*": "usb:0403:*",
+	} {
+		o := ParseOptions([]string{word}, kinds.All())
+		require.Len(t, o.Problems, 1, word)
+		require.ErrorIs(t, o.Problems[0].Err, ErrNoOption)
+		require.Contains(t, o.Problems[0].String(), fmt.Sprintf(`there is no such option (did you mean %q?)`, want))
+		require.False(t, slices.ContainsFunc(ParseOptions([]string{"loopback", want}, kinds.All()).Problems, func(p Problem) bool {
+			return errors.Is(p.Err, ErrNoOption)
+		}), want)
+	}
+	o := ParseOptions([]string{"nonsense"}, kinds.All())
+	require.Equal(t, `option "nonsense": it is ignored: there is no such option`, o.Problems[0].String())
+}
+
+// TestHome: FreeRDP gets ~/ as it was typed, since no shell expands it there.
+func TestHome(t *testing.T) {
+	t.Setenv("HOME", "/home/me")
+	o := ParseOptions([]string{"file:~/disk.img", " file:/b", "\tname:B", "config:~/rules.toml", "file:~other", "file:/x/~/y"}, kinds.All())
+	require.Empty(t, o.Problems)
+	require.Equal(t, "/home/me/disk.img", o.Rules.Named[0].Path)
+	require.Equal(t, "/b", o.Rules.Named[1].Path, "a blank after a comma")
+	require.Equal(t, "B", o.Rules.Named[1].Settings.Description.Name)
+	require.Equal(t, "/home/me/rules.toml", o.Rules.Config)
+	require.Equal(t, "~other", filepath.Base(o.Rules.Named[2].Path))
+	require.Equal(t, "/x/~/y", o.Rules.Named[3].Path)
+}
+
+// TestIgnoredHasNoEffect: a qualifier works or is ignored, not half of each.
+func TestIgnoredHasNoEffect(t *testing.T) {
+	settings := func(words ...string) (*rules.Settings, []Problem) {
+		o := ParseOptions(append([]string{"loopback"}, words...), kinds.All())
+		return o.Rules.Named[0].Settings, o.Problems
+	}
+	for _, value := range []string{"", ":", ":1", ":true", ":yes", ":on"} {
+		s, problems := settings("ro"+value, "optional"+value)
+		require.Empty(t, problems)
+		require.True(t, s.ReadOnly && s.Description.Optional, value)
+		s, problems = settings("ro:0", "optional:no")
+		require.Empty(t, problems)
+		require.False(t, s.ReadOnly || s.Description.Optional)
+	}
+	for _, word := range []string{"ro:x", "optional:x", "name:a\nb", "hwid:A+", "compat:+", "guid:x", "container:x", "caps:x", "handles:x"} {
+		s, problems := settings("name:N", "hwid:A", "compat:B", word)
+		require.Len(t, problems, 1, word)
+		require.Contains(t, problems[0].String(), "it is ignored")
+		same, _ := settings("name:N", "hwid:A", "compat:B")
+		require.Equal(t, same, s, word)
 	}
 }
 

@@ -35,7 +35,8 @@ func Usage(kinds backend.Table) []string {
 		"                        as max-handles and so on below, for this device",
 		"  optional              the server may decline the device",
 		"  ro                    read-only",
-		"A comma in a value is written %2C, a percent sign before 2C or 25 is written %25.",
+		"Write %2C for a comma in a value, and %25 for a percent sign before 2C or 25.",
+		"Name all devices behind one /dvc:pnpdr: FreeRDP drops a second one without a word.",
 		"Limits, numbers with an optional K or M behind them:",
 	)
 	for _, l := range limits {

@@ -222,7 +222,7 @@ func (f *fileParser) keyValue(e *unstable.Node) {
 	if !slices.Contains(known, key) {
 		f.problem(at, "there is no %q here%s", key, f.hint(key, known))
 		// One slip is one problem.
-		f.seen[nearest(key, known)] = true
+		f.seen[Nearest(key, known)] = true
 		return
 	}
 	if f.rule == nil && key == "rule" {

@@ -117,7 +117,7 @@ func TestNearest(t *testing.T) {
 		"read_only": "read-only", "hardwareid": "hardware-id", "hardware-ids": "hardware-id", "defualt": "default",
 		"x": "", "": "", "prodcut": "product", strings.Repeat("x", 1000): "",
 	} {
-		assert.Equal(t, want, nearest(word, append(ruleKeys(), "action", "default")), word)
+		assert.Equal(t, want, Nearest(word, append(ruleKeys(), "action", "default")), word)
 	}
 	assert.Equal(t, 1, distance("vdi", "vid"))
 	assert.Equal(t, 3, distance("", "abc"))
@@ -271,7 +271,7 @@ func TestQualifiers(t *testing.T) {
 	for word, want := range map[string]string{
 		"hwid:": "an id is empty", "guid:1": "is not a GUID", "container:1": "is not a GUID",
 		"container:{00000000-0000-0000-FFFF-FFFFFFFFFFFF}": "is the computer's own",
-		"caps:surprize": `did you mean "surprise"?`, "optional:x": "it takes no value", "ro:x": "it takes no value", "name:": "it is empty",
+		"caps:surprize": `did you mean "surprise"?`, "optional:x": "neither yes nor no", "ro:x": "neither yes nor no", "name:": "it is empty",
 	} {
 		known, err := o.Take(word)
 		assert.True(t, known)

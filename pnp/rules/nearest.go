@@ -11,15 +11,15 @@ import (
 // didYouMean suggests the word that was probably meant, as ` (did you mean
 // "vid"?)`, or nothing if none is near.
 func didYouMean(word string, words []string) string {
-	if w := nearest(word, words); w != "" {
+	if w := Nearest(word, words); w != "" {
 		return fmt.Sprintf(" (did you mean %q?)", w)
 	}
 	return ""
 }
 
-// nearest returns the word with the least edit distance, the first of equals;
+// Nearest returns the word with the least edit distance, the first of equals;
 // "" if all differ in more than a third of their letters, or two.
-func nearest(word string, words []string) string {
+func Nearest(word string, words []string) string {
 	if len(word) > 64 {
 		return ""
 	}

@@ -4,6 +4,7 @@ package rules
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -60,7 +61,7 @@ func (o *Options) Take(word string) (known bool, err error) {
 		o.Auto = true
 		return true, nil
 	case "config":
-		value, err := filepath.Abs(Unescape(value))
+		value, err := absolute(Unescape(value))
 		if !hasValue || word == "config:" {
 			err = fmt.Errorf("the path is missing, as in config:/home/me/pnpdr.toml")
 		}
@@ -103,10 +104,35 @@ func (o *Options) Take(word string) (known bool, err error) {
 	if o.current == nil {
 		return true, ignored(fmt.Errorf("there is no device before it for it to describe"))
 	}
-	if err := set(o.current, Unescape(value)); err != nil {
+	// On a copy, so that what is ignored has no effect at all.
+	changed := *o.current
+	if err := set(&changed, Unescape(value)); err != nil {
 		return true, ignored(err)
 	}
+	*o.current = changed
 	return true, nil
+}
+
+// Words returns all options that Take reads, without their values.
+func (o *Options) Words() []string {
+	words := append([]string{"auto", "config", "rule", "usb"}, keys(qualifiers)...)
+	for _, k := range o.Kinds {
+		words = append(words, k.Name)
+	}
+	return words
+}
+
+// absolute returns the absolute path for the value of an option. No shell expands a
+// ~ in it.
+func absolute(path string) (string, error) {
+	if rest, ok := strings.CutPrefix(path, "~/"); ok {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", err
+		}
+		path = filepath.Join(home, rest)
+	}
+	return filepath.Abs(path)
 }
 
 // name takes a device that an option names by its kind. What follows an option
@@ -148,7 +174,7 @@ func (n *Named) locate(value string, hasValue bool) (err error) {
 	case n.isRule() && strings.ContainsAny(value, "*?"):
 		return fmt.Errorf("%q does not name a single device; a pattern is written rule:allow+node=%s", value, value)
 	case n.Kind.Nodes != 0:
-		n.Path, err = filepath.Abs(value)
+		n.Path, err = absolute(value)
 	}
 	return err
 }

@@ -103,21 +103,25 @@ var qualifiers = withLimits(map[string]setting{
 		s.Description.Caps = &caps
 		return nil
 	},
-	"optional": func(s *Settings, value string) error {
-		s.Description.Optional = true
-		return noValue(value)
+	"optional": func(s *Settings, value string) (err error) {
+		s.Description.Optional, err = switched(value)
+		return err
 	},
-	"ro": func(s *Settings, value string) error {
-		s.ReadOnly = true
-		return noValue(value)
+	"ro": func(s *Settings, value string) (err error) {
+		s.ReadOnly, err = switched(value)
+		return err
 	},
 })
 
-func noValue(value string) error {
-	if value != "" {
-		return fmt.Errorf("it takes no value")
+// switched reads the value of an option that needs none.
+func switched(value string) (bool, error) {
+	switch value {
+	case "", "1", "true", "yes", "on":
+		return true, nil
+	case "0", "false", "no", "off":
+		return false, nil
 	}
-	return nil
+	return false, fmt.Errorf("%q is neither yes nor no; leave it out", value)
 }
 
 func ids(value string) ([]string, error) {
