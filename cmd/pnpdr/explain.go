@@ -4,16 +4,22 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
 
 	"freerdp-pnpdr/pnp/discover"
+	"freerdp-pnpdr/pnp/rules"
 )
 
 // explain prints why the devices that name refers to are redirected or not.
 func (a *app) explain(name string, words []string) error {
+	if kind, _, _ := strings.Cut(name, ":"); a.kinds.Named(kind) != nil {
+		words = append([]string{name}, words...) // an option names it
+		name, _, _ = strings.Cut(name, ",")
+	}
 	p, err := a.policy(words)
 	if err != nil {
 		return err
@@ -28,11 +34,24 @@ func (a *app) explain(name string, words []string) error {
 			meant = append(meant, i)
 		}
 	}
-	if len(meant) == 0 {
-		return failure{fmt.Errorf("there is no device %q; pnpdr list --all shows all devices", name)}
+	var named, alone []outcome
+	for _, o := range p.outcomes(items) {
+		if !o.meant(name) {
+			continue
+		}
+		named = append(named, o)
+		switch {
+		case o.device == 0:
+			alone = append(alone, o)
+		case len(meant) == 0:
+			meant = append(meant, items[o.device-1])
+		}
+	}
+	if len(meant)+len(named) == 0 {
+		return failure{noDevice(name)}
 	}
 	if a.json {
-		return a.printJSON(document{Problems: jsonProblems(p.problems), Devices: jsonDevices(meant)}, "  ")
+		return a.printJSON(document{jsonProblems(p.problems), jsonDevices(meant), jsonOutcomes(named)}, "  ")
 	}
 	for n, i := range meant {
 		if n > 0 {
@@ -40,7 +59,25 @@ func (a *app) explain(name string, words []string) error {
 		}
 		a.explainItem(i)
 	}
+	for n, o := range alone {
+		if n+len(meant) > 0 {
+			fmt.Fprintln(a.out)
+		}
+		a.explainNamed(o)
+	}
 	return nil
+}
+
+// noDevice says what to do about a name that nothing has.
+func noDevice(name string) error {
+	if info, err := os.Stat(name); err == nil && !info.IsDir() && strings.Contains(name, "/") {
+		kind := "file"
+		if info.Mode()&os.ModeCharDevice != 0 {
+			kind = "char"
+		}
+		return fmt.Errorf("%s was not found among the devices, but an option can name it: pnpdr explain %s:%s", name, kind, name)
+	}
+	return fmt.Errorf("there is no device %q; pnpdr list --all shows all devices", name)
 }
 
 // meant reports whether name refers to the device, by its number, node, a link to
@@ -87,14 +124,40 @@ func (a *app) explainItem(i item) {
 	default:
 		a.field("permission", i.access.Error(), yellow)
 	}
-	a.field("backend", i.backend(), plain)
+	a.explainUse(i.backend(), dec)
+	a.explainDevice(d)
+	a.explainDescription(dec)
+}
+
+// explainNamed explains a device that an option names and that was not found.
+func (a *app) explainNamed(o outcome) {
+	title := o.Option
+	if o.decision.Description.Name != "" {
+		title = o.decision.Description.Name + "  " + title
+	}
+	fmt.Fprintln(a.out, a.paint(bold, clean(title)))
+	if o.decision.Redirect {
+		a.field("status", "redirected", green)
+	} else {
+		a.field("status", "not redirected", yellow)
+	}
+	a.field("why", o.decision.Reason, plain)
+	a.explainUse(o.Kind.Name, o.decision)
+	a.explainDescription(o.decision)
+}
+
+// explainUse prints how the device is redirected.
+func (a *app) explainUse(backend string, dec rules.Decision) {
+	a.field("backend", backend, plain)
 	if dec.ReadOnly {
 		a.field("read-only", "yes", plain)
 	}
 	a.fields("limits", dec.LimitTexts())
-	a.explainDevice(d)
+}
 
-	fmt.Fprintln(a.out, "  The server would be told:")
+// explainDescription prints the device as the server would see it.
+func (a *app) explainDescription(dec rules.Decision) {
+	fmt.Fprintln(a.out, "  The server would see:")
 	told := describe(dec.Description)
 	a.field("name", told.Name, plain)
 	a.fields("hardware ids", told.HardwareIDs)

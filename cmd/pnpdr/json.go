@@ -16,6 +16,20 @@ import (
 type document struct {
 	Problems []jsonProblem `json:"problems"`
 	Devices  []jsonDevice  `json:"devices"`
+	Named    []jsonNamed   `json:"named"`
+}
+
+// jsonNamed is a device that an option names.
+type jsonNamed struct {
+	Option      string          `json:"option"`
+	Backend     string          `json:"backend"`
+	Path        string          `json:"path"`  // "" without one
+	Index       int             `json:"index"` // of the device if it was found; else 0
+	Redirect    bool            `json:"redirect"`
+	ReadOnly    bool            `json:"read_only"`
+	Reason      string          `json:"reason"`
+	Limits      jsonLimits      `json:"limits"`
+	Description jsonDescription `json:"description"`
 }
 
 // jsonEvent is a line of monitor --json.
@@ -109,6 +123,15 @@ func jsonDevices(items []item) []jsonDevice {
 	list := make([]jsonDevice, len(items))
 	for n, i := range items {
 		list[n] = i.json()
+	}
+	return list
+}
+
+func jsonOutcomes(outcomes []outcome) []jsonNamed {
+	list := make([]jsonNamed, len(outcomes))
+	for n, o := range outcomes {
+		d := o.decision
+		list[n] = jsonNamed{o.Option, o.Kind.Name, o.Path, o.device, d.Redirect, d.ReadOnly, d.Reason, jsonLimits(d.Limits), describe(d.Description)}
 	}
 	return list
 }

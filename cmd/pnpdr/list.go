@@ -27,7 +27,7 @@ func (a *app) list(words []string) error {
 		}
 	}
 	if a.json {
-		return a.printJSON(document{Problems: jsonProblems(p.problems), Devices: jsonDevices(shown)}, "  ")
+		return a.printJSON(document{jsonProblems(p.problems), jsonDevices(shown), jsonOutcomes(p.outcomes(items))}, "  ")
 	}
 	if len(shown) > 0 {
 		a.printTable(shown)
@@ -38,9 +38,9 @@ func (a *app) list(words []string) error {
 		fmt.Fprintf(a.out, "%d more %s not eligible or %s no backend yet: --all shows %s.\n",
 			more, number(more, "is", "are"), number(more, "has", "have"), number(more, "it", "them"))
 	}
-	for _, n := range p.named {
-		if text := p.tell(n, items); text != "" {
-			fmt.Fprintln(a.out, clean(text)+".")
+	for _, o := range p.outcomes(items) {
+		if o.device == 0 {
+			fmt.Fprintln(a.out, clean(o.String())+".")
 		}
 	}
 	if len(shown) > 0 && p.Idle() && len(p.named) == 0 {

@@ -150,8 +150,10 @@ func (a *app) explainCommand() *cobra.Command {
 		Long: `Explain which rule decides about a device, whether you may open it, what to do if
 it is not redirected, and how the server would see it.
 
-DEVICE is its node, VID:PID, its number in the list, or its key in sysfs.`,
+DEVICE is its node, VID:PID, its number in the list, its key in sysfs, or an option
+that names it and need not be plugged in.`,
 		Example: `  pnpdr explain /dev/ttyUSB0
+  pnpdr explain serial:/dev/ttyUSB0
   pnpdr explain 046d:c31c auto
   pnpdr explain 3 'usb:0403:*,ro'`,
 		Args:              wantDevice,

@@ -19,6 +19,7 @@ import (
 
 	"freerdp-pnpdr/pnp/backend/kinds"
 	"freerdp-pnpdr/pnp/discover/discovertest"
+	"freerdp-pnpdr/pnp/redirect"
 )
 
 // asProgram makes the test's binary run as pnpdr.
@@ -180,7 +181,7 @@ func TestEmptyMachine(t *testing.T) {
 	assert.Equal(t, "No device here can be redirected.\n", out)
 	status, out, _ = runApp(roots("list", "--json")...)
 	assert.Equal(t, exitOK, status)
-	assert.JSONEq(t, `{"problems": [], "devices": []}`, out)
+	assert.JSONEq(t, `{"problems": [], "devices": [], "named": []}`, out)
 }
 
 func TestJSON(t *testing.T) {
@@ -314,6 +315,65 @@ func TestExplain(t *testing.T) {
 	assert.Contains(t, errs, `there is no device "1234:5678"`)
 }
 
+// TestExplainNamed explains devices that options name and that are not found.
+func TestExplainNamed(t *testing.T) {
+	furnished(t)
+	dir, err := os.Getwd()
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile("disk.img", nil, 0o600))
+	for name, args := range map[string][]string{
+		"explain-loopback": {"loopback"},
+		"explain-missing":  {"serial:/none/tty", "name:Scale", "handles:1"},
+	} {
+		status, out, errs := runApp(roots(append([]string{"explain"}, args...)...)...)
+		assert.Equal(t, exitOK, status, errs)
+		golden(t, name+".txt", out)
+	}
+	for _, args := range [][]string{{"file:disk.img", "ro"}, {"file:disk.img,ro"}, {"disk.img", "file:disk.img,ro"}, {dir + "/disk.img", "file:disk.img,ro"}} {
+		status, out, errs := runApp(roots(append([]string{"explain", "--json"}, args...)...)...)
+		assert.Equal(t, exitOK, status, errs)
+		var doc document
+		require.NoError(t, json.Unmarshal([]byte(out), &doc))
+		assert.Empty(t, doc.Devices)
+		require.Len(t, doc.Named, 1)
+		n := doc.Named[0]
+		assert.Equal(t, jsonNamed{"file:disk.img", "file", dir + "/disk.img", 0, true, true, "option file:disk.img", jsonLimits{}, n.Description}, n)
+	}
+
+	// A device that is found is explained as such, whatever refers to it.
+	for _, name := range []string{"serial:dev/ttyUSB0", "1"} {
+		_, out, _ := runApp(roots("explain", "--json", name, "serial:dev/ttyUSB0")...)
+		var doc document
+		require.NoError(t, json.Unmarshal([]byte(out), &doc))
+		require.Len(t, doc.Devices, 1, name)
+		assert.True(t, doc.Devices[0].Redirect)
+	}
+
+	// The list has them too.
+	_, out, _ := runApp(roots("list", "--json", "serial:dev/ttyUSB0", "file:/none/x", "loopback")...)
+	var doc document
+	require.NoError(t, json.Unmarshal([]byte(out), &doc))
+	require.Len(t, doc.Named, 3)
+	assert.Equal(t, 1, doc.Named[0].Index)
+	assert.True(t, doc.Named[0].Redirect && !doc.Named[1].Redirect && doc.Named[2].Redirect)
+	assert.Equal(t, "it is not there; it will be redirected when it appears", doc.Named[1].Reason)
+
+	status, _, errs := runApp(roots("explain", "./disk.img")...)
+	assert.Equal(t, exitFailed, status)
+	assert.Contains(t, errs, "an option can name it: pnpdr explain file:./disk.img")
+	_, _, errs = runApp(roots("explain", "/dev/null")...)
+	assert.Contains(t, errs, "pnpdr explain char:/dev/null")
+}
+
+// TestOptionsCommand needs no server and no session.
+func TestOptionsCommand(t *testing.T) {
+	for _, args := range [][]string{{"options"}, {"help", "options"}} {
+		status, out, _ := runApp(args...)
+		assert.Equal(t, exitOK, status)
+		assert.Contains(t, out, strings.Join(redirect.Usage(kinds.All()), "\n"))
+	}
+}
+
 func TestMeant(t *testing.T) {
 	tree := furnished(t)
 	require.NoError(t, os.Symlink("dev/ttyUSB0", "link"))
@@ -368,12 +428,14 @@ func TestCheck(t *testing.T) {
 
 func TestUsageErrors(t *testing.T) {
 	for args, want := range map[string]string{
-		"nothing":       `unknown command "nothing"`,
-		"list --bogus":  "unknown flag: --bogus",
-		"list bogus":    `there is no option "bogus"`,
-		"explain":       "which device?",
-		"explain 1 bog": `there is no option "bog"`,
-		"monitor bogus": `there is no option "bogus"`,
+		"nothing":         `unknown command "nothing"`,
+		"list --bogus":    "unknown flag: --bogus",
+		"list bogus":      `option "bogus": there is no such option`,
+		"list seral:/x":   `option "seral:/x": there is no such option (did you mean "serial:/x"?)`,
+		"list /dev/ttyS0": `(did you mean "serial:/dev/ttyS0"?)`,
+		"explain":         "which device?",
+		"explain 1 bog":   `option "bog": there is no such option`,
+		"monitor bogus":   `option "bogus": there is no such option`,
 	} {
 		status, out, errs := runApp(strings.Fields(args)...)
 		assert.Equal(t, exitUsage, status, args)

@@ -35,10 +35,14 @@ func (a *app) policy(words []string) (*plan, error) {
 	if a.config != "" {
 		words = append([]string{"config:" + escape.Replace(a.config)}, words...)
 	}
-	o := redirect.ParseOptions(splitOptions(words), a.kinds)
+	split, dropped := splitOptions(words)
+	for _, word := range dropped {
+		a.problem(fmt.Sprintf("%q has no effect: FreeRDP drops all but the first /dvc:pnpdr; put all options behind one", word))
+	}
+	o := redirect.ParseOptions(split, a.kinds)
 	for _, problem := range o.Problems {
 		if errors.Is(problem.Err, redirect.ErrNoOption) {
-			return nil, fmt.Errorf("there is no option %q", problem.Option)
+			return nil, fmt.Errorf("option %q: %s", problem.Option, strings.TrimPrefix(problem.Err.Error(), "it is ignored: "))
 		}
 		a.problem(problem.String())
 	}
@@ -87,30 +91,57 @@ func (p *plan) naming(d *discover.Device) *rules.Named {
 	return nil
 }
 
-// tell says whether a named device is redirected; "" if it is among the items.
-func (p *plan) tell(n *rules.Named, items []item) string {
+// outcome is what becomes of a device that an option names.
+type outcome struct {
+	*rules.Named
+	decision rules.Decision
+	device   int // the index of the device if it is among those found; else 0
+}
+
+// outcomes decides about the named devices as the plugin would now.
+func (p *plan) outcomes(items []item) []outcome {
+	all := make([]outcome, len(p.named))
+	for n, named := range p.named {
+		all[n] = p.outcome(named, items)
+	}
+	return all
+}
+
+func (p *plan) outcome(n *rules.Named, items []item) outcome {
 	for _, i := range items {
 		if i.named == n {
-			return ""
+			o := outcome{n, i.decision, i.index}
+			o.decision.Reason = i.reason()
+			o.decision.Redirect = i.decision.Redirect && i.access == nil
+			return o
 		}
 	}
-	d := p.decideNamed(n)
-	if !d.Redirect {
-		return fmt.Sprintf("%s is not redirected: %s", n.Option, d.Reason)
+	o := outcome{Named: n, decision: p.decideNamed(n)}
+	if !o.decision.Redirect || n.Kind.Nodes == 0 {
+		return o
 	}
-	how := ""
-	if d.ReadOnly {
-		how = ", read-only"
+	if err := redirect.Obstacle(n, p.kinds); err != nil {
+		o.decision.Redirect, o.decision.Reason = false, err.Error()
+	} else if onlyReadable(n.Path) {
+		o.decision.ReadOnly = true
 	}
-	if n.Kind.Nodes != 0 {
-		if err := redirect.Obstacle(n, p.kinds); err != nil {
-			return fmt.Sprintf("%s is not redirected: %v", n.Option, err)
-		}
-		if onlyReadable(n.Path) {
-			how = ", read-only"
-		}
+	return o
+}
+
+// String says in one line whether the device is redirected.
+func (o outcome) String() string {
+	switch {
+	case !o.decision.Redirect:
+		return fmt.Sprintf("%s is not redirected: %s", o.Option, o.decision.Reason)
+	case o.decision.ReadOnly:
+		return fmt.Sprintf("%s is redirected by its name, read-only", o.Option)
 	}
-	return fmt.Sprintf("%s is redirected by its name%s", n.Option, how)
+	return fmt.Sprintf("%s is redirected by its name", o.Option)
+}
+
+// meant reports whether name refers to the device, by its option or its path.
+func (o outcome) meant(name string) bool {
+	return name == o.Option || o.Kind.Nodes != 0 && realPath(name) == realPath(o.Path)
 }
 
 // onlyReadable reports whether the user may read what is at path, but not write.
@@ -130,17 +161,25 @@ func (a *app) problem(text string) {
 	fmt.Fprintln(a.errs, clean(text))
 }
 
-// splitOptions splits words at commas, as FreeRDP does.
-func splitOptions(words []string) []string {
-	var split []string
+// splitOptions splits words at commas, as FreeRDP does. It returns the words that
+// FreeRDP drops, as they are options of a second /dvc:pnpdr.
+func splitOptions(words []string) (split, dropped []string) {
+	channel := false
 	for _, word := range words {
-		for _, part := range strings.Split(strings.TrimPrefix(word, "/dvc:pnpdr,"), ",") {
+		if rest, ok := strings.CutPrefix(word+",", "/dvc:pnpdr,"); ok {
+			if channel {
+				dropped = append(dropped, word)
+				continue
+			}
+			channel, word = true, rest
+		}
+		for _, part := range strings.Split(word, ",") {
 			if part != "" {
 				split = append(split, part)
 			}
 		}
 	}
-	return split
+	return split, dropped
 }
 
 // item is a device and what becomes of it.

@@ -89,7 +89,13 @@ func TestLayout(t *testing.T) {
 }
 
 func TestSplitOptions(t *testing.T) {
-	assert.Equal(t, []string{"auto", "usb:1:2", "ro"}, splitOptions([]string{"/dvc:pnpdr,auto,,usb:1:2", "ro", ""}))
+	split, dropped := splitOptions([]string{"/dvc:pnpdr,auto,,usb:1:2", "ro", "", "/dvc:pnpdr,loopback", "/dvc:pnpdr"})
+	assert.Equal(t, []string{"auto", "usb:1:2", "ro"}, split)
+	assert.Equal(t, []string{"/dvc:pnpdr,loopback", "/dvc:pnpdr"}, dropped)
+	status, out, errs := runApp(roots("list", "/dvc:pnpdr,loopback", "/dvc:pnpdr,file:/x")...)
+	assert.Equal(t, exitFailed, status)
+	assert.NotContains(t, out, "file:/x")
+	assert.Contains(t, errs, `"/dvc:pnpdr,file:/x" has no effect: FreeRDP drops all but the first /dvc:pnpdr; put all options behind one`)
 }
 
 // TestConfigWithComma passes a path through the syntax of options unharmed.
