@@ -35,7 +35,8 @@ type Device struct {
 	Bus string
 	// Port is where a USB device is plugged in, as "1-1.4"; else "".
 	Port string
-	// VendorID, ProductID and Revision (BCD) are zero on buses without them.
+	// VendorID, ProductID and Revision (BCD) are zero on buses without them;
+	// see HasIDs.
 	VendorID, ProductID, Revision uint16
 	// Interface is bInterfaceNumber on USB, else -1.
 	Interface int
@@ -60,11 +61,18 @@ type Device struct {
 
 	// Description is what the server is told about the device.
 	Description pnp.Description
+
+	hid bool // it belongs to a HID device
 }
 
 // Unserved reports whether the device is excluded only because discovery knows
 // of no backend for it.
 func (d *Device) Unserved() bool { return d.Excluded == becauseVendor || d.Excluded == becauseClass }
+
+// HasIDs reports whether the device has a vendor and a product id. Each may be 0.
+func (d *Device) HasIDs() bool {
+	return d.Bus == "usb" || d.hid || d.Subsystem == "hidraw" || d.VendorID != 0 || d.ProductID != 0
+}
 
 // Usage is what a HID collection is for, by the HID usage tables.
 type Usage = hidreport.Usage

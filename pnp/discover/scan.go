@@ -249,6 +249,7 @@ func (s *scan) hidraw(dir string, d *Device, u *usbDevice, i *usbInterface) bool
 
 // hid judges a HID device by its report descriptor.
 func (s *scan) hid(hid string, d *Device, class usbClass) {
+	d.hid = true
 	// One byte more than allowed, so that a descriptor that is too long is
 	// refused rather than cut off.
 	report, err := hidreport.Parse(s.fs.Read(hidreport.MaxDescriptor+1, hid, "report_descriptor"))

@@ -26,10 +26,10 @@ type matcher = func(d *discover.Device) bool
 var conditionKeys = map[string]func(pattern string) (matcher, error){
 	"bus": bus,
 	"vid": hexadecimal(4, func(d *discover.Device) (uint16, bool) {
-		return d.VendorID, hasIDs(d)
+		return d.VendorID, d.HasIDs()
 	}),
 	"pid": hexadecimal(4, func(d *discover.Device) (uint16, bool) {
-		return d.ProductID, hasIDs(d)
+		return d.ProductID, d.HasIDs()
 	}),
 	"class": hexadecimal(2, func(d *discover.Device) (uint16, bool) {
 		return uint16(d.Class), d.Bus == "usb"
@@ -53,9 +53,6 @@ var conditionKeys = map[string]func(pattern string) (matcher, error){
 
 // buses are those that devices are usually found on; the kernel has more.
 var buses = []string{"usb", "bluetooth", "i2c", "i3c", "pnp", "platform", "virtual", "pci", "spi", "acpi", "serial-base"}
-
-// hasIDs reports whether the device's bus gives it a vendor and a product.
-func hasIDs(d *discover.Device) bool { return d.VendorID != 0 || d.ProductID != 0 }
 
 // bus matches any name, but refuses one that differs from a usual one by a
 // letter: a rule that is meant to deny must not go astray.

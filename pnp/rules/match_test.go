@@ -28,7 +28,11 @@ func TestMatch(t *testing.T) {
 		{"vid=0x0403", meter, true},
 		{"vid=0404", meter, false},
 		{"vid=*", touchpad, true},
-		{"vid=0000", touchpad, false},
+		{"vid=0000", touchpad, true}, // a HID device's ids may be 0
+		{"vid=0", &discover.Device{Bus: "usb"}, true},
+		{"pid=0000", &discover.Device{Bus: "usb", VendorID: 0x0403}, true},
+		{"pid=0000", meter, false},
+		{"vid=0000", &discover.Device{Bus: "pnp", Subsystem: "tty"}, false},
 		{"pid=6001", meter, true},
 		{"pid=6002", meter, false},
 		{"class=ff", meter, true},
