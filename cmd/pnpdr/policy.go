@@ -235,6 +235,8 @@ func (i item) status() (string, color) {
 		return "no backend", faint
 	case rules.NotEligible:
 		return "not eligible", faint
+	case rules.NoDevice:
+		return "no device", faint
 	}
 	return "not asked for", plain
 }
@@ -250,7 +252,7 @@ func (i item) reason() string {
 // id is VID:PID; "-" without them.
 func (i item) id() string {
 	d := i.device
-	if d.VendorID == 0 && d.ProductID == 0 {
+	if !d.HasIDs() {
 		return "-"
 	}
 	return fmt.Sprintf("%04x:%04x", d.VendorID, d.ProductID)

@@ -27,49 +27,52 @@ import (
 // terminal, has one function with the little that is known. The list is empty if
 // there is no device node at that path.
 //
-// After an error the node could belong to any device.
+// An alias, such as /dev/tty, has the functions of what it leads to beside its own,
+// and so has a node that gathers the data of several devices, such as
+// /dev/input/mice.
+//
+// The error is ErrNoDevice if no device has the node's number. After any other error
+// the node could belong to any device.
 func At(cfg Config, node string) ([]*Device, error) {
-	devices, err := at(cfg.withDefaults(), node)
-	if err != nil {
+	place, err := devnode.Look(node)
+	switch {
+	case err == unix.ENOENT || err == unix.ENOTDIR:
+		return nil, nil
+	case err != nil:
 		return nil, fmt.Errorf("discover: identifying the device at %s: %w", node, err)
+	}
+	return AtPlace(cfg, place)
+}
+
+// ErrNoDevice says that no device has the number of a node.
+var ErrNoDevice = errors.New("no device has its number")
+
+// AtPlace is At for a path that was followed before. It does not follow it again.
+func AtPlace(cfg Config, place devnode.Place) ([]*Device, error) {
+	devices, err := at(cfg.withDefaults(), place)
+	if err != nil {
+		return nil, fmt.Errorf("discover: identifying the device at %s: %w", place.Real, err)
 	}
 	return devices, nil
 }
 
-// nodeNumber returns the number of a node. It is zero if there is no device node
-// at that path; then plain tells whether there is a regular file.
-func nodeNumber(node string) (n sysfs.Number, plain bool, err error) {
-	id, err := devnode.Identify(node)
-	switch {
-	case err == unix.ENOENT || err == unix.ENOTDIR:
-		return sysfs.Number{}, false, nil
-	case err != nil:
-		return sysfs.Number{}, false, err
-	}
+// number returns the number of a node. It is zero if the node is not a device's.
+func number(id devnode.ID) sysfs.Number {
 	switch id.Mode {
 	case unix.S_IFCHR:
-		return sysfs.CharNumber(id.Rdev), false, nil
+		return sysfs.CharNumber(id.Rdev)
 	case unix.S_IFBLK:
-		return sysfs.BlockNumber(id.Rdev), false, nil
+		return sysfs.BlockNumber(id.Rdev)
 	}
-	return sysfs.Number{}, id.Mode == unix.S_IFREG, nil
+	return sysfs.Number{}
 }
 
-func at(cfg Config, node string) ([]*Device, error) {
-	n, plain, err := nodeNumber(node)
-	if err != nil {
-		return nil, err
-	}
-	real := node
-	if n.Kind != "" || plain {
-		if real, err = filepath.EvalSymlinks(node); err != nil {
-			return nil, err
-		}
-	}
+func at(cfg Config, place devnode.Place) ([]*Device, error) {
+	n, plain := number(place.ID), place.Mode == unix.S_IFREG
 	if n.Kind == "" {
 		// In the trees of tests, nodes may be plain files.
 		dev, err := filepath.EvalSymlinks(cfg.DevRoot)
-		if !plain || err != nil || !strings.HasPrefix(real, dev+"/") {
+		if !plain || err != nil || !strings.HasPrefix(place.Real, dev+"/") {
 			return nil, nil
 		}
 	}
@@ -80,9 +83,9 @@ func at(cfg Config, node string) ([]*Device, error) {
 	s.all()
 	var devices []*Device
 	if plain {
-		devices, err = s.atFile(node, real)
+		devices, err = s.atFile(place.Real)
 	} else {
-		devices, err = s.atNumber(node, real, n)
+		devices, err = s.atNumber(place.Real, n)
 	}
 	if err == nil {
 		err = s.fs.Err()
@@ -104,7 +107,7 @@ func (s *scan) listed(wanted func(*Device) bool) []*Device {
 	return devices
 }
 
-func (s *scan) atFile(node, real string) ([]*Device, error) {
+func (s *scan) atFile(real string) ([]*Device, error) {
 	same := func(name string) bool {
 		if name == "" {
 			return false
@@ -114,42 +117,60 @@ func (s *scan) atFile(node, real string) ([]*Device, error) {
 	}
 	for _, dir := range slices.Sorted(maps.Keys(s.usb)) {
 		if u := s.usb[dir]; same(u.node) {
-			return s.functions(u, node)
+			return s.functions(u, real)
 		}
 	}
 	return s.listed(func(d *Device) bool { return same(d.Node) }), nil
 }
 
-func (s *scan) atNumber(node, real string, n sysfs.Number) ([]*Device, error) {
+func (s *scan) atNumber(real string, n sysfs.Number) ([]*Device, error) {
 	dir, err := s.fs.ByNumber(n)
 	if err != nil {
 		return nil, err
 	}
+	if devices, is, err := s.atAlias(dir, real, n); is {
+		return devices, err
+	}
 	if dir != "" && s.isUSB(dir) && !isInterface(dir) {
-		return s.functions(s.readUSB(dir), node)
+		return s.functions(s.readUSB(dir), real)
 	}
 	if devices := s.listed(func(d *Device) bool {
 		if dir != "" {
 			return d.Key == dir
 		}
-		is, _, err := nodeNumber(d.Node)
-		return err == nil && is == n
+		id, err := devnode.Identify(d.Node) // in the trees of tests
+		return err == nil && number(id) == n
 	}); len(devices) > 0 {
 		return devices, nil
 	}
-	if dir == "" {
-		return []*Device{{Node: real, Bus: "virtual", Interface: -1}}, nil
-	}
-	if n.Kind != "block" {
-		return s.above(dir, node, real)
+	switch {
+	case dir == "" && isPTY(n):
+		return []*Device{virtual("", real)}, nil
+	case dir == "":
+		return nil, fmt.Errorf("%w (%s %v)", ErrNoDevice, n.Kind, n)
+	case n.Kind != "block":
+		return s.above(dir, real)
 	}
 	lowest, err := s.lowest(dir)
 	if err != nil {
 		return nil, err
 	}
-	var devices []*Device
-	for _, dir := range lowest {
-		above, err := s.above(dir, node, real)
+	return s.aboveAll(lowest, real)
+}
+
+// virtual is a device of which nothing is known but where it is.
+func virtual(dir, node string) *Device {
+	return &Device{Key: dir, Node: node, Bus: "virtual", Interface: -1}
+}
+
+// isPTY reports whether the number is a pseudo terminal's (devices.txt). Those are
+// not in sysfs.
+func isPTY(n sysfs.Number) bool { return n.Kind == "char" && n.Major >= 136 && n.Major <= 143 }
+
+// aboveAll is above for several devices.
+func (s *scan) aboveAll(dirs []string, node string) (devices []*Device, err error) {
+	for _, dir := range dirs {
+		above, err := s.above(dir, node)
 		if err != nil {
 			return nil, err
 		}
@@ -163,7 +184,7 @@ func isInterface(dir string) bool { return strings.Contains(path.Base(dir), ":")
 func (s *scan) isUSB(dir string) bool { return s.fs.Link(dir, "subsystem") == "usb" }
 
 // above returns the devices that the device at dir is part of.
-func (s *scan) above(dir, node, real string) ([]*Device, error) {
+func (s *scan) above(dir, node string) ([]*Device, error) {
 	d := &Device{Key: dir, Node: node, Subsystem: s.fs.Link(dir, "subsystem"), Interface: -1}
 	hid := ""
 	for p := dir; strings.Contains(p, "/"); p = path.Dir(p) {
@@ -201,7 +222,6 @@ func (s *scan) above(dir, node, real string) ([]*Device, error) {
 	if d.Bus == "" {
 		d.Bus = "virtual"
 	}
-	d.Node = real
 	return []*Device{d}, nil
 }
 

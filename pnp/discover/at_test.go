@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"freerdp-pnpdr/pnp/devtest"
 	"freerdp-pnpdr/pnp/discover"
 	"freerdp-pnpdr/pnp/discover/discovertest"
 )
@@ -85,6 +86,12 @@ func TestAtWhatHangsOnAnInterface(t *testing.T) {
 	require.Equal(t, []any{"bluetooth", -1, uint16(0xb342), "34:88:5d:00:11:22"},
 		[]any{got[0].Bus, got[0].Interface, got[0].ProductID, got[0].Serial})
 	require.Contains(t, got[0].Excluded, "keyboard")
+
+	nameless := discovertest.BluetoothKeyboard()
+	nameless.Vendor, nameless.ProductID = 0, 0
+	hid = filepath.Dir(filepath.Dir(m.PlugBluetooth(nameless).Keys[0]))
+	require.True(t, at(t, m, m.AddNode(hid+"/input/input6/event6", "input", "input/event6", false))[0].HasIDs())
+	require.False(t, at(t, m, filepath.Join(m.Dev, "null"))[0].HasIDs())
 }
 
 func TestAtNoDevice(t *testing.T) {
@@ -138,11 +145,11 @@ func TestAtPlainFiles(t *testing.T) {
 	require.Equal(t, ftdi.Keys[0], got[0].Key)
 	require.Len(t, at(t, m, filepath.Join(m.Dev, "bus/usb/001/003")), 2)
 
-	// A node that is a pseudo terminal, or something like it.
+	_, pty := devtest.OpenPTY(t)
 	d := discovertest.FTDI("B6")
-	d.Interfaces[0].Target = "/dev/null"
+	d.Interfaces[0].Target = pty
 	p := m.Plug(d)
-	for _, node := range []string{p.Nodes[0], "/dev/null"} {
+	for _, node := range []string{p.Nodes[0], pty} {
 		got = at(t, m, node)
 		require.Len(t, got, 1)
 		require.Equal(t, p.Keys[0], got[0].Key)

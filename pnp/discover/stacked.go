@@ -75,7 +75,9 @@ func (s *scan) behindLoop(disk string) (string, error) {
 		// looked to whoever set the loop device up, and a plain file could
 		// have any name. So it is trusted only if it leads to a block device.
 		name := s.fs.Line(disk, "loop", "backing_file")
-		if n, _, _ = nodeNumber(name); n.Kind != "block" {
+		if id, _ := devnode.Identify(name); id.Mode == unix.S_IFBLK {
+			n = sysfs.BlockNumber(id.Rdev)
+		} else {
 			return "", fmt.Errorf("finding what is behind %s (%s): %w", path.Base(disk), strconv.Quote(name), err)
 		}
 	}

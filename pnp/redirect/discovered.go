@@ -4,6 +4,7 @@ package redirect
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"reflect"
 
@@ -76,8 +77,8 @@ func (s *Session) judge(d *discover.Device) {
 	have, redirected := s.found[d.Key]
 	log := s.log.With("device", d.Description.Name, "node", d.Node)
 	decision := s.policy.Decide(d)
-	node, err := devnode.Identify(d.Node)
-	unchanged := have.path == d.Node && have.node == node && sameRedirection(&have.as, &decision)
+	place, err := devnode.Look(d.Node)
+	unchanged := have.path == d.Node && have.node == place.ID && sameRedirection(&have.as, &decision)
 	wanted := decision.Redirect && !s.isNamed(d.Node)
 	if redirected && (!wanted || !unchanged) {
 		log.Info("device is no longer redirected as it was", "why", decision.Reason)
@@ -93,7 +94,8 @@ func (s *Session) judge(d *discover.Device) {
 	}
 	var id uint32
 	if err == nil {
-		id, err = s.redirect(backend.Source{Path: d.Node, Found: d, Verify: same(node, nil)}, &decision)
+		verify := s.verify(place, log, func() error { return s.stillThere(d, &decision, place) })
+		id, err = s.redirect(backend.Source{Path: d.Node, Found: d, Verify: verify}, &decision)
 	}
 	switch {
 	case errors.Is(err, pnp.ErrTooMany):
@@ -107,8 +109,27 @@ func (s *Session) judge(d *discover.Device) {
 		return
 	}
 	delete(s.excess, d.Key)
-	s.found[d.Key] = discovered{path: d.Node, node: node, as: decision, device: id}
+	s.found[d.Key] = discovered{path: d.Node, node: place.ID, as: decision, device: id}
 	log.Info("device is redirected", "as", decision.Description.Name, "why", decision.Reason)
+}
+
+// stillThere checks that a node is still the device's, and that the device may still
+// be redirected as it was decided.
+func (s *Session) stillThere(d *discover.Device, decision *rules.Decision, place devnode.Place) error {
+	functions, err := discover.AtPlace(s.discovery, place)
+	if errors.Is(err, discover.ErrNoDevice) {
+		return fmt.Errorf("%w: %w", err, pnp.ERROR_DEVICE_NOT_CONNECTED)
+	}
+	if err != nil {
+		return fmt.Errorf("%v: %w", err, pnp.ERROR_ACCESS_DENIED)
+	}
+	for _, f := range functions {
+		if f.Key == d.Key {
+			now := s.policy.Decide(f)
+			return stillAllowed(decision, &now)
+		}
+	}
+	return fmt.Errorf("the node is another device's now: %w", pnp.ERROR_ACCESS_DENIED)
 }
 
 // sameRedirection reports whether a device is redirected alike by either

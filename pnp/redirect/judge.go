@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"os/user"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"syscall"
@@ -23,22 +23,55 @@ import (
 	"freerdp-pnpdr/pnp/rules"
 )
 
-// Decide says what becomes of a device that an option names. found is what
-// discovery knows of it; nil for nothing. It looks at the path, and can take as
-// long as that.
+// Decide says what becomes of a device that an option names. found is the result
+// of discovery; nil if it has not found the device. It looks at the path, which can
+// block.
 func Decide(p *rules.Policy, cfg discover.Config, n *rules.Named) (decision rules.Decision, found *discover.Device) {
 	if n.Kind.Nodes == 0 {
 		return n.Unjudged(), nil
 	}
-	functions, err := discover.At(cfg, n.Path)
+	place, err := devnode.Look(n.Path)
 	switch {
-	case err != nil && p.HasAdmin():
+	case err == nil:
+		return decideAt(p, cfg, n, place)
+	case !isMissing(err):
+		return unknown(p, n, err), nil
+	case n.Kind.Nodes&backend.RegularFile != 0:
+		return n.Unjudged(), nil
+	}
+	return p.DecideNamed(n, n.Path, nil), nil
+}
+
+// isMissing reports whether err says that there is nothing at a path.
+func isMissing(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR)
+}
+
+// unknown is the decision about a device that cannot be identified. An administrator
+// who says anything could mean this device.
+func unknown(p *rules.Policy, n *rules.Named, err error) rules.Decision {
+	if !p.HasAdmin() {
+		return p.DecideNamed(n, n.Path, nil)
+	}
+	d := n.Unjudged()
+	d.Redirect, d.Verdict, d.Admin = false, rules.Denied, true
+	d.Reason = fmt.Sprintf("rules may be about it, but it cannot be identified: %v", err)
+	return d
+}
+
+// decideAt is Decide for a node that the path led to. It does not follow the path
+// again, which may lead elsewhere by now.
+func decideAt(p *rules.Policy, cfg discover.Config, n *rules.Named, place devnode.Place) (decision rules.Decision, found *discover.Device) {
+	functions, err := discover.AtPlace(cfg, place)
+	switch {
+	case errors.Is(err, discover.ErrNoDevice):
 		decision = n.Unjudged()
-		decision.Redirect, decision.Verdict, decision.Admin = false, rules.Denied, true
-		decision.Reason = fmt.Sprintf("what the rules say of it is unknown: %v", err)
+		decision.Redirect, decision.Verdict, decision.Reason = false, rules.NoDevice, "it is a node without a device"
 		return decision, nil
-	case len(functions) == 0 && isFile(n):
-		return n.Unjudged(), nil // no rule speaks of files
+	case err != nil:
+		return unknown(p, n, err), nil
+	case len(functions) == 0 && place.Mode == unix.S_IFREG:
+		return n.Unjudged(), nil // rules are not about files
 	}
 	if len(functions) > 0 {
 		// The device is the function that its kind serves.
@@ -48,42 +81,43 @@ func Decide(p *rules.Policy, cfg discover.Config, n *rules.Named) (decision rule
 		}
 		found = functions[0]
 	}
-	return p.DecideNamed(n, realPath(n.Path), functions), found
+	return p.DecideNamed(n, place.Real, functions), found
 }
 
-// isFile reports whether a named device is a regular file. Where there is
-// nothing yet it is what its kind serves.
-func isFile(n *rules.Named) bool {
-	info, err := os.Stat(n.Path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return n.Kind.Nodes&backend.RegularFile != 0
-	}
-	return err == nil && info.Mode().IsRegular()
-}
-
-// realPath is the path without symbolic links, as far as it exists.
-func realPath(path string) string {
-	if p, err := filepath.EvalSymlinks(path); err == nil {
-		return p
-	}
-	return path
-}
-
-// same returns what verifies that a device is opened only as the node that was
-// decided on. again decides anew about a node that can become another device
-// while it stays the same: a loop device, a volume. It is nil for others.
-func same(node devnode.ID, again func() error) func(devnode.ID) error {
+// verify returns the check of each open: only the node that was decided on is
+// opened, and only while again, which decides anew, still allows it. A node can come
+// to lead to another device: its number is given to one, or a loop device, a volume
+// or an alias is set up differently.
+func (s *Session) verify(place devnode.Place, log *slog.Logger, again func() error) func(devnode.ID) error {
 	return func(opened devnode.ID) error {
-		switch {
-		case opened.Mode == unix.S_IFREG && node.Mode == unix.S_IFREG:
-			return nil // it may be replaced by another file: no rule speaks of those
-		case opened != node:
-			return fmt.Errorf("the path leads to another node than the one that was allowed: %w", pnp.ERROR_ACCESS_DENIED)
-		case again != nil:
-			return again()
+		if opened.Mode == unix.S_IFREG && place.Mode == unix.S_IFREG {
+			return nil // another file may replace it: rules are not about files
 		}
-		return nil
+		err := fmt.Errorf("the path leads to another node than the one that was allowed: %w", pnp.ERROR_ACCESS_DENIED)
+		if opened == place.ID {
+			err = again()
+		}
+		if err != nil {
+			log.Warn("device is not opened", "err", err)
+		}
+		return err
 	}
+}
+
+// stillAllowed compares two decisions about a device. The error, for an open, says
+// why the device may no longer be redirected as it was.
+func stillAllowed(was, now *rules.Decision) error {
+	err := refusal(now)
+	switch {
+	case now.Verdict == rules.NoDevice:
+		return fmt.Errorf("%v: %w", err, pnp.ERROR_DEVICE_NOT_CONNECTED)
+	case err == nil && !sameRedirection(now, was):
+		err = errors.New("the rules now say something else about the device behind it")
+	}
+	if err != nil {
+		return fmt.Errorf("%v: %w", err, pnp.ERROR_ACCESS_DENIED)
+	}
+	return nil
 }
 
 // Obstacle says why a device that has a path cannot be redirected now, and what

@@ -6,9 +6,6 @@ import (
 	"errors"
 	"fmt"
 
-	"golang.org/x/sys/unix"
-
-	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/internal/devnode"
 	"freerdp-pnpdr/pnp/redirect/internal/watch"
@@ -57,8 +54,13 @@ func (s *Session) changed(path string, present bool) {
 			continue
 		}
 		if present {
-			s.leads(n, realPath(path))
-			n.id = s.add(n.Named)
+			place, err := devnode.Look(path)
+			if err != nil {
+				s.log.Warn("device is not redirected", "option", n.Option, "err", err)
+				continue
+			}
+			s.leads(n, place.Real)
+			n.id = s.add(n.Named, place)
 			s.mu.Lock()
 			s.fill() // leads may have made room that add did not take
 			s.mu.Unlock()
@@ -89,8 +91,8 @@ func (s *Session) leads(n *node, real string) {
 }
 
 // add makes the device and returns its id, 0 if it cannot be redirected.
-func (s *Session) add(n *rules.Named) (id uint32) {
-	id, err := s.redirectNamed(n)
+func (s *Session) add(n *rules.Named, place devnode.Place) (id uint32) {
+	id, err := s.redirectNamed(n, place)
 	if err != nil {
 		s.log.Warn("device is not redirected", "option", n.Option, "err", err)
 		return 0
@@ -99,39 +101,22 @@ func (s *Session) add(n *rules.Named) (id uint32) {
 	return id
 }
 
-// redirectNamed redirects a named device, unless a rule denies it.
-func (s *Session) redirectNamed(n *rules.Named) (id uint32, err error) {
+// redirectNamed redirects a named device, unless a rule denies it. place is where its
+// path led when it was followed: what is judged here is what is opened.
+func (s *Session) redirectNamed(n *rules.Named, place devnode.Place) (id uint32, err error) {
 	if n.Kind.Nodes == 0 {
 		decision := n.Unjudged()
 		return s.redirect(backend.Source{Path: n.Path}, &decision)
 	}
-	node, err := devnode.Identify(n.Path)
-	if err != nil {
-		return 0, err
-	}
-	decision, found := Decide(s.policy, s.discovery, n)
+	decision, found := decideAt(s.policy, s.discovery, n, place)
 	if err := refusal(&decision); err != nil {
 		return 0, err
 	}
-	if now, err := devnode.Identify(n.Path); err != nil || now != node {
-		return 0, errors.New("it was replaced while it was looked at")
-	}
-	var again func() error
-	if node.Mode == unix.S_IFBLK {
-		again = func() error {
-			now, _ := Decide(s.policy, s.discovery, n)
-			err := refusal(&now)
-			if err == nil && !sameRedirection(&now, &decision) {
-				err = errors.New("the rules say something else of what it is made of now")
-			}
-			if err != nil {
-				s.log.Warn("device is not opened", "option", n.Option, "err", err)
-				return fmt.Errorf("%v: %w", err, pnp.ERROR_ACCESS_DENIED)
-			}
-			return nil
-		}
-	}
-	return s.redirect(backend.Source{Path: n.Path, Found: found, Verify: same(node, again)}, &decision)
+	verify := s.verify(place, s.log.With("option", n.Option), func() error {
+		now, _ := decideAt(s.policy, s.discovery, n, place)
+		return stillAllowed(&decision, &now)
+	})
+	return s.redirect(backend.Source{Path: n.Path, Found: found, Verify: verify}, &decision)
 }
 
 // refusal says why a named device is not redirected; nil if it is.
@@ -139,6 +124,8 @@ func refusal(d *rules.Decision) error {
 	switch {
 	case d.Redirect:
 		return nil
+	case d.Verdict == rules.NoDevice:
+		return errors.New(d.Reason)
 	case d.Admin:
 		return fmt.Errorf("the administrator denies it: %s", d.Reason)
 	}

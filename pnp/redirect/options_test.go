@@ -5,6 +5,8 @@ package redirect
 import (
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -214,9 +216,11 @@ func TestOnlyWhatWasJudgedIsOpened(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "link")
 	require.NoError(t, os.Symlink("/dev/null", path))
 	open := func(k *backend.Kind, judged string) (pnp.Handle, error) {
-		node, err := devnode.Identify(judged)
+		place, err := devnode.Look(judged)
 		require.NoError(t, err)
-		d, err := k.New(backend.Source{Path: path, Verify: same(node, nil)})
+		s := &Session{}
+		verify := s.verify(place, slog.New(slog.NewTextHandler(io.Discard, nil)), func() error { return nil })
+		d, err := k.New(backend.Source{Path: path, Verify: verify})
 		require.NoError(t, err)
 		return d.Open(pnp.OpenRequest{Access: pnp.GENERIC_READ, Disposition: pnp.OPEN_EXISTING})
 	}

@@ -15,6 +15,7 @@ import (
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/discover"
+	"freerdp-pnpdr/pnp/internal/devnode"
 	"freerdp-pnpdr/pnp/redirect/internal/watch"
 	"freerdp-pnpdr/pnp/rules"
 )
@@ -166,7 +167,7 @@ func (s *Session) start(devices []*rules.Named) {
 	var paths []string
 	for _, n := range devices {
 		if n.Kind.Nodes == 0 {
-			s.add(n)
+			s.add(n, devnode.Place{})
 			continue
 		}
 		if s.byPath[n.Path] == nil {

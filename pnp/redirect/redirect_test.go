@@ -299,7 +299,7 @@ func TestExcess(t *testing.T) {
 func TestJudgedAgain(t *testing.T) {
 	for rule, why := range map[string]string{
 		`action = "deny"`:                      "the administrator denies it",
-		"action = \"allow\"\nread-only = true": "the rules say something else",
+		"action = \"allow\"\nread-only = true": "the rules now say something else",
 	} {
 		t.Run(why, func(t *testing.T) {
 			m := newMachine(t)

@@ -20,6 +20,7 @@ const (
 	NoBackend   Verdict = "no-backend"   // it is known, but nothing serves it
 	NotEligible Verdict = "not-eligible" // it has to be named exactly
 	NotAsked    Verdict = "not-asked"    // nothing asks for it
+	NoDevice    Verdict = "no-device"    // no device has the number of its node
 )
 
 // Decision is what becomes of a device.

@@ -71,6 +71,8 @@ func New(t testing.TB) *Tree {
 		m.mkdir(dir)
 	}
 	m.rootHub()
+	m.device("devices/virtual/mem/null", "mem", map[string]string{"uevent": "MAJOR=1\nMINOR=3\nDEVNAME=null\n"})
+	m.symlink("devices/virtual/mem/null", "dev/char/1:3")
 	return m
 }
 
@@ -91,8 +93,6 @@ func (m *Tree) RealNodes() {
 	if err := unix.Mknod(name, unix.S_IFCHR|0o600, int(unix.Mkdev(1, 3))); err != nil {
 		m.t.Skip("device nodes cannot be made: ", err)
 	}
-	m.device("devices/virtual/mem/null", "mem", map[string]string{"uevent": "MAJOR=1\nMINOR=3\nDEVNAME=null\n"})
-	m.symlink("devices/virtual/mem/null", "dev/char/1:3")
 }
 
 // AddNode adds a device below one that is plugged in, as a driver does, and makes a
