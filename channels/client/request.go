@@ -97,6 +97,9 @@ func (c *ioChannel) begin(id requestID, op pnp.Op, n, size int, lay fill) error 
 	c.s.requests.Add(1)
 	c.pending[id] = r
 	c.mu.Unlock()
+	if c.s.trace {
+		r.traceRequest()
+	}
 
 	r.submit(h)
 	return nil
@@ -141,6 +144,9 @@ func (r *request) completed(_ *pnp.Request, hr pnp.HRESULT, n int) {
 	r.state = answered
 	delete(c.pending, r.id)
 	c.mu.Unlock()
+	if c.s.trace {
+		c.traceReply(r.id, r.Op, hr, n)
+	}
 
 	var small [wire.DataReplyHead + wire.DataReplyTail]byte
 	var msg []byte
@@ -173,11 +179,17 @@ func (r *request) free(*pnp.Request) {
 // keeps the buffers.
 func (r *request) fail(hr pnp.HRESULT) {
 	c := r.c
+	if c.s.trace {
+		c.traceReply(r.id, r.Op, hr, 0)
+	}
 	c.sent(c.s.out.reply(c.conn, &c.quota, errorReply(r.id, r.Op, hr), 0))
 }
 
 // refuse answers a request that was not accepted.
 func (c *ioChannel) refuse(id requestID, op pnp.Op, hr pnp.HRESULT) error {
+	if c.s.trace {
+		c.traceReply(id, op, hr, 0)
+	}
 	return c.notice(errorReply(id, op, hr))
 }
 

@@ -56,6 +56,7 @@ var (
 type Session struct {
 	limits  pnp.SessionLimits
 	log     *slog.Logger
+	trace   bool // logs each request
 	out     *outbox
 	buffers buffers
 	pool    *queue.Pool
@@ -115,6 +116,7 @@ func NewSession(cfg Config) *Session {
 	s := &Session{
 		limits:   cfg.Limits,
 		log:      cfg.Log,
+		trace:    tracing(cfg.Log),
 		pool:     queue.NewPool(sessionSlots, deviceSlots, cfg.Log),
 		devices:  make(map[uint32]*device),
 		channels: make(map[*ioChannel]struct{}),
