@@ -98,5 +98,5 @@ func TestOpenNode(t *testing.T) {
 	require.ErrorIs(t, err, pnp.ErrWouldBlock)
 	src.Path = "/dev/missing"
 	_, err = src.OpenNode(pnp.OpenRequest{Access: pnp.GENERIC_READ, Disposition: pnp.CREATE_NEW})
-	require.Equal(t, pnp.ERROR_FILE_NOT_FOUND, pnp.HRESULTOf(err), "a path that is missing is a device that is gone")
+	require.Equal(t, pnp.ERROR_DEVICE_NOT_CONNECTED, pnp.HRESULTOf(err), "a path that is missing is a device that is gone")
 }

@@ -6,6 +6,12 @@
 // each other. A read returns as soon as there is data; a write writes everything.
 // Offsets are ignored.
 //
+// A write is complete when the device has the data, not when its driver has queued
+// it: a driver may drop what is queued when the node is closed (usblp does). Closing a
+// handle waits for a transfer that is under way, at most closeLimit, so that a printer
+// that is paused or slow does not lose it. Cancelling the write or unplugging the
+// device ends the wait.
+//
 // The stream is 8-bit clean: the first open of a terminal puts it into raw mode, and
 // closing the last handle restores its settings. Its speed stays as it is.
 package char
@@ -59,8 +65,9 @@ func (d *Device) Open(r pnp.OpenRequest) (pnp.Handle, error) {
 func (d *Device) open(r pnp.OpenRequest, kind uint32, classify func(devnode.Node) class) (pnp.Handle, error) {
 	n, err := d.src.OpenNode(r)
 	if errors.Is(err, unix.EBUSY) {
-		// It may be open as a serial port (TIOCEXCL).
-		if err := devnode.AwaitClaim(d.path, r.Cancelled); err != nil {
+		// It may be open as a serial port (TIOCEXCL), or its driver lets one open
+		// it at a time and the handle before is still being closed.
+		if err := devnode.AwaitClose(d.path, r.Cancelled); err != nil {
 			return nil, fmt.Errorf("open %s: %w", d.path, err)
 		}
 		n, err = d.src.OpenNode(r)
@@ -86,6 +93,9 @@ const (
 	// pollable nodes honour O_NONBLOCK, and the runtime's poller can wait for
 	// them.
 	pollable class = iota
+	// transfers are pollable nodes whose reads are USB transfers. One without
+	// data is not the end of file.
+	transfers
 	// instant nodes never wait.
 	instant
 	// blocking nodes may wait, and cannot be polled.
@@ -96,12 +106,15 @@ const (
 // which may refuse a pollable node later.
 func classify(n devnode.Node) class {
 	number := sysfs.CharNumber(uint64(n.Stat.Rdev)) //nolint:unconvert // 32 bits on MIPS
-	const memoryDevices = 1
-	if number.Major == memoryDevices {
+	const memoryDevices, usbDevices = 1, 180        // Linux' devices.txt
+	switch {
+	case number.Major == memoryDevices:
 		switch number.Minor {
 		case 3, 5, 7, 9: // null, zero, full, urandom
 			return instant
 		}
+	case number.Major == usbDevices:
+		return transfers
 	}
 	// Many servers of devices in user space (CUSE) do not implement poll, which
 	// then always says ready, and ignore O_NONBLOCK. Even polling can hang.

@@ -314,8 +314,8 @@ func TestOpenRefuses(t *testing.T) {
 		want        pnp.HRESULT
 	}{
 		{file, pnp.OPEN_EXISTING, pnp.ERROR_NOT_SUPPORTED},
-		{file + "x", pnp.OPEN_ALWAYS, pnp.ERROR_FILE_NOT_FOUND},
-		{file + "x", pnp.CREATE_NEW, pnp.ERROR_FILE_NOT_FOUND},
+		{file + "x", pnp.OPEN_ALWAYS, pnp.ERROR_DEVICE_NOT_CONNECTED},
+		{file + "x", pnp.CREATE_NEW, pnp.ERROR_DEVICE_NOT_CONNECTED},
 		{"/dev/null", pnp.CREATE_NEW, pnp.ERROR_FILE_EXISTS},
 		{"/dev/null", 0, pnp.ERROR_INVALID_PARAMETER},
 		{"/dev/null", 6, pnp.ERROR_INVALID_PARAMETER},

@@ -34,7 +34,20 @@ type handle struct {
 	// meanwhile, in that request's buffer. The next reads get it.
 	late    []byte
 	holding *pnp.Request
+
+	// writing is the write that Do has begun with, and queued how much of it the
+	// driver has. inDriver is set while the device may not have all of that.
+	writing  *queue.Item
+	queued   int
+	inDriver bool
 }
+
+// closeLimit is how long closing waits for a transfer that is under way.
+const closeLimit = 5 * time.Second
+
+// busyLimit is how long an open waits for closing, which takes that long unless a
+// driver hangs.
+const busyLimit = closeLimit + 5*time.Second
 
 // newHandle makes the handle of an opened node. It owns the descriptor, even if it
 // fails.
@@ -42,7 +55,7 @@ func newHandle(d *Device, n devnode.Node, c class, r pnp.OpenRequest) (*handle, 
 	h := &handle{dev: d, fd: n.FD, class: c, read: n.Read, write: n.Write, q: queue.New(d.path, r.Workers, d.log)}
 	// Without either it is an O_PATH descriptor, which no request uses.
 	usable := n.Read || n.Write
-	if usable && c != pollable {
+	if usable && !h.polls() {
 		if err := unix.SetNonblock(n.FD, false); err != nil {
 			unix.Close(n.FD)
 			return nil, err
@@ -50,6 +63,9 @@ func newHandle(d *Device, n devnode.Node, c class, r pnp.OpenRequest) (*handle, 
 	}
 	h.file = os.NewFile(uintptr(n.FD), d.path) // asks the poller if it is non-blocking
 	if err := h.prepare(&n, r, usable); err != nil {
+		if usable {
+			err = devnode.Failure(n.FD, err)
+		}
 		h.file.Close()
 		return nil, err
 	}
@@ -57,7 +73,7 @@ func newHandle(d *Device, n devnode.Node, c class, r pnp.OpenRequest) (*handle, 
 }
 
 func (h *handle) prepare(n *devnode.Node, r pnp.OpenRequest, usable bool) error {
-	if usable && h.class == pollable && errors.Is(h.file.SetDeadline(time.Time{}), os.ErrNoDeadline) {
+	if usable && h.polls() && errors.Is(h.file.SetDeadline(time.Time{}), os.ErrNoDeadline) {
 		// epoll refuses the node, so the only way to wait for it is to block.
 		h.class = blocking
 		if err := unix.SetNonblock(h.fd, false); err != nil {
@@ -104,7 +120,7 @@ func (h *handle) lane(op pnp.Op) *queue.Lane {
 	if op == pnp.OpRead {
 		l.Late = h.keep
 	}
-	if h.class == pollable {
+	if h.polls() {
 		l.Await = func() error { return h.await(op) }
 	}
 	return h.q.Add(l)
@@ -131,11 +147,18 @@ func (h *handle) Submit(r *pnp.Request) {
 // Cancel implements pnp.Handle. A cancelled read loses nothing: data that arrives for
 // it later goes to the next read. The count of a cancelled write is what was written;
 // if it is in the driver, more may be written later.
-func (h *handle) Cancel(r *pnp.Request) { h.q.Cancel(r) }
+func (h *handle) Cancel(r *pnp.Request) {
+	it := h.q.Cancel(r)
+	h.q.Lock()
+	defer h.q.Unlock()
+	if it != nil && it == h.writing {
+		h.inDriver = false
+	}
+}
 
 // Close implements pnp.Handle.
 func (h *handle) Close(released func()) {
-	h.grant.Release()
+	h.grant.Closing(busyLimit)
 	h.q.Close(h.close, released)
 	h.q.Lock()
 	h.forget()
@@ -145,8 +168,20 @@ func (h *handle) Close(released func()) {
 	_ = h.file.SetDeadline(time.Unix(1, 0))
 }
 
+// finish waits until the device has what its driver has queued.
+func (h *handle) finish() {
+	h.q.Lock()
+	waits := h.inDriver
+	h.q.Unlock()
+	if waits && !devnode.AwaitWritable(h.fd, closeLimit) {
+		h.dev.log.Warn("data may be lost: the device did not take it before it was closed")
+	}
+}
+
 // close restores the terminal and closes the node.
 func (h *handle) close() {
+	defer h.grant.Release() // the next open finds the node closed
+	h.finish()
 	if h.terminal != nil {
 		err := h.terminal.Leave(h.fd, func(saved unix.Termios) error { return devnode.SetTermios(h.fd, saved) }, nil)
 		if err != nil && !devnode.HungUp(h.fd) {

@@ -33,46 +33,97 @@ func (h *handle) try(op pnp.Op, it *queue.Item) {
 		}
 		h.q.Finish(it, pnp.S_OK, n)
 	case h.inline(len(it.R.Buffer())):
-		var hr pnp.HRESULT
-		if hr, it.N = h.move(op, it.R.Buffer(), it.N, nil); hr != queue.NotReady {
-			h.q.Finish(it, hr, it.N)
+		n, err := h.move(op, it.R.Buffer()[it.N:], nil)
+		it.N += n
+		switch {
+		case err == unix.EAGAIN, devnode.MayBeGone(err): // to find that out takes time
+		default:
+			h.q.Finish(it, h.result(op, it.N, err), it.N)
 		}
 	}
 }
 
 // do is the rest of a request. It may block.
 func (h *handle) do(op pnp.Op, it *queue.Item) (pnp.HRESULT, int) {
+	if op == pnp.OpWrite {
+		return h.doWrite(it)
+	}
 	h.q.Lock()
-	n := it.N
-	if op == pnp.OpRead && len(h.late) > 0 {
+	if len(h.late) > 0 {
 		h.try(op, it) // data that arrived for an earlier read
 		h.q.Unlock()
 		return pnp.S_OK, 0
 	}
 	h.q.Unlock()
-	return h.move(op, it.R.Buffer(), n, func(n int) {
-		h.q.Lock()
-		defer h.q.Unlock()
-		it.N = n
-	})
+	n, err := h.move(op, it.R.Out, nil)
+	return h.result(op, n, err), n
 }
 
-// move reads once, or writes b from n on until the node takes no more. It calls moved,
-// if any, after each step.
-func (h *handle) move(op pnp.Op, b []byte, n int, moved func(n int)) (pnp.HRESULT, int) {
+// doWrite writes the rest of a request. If the driver only queues data, doWrite runs
+// once more when the driver is ready again, which says that the device has the data.
+func (h *handle) doWrite(it *queue.Item) (pnp.HRESULT, int) {
+	gone := h.queues() && devnode.HungUp(h.fd)
+	h.q.Lock()
+	if h.writing != it {
+		h.writing, h.queued = it, it.N
+	}
+	if !gone {
+		it.N, h.inDriver = h.queued, false
+	}
+	done := it.N // the device has these
+	n := h.queued
+	h.q.Unlock()
+	switch {
+	case gone:
+		return pnp.ERROR_DEVICE_NOT_CONNECTED, done
+	case n == len(it.R.In):
+		return pnp.S_OK, n
+	}
+	_, err := h.move(pnp.OpWrite, it.R.In[n:], func(k int) {
+		h.q.Lock()
+		defer h.q.Unlock()
+		n += k
+		h.took(it, n)
+	})
+	switch {
+	case h.queues() && (err == nil && n == len(it.R.In)):
+		return queue.NotReady, 0
+	case h.queues():
+		n = done // the rest may be lost
+	}
+	return h.result(pnp.OpWrite, n, err), n
+}
+
+// took records that the driver has n bytes of a request. The queue is locked.
+func (h *handle) took(it *queue.Item, n int) {
+	if !h.queues() {
+		it.N = n
+	}
+	if h.writing == it {
+		h.queued = n
+	}
+	// After a cancel nobody wants the data.
+	h.inDriver = h.queues() && (!it.Ended() || h.q.Ended() != pnp.S_OK)
+}
+
+// queues reports whether the driver may only queue what it is given to write. A
+// terminal's driver does, too, but sends it when the node is closed.
+func (h *handle) queues() bool { return h.polls() && h.terminal == nil }
+
+// polls reports whether the runtime's poller waits for the node.
+func (h *handle) polls() bool { return h.class == pollable || h.class == transfers }
+
+// move reads once, or writes b until the node takes no more. It calls moved, if any,
+// with the count of each step. EAGAIN says that the node is not ready.
+func (h *handle) move(op pnp.Op, b []byte, moved func(n int)) (n int, err error) {
 	for {
 		k, err := h.call(op, b[n:])
 		n += k
-		switch {
-		case err == unix.EAGAIN && h.class == pollable:
-			return queue.NotReady, n
-		case err != nil || k == 0:
-			return h.result(op, err), n
-		case op == pnp.OpRead || n == len(b):
-			return pnp.S_OK, n
+		if moved != nil && k > 0 {
+			moved(k)
 		}
-		if moved != nil {
-			moved(n)
+		if err != nil || k == 0 || op == pnp.OpRead || n == len(b) {
+			return n, err
 		}
 	}
 }
@@ -124,19 +175,23 @@ func (h *handle) call(op pnp.Op, b []byte) (int, error) {
 	}
 }
 
-// result is the result of a request if the device returned err, or 0 bytes.
-func (h *handle) result(op pnp.Op, err error) pnp.HRESULT {
-	// A terminal that hung up reads end of file, and a HID device that was
-	// unplugged EIO. Both also have other reasons, so ask for the hangup.
+// result is the result of a request for which the device returned n bytes, or err.
+func (h *handle) result(op pnp.Op, n int, err error) pnp.HRESULT {
 	switch {
-	case devnode.HungUp(h.fd):
+	case err == unix.EAGAIN && h.polls():
+		return queue.NotReady
+	case err == nil && n > 0:
+		return pnp.S_OK
+	case devnode.HungUp(h.fd): // a terminal that hung up reads end of file
 		return pnp.ERROR_DEVICE_NOT_CONNECTED
 	case errors.Is(err, unix.ECONNABORTED): // its server in user space ended
 		return pnp.ERROR_DEVICE_NOT_CONNECTED
 	case err != nil:
-		return pnp.HRESULTOf(err)
+		return pnp.HRESULTOf(devnode.Failure(h.fd, err))
 	case op == pnp.OpWrite:
 		return pnp.ERROR_IO_DEVICE
+	case h.class == transfers:
+		return pnp.S_OK
 	}
 	return pnp.ERROR_HANDLE_EOF
 }

@@ -38,7 +38,7 @@ func New(src backend.Source) (*Device, error) {
 func (d *Device) Description() *pnp.Description { return &d.src.Description }
 
 // Open implements pnp.Device. It never creates a file: if the path is missing, it
-// fails with ERROR_FILE_NOT_FOUND for every disposition. It never grants NoBlock,
+// fails with ERROR_DEVICE_NOT_CONNECTED for every disposition. It never grants NoBlock,
 // since looking up a path may wait for a disk or a network.
 func (d *Device) Open(r pnp.OpenRequest) (pnp.Handle, error) {
 	n, err := d.src.OpenNode(r)

@@ -189,7 +189,7 @@ func TestDispositions(t *testing.T) {
 	require.NoError(t, os.Remove(path))
 	for disposition := range uint32(5) {
 		_, err := d.Open(pnp.OpenRequest{Access: pnp.GENERIC_ALL, Disposition: disposition + 1})
-		require.Equal(t, pnp.ERROR_FILE_NOT_FOUND, pnp.HRESULTOf(err))
+		require.Equal(t, pnp.ERROR_DEVICE_NOT_CONNECTED, pnp.HRESULTOf(err))
 	}
 	require.NoFileExists(t, path)
 }

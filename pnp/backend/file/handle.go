@@ -24,6 +24,7 @@ type handle struct {
 	fd          int
 	read, write bool
 	memory      bool // see inMemory
+	block       bool // a block device, which can be unplugged
 	grant       *devnode.Grant
 
 	q      *queue.Queue
@@ -34,7 +35,7 @@ type handle struct {
 func newHandle(d *Device, n devnode.Node, g *devnode.Grant, w pnp.Workers) *handle {
 	h := &handle{
 		dev: d, fd: n.FD, read: n.Read, write: n.Write, grant: g,
-		memory: inMemory(n), noWait: true, q: queue.New(d.path, w, d.log),
+		memory: inMemory(n), block: n.Stat.Mode&unix.S_IFMT == unix.S_IFBLK, noWait: true, q: queue.New(d.path, w, d.log),
 	}
 	h.lane = h.q.Add(queue.Lane{Width: depth, Try: h.try, Do: h.do})
 	return h

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/internal/devnode"
 	"freerdp-pnpdr/pnp/queue"
 )
 
@@ -21,7 +22,7 @@ func (h *handle) try(it *queue.Item) {
 	switch {
 	case done:
 	case h.memory:
-		hr, n = transfer(h.fd, r.Op, r.Buffer(), r.Offset)
+		hr, n = h.transfer(r.Op, r.Buffer(), r.Offset)
 		done = true
 	case r.Op == pnp.OpRead && h.noWait:
 		hr, n, done = h.readCached(r)
@@ -56,7 +57,7 @@ func (h *handle) readCached(r *pnp.Request) (hr pnp.HRESULT, n int, done bool) {
 }
 
 func (h *handle) do(it *queue.Item) (pnp.HRESULT, int) {
-	return transfer(h.fd, it.R.Op, it.R.Buffer(), it.R.Offset)
+	return h.transfer(it.R.Op, it.R.Buffer(), it.R.Offset)
 }
 
 // within cuts b at the largest offset that a file can have.
@@ -66,7 +67,7 @@ func within(b []byte, offset uint64) []byte {
 
 // transfer reads or writes b at offset, up to an error or the end. It returns the
 // result and the number of bytes that were moved.
-func transfer(fd int, op pnp.Op, b []byte, offset uint64) (pnp.HRESULT, int) {
+func (h *handle) transfer(op pnp.Op, b []byte, offset uint64) (pnp.HRESULT, int) {
 	move, result := unix.Pread, readResult
 	if op == pnp.OpWrite {
 		move, result = unix.Pwrite, writeResult
@@ -77,9 +78,11 @@ func transfer(fd int, op pnp.Op, b []byte, offset uint64) (pnp.HRESULT, int) {
 	}
 	n := 0
 	for n < len(b) {
-		k, err := move(fd, b[n:], int64(offset)+int64(n))
+		k, err := move(h.fd, b[n:], int64(offset)+int64(n))
 		switch {
 		case err == unix.EINTR:
+		case err != nil && h.block:
+			return result(n, devnode.Failure(h.fd, err))
 		case err != nil || k == 0:
 			return result(n, err)
 		default:

@@ -31,5 +31,5 @@ func ExampleNew() {
 	fmt.Println(pnp.HRESULTOf(err).Name())
 	// Output:
 	// Bar code scanner
-	// ERROR_FILE_NOT_FOUND
+	// ERROR_DEVICE_NOT_CONNECTED
 }

@@ -419,7 +419,7 @@ func TestOpenRefuses(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
 	for path, want := range map[string]pnp.HRESULT{
 		file:             pnp.ERROR_NOT_SUPPORTED,
-		file + "missing": pnp.ERROR_FILE_NOT_FOUND,
+		file + "missing": pnp.ERROR_DEVICE_NOT_CONNECTED,
 		"/dev/null":      pnp.ERROR_NOT_SUPPORTED,
 	} {
 		d, err := New(backend.Source{Path: path})

@@ -63,6 +63,7 @@ func newHandle(d *Device, n devnode.Node, claim *devnode.Claim, r pnp.OpenReques
 	}
 	h.file = os.NewFile(uintptr(n.FD), d.path) // the descriptor is non-blocking
 	if err := h.prepare(&n); err != nil {
+		err = devnode.Failure(n.FD, err)
 		h.file.Close()
 		return nil, err
 	}
@@ -209,9 +210,10 @@ func (h *handle) lost() {
 	h.q.End(pnp.ERROR_DEVICE_NOT_CONNECTED)
 }
 
-// failure returns the result for an error of the driver; S_OK for nil. The queue is
-// not locked.
+// failure returns the result for an error of the driver; S_OK for nil. It may wait to
+// find out whether the device has gone. The queue is not locked.
 func (h *handle) failure(err error) pnp.HRESULT {
+	err = devnode.Failure(h.port.fd, err)
 	h.q.Lock()
 	defer h.q.Unlock()
 	return h.failureLocked(err)
@@ -219,11 +221,9 @@ func (h *handle) failure(err error) pnp.HRESULT {
 
 // failureLocked is like failure, but the caller has locked the queue.
 func (h *handle) failureLocked(err error) pnp.HRESULT {
-	switch {
-	case err == nil:
-		return pnp.S_OK
-	case !h.port.hungUp():
-		return pnp.HRESULTOf(err)
+	hr := pnp.HRESULTOf(err)
+	if err == nil || hr != pnp.ERROR_DEVICE_NOT_CONNECTED && !h.port.hungUp() {
+		return hr
 	}
 	h.lost()
 	return pnp.ERROR_DEVICE_NOT_CONNECTED

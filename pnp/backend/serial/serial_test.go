@@ -149,7 +149,7 @@ func TestOpenRefuses(t *testing.T) {
 	}{
 		{file, pnp.OPEN_EXISTING, pnp.ERROR_NOT_SUPPORTED},
 		{"/dev/null", pnp.OPEN_EXISTING, pnp.ERROR_NOT_SUPPORTED},
-		{file + "x", pnp.OPEN_ALWAYS, pnp.ERROR_FILE_NOT_FOUND},
+		{file + "x", pnp.OPEN_ALWAYS, pnp.ERROR_DEVICE_NOT_CONNECTED},
 		{pty, pnp.CREATE_NEW, pnp.ERROR_FILE_EXISTS},
 		{pty, 0, pnp.ERROR_INVALID_PARAMETER},
 		{pty, 6, pnp.ERROR_INVALID_PARAMETER},

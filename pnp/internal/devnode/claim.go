@@ -31,7 +31,7 @@ type Claim struct {
 func ClaimNode(path string, cancelled <-chan struct{}) (*Claim, error) {
 	id, err := Identify(path)
 	if err != nil {
-		return nil, err
+		return nil, openFailure(path, err)
 	}
 	c := &Claim{key: keyOf(id), released: make(chan struct{}), fd: -1}
 	if before, _ := nodes.claim(c.key); before != nil && before.hungUp() {
@@ -44,29 +44,36 @@ func ClaimNode(path string, cancelled <-chan struct{}) (*Claim, error) {
 	case limit == 0:
 		return nil, inUse()
 	}
-	if err := before.wait(limit, cancelled); err != nil {
+	if err := await(before.released, limit, cancelled); err != nil {
 		c.giveBack(before)
 		return nil, err
 	}
 	return c, nil
 }
 
-// AwaitClaim is for an open that does not claim its node and failed with EBUSY
-// because the node is exclusive. It waits while a claim of this process is being
-// released, until cancelled is closed. If it returns nil, open the node once more.
-func AwaitClaim(path string, cancelled <-chan struct{}) error {
+// AwaitClose is for an open that does not claim its node and failed with EBUSY, since
+// the node is exclusive. It waits while this process is closing the node, until
+// cancelled is closed. If it returns nil, open the node once more.
+func AwaitClose(path string, cancelled <-chan struct{}) error {
 	id, err := Identify(path)
 	if err != nil {
-		return err
+		return openFailure(path, err)
 	}
 	c, limit := nodes.claim(keyOf(id))
-	switch {
-	case c == nil:
-		return nil
-	case limit == 0:
-		return inUse()
+	if c != nil {
+		if limit == 0 {
+			return inUse()
+		}
+		if err := await(c.released, limit, cancelled); err != nil {
+			return err
+		}
 	}
-	return c.wait(limit, cancelled)
+	for _, g := range nodes.closing(keyOf(id)) {
+		if err := await(g.released, g.limit, cancelled); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func inUse() error { return fmt.Errorf("the node is open already: %w", pnp.ERROR_ACCESS_DENIED) }
@@ -98,12 +105,13 @@ func (c *Claim) enter() (before *Claim, limit time.Duration) {
 	return before, limit
 }
 
-// wait waits until c is released, for at most limit and until cancelled is closed.
-func (c *Claim) wait(limit time.Duration, cancelled <-chan struct{}) error {
+// await waits until released is closed, for at most limit and until cancelled is
+// closed.
+func await(released <-chan struct{}, limit time.Duration, cancelled <-chan struct{}) error {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
-	case <-c.released:
+	case <-released:
 		return nil
 	case <-cancelled:
 		return pnp.ERROR_OPERATION_ABORTED

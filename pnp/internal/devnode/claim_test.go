@@ -44,7 +44,7 @@ func TestClaimBelongsToTheNode(t *testing.T) {
 	for _, p := range []string{path, link} {
 		_, err := ClaimNode(p, nil)
 		require.ErrorIs(t, err, pnp.ERROR_ACCESS_DENIED, p)
-		require.ErrorIs(t, AwaitClaim(p, nil), pnp.ERROR_ACCESS_DENIED, p)
+		require.ErrorIs(t, AwaitClose(p, nil), pnp.ERROR_ACCESS_DENIED, p)
 	}
 	claim(t, other).Release()
 	c.Release()
@@ -55,7 +55,7 @@ func TestClaimBelongsToTheNode(t *testing.T) {
 	again.Release()
 	_, err = ClaimNode(filepath.Join(path, "missing"), nil)
 	require.Error(t, err)
-	require.NoError(t, AwaitClaim(path, nil))
+	require.NoError(t, AwaitClose(path, nil))
 }
 
 func (c *Claim) isCurrent() bool {
@@ -70,7 +70,7 @@ func TestClaimWaitsForTheOneBefore(t *testing.T) {
 	first := claim(t, path)
 	first.Closing(patience)
 	beside := make(chan error, 1)
-	go func() { beside <- AwaitClaim(link, nil) }()
+	go func() { beside <- AwaitClose(link, nil) }()
 	require.Empty(t, beside)
 	first.Release()
 	require.NoError(t, <-beside)
@@ -102,7 +102,7 @@ func TestClaimGivesUp(t *testing.T) {
 	for range 2 {
 		_, err := ClaimNode(path, nil)
 		require.ErrorIs(t, err, pnp.ERROR_ACCESS_DENIED)
-		require.ErrorIs(t, AwaitClaim(path, nil), pnp.ERROR_ACCESS_DENIED)
+		require.ErrorIs(t, AwaitClose(path, nil), pnp.ERROR_ACCESS_DENIED)
 		require.True(t, first.isCurrent())
 	}
 	// One that gives up just as the first is released leaves nothing behind.
@@ -129,7 +129,7 @@ func TestCancelledClaim(t *testing.T) {
 	require.Eventually(t, func() bool { return !first.isCurrent() }, patience, time.Millisecond)
 	close(cancelled)
 	require.ErrorIs(t, <-beside, pnp.ERROR_OPERATION_ABORTED)
-	require.ErrorIs(t, AwaitClaim(path, cancelled), pnp.ERROR_OPERATION_ABORTED)
+	require.ErrorIs(t, AwaitClose(path, cancelled), pnp.ERROR_OPERATION_ABORTED)
 	require.True(t, first.isCurrent())
 	first.Release()
 }

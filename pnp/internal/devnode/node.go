@@ -40,6 +40,9 @@ type Node struct {
 // the process has so many descriptors that it lacks them itself. If r is cancelled, it
 // fails with ERROR_OPERATION_ABORTED and opens nothing.
 //
+// If the device has gone, it fails with ERROR_DEVICE_NOT_CONNECTED. It may wait for a
+// second to find that out, after an error that has other reasons, too.
+//
 // An error is an errno or an HRESULT, with the path.
 func OpenNode(path string, r pnp.OpenRequest, readOnly bool, verify func(ID) error) (Node, error) {
 	var n Node
@@ -48,7 +51,7 @@ func OpenNode(path string, r pnp.OpenRequest, readOnly bool, verify func(ID) err
 		n, err = openNode(path, r, readOnly)
 	}
 	if err != nil {
-		return Node{}, fmt.Errorf("open %s: %w", path, err)
+		return Node{}, fmt.Errorf("open %s: %w", path, openFailure(path, err))
 	}
 	if err := unix.Fstat(n.FD, &n.Stat); err != nil {
 		unix.Close(n.FD)

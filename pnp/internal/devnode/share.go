@@ -5,6 +5,7 @@ package devnode
 import (
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -31,6 +32,7 @@ type key struct {
 // shared is the state that all opens of a node share.
 type shared struct {
 	grants   []*Grant
+	closing  []*Grant
 	terminal *Terminal
 	claim    *Claim
 }
@@ -58,7 +60,7 @@ func (g *registry) of(k key) *shared {
 
 // tidy removes the state of a node that nobody has open. mu is held.
 func (g *registry) tidy(k key) {
-	if s := g.open[k]; s != nil && len(s.grants) == 0 && s.terminal == nil && s.claim == nil {
+	if s := g.open[k]; s != nil && len(s.grants)+len(s.closing) == 0 && s.terminal == nil && s.claim == nil {
 		delete(g.open, k)
 	}
 }
@@ -68,6 +70,9 @@ type Grant struct {
 	key         key
 	read, write bool
 	share       uint32
+
+	limit    time.Duration // how long AwaitClose waits for released
+	released chan struct{} // closed by Release; nil before Closing
 }
 
 // Share registers an open of the node, with the access that was granted and the share
@@ -103,12 +108,40 @@ func (g *Grant) allowedBy(o *Grant) bool {
 		(!g.write || o.share&pnp.FILE_SHARE_WRITE != 0)
 }
 
-// Release ends what Share began. Further calls do nothing.
+// Closing gives the share mode up. If the node is exclusive, another open may still
+// fail until the node is closed: AwaitClose waits for Release, for at most limit.
+func (g *Grant) Closing(limit time.Duration) {
+	nodes.mu.Lock()
+	defer nodes.mu.Unlock()
+	g.limit, g.released = limit, make(chan struct{})
+	s := nodes.of(g.key)
+	s.grants = slices.DeleteFunc(s.grants, g.is)
+	s.closing = append(s.closing, g)
+}
+
+// Release ends what Share and Closing began. Further calls do nothing.
 func (g *Grant) Release() {
 	nodes.mu.Lock()
 	defer nodes.mu.Unlock()
-	if s := nodes.open[g.key]; s != nil {
-		s.grants = slices.DeleteFunc(s.grants, func(o *Grant) bool { return o == g })
-		nodes.tidy(g.key)
+	s := nodes.open[g.key]
+	if s == nil {
+		return
 	}
+	if slices.Contains(s.closing, g) {
+		close(g.released)
+	}
+	s.grants, s.closing = slices.DeleteFunc(s.grants, g.is), slices.DeleteFunc(s.closing, g.is)
+	nodes.tidy(g.key)
+}
+
+func (g *Grant) is(o *Grant) bool { return o == g }
+
+// closing returns the opens of a node that are being closed.
+func (g *registry) closing(k key) []*Grant {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if s := g.open[k]; s != nil {
+		return slices.Clone(s.closing)
+	}
+	return nil
 }

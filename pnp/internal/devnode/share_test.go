@@ -161,7 +161,7 @@ func TestOpenNodeDoesNotCreateOrHang(t *testing.T) {
 	missing := filepath.Join(dir, "missing")
 	for d := range uint32(7) {
 		_, err := OpenNode(missing, pnp.OpenRequest{Access: pnp.GENERIC_ALL, Disposition: d}, false, nil)
-		require.Equal(t, pnp.ERROR_FILE_NOT_FOUND, pnp.HRESULTOf(err))
+		require.Equal(t, pnp.ERROR_DEVICE_NOT_CONNECTED, pnp.HRESULTOf(err))
 		require.Contains(t, err.Error(), missing)
 	}
 	_, err := os.Stat(missing)

@@ -127,11 +127,3 @@ func GetTermios(fd int) (unix.Termios, error) {
 
 // SetTermios changes the settings of a terminal at once.
 func SetTermios(fd int, t unix.Termios) error { return unix.IoctlSetTermios(fd, setTermios, &t) }
-
-// HungUp reports whether the device behind a descriptor has gone. A read of such a
-// terminal returns end of file, but in canonical mode that has other reasons, too.
-func HungUp(fd int) bool {
-	p := []unix.PollFd{{Fd: int32(fd)}}
-	_, err := unix.Poll(p, 0)
-	return err == nil && p[0].Revents&(unix.POLLHUP|unix.POLLERR|unix.POLLNVAL) != 0
-}
