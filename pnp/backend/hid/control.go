@@ -229,20 +229,25 @@ func (h *handle) get(k hidreport.Kind, r *pnp.Request) (pnp.HRESULT, int) {
 		return result(h.node, err, leaving), 0
 	}
 	if !h.desc.UsesIDs(k) {
-		n = withID(report, n)
+		n = h.facts.withID(report, n)
 		report[0] = q.first // Windows leaves that byte alone
 	}
 	return pnp.S_OK, n
 }
 
-// withID has a report of a device without ids begin with one, and returns its
-// length. What drivers return to hidraw differs: usbhid and i2c-hid put the 0
-// first, Bluetooth and uhid do not. So n bytes of report that are one short of it
-// lack the id.
-func withID(report []byte, n int) int {
-	if n == 0 || n == len(report)-1 {
-		copy(report[1:], report[:n])
-		return n + 1
+// withID makes the answer of a device without ids begin with one. The answer is the first
+// n bytes of report; withID returns the new length. Drivers differ: usbhid puts a 0 before
+// what the device sent, Bluetooth does not. i2c-hid does since Linux 5.18, and with uhid a
+// program decides: there an answer that is one byte short has no id, since few devices
+// answer with less than the whole report.
+func (f *facts) withID(report []byte, n int) int {
+	switch {
+	case n == 0:
+		return 1
+	case f.onUSB:
+		return n
+	case f.bus == busBluetooth, n == len(report)-1:
+		return 1 + copy(report[1:], report[:n])
 	}
 	return n
 }

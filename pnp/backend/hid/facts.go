@@ -15,7 +15,13 @@ import (
 type facts struct {
 	vendor, product, version          uint16
 	manufacturer, productName, serial string
+
+	bus   uint32 // the kernel's number, BUS_USB and so on
+	onUSB bool   // the kernel's own USB driver has it
 }
+
+// busBluetooth is BUS_BLUETOOTH of linux/input.h.
+const busBluetooth = 0x05
 
 // readFacts identifies the device of an open hidraw node. The sysfs tree at root
 // knows more about a USB device than hidraw does, but need not exist.
@@ -24,7 +30,7 @@ func readFacts(n devnode.Node, root string) (facts, error) {
 	if err != nil {
 		return facts{}, err
 	}
-	f := facts{vendor: uint16(info.Vendor), product: uint16(info.Product)}
+	f := facts{vendor: uint16(info.Vendor), product: uint16(info.Product), bus: info.Bustype}
 	// For a USB device the name is "manufacturer product"; for others it is
 	// whatever the device calls itself.
 	f.productName, _ = unix.IoctlHIDGetRawName(n.FD)
@@ -70,6 +76,7 @@ func (f *facts) addSysfs(root string, n sysfs.Number) {
 		f.version = inputVersion(tree, hid)
 		return
 	}
+	f.onUSB = true
 	usb := path.Dir(iface)
 	f.version, _ = tree.Hex(usb, "bcdDevice")
 	f.manufacturer = tree.Line(usb, "manufacturer")

@@ -48,17 +48,17 @@ func TestFactsFromSysfs(t *testing.T) {
 			"usb1/1-2/product":                  "Mouse\n",
 			"usb1/1-2/serial":                   "123\n",
 			"usb1/manufacturer":                 "the hub\n",
-		}, facts{1, 2, 0x0128, "Acme ", "Mouse", "123"}},
+		}, facts{1, 2, 0x0128, "Acme ", "Mouse", "123", 0, true}},
 		"USB without strings": {"usb1/1-2/1-2:1.0/0003:0001:0002.0001", map[string]string{
 			"usb1/1-2/1-2:1.0/bInterfaceNumber": "00\n",
 			"usb1/1-2/bcdDevice":                "0100\n",
-		}, facts{1, 2, 0x0100, "", "Acme Mouse", ""}},
+		}, facts{1, 2, 0x0100, "", "Acme Mouse", "", 0, true}},
 		"Bluetooth behind a USB adapter": {"usb1/1-1/1-1:1.0/bluetooth/hci0/hci0:12/0005:0001:0002.0003", map[string]string{
 			"usb1/1-1/1-1:1.0/bInterfaceNumber":                                                   "00\n",
 			"usb1/1-1/manufacturer":                                                               "the adapter\n",
 			"usb1/1-1/1-1:1.0/bluetooth/hci0/hci0:12/0005:0001:0002.0003/uevent":                  "DRIVER=hid-generic\nHID_ID=0005:00000001:00000002\nHID_UNIQ=aa:bb\n",
 			"usb1/1-1/1-1:1.0/bluetooth/hci0/hci0:12/0005:0001:0002.0003/input/input7/id/version": "001b\n",
-		}, facts{1, 2, 0x1b, "", "Acme Mouse", "aa:bb"}},
+		}, facts{1, 2, 0x1b, "", "Acme Mouse", "aa:bb", 0, false}},
 		"nothing": {"virtual/misc/uhid/0006:0001:0002.0004", nil, raw},
 	} {
 		t.Run(name, func(t *testing.T) {

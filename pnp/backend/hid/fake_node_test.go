@@ -144,8 +144,7 @@ func (f *fake) ioctl(r *fusetest.Request, fail func(error)) {
 		r.Returns(0, append(number, f.descriptor...))
 		return
 	case r.Code == unix.HIDIOCGRAWINFO:
-		const busUSB = 3
-		b := binary.NativeEndian.AppendUint32(nil, busUSB)
+		b := binary.NativeEndian.AppendUint32(nil, known.bus)
 		r.Returns(0, binary.NativeEndian.AppendUint16(binary.NativeEndian.AppendUint16(b, known.vendor), known.product))
 		return
 	}

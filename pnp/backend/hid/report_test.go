@@ -165,3 +165,45 @@ func TestGetReports(t *testing.T) {
 		})
 	}
 }
+
+// TestShortAnswers: a device without ids may answer with less than the whole report. The
+// bus tells whether the first byte of the answer is an id.
+func TestShortAnswers(t *testing.T) {
+	const usb, bluetooth, i2c = 0x03, 0x05, 0x18
+	for name, c := range map[string]struct {
+		bus    uint32
+		onUSB  bool
+		answer string
+		want   string
+	}{
+		"USB":                             {usb, true, "\x00abcd", "\x5Aabcd"},
+		"USB, one byte short":             {usb, true, "\x00abc", "\x5Aabc"},
+		"USB, two bytes short":            {usb, true, "\x00ab", "\x5Aab"},
+		"USB, nothing":                    {usb, true, "", "\x5A"},
+		"Bluetooth":                       {bluetooth, false, "abcd", "\x5Aabcd"},
+		"Bluetooth, one byte short":       {bluetooth, false, "abc", "\x5Aabc"},
+		"Bluetooth, two bytes short":      {bluetooth, false, "ab", "\x5Aab"},
+		"Bluetooth, one byte too many":    {bluetooth, false, "abcde", "\x5Aabcd"},
+		"Bluetooth, nothing":              {bluetooth, false, "", "\x5A"},
+		"I2C":                             {i2c, false, "\x00abcd", "\x5Aabcd"},
+		"I2C before Linux 5.18":           {i2c, false, "abcd", "\x5Aabcd"},
+		"a program that calls itself USB": {usb, false, "abcd", "\x5Aabcd"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, withoutIDs)
+			f.set(func() {
+				f.facts.bus = c.bus
+				f.get = func(_ hidreport.Kind, b []byte) (int, error) { return copy(b, c.answer), nil }
+			})
+			if c.onUSB {
+				f.sysfs = makeSysfs(t, "usb1/1-2/1-2:1.0/0003:1209:ABCD.0001", map[string]string{
+					"usb1/1-2/1-2:1.0/bInterfaceNumber": "00\n",
+				})
+			}
+			h := open(t, f.device(false))
+			hr, out := control(h, IOCTL_HID_GET_FEATURE, []byte{0x5A}, 9)
+			require.Equal(t, "S_OK", hr)
+			require.Equal(t, c.want, string(out))
+		})
+	}
+}
