@@ -25,6 +25,10 @@ func describe(d *Device, u *usbDevice, i *usbInterface) {
 	case u != nil:
 		desc.HardwareIDs = d.usbIDs()
 		desc.CompatibleIDs = classIDs(i.usbClass)
+		if d.Composite {
+			// Those that usbccgp makes.
+			desc.CompatibleIDs = classIDs(i.function)
+		}
 		if d.MTP {
 			desc.CompatibleIDs = append([]string{`USB\MS_COMP_MTP`}, desc.CompatibleIDs...)
 		}
@@ -97,6 +101,9 @@ func (d *Device) hidIDs() []string {
 		}
 		add(id + revision + function + collection)
 		add(id + function + collection)
+	}
+	for _, u := range usages {
+		add(fmt.Sprintf(`HID\VID_%04X&UP:%04X_U:%04X`, d.VendorID, u.Page, u.ID))
 	}
 	for _, u := range usages {
 		if system := systemIDs[u]; system != "" {

@@ -69,7 +69,9 @@ func TestCompositeSerialPort(t *testing.T) {
 	require.Equal(t, p.Nodes[0], port.Node)
 	require.Empty(t, port.Excluded)
 	require.Equal(t, []string{`USB\VID_2E8A&PID_000A&REV_0100&MI_00`, `USB\VID_2E8A&PID_000A&MI_00`}, port.Description.HardwareIDs)
-	require.Equal(t, []string{`USB\Class_02&SubClass_02&Prot_00`, `USB\Class_02&SubClass_02`, `USB\Class_02`}, port.Description.CompatibleIDs)
+	require.Equal(t, []string{`USB\Class_02&SubClass_02&Prot_01`, `USB\Class_02&SubClass_02`, `USB\Class_02`}, port.Description.CompatibleIDs,
+		"they are those of the function")
+	require.Equal(t, []string{`USB\Class_FF&SubClass_00&Prot_00`, `USB\Class_FF&SubClass_00`, `USB\Class_FF`}, reset.Description.CompatibleIDs)
 	require.Equal(t, 2, reset.Interface)
 	require.Contains(t, reset.Excluded, "vendor-specific")
 	require.True(t, reset.Unserved())
@@ -162,7 +164,8 @@ func TestKeyboards(t *testing.T) {
 	vendor := by[p.Keys[1]]
 	require.Contains(t, vendor.Excluded, "also a keyboard")
 	require.Equal(t, []string{
-		`HID\VID_1B1C&PID_1B2D&REV_0308&MI_01`, `HID\VID_1B1C&PID_1B2D&MI_01`, "HID_DEVICE_UP:FF00_U:0001", "HID_DEVICE",
+		`HID\VID_1B1C&PID_1B2D&REV_0308&MI_01`, `HID\VID_1B1C&PID_1B2D&MI_01`,
+		`HID\VID_1B1C&UP:FF00_U:0001`, "HID_DEVICE_UP:FF00_U:0001", "HID_DEVICE",
 	}, vendor.Description.HardwareIDs)
 	require.Equal(t, []discover.Usage{{Page: 0xff00, ID: 1}}, vendor.Usages)
 	p.Unplug()
@@ -178,6 +181,7 @@ func TestKeyboards(t *testing.T) {
 		`HID\VID_046D&PID_C216&REV_0414&Col01`, `HID\VID_046D&PID_C216&Col01`,
 		`HID\VID_046D&PID_C216&REV_0414&Col02`, `HID\VID_046D&PID_C216&Col02`,
 		`HID\VID_046D&PID_C216&REV_0414&Col03`, `HID\VID_046D&PID_C216&Col03`,
+		`HID\VID_046D&UP:FF00_U:0001`, `HID\VID_046D&UP:000C_U:0001`, `HID\VID_046D&UP:0001_U:0080`,
 		"HID_DEVICE_SYSTEM_CONSUMER", "HID_DEVICE_SYSTEM_CONTROL",
 		"HID_DEVICE_UP:FF00_U:0001", "HID_DEVICE_UP:000C_U:0001", "HID_DEVICE_UP:0001_U:0080", "HID_DEVICE",
 	}, both.Description.HardwareIDs)
@@ -260,7 +264,7 @@ func TestOtherBuses(t *testing.T) {
 	require.Equal(t, "Wireless Controller", d.Description.Name)
 	require.Equal(t, "a4:53:85:00:11:22", d.Serial)
 	require.Equal(t, []string{
-		`HID\{00001124-0000-1000-8000-00805F9B34FB}_VID&0002054C_PID&09CC`,
+		`HID\{00001124-0000-1000-8000-00805F9B34FB}_VID&0002054C_PID&09CC`, `HID\VID_054C&UP:0001_U:0005`,
 		"HID_DEVICE_SYSTEM_GAME", "HID_DEVICE_UP:0001_U:0005", "HID_DEVICE",
 	}, d.Description.HardwareIDs)
 	require.NotNil(t, d.Description.Container)

@@ -37,6 +37,9 @@ type usbInterface struct {
 	driver string
 	// follows is set if it is not the first interface of its function.
 	follows bool
+	// function is the class of its function: that of the interface association
+	// descriptor, or else its own.
+	function usbClass
 	// children are the names in its directory.
 	children []string
 }
@@ -89,9 +92,13 @@ func (s *scan) readInterface(d *usbDevice, dir string) {
 	i.name = s.fs.Text(dir, "interface")
 	i.driver = s.fs.Link(dir, "driver")
 	i.children = s.fs.List(dir)
+	i.function = i.usbClass
 	if slices.Contains(i.children, "iad_bFirstInterface") {
 		first, ok := s.fs.Hex(dir, "iad_bFirstInterface")
 		i.follows = ok && first != uint16(i.number)
+		i.function.class = uint8(s.hex(dir, "iad_bFunctionClass"))
+		i.function.sub = uint8(s.hex(dir, "iad_bFunctionSubClass"))
+		i.function.protocol = uint8(s.hex(dir, "iad_bFunctionProtocol"))
 	}
 	d.interfaces = append(d.interfaces, i)
 }

@@ -40,6 +40,8 @@ type Interface struct {
 	// Association is the number of the first interface of the same function,
 	// plus one; 0 for none.
 	Association int
+	// Function is the class, subclass and protocol of that function.
+	Function [3]uint8
 }
 
 // Bluetooth is a HID device on Bluetooth.
@@ -111,8 +113,8 @@ func ACM(serial string) USB {
 		Vendor: 0x2e8a, ProductID: 0x000a, Revision: 0x0100, Class: 0xef, SubClass: 2, Protocol: 1,
 		Manufacturer: "Raspberry Pi", Product: "Pico", Serial: serial, Removable: "removable",
 		Interfaces: []Interface{
-			{Class: 2, SubClass: 2, Driver: "cdc_acm", TTY: "ttyACM#", Name: "Board CDC", Association: 1},
-			{Class: 0x0a, Driver: "cdc_acm", Association: 1},
+			{Class: 2, SubClass: 2, Driver: "cdc_acm", TTY: "ttyACM#", Name: "Board CDC", Association: 1, Function: [3]uint8{2, 2, 1}},
+			{Class: 0x0a, Driver: "cdc_acm", Association: 1, Function: [3]uint8{2, 2, 1}},
 			{Class: 0xff, Name: "Reset"},
 		},
 	}
@@ -238,10 +240,10 @@ func Webcam() USB {
 		Vendor: 0x0c45, ProductID: 0x6366, Revision: 0x0100, Class: 0xef, SubClass: 2, Protocol: 1,
 		Manufacturer: "Sonix", Product: "Integrated Webcam", Serial: "SN0001", Removable: "fixed",
 		Interfaces: []Interface{
-			{Class: 0x0e, SubClass: 1, Driver: "uvcvideo", Association: 1, Children: []string{"video4linux", "input"}},
-			{Class: 0x0e, SubClass: 2, Driver: "uvcvideo", Association: 1},
-			{Class: 1, SubClass: 1, Driver: "snd-usb-audio", Association: 3, Children: []string{"sound"}},
-			{Class: 1, SubClass: 2, Driver: "snd-usb-audio", Association: 3},
+			{Class: 0x0e, SubClass: 1, Driver: "uvcvideo", Association: 1, Function: [3]uint8{0x0e, 3, 0}, Children: []string{"video4linux", "input"}},
+			{Class: 0x0e, SubClass: 2, Driver: "uvcvideo", Association: 1, Function: [3]uint8{0x0e, 3, 0}},
+			{Class: 1, SubClass: 1, Driver: "snd-usb-audio", Association: 3, Function: [3]uint8{1, 2, 0}, Children: []string{"sound"}},
+			{Class: 1, SubClass: 2, Driver: "snd-usb-audio", Association: 3, Function: [3]uint8{1, 2, 0}},
 		},
 	}
 }

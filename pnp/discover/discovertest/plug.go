@@ -112,6 +112,9 @@ func (p *Plugged) addInterface(d USB, n int, i Interface) {
 	})
 	if i.Association > 0 {
 		m.file(m.sys(path.Join(dir, "iad_bFirstInterface")), fmt.Sprintf("%02x\n", i.Association-1))
+		for n, name := range []string{"Class", "SubClass", "Protocol"} {
+			m.file(m.sys(path.Join(dir, "iad_bFunction"+name)), fmt.Sprintf("%02x\n", i.Function[n]))
+		}
 	}
 	m.driver(dir, "usb", i.Driver)
 	m.symlink(dir, "bus/usb/devices/"+name)
