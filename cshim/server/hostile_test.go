@@ -5,13 +5,18 @@ package server_test
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"net"
 	"os"
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"freerdp-pnpdr/channels"
 	"freerdp-pnpdr/cshim/server"
+	"freerdp-pnpdr/cshim/server/servertest"
 )
 
 // TestFastClient has a client send small messages faster than they are read: what
@@ -77,4 +82,71 @@ func TestMaxMessage(t *testing.T) {
 			t.Error("the message was delivered")
 		}
 	})
+}
+
+// TestSilentConnections: connections that say nothing are few at a time, and keep
+// nobody from being served.
+func TestSilentConnections(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	const pending = 4
+	s, err := server.Listen("127.0.0.1:0", server.Config{Session: noSession, Pending: pending})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	conns := dialSilently(t, s.Addr(), 5*pending)
+	hungUp := make(chan error, 1)
+	go func() {
+		for _, c := range conns[:4*pending] {
+			if _, err := c.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+				hungUp <- fmt.Errorf("the server does not hang up: %v", err)
+				return
+			}
+		}
+		hungUp <- nil
+	}()
+	for {
+		if n := server.Live().Peers; n > pending {
+			t.Fatalf("%d peers", n)
+		}
+		select {
+		case err := <-hungUp:
+			if err != nil {
+				t.Error(err)
+			}
+			return
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// TestServedAmongSilent serves a client among many that say nothing, and does not
+// give it up for them once it is connected.
+func TestServedAmongSilent(t *testing.T) {
+	eachClient(t, func(t *testing.T, f *fixture) {
+		f.listen(server.Config{Pending: 4})
+		dialSilently(t, f.server.Addr(), 20)
+		_, s := f.client()
+		e := s.open(channels.PNPDR)
+		dialSilently(t, f.server.Addr(), 20)
+		e.echo([]byte("still here"))
+		s.release()
+	})
+}
+
+// dialSilently connects n times, one after the other, until the end of the test.
+func dialSilently(t *testing.T, addr net.Addr, n int) (conns []net.Conn) {
+	t.Helper()
+	for range n {
+		c, err := net.Dial("tcp", addr.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		if err := c.SetReadDeadline(time.Now().Add(servertest.Patience)); err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, c)
+	}
+	return conns
 }

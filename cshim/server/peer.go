@@ -33,6 +33,7 @@ type Peer struct {
 	srv  *Server
 	log  *slog.Logger
 	addr net.Addr
+	gone chan struct{} // closed when nothing is left of the peer
 
 	killed atomic.Bool // the loop ends as soon as it sees this
 
@@ -69,6 +70,7 @@ func newPeer(s *Server, addr net.Addr, shutfd, wakefd int) *Peer {
 		srv:    s,
 		log:    s.log.With("peer", addr.String()),
 		addr:   addr,
+		gone:   make(chan struct{}),
 		shutfd: shutfd,
 		wakefd: wakefd,
 	}

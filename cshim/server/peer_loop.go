@@ -272,6 +272,7 @@ func (l *loop) begin() {
 	p.ready = true
 	p.timer.Stop()
 	p.mu.Unlock()
+	p.srv.established(p)
 	p.log.Debug("client is ready")
 	ctx, end := context.WithCancel(context.Background())
 	l.end = end

@@ -23,6 +23,7 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -44,13 +45,20 @@ type Config struct {
 	// announced. 0 means 65 MiB; more than 4 GiB is not possible.
 	MaxMessage int
 
+	// Pending is how many clients may be in the connection sequence at a time; 0
+	// means 32. One more ends the one that has been in it for longest.
+	Pending int
+
 	// Session is called for each client, on a goroutine of its own, once
 	// dynamic channels can be opened. ctx ends when the client has gone. When
 	// Session returns, the client is disconnected.
 	Session func(ctx context.Context, p *Peer)
 }
 
-const defaultMaxMessage = 65 << 20
+const (
+	defaultMaxMessage = 65 << 20
+	defaultPending    = 32
+)
 
 // Server accepts RDP clients. Its methods may be called from any goroutine.
 type Server struct {
@@ -59,9 +67,10 @@ type Server struct {
 	cert, key []byte // PEM
 	ln        net.Listener
 
-	mu     sync.Mutex
-	peers  map[*Peer]struct{} // guarded by mu
-	closed bool               // guarded by mu; no more peers are added
+	mu      sync.Mutex
+	peers   map[*Peer]struct{} // guarded by mu
+	pending []*Peer            // guarded by mu; those in the connection sequence, the oldest first
+	closed  bool               // guarded by mu; no more peers are added
 
 	running sync.WaitGroup // the accepting goroutine and the peers
 }
@@ -74,6 +83,12 @@ func Listen(addr string, cfg Config) (*Server, error) {
 	}
 	if cfg.MaxMessage == 0 {
 		cfg.MaxMessage = defaultMaxMessage
+	}
+	if cfg.Pending == 0 {
+		cfg.Pending = defaultPending
+	}
+	if cfg.Pending < 0 {
+		return nil, fmt.Errorf("server: Config.Pending %d is not possible", cfg.Pending)
 	}
 	if cfg.MaxMessage < 0 || uint64(cfg.MaxMessage) > math.MaxUint32 {
 		return nil, fmt.Errorf("server: Config.MaxMessage %d is not possible", cfg.MaxMessage)
@@ -165,15 +180,7 @@ func (s *Server) serve(conn *net.TCPConn) error {
 		return fmt.Errorf("making an eventfd: %w", err)
 	}
 	p := newPeer(s, conn.RemoteAddr(), shutfd, wakefd)
-
-	s.mu.Lock()
-	closed := s.closed
-	if !closed {
-		s.peers[p] = struct{}{}
-		s.running.Add(1)
-	}
-	s.mu.Unlock()
-	if closed {
+	if !s.admit(p) {
 		unix.Close(sockfd)
 		p.release()
 		return nil
@@ -181,11 +188,47 @@ func (s *Server) serve(conn *net.TCPConn) error {
 	go func() {
 		defer s.running.Done()
 		p.run(sockfd)
+		s.established(p)
 		s.mu.Lock()
 		delete(s.peers, p)
 		s.mu.Unlock()
+		close(p.gone)
 	}()
 	return nil
+}
+
+// admit takes in a peer, and makes room for it among those in the connection
+// sequence. It reports false if the server is closed.
+func (s *Server) admit(p *Peer) bool {
+	for {
+		s.mu.Lock()
+		if s.closed {
+			s.mu.Unlock()
+			return false
+		}
+		if len(s.pending) < s.cfg.Pending {
+			s.peers[p] = struct{}{}
+			s.pending = append(s.pending, p)
+			s.running.Add(1)
+			s.mu.Unlock()
+			return true
+		}
+		oldest := s.pending[0]
+		oldest.Kill()
+		s.mu.Unlock()
+		oldest.log.Debug("client is disconnected: it does not complete the connection sequence, and others wait")
+		// Wait, so that those that are ending are few, too.
+		<-oldest.gone
+	}
+}
+
+// established says that a peer has left the connection sequence.
+func (s *Server) established(p *Peer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.Index(s.pending, p); i >= 0 {
+		s.pending = slices.Delete(s.pending, i, i+1)
+	}
 }
 
 func dup(conn *net.TCPConn) (int, error) {
