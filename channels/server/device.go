@@ -20,6 +20,9 @@ type Device struct {
 	id   uint32
 	size int
 	desc *pnp.Description
+
+	arrival uint64 // counts the devices of the session
+
 	gone chan struct{}
 
 	// queued is the device's addition while it waits in s.pending.
@@ -57,16 +60,26 @@ func (s *Session) Devices() []*Device {
 }
 
 // WaitDevice returns the first device for which match returns true (any, if
-// match is nil) as soon as there is one. It fails with the error of ctx, or
-// with ErrClosed if the session or PNPDR has ended, so that no device can
-// arrive any more.
+// match is nil) as soon as there is one. match is called once for each device.
+// WaitDevice fails with the error of ctx, or with ErrClosed if the session or
+// PNPDR has ended, so that no device can arrive any more.
 func (s *Session) WaitDevice(ctx context.Context, match func(*Device) bool) (*Device, error) {
+	var seen uint64 // the arrival of the last device that match was called for
 	for {
 		s.mu.Lock()
-		devices, changed := slices.Clone(s.order), s.changed
+		changed := s.changed
+		// Newest first: most of the time there is one that is new.
+		var devices []*Device
+		for _, d := range slices.Backward(s.order) {
+			if d.arrival <= seen {
+				break
+			}
+			devices = append(devices, d)
+		}
 		over := s.closed || s.info != nil && s.info.ended
 		s.mu.Unlock()
-		for _, d := range devices {
+		for _, d := range slices.Backward(devices) {
+			seen = d.arrival
 			if match == nil || match(d) {
 				return d, nil
 			}

@@ -260,6 +260,8 @@ func (i *infoChannel) add(w wire.DeviceDescription) error {
 	}
 	s.devices[d.id] = d
 	s.order = append(s.order, d)
+	s.arrivals++
+	d.arrival = s.arrivals
 	s.retained += size
 	s.announce()
 	s.notifyAdded(d)

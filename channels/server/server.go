@@ -121,6 +121,7 @@ type Session struct {
 
 	devices  map[uint32]*Device
 	order    []*Device     // the same in order of arrival
+	arrivals uint64        // devices that have arrived so far
 	retained int           // wire bytes of their descriptions
 	changed  chan struct{} // closed when devices grows or PNPDR ends
 

@@ -294,6 +294,35 @@ func TestWaitDevice(t *testing.T) {
 	wantError(t, servertest.Wait(t, "WaitDevice", c).err, channels.ErrClosed)
 }
 
+// TestWaitDeviceLooksOnce: however many devices come and go, each is looked at once.
+func TestWaitDeviceLooksOnce(t *testing.T) {
+	f := servertest.Started(t, server.Config{})
+	looks := make(chan uint32, 1000)
+	result := make(chan *server.Device, 1)
+	go func() {
+		d, err := f.WaitDevice(bg, func(d *server.Device) bool {
+			looks <- d.ID()
+			return d.ID() == 30
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		result <- d
+	}()
+	for id := uint32(1); id <= 30; id++ {
+		f.AddDevice(id)
+		if got := servertest.Wait(t, "a look at the device", looks); got != id {
+			t.Fatalf("device %d is looked at when %d has arrived", got, id)
+		}
+		if id%3 == 0 {
+			inject(t, f.Info, servertest.Removal(id-1))
+		}
+	}
+	if d := servertest.Wait(t, "WaitDevice", result); d.ID() != 30 || len(looks) > 0 {
+		t.Errorf("device %d, %d looks too many", d.ID(), len(looks))
+	}
+}
+
 // recorder is an OnDevice that blocks in each call until it is told to go on.
 type recorder struct {
 	calls chan server.DeviceEvent
