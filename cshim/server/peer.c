@@ -19,8 +19,14 @@
 /* The peer has two or three handles: its socket and its own wake-ups. */
 #define MAX_HANDLES 16
 
-/* PDUs read in one turn, so that a busy client cannot keep us from writing. */
-#define MAX_PDUS 64
+/* How often FreeRDP may read in one turn, so that a busy client can neither keep us
+ * from writing nor pile up messages: 3.x reads one PDU each time, 2.11 for up to a
+ * millisecond. */
+#if FREERDP_VERSION_MAJOR < 3
+#define MAX_READS 2
+#else
+#define MAX_READS 64
+#endif
 
 struct rds_peer
 {
@@ -347,15 +353,20 @@ const rds_turn* rds_peer_turn(rds_peer* peer, int timeout, int input)
 	if (readable < 0)
 		return NULL;
 
+	if (turn->more)
+		readable = 1;
+
 	if (readable && input)
 	{
-		int pdus = 0;
+		int reads = 0;
 
 		do
 		{
 			if (!client->CheckFileDescriptor(client) || peer->lost)
 				return NULL;
-		} while (client->HasMoreToRead(client) && (++pdus < MAX_PDUS));
+
+			turn->more = client->HasMoreToRead(client) ? 1 : 0;
+		} while (turn->more && (++reads < MAX_READS));
 	}
 
 	turn->answers = peer->answers;

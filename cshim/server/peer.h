@@ -39,6 +39,7 @@ typedef enum
 typedef struct
 {
 	rds_state state;
+	int more;    /**< FreeRDP holds something to read: do not wait for the socket */
 	int blocked; /**< the client does not read what we send: write nothing more */
 	const rds_answer* answers;
 	size_t nanswers;

@@ -215,7 +215,7 @@ func (l *loop) wait() bool {
 	timeout := C.int(0)
 	p.mu.Lock()
 	switch {
-	case l.behind:
+	case l.behind, l.turn != nil && l.turn.more != 0:
 	case l.blocked():
 		// The queue must wait for the client anyway: no need to be woken for it.
 		timeout = -1
