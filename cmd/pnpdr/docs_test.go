@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"freerdp-pnpdr/pnp/backend/kinds"
+	"freerdp-pnpdr/pnp/redirect"
+)
+
+// eachDocument calls check with every document of the project. It takes what check
+// counts, and fails if that is nothing in all of them.
+func eachDocument(t *testing.T, check func(t *testing.T, path, text string) int) {
+	t.Helper()
+	paths, err := filepath.Glob("../../docs/*.md")
+	require.NoError(t, err)
+	found := 0
+	for _, path := range append(paths, "../../README.md", "../../CONTRIBUTING.md", "../../build/README.md") {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		t.Run(filepath.Base(path), func(t *testing.T) { found += check(t, path, string(text)) })
+	}
+	require.NotZero(t, found)
+}
+
+// matches returns what the first group of the pattern matches.
+func matches(pattern, text string) []string {
+	var all []string
+	for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
+		all = append(all, m[1])
+	}
+	return all
+}
+
+// TestDocumentedOptions parses every example of /dvc:pnpdr as the plugin does.
+func TestDocumentedOptions(t *testing.T) {
+	eachDocument(t, func(t *testing.T, _, text string) int {
+		examples := matches("/dvc:pnpdr,([^\\s'`\"]+)", text)
+		for _, words := range examples {
+			assert.Empty(t, redirect.ParseOptions(strings.Split(words, ","), kinds.All()).Problems, words)
+		}
+		return len(examples)
+	})
+	// The README lists options without values, and a name for some.
+	_, table, found := strings.Cut(documentText(t, "README.md"), "| option | meaning |\n")
+	require.True(t, found)
+	table, _, _ = strings.Cut(table, "\n\n")
+	words := matches("`([a-z]+)[^`]*`", strings.Join(matches(`(?m)^\| ([^|]*)\|`, table), " "))
+	require.Len(t, words, 9)
+	for _, word := range words {
+		for _, p := range redirect.ParseOptions([]string{"loopback", word}, kinds.All()).Problems {
+			assert.False(t, errors.Is(p.Err, redirect.ErrNoOption), word)
+		}
+	}
+}
+
+// TestDocumentedCommands looks for the commands of pnpdr, and for scripts.
+func TestDocumentedCommands(t *testing.T) {
+	var commands []string
+	for _, c := range (&app{kinds: kinds.All()}).command().Commands() {
+		commands = append(commands, c.Name())
+	}
+	eachDocument(t, func(t *testing.T, _, text string) int {
+		words := matches("(?m)(?:^|`)(?:out/)?pnpdr ([a-z]+)", text)
+		for _, word := range words {
+			if word != "shows" { // a sentence that begins a line
+				assert.Contains(t, commands, word)
+			}
+		}
+		return len(words)
+	})
+	eachDocument(t, func(t *testing.T, _, text string) int {
+		scripts := matches(`(?:^|[\s\x60(])(scripts/[a-z/.]*[a-z])`, text)
+		for _, script := range scripts {
+			assert.FileExists(t, filepath.Join("../..", script))
+		}
+		return len(scripts)
+	})
+}
+
+// TestDocumentedLinks follows the links to other files.
+func TestDocumentedLinks(t *testing.T) {
+	eachDocument(t, func(t *testing.T, path, text string) int {
+		links := slices.DeleteFunc(matches(`\]\(([^)]*)\)`, text), func(link string) bool { return strings.Contains(link, "://") })
+		for _, link := range links {
+			target, _, _ := strings.Cut(link, "#")
+			_, err := os.Stat(filepath.Join(filepath.Dir(path), target))
+			assert.NoError(t, err)
+		}
+		return len(links)
+	})
+}
+
+// TestDocumentedMessages looks in the sources for the messages that
+// docs/troubleshooting.md explains.
+func TestDocumentedMessages(t *testing.T) {
+	_, table, found := strings.Cut(documentText(t, "docs/troubleshooting.md"), "| the log says | what to do |\n")
+	require.True(t, found)
+	table, _, _ = strings.Cut(table, "\n\n")
+	messages := matches("(?m)^\\| `([^`]*)`", table)
+	require.NotEmpty(t, messages)
+	for _, message := range messages {
+		said := false
+		for _, dir := range []string{"pnp", "channels", "plugin"} {
+			require.NoError(t, filepath.WalkDir(filepath.Join("../..", dir), func(path string, d fs.DirEntry, err error) error {
+				if err != nil || said || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+					return err
+				}
+				text, err := os.ReadFile(path)
+				said = said || strings.Contains(string(text), message)
+				return err
+			}))
+		}
+		assert.True(t, said, message)
+	}
+}
