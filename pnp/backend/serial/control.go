@@ -189,7 +189,7 @@ func (h *handle) hasCounters([]byte) bool { return h.port.hasCounters }
 func (h *handle) asksForStatus([]byte) bool { return h.port.hasCounters || h.watchesCTS() }
 
 // watchesCTS reports whether CTS can stop output.
-func (h *handle) watchesCTS() bool { return h.port.hasLines && h.set.handflow.ctsHandshake() }
+func (h *handle) watchesCTS() bool { return h.port.hasLines && h.set.rtscts }
 
 // asksForMask reports whether a mask has events that only the driver knows.
 func (h *handle) asksForMask(in []byte) bool { return h.watched(get[uint32](in)) }

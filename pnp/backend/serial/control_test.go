@@ -90,7 +90,9 @@ func TestIOControls(t *testing.T) {
 			rest[:4] + "\x00\x10\x00\x00" + rest[:12]},
 		{IOCTL_SERIAL_SET_QUEUE_SIZE, "\x00\x00\x02\x00\x00\x00\x02\x00", 0, pnp.S_OK, ""},
 		{IOCTL_SERIAL_SET_QUEUE_SIZE, "\x01\x00\x00\x00\x01\x00\x00\x00", 0, pnp.S_OK, ""}, // it does not shrink
-		{IOCTL_SERIAL_SET_QUEUE_SIZE, "\x01\x00\x10\x00\x00\x00\x00\x00", 0, pnp.ERROR_NO_SYSTEM_RESOURCES, ""},
+		{IOCTL_SERIAL_SET_QUEUE_SIZE, "\x00\x00\x00\x02\x00\x00\x00\x02", 0, pnp.S_OK, ""}, // 32 MiB
+		{IOCTL_SERIAL_SET_HANDFLOW, rest[:12] + "\x00\x00\x00\x01", 0, pnp.S_OK, ""},       // limits below that
+		{IOCTL_SERIAL_SET_HANDFLOW, rest[:12] + "\x01\x00\x00\x02", 0, invalid, ""},
 		{IOCTL_SERIAL_SET_HANDFLOW, rest[:12] + "\x00\x00\x02\x00", 0, pnp.S_OK, ""},
 
 		{IOCTL_SERIAL_GET_COMMSTATUS, "", 20, pnp.S_OK, rest[:20]},
@@ -217,12 +219,8 @@ func TestTermios(t *testing.T) {
 
 func TestBreakWhereThereIsNone(t *testing.T) {
 	o := openBench(t)
-	c := o.control(IOCTL_SERIAL_SET_BREAK_ON, nil, 0)
-	c.wait()
-	require.Contains(t, []pnp.HRESULT{pnp.S_OK, pnp.ERROR_NOT_SUPPORTED}, c.hr)
-	require.Equal(t, !c.hr.Failed(), o.status().HoldReasons == SERIAL_TX_WAITING_ON_BREAK)
-	c = o.control(IOCTL_SERIAL_SET_BREAK_OFF, nil, 0)
-	c.wait()
+	o.set(IOCTL_SERIAL_SET_BREAK_ON)
+	o.set(IOCTL_SERIAL_SET_BREAK_OFF)
 	require.Zero(t, o.status().HoldReasons)
 }
 

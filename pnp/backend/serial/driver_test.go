@@ -24,8 +24,10 @@ type wires struct {
 	counts counters
 	queue  int
 	broken bool
-	asked  int // for the lines
-	looked int // at the queue
+	moved  int   // times that lines were set
+	fails  error // of setLines and sendBreak
+	asked  int   // for the lines
+	looked int   // at the queue
 	// hold, if not nil, blocks calls that ask for the lines until it is closed.
 	hold chan struct{}
 }
@@ -44,7 +46,11 @@ func (w *wires) lines() (int, error) {
 }
 
 func (w *wires) setLines(bits int, on bool) error {
+	if w.fails != nil {
+		return w.fails
+	}
 	w.change(func() {
+		w.moved++
 		w.bits &^= bits
 		if on {
 			w.bits |= bits
@@ -67,6 +73,9 @@ func (w *wires) unsent() int {
 }
 
 func (w *wires) sendBreak(on bool) error {
+	if w.fails != nil {
+		return w.fails
+	}
 	w.change(func() { w.broken = on })
 	return nil
 }
@@ -114,7 +123,10 @@ func TestLinesOfADriver(t *testing.T) {
 	o.set(IOCTL_SERIAL_CLR_RTS)
 	require.EqualValues(t, SERIAL_DTR_STATE, o.word(IOCTL_SERIAL_GET_DTRRTS))
 	o.handflow(0, SERIAL_RTS_CONTROL)
-	require.EqualValues(t, SERIAL_RTS_STATE, o.word(IOCTL_SERIAL_GET_DTRRTS))
+	require.Zero(t, o.word(IOCTL_SERIAL_GET_DTRRTS), "the mode of RTS is the same")
+	o.handflow(SERIAL_DTR_CONTROL, 0)
+	o.handflow(SERIAL_DTR_CONTROL, SERIAL_RTS_CONTROL)
+	require.EqualValues(t, SERIAL_DTR_STATE|SERIAL_RTS_STATE, o.word(IOCTL_SERIAL_GET_DTRRTS))
 	require.Zero(t, o.word(IOCTL_SERIAL_GET_MODEMSTATUS))
 	w.change(func() { w.bits |= unix.TIOCM_CTS | unix.TIOCM_RNG })
 	require.EqualValues(t, SERIAL_MSR_CTS|SERIAL_MSR_RI, o.word(IOCTL_SERIAL_GET_MODEMSTATUS))
@@ -134,6 +146,60 @@ func TestLinesOfADriver(t *testing.T) {
 	w.change(func() { w.queue = 7 })
 	require.EqualValues(t, 7, o.status().AmountInOutQueue)
 	w.change(func() { w.queue = 0 })
+}
+
+// TestLinesThatADriverRefuses are remembered, so that what sets up a port succeeds.
+func TestLinesThatADriverRefuses(t *testing.T) {
+	for _, err := range []error{unix.EPIPE, unix.EOPNOTSUPP, unix.ENOTTY, unix.EINVAL} {
+		t.Run(err.Error(), func(t *testing.T) {
+			o, w := openWithWires(t)
+			w.fails = err
+			o.set(IOCTL_SERIAL_CLR_DTR)
+			require.EqualValues(t, SERIAL_RTS_STATE, o.word(IOCTL_SERIAL_GET_DTRRTS))
+			o.set(IOCTL_SERIAL_CLR_RTS)
+			require.Zero(t, o.word(IOCTL_SERIAL_GET_DTRRTS))
+			o.set(IOCTL_SERIAL_SET_DTR)
+			o.handflow(0, SERIAL_RTS_CONTROL)
+			o.handflow(SERIAL_DTR_CONTROL, 0)
+			require.EqualValues(t, SERIAL_DTR_STATE, o.word(IOCTL_SERIAL_GET_DTRRTS))
+			o.set(IOCTL_SERIAL_SET_BREAK_ON)
+			require.Zero(t, o.status().HoldReasons)
+			o.set(IOCTL_SERIAL_SET_BREAK_OFF)
+			// A driver that takes them again is asked again.
+			w.fails = nil
+			o.set(IOCTL_SERIAL_CLR_DTR)
+			require.EqualValues(t, unix.TIOCM_RTS, w.bits)
+		})
+	}
+	o, w := openWithWires(t)
+	w.fails = unix.ENOMEM
+	o.control(IOCTL_SERIAL_CLR_DTR, nil, 0).ends(pnp.ERROR_NOT_ENOUGH_MEMORY, "")
+}
+
+// TestUnchangedFlowControl moves no line: SetCommState sets it each time, and moving
+// DTR resets many a board.
+func TestUnchangedFlowControl(t *testing.T) {
+	o, w := openWithWires(t)
+	o.set(IOCTL_SERIAL_CLR_DTR)
+	for range 3 {
+		o.handflow(SERIAL_DTR_CONTROL, SERIAL_RTS_CONTROL)
+	}
+	require.Equal(t, 1, w.moved)
+	require.EqualValues(t, SERIAL_RTS_STATE, o.word(IOCTL_SERIAL_GET_DTRRTS))
+}
+
+// TestHandshakeThatADriverRefuses: a port without CTS is used without the handshake.
+func TestHandshakeThatADriverRefuses(t *testing.T) {
+	o, w := openWithWires(t)
+	o.handflow(SERIAL_CTS_HANDSHAKE, SERIAL_RTS_HANDSHAKE)
+	require.EqualValues(t, SERIAL_TX_WAITING_FOR_CTS, o.status().HoldReasons)
+	// No driver of a pseudo terminal refuses it, so this is what one leaves.
+	o.h.q.Lock()
+	o.h.set.rtscts = false
+	o.h.q.Unlock()
+	asked := w.timesAsked()
+	require.Zero(t, o.status().HoldReasons)
+	require.Equal(t, asked, w.timesAsked())
 }
 
 func TestErrorsOfADriver(t *testing.T) {

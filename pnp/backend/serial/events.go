@@ -162,8 +162,7 @@ func (h *handle) look(now sample) {
 		{changed(unix.TIOCM_CTS) || a.CTS != b.CTS, SERIAL_EV_CTS},
 		{changed(unix.TIOCM_DSR) || a.DSR != b.DSR, SERIAL_EV_DSR},
 		{changed(unix.TIOCM_CAR) || a.DCD != b.DCD, SERIAL_EV_RLSD},
-		// The end of a ring, as the UART tells it.
-		{changed(unix.TIOCM_RNG) && now.lines&unix.TIOCM_RNG == 0 || a.RNG != b.RNG, SERIAL_EV_RING},
+		{h.port.rang(then, now), SERIAL_EV_RING},
 		{!h.set.marks && a.Brk != b.Brk, SERIAL_EV_BREAK},
 		{!h.set.marks && (a.Frame != b.Frame || a.Parity != b.Parity), SERIAL_EV_ERR},
 		{a.Overrun != b.Overrun || a.Buffers != b.Buffers, SERIAL_EV_ERR},
@@ -173,6 +172,18 @@ func (h *handle) look(now sample) {
 		}
 	}
 	h.happen(happened)
+}
+
+// rang reports whether a ring ended between two samples: Windows counts its trailing
+// edge. Some drivers count that edge, some both, some do not count.
+func (p port) rang(then, now sample) bool {
+	rang := then.counters.RNG != now.counters.RNG
+	if p.modem {
+		return rang
+	}
+	on := func(s sample) bool { return s.lines&unix.TIOCM_RNG != 0 }
+	begun := !on(then) && on(now) // its leading edge may be what was counted
+	return on(then) && !on(now) || rang && !begun
 }
 
 // setWaitMask is IOCTL_SERIAL_SET_WAIT_MASK. Events that have happened and are in the

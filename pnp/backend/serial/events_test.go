@@ -234,6 +234,30 @@ func TestLineEvents(t *testing.T) {
 	o.cancel(w)
 }
 
+// TestRings: Windows counts the end of a ring. Drivers count that, both edges or nothing;
+// a USB modem reports a ring once.
+func TestRings(t *testing.T) {
+	const on = unix.TIOCM_RNG
+	s := func(lines int, count int32) sample { return sample{lines, counters{RNG: count}} }
+	for _, c := range []struct {
+		then, now   sample
+		port, modem bool
+	}{
+		{s(0, 0), s(0, 0), false, false},
+		{s(0, 0), s(on, 0), false, false},
+		{s(0, 0), s(on, 1), false, true}, // both edges are counted
+		{s(on, 1), s(on, 1), false, false},
+		{s(on, 1), s(0, 2), true, true},
+		{s(on, 0), s(0, 0), true, false}, // nothing is counted
+		{s(on, 0), s(0, 1), true, true},  // the trailing edge is counted
+		{s(0, 0), s(0, 1), true, true},   // between two looks
+		{s(on, 0), s(on, 1), true, true},
+	} {
+		require.Equal(t, c.port, port{}.rang(c.then, c.now), "%+v", c)
+		require.Equal(t, c.modem, port{modem: true}.rang(c.then, c.now), "modem: %+v", c)
+	}
+}
+
 // TestErrorsOfTheCounters: each error is reported once.
 func TestErrorsOfTheCounters(t *testing.T) {
 	o := openBench(t)

@@ -116,7 +116,9 @@ func (h *handle) raiseLines() {
 	if !h.port.hasLines {
 		return
 	}
-	if err := h.port.setLines(unix.TIOCM_DTR|unix.TIOCM_RTS, true); err != nil {
+	const lines = unix.TIOCM_DTR | unix.TIOCM_RTS
+	if err := h.port.setLines(lines, true); err != nil {
+		h.set.refused = lines
 		h.dev.log.Debug("raising DTR and RTS failed", "err", err)
 	}
 }

@@ -85,21 +85,27 @@ func (h *handle) getChars(_, out []byte) pnp.HRESULT {
 func (h *handle) setHandflow(in, _ []byte) pnp.HRESULT {
 	f := get[handflow](in)
 	switch {
-	case !f.valid(h.set.queue):
+	case !f.valid(h.set.asked):
 		return pnp.ERROR_INVALID_PARAMETER
 	case !f.supported():
 		h.dev.log.Warn("unsupported flow control",
 			"ControlHandShake", f.ControlHandShake, "FlowReplace", f.FlowReplace)
 		return pnp.ERROR_NOT_SUPPORTED
 	}
+	before := h.set.handflow
 	if hr := h.setFlow(f); hr.Failed() {
 		return hr
 	}
-	lines := []error{h.setLine(unix.TIOCM_DTR, f.ControlHandShake&SERIAL_DTR_CONTROL != 0)}
-	if !f.autoRTS() {
-		lines = append(lines, h.setLine(unix.TIOCM_RTS, f.FlowReplace&SERIAL_RTS_CONTROL != 0))
+	// As in serial.sys, a line whose mode stays the same does not move: the
+	// application may have set it since.
+	var dtr, rts error
+	if (before.ControlHandShake^f.ControlHandShake)&SERIAL_DTR_MASK != 0 {
+		dtr = h.setLine(unix.TIOCM_DTR, f.ControlHandShake&SERIAL_DTR_CONTROL != 0)
 	}
-	return h.failure(errors.Join(lines...))
+	if (before.FlowReplace^f.FlowReplace)&SERIAL_RTS_MASK != 0 && !f.autoRTS() {
+		rts = h.setLine(unix.TIOCM_RTS, f.FlowReplace&SERIAL_RTS_CONTROL != 0)
+	}
+	return h.failure(errors.Join(dtr, rts))
 }
 
 // setFlow changes the flow control. If that begins or ends the kernel's marks in the
@@ -112,15 +118,15 @@ func (h *handle) setFlow(f handflow) pnp.HRESULT {
 		}
 	}
 	t := withFlow(h.set.termios, f, h.set.chars)
-	hr := h.apply(t, func(got unix.Termios) bool {
-		return got.Cflag&unix.CRTSCTS == t.Cflag&unix.CRTSCTS
-	}, pnp.ERROR_NOT_SUPPORTED)
+	// A driver without lines may refuse the handshake: nothing holds its data up.
+	hr := h.apply(t, func(unix.Termios) bool { return true }, pnp.S_OK)
 	if hr.Failed() {
 		return hr
 	}
 	h.q.Lock()
 	defer h.q.Unlock()
 	h.set.handflow, h.set.marks = f, f.marks()
+	h.set.rtscts = h.set.termios.Cflag&unix.CRTSCTS != 0
 	if changes {
 		h.rx.marker = marker{}
 	}
@@ -163,17 +169,23 @@ func (h *handle) getHandflow(_, out []byte) pnp.HRESULT {
 
 func (h *handle) setQueueSize(in, _ []byte) pnp.HRESULT {
 	q := get[queueSize](in)
-	if q.InSize > maxQueue {
-		return pnp.ERROR_NO_SYSTEM_RESOURCES
-	}
-	h.set.queue = max(h.set.queue, int(q.InSize)) // never smaller, as in serial.sys
+	h.set.asked = max(h.set.asked, int64(q.InSize)) // never smaller, as in serial.sys
+	h.set.queue = int(min(h.set.asked, maxQueue))
 	return pnp.S_OK
 }
 
-// setLine raises or lowers DTR or RTS.
+// setLine raises or lowers DTR or RTS. A state that the driver refuses is remembered.
 func (h *handle) setLine(line int, on bool) error {
 	if h.port.hasLines {
-		return h.port.setLines(line, on)
+		err := h.port.setLines(line, on)
+		switch {
+		case err == nil:
+			h.set.refused &^= line
+		case refused(err) && !h.port.hungUp():
+			h.set.refused |= line
+		default:
+			return err
+		}
 	}
 	if line == unix.TIOCM_DTR {
 		h.set.dtr = on
@@ -195,8 +207,8 @@ func (h *handle) changeRTS(on bool) pnp.HRESULT {
 	return h.failure(h.setLine(unix.TIOCM_RTS, on))
 }
 
-// getDTRRTS is for a port without lines: it returns the states that were set.
-func (h *handle) getDTRRTS(_, out []byte) pnp.HRESULT {
+// remembered returns the states of DTR and RTS that were set, as TIOCM bits.
+func (h *handle) remembered() int {
 	lines := 0
 	if h.set.dtr {
 		lines |= unix.TIOCM_DTR
@@ -204,11 +216,20 @@ func (h *handle) getDTRRTS(_, out []byte) pnp.HRESULT {
 	if h.set.rts {
 		lines |= unix.TIOCM_RTS
 	}
-	put(out, dtrRTS(lines))
+	return lines
+}
+
+// getDTRRTS is for a port without lines: it returns the states that were set.
+func (h *handle) getDTRRTS(_, out []byte) pnp.HRESULT {
+	put(out, dtrRTS(h.remembered()))
 	return pnp.S_OK
 }
 
-func (h *handle) askDTRRTS(_, out []byte) pnp.HRESULT { return h.askLines(out, dtrRTS) }
+func (h *handle) askDTRRTS(_, out []byte) pnp.HRESULT {
+	return h.askLines(out, func(lines int) uint32 {
+		return dtrRTS(lines&^h.set.refused | h.remembered()&h.set.refused)
+	})
+}
 
 // getModemStatus: see the package's documentation for a port without lines.
 func (h *handle) getModemStatus(_, out []byte) pnp.HRESULT {
@@ -270,8 +291,8 @@ func (h *handle) setBreakOff(_, _ []byte) pnp.HRESULT { return h.changeBreak(fal
 
 func (h *handle) changeBreak(on bool) pnp.HRESULT {
 	err := h.port.sendBreak(on)
-	if errors.Is(err, unix.ENOTTY) || errors.Is(err, unix.EINVAL) {
-		return pnp.ERROR_NOT_SUPPORTED // the driver cannot send a break
+	if refused(err) && !h.port.hungUp() {
+		return pnp.S_OK // the device cannot send a break
 	}
 	if err != nil {
 		return h.failure(err)

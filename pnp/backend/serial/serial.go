@@ -40,7 +40,10 @@
 //
 // A port without modem lines (a pseudo terminal) reports CTS, DSR and DCD as on, so
 // that an application that waits for the other end to be ready goes on. The port
-// remembers the states that DTR and RTS are set to.
+// remembers the states that DTR and RTS are set to. It also does that for each line
+// that the driver refuses to set, as those of many modems do, and flow control and
+// breaks that the driver refuses have no effect: SetCommState and EscapeCommFunction
+// work on every port.
 package serial
 
 import (

@@ -13,8 +13,8 @@ const (
 	defaultXon   = 0x11
 	defaultXoff  = 0x13
 	defaultQueue = 4096
-	// maxQueue is the largest queue that IOCTL_SERIAL_SET_QUEUE_SIZE makes, in
-	// bytes.
+	// maxQueue is the largest queue, in bytes. IOCTL_SERIAL_SET_QUEUE_SIZE takes
+	// any size.
 	maxQueue = 1 << 20
 )
 
@@ -24,12 +24,16 @@ const (
 type settings struct {
 	termios unix.Termios
 	line    lineControl
-	// dtr and rts are the states that a port without lines remembers.
+	// dtr and rts are the states that were set, for a port without lines; refused
+	// are the TIOCM bits of those that the driver refuses to set.
 	dtr, rts bool
+	refused  int
+	asked    int64 // the size of the queue that was asked for
 
 	timeouts timeouts
 	chars    chars
 	handflow handflow
+	rtscts   bool // the driver does the handshake by CTS
 	queue    int  // how many bytes are buffered that no read has asked for yet
 	marks    bool // the kernel marks errors and breaks in the data (PARMRK)
 	breaking bool // a break is being sent
@@ -50,6 +54,7 @@ func defaultSettings(t unix.Termios) settings {
 			XoffLimit:        defaultQueue / 8,
 		},
 		queue: defaultQueue,
+		asked: defaultQueue,
 	}
 }
 
@@ -127,8 +132,8 @@ func withLine(t unix.Termios, l lineControl) (unix.Termios, bool) {
 }
 
 // valid reports whether serial.sys accepts f on a port with that queue.
-func (f handflow) valid(queue int) bool {
-	limit := func(n int32) bool { return n >= 0 && int(n) <= queue }
+func (f handflow) valid(queue int64) bool {
+	limit := func(n int32) bool { return n >= 0 && int64(n) <= queue }
 	return f.ControlHandShake&SERIAL_CONTROL_INVALID == 0 && f.FlowReplace&SERIAL_FLOW_INVALID == 0 &&
 		f.ControlHandShake&SERIAL_DTR_MASK != SERIAL_DTR_MASK && limit(f.XonLimit) && limit(f.XoffLimit)
 }
@@ -176,8 +181,12 @@ func withFlow(t unix.Termios, f handflow, c chars) unix.Termios {
 }
 
 // apply sets t. If accept does not accept the settings that the driver then has, the
-// old ones are set again and the result is refused.
+// old ones are set again and the result is refused. Unchanged settings are not set:
+// some drivers move lines even then.
 func (h *handle) apply(t unix.Termios, accept func(unix.Termios) bool, refused pnp.HRESULT) pnp.HRESULT {
+	if t == h.set.termios {
+		return pnp.S_OK
+	}
 	got, err := h.port.setTermios(t)
 	if err != nil {
 		return h.failure(err)

@@ -3,6 +3,7 @@
 package serial
 
 import (
+	"errors"
 	"time"
 	"unsafe"
 
@@ -18,6 +19,9 @@ type port struct {
 	fd int
 	// pseudo is set for a pseudo terminal, which has no line.
 	pseudo bool
+	// modem is set for a USB modem (CDC ACM), which reports a ring once and not when
+	// it begins and ends.
+	modem bool
 	// hasLines is set if the driver has modem lines, and hasCounters if it counts
 	// errors and changes of the lines.
 	hasLines, hasCounters bool
@@ -29,9 +33,10 @@ func newPort(fd int, rdev uint64) (port, error) {
 	if _, err := p.termios(); err != nil {
 		return p, err
 	}
-	// Major numbers of pseudo terminals: Linux' devices.txt.
+	// The major numbers are those of Linux' devices.txt.
 	major := unix.Major(rdev)
 	p.pseudo = major >= 136 && major <= 143 || major == 3
+	p.modem = major == 166
 	_, err := p.lines()
 	p.hasLines = err == nil
 	_, err = p.counters()
@@ -60,6 +65,17 @@ type driver interface {
 	unsent() int
 	// sendBreak begins or ends a break.
 	sendBreak(on bool) error
+}
+
+// refused reports whether a driver has refused what it cannot do, by an error that it
+// or the device returned. Devices without lines stall the request, which is EPIPE.
+func refused(err error) bool {
+	switch {
+	case errors.Is(err, unix.EPIPE), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOTTY),
+		errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS):
+		return true
+	}
+	return false
 }
 
 // tty is the driver of a terminal's descriptor.
