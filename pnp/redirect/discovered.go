@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"reflect"
+	"slices"
 
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend"
@@ -54,6 +56,7 @@ func (s *Session) plugged(e discover.Event) {
 	}
 	delete(s.known, d.Key)
 	delete(s.excess, d.Key)
+	delete(s.refused, d.Key)
 	if _, redirected := s.found[d.Key]; redirected {
 		s.log.Info("device has gone", "device", d.Description.Name, "node", d.Node)
 		s.drop(d.Key)
@@ -64,7 +67,7 @@ func (s *Session) plugged(e discover.Event) {
 // fill redirects as many of the devices that there was no room for as there is
 // room for now. s.mu is held.
 func (s *Session) fill() {
-	for key := range s.excess {
+	for _, key := range slices.Sorted(maps.Keys(s.excess)) {
 		delete(s.excess, key)
 		if s.judge(s.known[key]); s.excess[key] {
 			return
@@ -85,7 +88,18 @@ func (s *Session) judge(d *discover.Device) {
 		s.drop(d.Key)
 		redirected = false
 	}
-	if redirected || !wanted {
+	switch {
+	case redirected:
+		return
+	case !decision.Redirect && s.policy.Named(d) && !s.isNamed(d.Node):
+		err := refusal(&decision)
+		if advice := s.policy.Advice(d, &decision); advice != "" {
+			err = fmt.Errorf("%w; %s", err, advice)
+		}
+		s.refuse(d, err)
+		return
+	case !wanted:
+		delete(s.refused, d.Key)
 		log.Debug("device is left as it is", "key", d.Key, "why", decision.Reason)
 		return
 	}
@@ -105,12 +119,22 @@ func (s *Session) judge(d *discover.Device) {
 		return
 	}
 	if err != nil {
-		log.Warn("device is not redirected", "err", err)
+		s.refuse(d, err)
 		return
 	}
 	delete(s.excess, d.Key)
+	delete(s.refused, d.Key)
 	s.found[d.Key] = discovered{path: d.Node, node: place.ID, as: decision, device: id}
 	log.Info("device is redirected", "as", decision.Description.Name, "why", decision.Reason)
+}
+
+// refuse notes why a device is not redirected, and logs it unless it has been. s.mu
+// is held.
+func (s *Session) refuse(d *discover.Device, why error) {
+	if before := s.refused[d.Key]; before == nil || before.Error() != why.Error() {
+		s.log.Warn("device is not redirected", "device", d.Description.Name, "node", d.Node, "err", why)
+	}
+	s.refused[d.Key] = why
 }
 
 // stillThere checks that a node is still the device's, and that the device may still

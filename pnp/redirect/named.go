@@ -5,6 +5,8 @@ package redirect
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/internal/devnode"
@@ -12,11 +14,14 @@ import (
 	"freerdp-pnpdr/pnp/rules"
 )
 
-// node is a named device with a path, which comes and goes.
+// node is a named device. One with a path comes and goes.
 type node struct {
 	*rules.Named
-	id   uint32 // while it is present; the watcher's alone
-	real string // where the path leads while it is present; Session.mu guards it
+
+	// Session.mu guards these; only the watcher changes id.
+	id   uint32 // while it is redirected
+	why  error  // why it is not redirected
+	real string // where the path leads while it is present
 }
 
 func (s *Session) watch(paths []string) {
@@ -39,7 +44,7 @@ func (s *Session) changed(path string, present bool) {
 		if was && !present {
 			s.log.Info("device has gone", "option", n.Option)
 			s.devices.Remove(n.id)
-			n.id = 0
+			s.set(n, 0, errors.New("it has gone"))
 		}
 		// A node or link that is replaced is told as gone and come; what it
 		// names is not offered otherwise in between.
@@ -50,17 +55,19 @@ func (s *Session) changed(path string, present bool) {
 			continue
 		}
 		if err := Obstacle(n.Named, s.kinds); err != nil {
+			s.set(n, 0, err)
 			s.log.Warn("device is not redirected", "option", n.Option, "err", err)
 			continue
 		}
 		if present {
 			place, err := devnode.Look(path)
 			if err != nil {
+				s.set(n, 0, err)
 				s.log.Warn("device is not redirected", "option", n.Option, "err", err)
 				continue
 			}
 			s.leads(n, place.Real)
-			n.id = s.add(n.Named, place)
+			s.add(n, place)
 			s.mu.Lock()
 			s.fill() // leads may have made room that add did not take
 			s.mu.Unlock()
@@ -80,8 +87,8 @@ func (s *Session) leads(n *node, real string) {
 			s.drop(key)
 		}
 	}
-	for _, d := range s.known {
-		if d.Node != "" && d.Node == before {
+	for _, key := range slices.Sorted(maps.Keys(s.known)) {
+		if d := s.known[key]; d.Node != "" && d.Node == before {
 			s.judge(d)
 		}
 	}
@@ -90,15 +97,22 @@ func (s *Session) leads(n *node, real string) {
 	}
 }
 
-// add makes the device and returns its id, 0 if it cannot be redirected.
-func (s *Session) add(n *rules.Named, place devnode.Place) (id uint32) {
-	id, err := s.redirectNamed(n, place)
+// add makes the device, if it can be redirected.
+func (s *Session) add(n *node, place devnode.Place) {
+	id, err := s.redirectNamed(n.Named, place)
+	s.set(n, id, err)
 	if err != nil {
 		s.log.Warn("device is not redirected", "option", n.Option, "err", err)
-		return 0
+		return
 	}
-	s.log.Debug("device is redirected", "option", n.Option, "id", id)
-	return id
+	s.log.Info("device is redirected", "option", n.Option)
+}
+
+// set notes that a device is redirected, or why it is not.
+func (s *Session) set(n *node, id uint32, why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n.id, n.why = id, why
 }
 
 // redirectNamed redirects a named device, unless a rule denies it. place is where its
@@ -119,12 +133,12 @@ func (s *Session) redirectNamed(n *rules.Named, place devnode.Place) (id uint32,
 	return s.redirect(backend.Source{Path: n.Path, Found: found, Verify: verify}, &decision)
 }
 
-// refusal says why a named device is not redirected; nil if it is.
+// refusal says why a device is not redirected; nil if it is.
 func refusal(d *rules.Decision) error {
 	switch {
 	case d.Redirect:
 		return nil
-	case d.Verdict == rules.NoDevice:
+	case d.Verdict != rules.Denied:
 		return errors.New(d.Reason)
 	case d.Admin:
 		return fmt.Errorf("the administrator denies it: %s", d.Reason)

@@ -7,7 +7,7 @@ package redirect
 
 import (
 	"log/slog"
-	"strings"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -62,11 +62,15 @@ type Session struct {
 	watcher *watch.Watcher
 	monitor *discover.Monitor
 
-	mu     sync.Mutex
+	named  []*node // in the order of the options
 	byPath map[string][]*node
-	known  map[string]*discover.Device // what is plugged in, by its Key
-	found  map[string]discovered       // which of those are redirected
-	excess map[string]bool             // which of those there was no room for
+	asked  []*rules.Rule // the options that name devices which are found
+
+	mu      sync.Mutex
+	known   map[string]*discover.Device // what is plugged in, by its Key
+	found   map[string]discovered       // which of those are redirected
+	excess  map[string]bool             // which of those there was no room for
+	refused map[string]error            // why others are not redirected
 }
 
 // Start begins to do what the options say. What cannot be done is logged and left
@@ -76,12 +80,13 @@ func Start(o *Options, cfg Config) *Session {
 		log: cfg.Log, devices: cfg.Devices, discovery: cfg.Discovery, kinds: o.Rules.Kinds,
 		loaded: make(chan struct{}), started: make(chan struct{}),
 		byPath: make(map[string][]*node), known: make(map[string]*discover.Device),
-		found: make(map[string]discovered), excess: make(map[string]bool),
+		found: make(map[string]discovered), excess: make(map[string]bool), refused: make(map[string]error),
 	}
 	s.discovery.Log = s.log
 	s.load(cfg.Files, &o.Rules)
-	s.greet(cfg.Name, o)
-	s.start(o.Rules.Named)
+	s.explain(o)
+	s.name(&o.Rules)
+	s.start(cfg.Name)
 	return s
 }
 
@@ -133,23 +138,8 @@ func (s *Session) rulesKnown() bool {
 	}
 }
 
-// greet says what runs, what it redirects, and what is wrong with the options.
-func (s *Session) greet(name string, o *Options) {
-	var what []string
-	for _, n := range o.Rules.Named {
-		what = append(what, n.Option)
-	}
-	switch {
-	case !s.rulesKnown():
-		what = append(what, "what the rules allow once they are read")
-	case !s.policy.Idle():
-		what = append(what, "what is found and allowed (pnpdr list shows it)")
-	}
-	if len(what) > 0 {
-		s.log.Info(name + ": redirecting " + strings.Join(what, ", "))
-	} else {
-		s.log.Info(name + ": nothing is redirected; name devices as in /dvc:pnpdr,loopback,char:/dev/ttyUSB0 (/dvc:pnpdr,help lists the options)")
-	}
+// explain says what is wrong with the options, and lists them if that was asked for.
+func (s *Session) explain(o *Options) {
 	for _, p := range o.Problems {
 		s.log.Warn(p.String() + "; /dvc:pnpdr,help lists the options")
 	}
@@ -161,19 +151,35 @@ func (s *Session) greet(name string, o *Options) {
 	}
 }
 
+// name notes which devices the options name.
+func (s *Session) name(o *rules.Options) {
+	own := make(map[*rules.Settings]bool)
+	for _, n := range o.Named {
+		own[n.Settings] = true
+		d := &node{Named: n}
+		s.named = append(s.named, d)
+		if n.Kind.Nodes != 0 {
+			s.byPath[n.Path] = append(s.byPath[n.Path], d)
+		}
+	}
+	for _, r := range o.Rules {
+		if r.Names() && !own[&r.Settings] {
+			s.asked = append(s.asked, r)
+		}
+	}
+}
+
 // start begins to redirect. What can hang is left to goroutines, for which it
 // waits a while.
-func (s *Session) start(devices []*rules.Named) {
+func (s *Session) start(name string) {
 	var paths []string
-	for _, n := range devices {
-		if n.Kind.Nodes == 0 {
+	for _, n := range s.named {
+		switch {
+		case n.Kind.Nodes == 0:
 			s.add(n, devnode.Place{})
-			continue
-		}
-		if s.byPath[n.Path] == nil {
+		case !slices.Contains(paths, n.Path):
 			paths = append(paths, n.Path)
 		}
-		s.byPath[n.Path] = append(s.byPath[n.Path], &node{Named: n})
 	}
 	var starting sync.WaitGroup
 	begin := func(f func()) {
@@ -204,8 +210,11 @@ func (s *Session) start(devices []*rules.Named) {
 		s.discover()
 	})
 	go func() {
-		starting.Wait()
-		close(s.started)
+		defer close(s.started)
+		defer pnp.Guard(s.log, "summing up", nil)
+		if starting.Wait(); !s.over.Load() {
+			s.log.Info(name + ": " + s.summary())
+		}
 	}()
 	select {
 	case <-s.loaded:

@@ -38,6 +38,7 @@ type machine struct {
 	*discovertest.Tree
 	t      testing.TB
 	kinds  backend.Table
+	name   string
 	s      *Session
 	core   *client.Session
 	remote *server.Session
@@ -71,7 +72,7 @@ func (m *machine) startWith(files rules.Files, words ...string) {
 	link := memory.NewLink(m.core)
 	m.come = make(chan server.DeviceEvent, 1024)
 	m.remote = server.New(link, server.Config{OnDevice: func(e server.DeviceEvent) { m.come <- e }})
-	m.s = Start(o, Config{Log: log, Devices: m.core, Files: files, Discovery: m.Config()})
+	m.s = Start(o, Config{Name: m.name, Log: log, Devices: m.core, Files: files, Discovery: m.Config()})
 	require.NoError(t, m.remote.Start(context.Background()))
 	require.NoError(t, m.remote.LoggedOn())
 	t.Cleanup(func() {
@@ -195,7 +196,7 @@ func TestAdminDeniesPaths(t *testing.T) {
 	}
 	m.start("[[rule]]\naction = \"deny\"\nvid = \"0403\"\n", "", append(words, "auto")...)
 	require.Empty(t, m.redirected())
-	require.Equal(t, 9, strings.Count(m.log.String(), "the administrator denies it"))
+	require.Equal(t, 9, strings.Count(m.log.String(), `err="the administrator denies it`))
 }
 
 // TestAdminDeniesByDefault: an id that the user gives a device is not the

@@ -4,6 +4,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend"
@@ -145,6 +146,11 @@ func (p *Policy) Decide(d *discover.Device) Decision {
 		return end(Redirected, admin.rule, reason)
 	}
 	return end(NotAsked, nil, "nothing asks for it")
+}
+
+// Named reports whether a rule or an option of the user's names the device.
+func (p *Policy) Named(d *discover.Device) bool {
+	return slices.ContainsFunc(p.user.rules, func(r *Rule) bool { return r.Names() && r.Matches(d) })
 }
 
 // excluded says why the device is not eligible; "" if it is. A device that is

@@ -67,13 +67,26 @@ func (r *Rule) Matches(d *discover.Device) bool {
 // gives vendor and product, or the node, without a wildcard. Only such a rule
 // redirects a device that is otherwise not eligible.
 func (r *Rule) Exact() bool {
-	exact := make(map[string]bool)
+	exact := r.exact()
+	return exact["node"] || exact["vid"] && exact["pid"]
+}
+
+// Names reports whether the rule asks for certain devices, so that its author wants
+// to know why one of them is not redirected: it allows a node or a vendor's devices.
+func (r *Rule) Names() bool {
+	exact := r.exact()
+	return !r.Deny && (exact["node"] || exact["vid"])
+}
+
+// exact are the keys of the conditions without a wildcard.
+func (r *Rule) exact() map[string]bool {
+	keys := make(map[string]bool)
 	for _, c := range r.conditions {
 		if !strings.ContainsAny(c.pattern, "*?") {
-			exact[c.key] = true
+			keys[c.key] = true
 		}
 	}
-	return exact["node"] || exact["vid"] && exact["pid"]
+	return keys
 }
 
 // Text is the rule in the words of the rule: option, settings left out.
