@@ -25,7 +25,7 @@ func (a *app) check(files []string) error {
 			continue
 		}
 		count, problems := rules.Check(file, a.kinds)
-		for _, p := range problems {
+		for _, p := range append(problems, rules.Consequences(problems)...) {
 			a.problem(p.String())
 		}
 		if len(problems) == 0 {

@@ -88,7 +88,8 @@ to /dvc:pnpdr, separated by spaces or commas; "pnpdr help options" lists them.
 
 The administrator's rules are read from /etc/freerdp/pnpdr.toml and yours from
 $XDG_CONFIG_HOME/freerdp/pnpdr.toml, by default in ~/.config. What the
-administrator denies stays denied. If NO_COLOR is set, there are no colours.
+administrator denies stays denied. A session reads these files when it begins, pnpdr
+each time. If NO_COLOR is set, there are no colours.
 
 The exit status is 0 if everything could be read and understood, 1 if something
 could not (the rest is shown all the same) or there is no such device, and 2 if

@@ -206,6 +206,7 @@ func TestProblems(t *testing.T) {
 	assert.Equal(t, exitFailed, status, "the list is printed, but something is wrong")
 	assert.Contains(t, out, "cannot be understood, so it denies every device")
 	assert.Contains(t, errs, `user.toml:1:1: there is no "defualt" here (did you mean "default"?)`)
+	assert.Contains(t, errs, "user.toml: until this is corrected, it denies every device")
 	assert.Contains(t, errs, `option "rule:deny+vdi=1": there is no "vdi" (did you mean "vid"?)`)
 
 	status, out, _ = runApp(roots("list", "--json", "--config=user.toml")...)
@@ -408,6 +409,7 @@ func TestCheck(t *testing.T) {
 	assert.Equal(t, exitFailed, status)
 	assert.Equal(t, good+": no errors, 1 rule\n", out)
 	assert.Contains(t, errs, bad+`:1:1: there is no "colour" here`+"\n"+bad+":2:")
+	assert.Equal(t, 1, strings.Count(errs, bad+": until this is corrected, it denies every device that reaches it\n"))
 	assert.Contains(t, errs, "none: it cannot be read: no such file or directory\n")
 
 	status, out, errs = runApp("check", "--admin", good, "--config", filepath.Join(dir, "none"))

@@ -50,7 +50,7 @@ func (a *app) policy(words []string) (*plan, error) {
 	files := rules.DefaultFiles(&o.Rules)
 	files.Admin = a.admin
 	p.Policy, p.problems = rules.Load(files, &o.Rules)
-	for _, problem := range p.problems {
+	for _, problem := range append(p.problems[:len(p.problems):len(p.problems)], rules.Consequences(p.problems)...) {
 		a.problem(problem.String())
 	}
 	return p, nil

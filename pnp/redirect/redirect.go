@@ -116,7 +116,7 @@ func (s *Session) load(files rules.Files, o *rules.Options) {
 		defer close(s.loaded)
 		defer pnp.Guard(s.log, "reading the rules", nil)
 		policy, problems := rules.Load(files, o)
-		for _, p := range problems {
+		for _, p := range append(problems, rules.Consequences(problems)...) {
 			s.log.Warn(p.String())
 		}
 		s.policy = policy

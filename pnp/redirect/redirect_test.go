@@ -444,3 +444,15 @@ func BenchmarkTwoHundredDevices(b *testing.B) {
 		}
 	}
 }
+
+// TestBrokenFile: the log says what is wrong with a file of rules, and what that
+// leads to.
+func TestBrokenFile(t *testing.T) {
+	m := newMachine(t)
+	file := filepath.Join(t.TempDir(), "admin.toml")
+	require.NoError(t, os.WriteFile(file, []byte("defualt = \"deny\"\nx = 1\n"), 0o600))
+	m.startWith(rules.Files{Admin: file}, "auto")
+	<-m.s.started
+	require.Contains(t, m.log.String(), file+":1:1: there is no")
+	require.Equal(t, 1, strings.Count(m.log.String(), file+": until this is corrected, it denies every device that reaches it"))
+}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"freerdp-pnpdr/pnp/backend"
@@ -82,6 +83,18 @@ func (s *side) load(path string, mustExist bool, kinds backend.Table) []Problem 
 	s.rules = append(s.rules, c.rules...)
 	s.fallback, s.fileAuto = c.fallback, c.auto
 	return nil
+}
+
+// Consequences says once for each file with problems what they lead to.
+func Consequences(problems []Problem) []Problem {
+	var all []Problem
+	for _, p := range problems {
+		told := Problem{File: p.File, Text: "until this is corrected, it denies every device that reaches it"}
+		if !slices.Contains(all, told) {
+			all = append(all, told)
+		}
+	}
+	return all
 }
 
 // Missing reports whether there is nothing at path, so that nothing is said
