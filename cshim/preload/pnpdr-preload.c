@@ -11,7 +11,7 @@
  * That is $PNPDR_PLUGIN if it is set, an absolute path. Otherwise it is the one
  * beside this library, or in the folder freerdp3 or freerdp2 beside this library's
  * folder, where an installation with a prefix puts it. If there is none, FreeRDP
- * gets what it asks for.
+ * gets what it asks for. If that cannot be loaded, standard error says why.
  *
  * The client itself is not changed. LD_PRELOAD stays as it is, so the client may be
  * started by a script, by timeout or by env: in processes that do not load the
@@ -74,12 +74,29 @@ __attribute__((visibility("default"))) void* dlopen(const char* file, int flags)
 	void* (*next)(const char*, int) = NULL;
 	const char* name = file ? strrchr(file, '/') : NULL;
 	const char* plugin = NULL;
+	void* library = NULL;
 
 	/* ISO C has no conversion from the void* of dlsym to a function. */
 	*(void**)&next = dlsym(RTLD_NEXT, "dlopen");
 
-	if (name && (strcmp(name, PLUGIN) == 0))
-		plugin = replacement(path, sizeof(path));
+	if (!name || (strcmp(name, PLUGIN) != 0))
+		return next(file, flags);
 
-	return next(plugin ? plugin : file, flags);
+	plugin = replacement(path, sizeof(path));
+
+	if (plugin)
+		file = plugin;
+
+	library = next(file, flags);
+
+	if (library)
+		return library;
+
+	/* FreeRDP 2 ends the session without a word. */
+	fprintf(stderr, "libpnpdr-preload.so: %s\n", dlerror());
+
+	if (!plugin)
+		fprintf(stderr, "libpnpdr-preload.so: nor is there a plugin beside it, in %s\n", folder);
+
+	return next(file, flags); /* fails again, so that dlerror says why */
 }

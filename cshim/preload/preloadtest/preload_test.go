@@ -39,6 +39,11 @@ func TestPreload(t *testing.T) {
 		require.Equal(t, want, string(out))
 		require.NoError(t, err)
 	}
+	// missing is what is said where there is no plugin, by the library and the client.
+	missing := func(path, more string) string {
+		const says = ": cannot open shared object file: No such file or directory\n"
+		return "libpnpdr-preload.so: " + path + says + more + path + says
+	}
 	built := func(path string) string {
 		path = filepath.Join(dir, path, "libpnpdr-preload.so")
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
@@ -46,9 +51,9 @@ func TestPreload(t *testing.T) {
 		return path
 	}
 
-	const missing = "/none/libpnpdr-client.so: cannot open shared object file: No such file or directory\n"
 	preload := built("lib/freerdp-pnpdr")
-	load(missing, preload, nil)
+	load(missing("/none/libpnpdr-client.so", "libpnpdr-preload.so: nor is there a plugin beside it, in "+filepath.Dir(preload)+"\n"), preload, nil)
+	load(missing("/none/x.so", ""), preload, []string{"PNPDR_PLUGIN=/none/x.so"})
 	plugin(t, filepath.Join(dir, "lib/freerdp2/libpnpdr-client.so"), "freerdp2")
 	load("freerdp2\n", preload, nil)
 	plugin(t, filepath.Join(dir, "lib/freerdp3/libpnpdr-client.so"), "freerdp3")
