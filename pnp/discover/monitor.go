@@ -69,14 +69,15 @@ type Monitor struct {
 	// The rest belongs to run.
 
 	known map[string]*found
-	// pending are devices of which the kernel has told and udev has not, with
-	// the number of the kernel's message. They wait until expires; then udev
-	// is taken to be silent, until it says something. early is set if some
-	// device waits that udev has no record of.
-	pending map[string]uint64
-	early   bool
-	expires time.Time
-	silent  bool
+	// pending are devices that the kernel has reported and udev has not.
+	pending map[string]waiting
+	// early are devices that wait because udev has no record of them, with the
+	// time since when. Their key is that of found.path.
+	early map[string]time.Time
+	// answered is when udev last reported anything. It is silent if it then did
+	// not report a device for so long that nothing waits for it any more.
+	answered time.Time
+	silent   bool
 	// bare are USB interfaces without a driver, each with the time until which
 	// a driver may still come.
 	bare map[string]time.Time
@@ -93,9 +94,19 @@ type Monitor struct {
 	gone []string
 }
 
-// patience is how long a device waits for udev. Rules that take longer than
-// that only make it come twice, as Changed.
+// waiting is a device that waits for udev, with the number of the kernel's message.
+type waiting struct {
+	seq   uint64
+	since time.Time
+}
+
+// patience is how long a device waits after udev's last message about any device:
+// udev can be busy with others. If its rules take longer, the device is reported
+// twice, the second time as Changed.
 var patience = 10 * time.Second
+
+// maxPatience is how long a device waits although udev reports others.
+const maxPatience = 30 // times patience
 
 // driverTime is how long an interface without a driver is not reported: a driver
 // may be about to take it, or the device may be going.
@@ -115,7 +126,7 @@ const maxRounds = 16
 // A device that was unplugged and plugged in again is reported as Removed and
 // then Added, even if no message said so.
 func Start(cfg Config, notify func(Event)) (*Monitor, error) {
-	m := &Monitor{cfg: cfg.withDefaults(), notify: notify, pending: make(map[string]uint64),
+	m := &Monitor{cfg: cfg.withDefaults(), notify: notify, pending: make(map[string]waiting), early: make(map[string]time.Time),
 		heard: make(map[string]bool), given: make(map[string]bool)}
 	var err error
 	// Before the first look, so that no change is missed.
@@ -185,13 +196,19 @@ func (m *Monitor) wait() time.Duration {
 		return max(time.Until(m.retry), 0)
 	}
 	var next time.Time
-	if m.waiting() {
-		next = m.expires
-	}
-	for _, t := range m.bare {
+	at := func(t time.Time) {
 		if next.IsZero() || t.Before(next) {
 			next = t
 		}
+	}
+	for _, w := range m.pending {
+		at(m.deadline(w.since))
+	}
+	for _, since := range m.early {
+		at(m.deadline(since))
+	}
+	for _, t := range m.bare {
+		at(t)
 	}
 	if next.IsZero() {
 		return -1
@@ -201,13 +218,44 @@ func (m *Monitor) wait() time.Duration {
 
 // timeOut stops waiting for what did not come in time.
 func (m *Monitor) timeOut(now time.Time) {
-	if m.waiting() && !now.Before(m.expires) {
-		m.cfg.Log.Warn("udev is there but does not tell of devices")
-		m.giveUp()
-		m.silent, m.early, m.dirty = true, false, true
+	for p, w := range m.pending {
+		if !now.Before(m.deadline(w.since)) {
+			delete(m.pending, p)
+			m.give(p, w.since)
+		}
+	}
+	for p, since := range m.early {
+		if !now.Before(m.deadline(since)) {
+			delete(m.early, p)
+			m.give(p, since)
+		}
 	}
 	for _, t := range m.bare {
 		m.dirty = m.dirty || !now.Before(t)
+	}
+}
+
+// deadline is when a device that waits since then is reported without udev.
+func (m *Monitor) deadline(since time.Time) time.Time {
+	last := since.Add(maxPatience * patience)
+	if m.answered.After(since) {
+		since = m.answered
+	}
+	if t := since.Add(patience); t.Before(last) {
+		return t
+	}
+	return last
+}
+
+// give stops waiting for udev's message about a device.
+func (m *Monitor) give(p string, since time.Time) {
+	m.given[p], m.dirty = true, true
+	switch {
+	case m.answered.After(since):
+		m.cfg.Log.Warn("udev reports other devices, but not this one", "path", p)
+	case !m.silent:
+		m.silent = true
+		m.cfg.Log.Warn("udev runs, but does not report devices")
 	}
 }
 
@@ -216,14 +264,18 @@ func (m *Monitor) giveUp() {
 	for p := range m.pending {
 		m.given[p] = true
 	}
+	for p := range m.early {
+		m.given[p] = true
+	}
 	clear(m.pending)
+	clear(m.early)
 }
 
 // receive takes in messages and returns their number.
 func (m *Monitor) receive(wait time.Duration) (n int, lost bool, err error) {
 	messages, err := m.source.Receive(wait)
 	for _, e := range messages {
-		m.take(e)
+		m.take(e, time.Now())
 	}
 	if errors.Is(err, ErrLost) {
 		m.cfg.Log.Debug("device events were lost")
@@ -249,7 +301,10 @@ func (m *Monitor) udevTells() bool {
 	return err == nil
 }
 
-func (m *Monitor) take(e Uevent) {
+func (m *Monitor) take(e Uevent, now time.Time) {
+	if e.Udev {
+		m.silent, m.answered = false, now
+	}
 	if e.Subsystem == "input" {
 		// What a device is depends on the input devices below it. They are only
 		// looked at in sysfs, so there is no need to wait for udev.
@@ -262,9 +317,9 @@ func (m *Monitor) take(e Uevent) {
 	m.cfg.Log.Debug("device event", "action", e.Action, "path", e.Path, "udev", e.Udev)
 	switch {
 	case e.Udev:
-		m.silent = false
-		if e.Action != "remove" && e.Seq >= m.pending[e.Path] {
+		if e.Action != "remove" && e.Seq >= m.pending[e.Path].seq {
 			delete(m.pending, e.Path)
+			delete(m.early, e.Path)
 			delete(m.given, e.Path)
 			m.heard[e.Path] = true
 		}
@@ -276,7 +331,7 @@ func (m *Monitor) take(e Uevent) {
 		fallthrough
 	case e.Action == "add":
 		if m.udevTells() {
-			m.waitFor(e.Path, e.Seq)
+			m.pending[e.Path] = waiting{max(e.Seq, m.pending[e.Path].seq), now}
 		} else {
 			m.given[e.Path] = true
 			m.dirty = true
@@ -286,17 +341,6 @@ func (m *Monitor) take(e Uevent) {
 	}
 }
 
-// waitFor keeps a device back until udev has reported it.
-func (m *Monitor) waitFor(path string, seq uint64) {
-	if !m.waiting() {
-		m.expires = time.Now().Add(patience)
-	}
-	m.pending[path] = max(seq, m.pending[path])
-}
-
-// waiting reports whether some device waits for udev.
-func (m *Monitor) waiting() bool { return m.early || len(m.pending) > 0 }
-
 // forget reports at once that a device and everything below it have gone.
 func (m *Monitor) forget(gone string) {
 	if gone == "" {
@@ -304,7 +348,8 @@ func (m *Monitor) forget(gone string) {
 	}
 	m.dirty = true
 	m.gone = append(m.gone, gone)
-	maps.DeleteFunc(m.pending, func(p string, _ uint64) bool { return isBelow(p, gone) })
+	maps.DeleteFunc(m.pending, func(p string, _ waiting) bool { return isBelow(p, gone) })
+	maps.DeleteFunc(m.early, func(p string, _ time.Time) bool { return isBelow(p, gone) })
 	for _, paths := range []map[string]bool{m.given, m.heard} {
 		maps.DeleteFunc(paths, func(p string, _ bool) bool { return isBelow(p, gone) })
 	}
@@ -340,7 +385,7 @@ func (m *Monitor) look(first bool) error {
 	if !first {
 		m.keepBare(now, time.Now())
 	}
-	m.keepEarly(now, first)
+	m.keepEarly(now, first, time.Now())
 	for _, key := range slices.Sorted(maps.Keys(m.known)) {
 		before, after := m.known[key], now[key]
 		if after == nil || after.instance != before.instance {
@@ -389,25 +434,28 @@ func (m *Monitor) keepBare(all map[string]*found, now time.Time) {
 }
 
 // keepEarly leaves out the new devices that udev is not done with.
-func (m *Monitor) keepEarly(all map[string]*found, first bool) {
-	early := false
-	if m.udevTells() {
-		for key, f := range all {
-			if before := m.known[key]; before != nil && before.instance == f.instance {
-				continue
-			}
-			// Without a record it may be so new that the kernel has not
-			// reported it yet. In the first look it may instead be older than
-			// udev, which then never reports it.
-			unseen := !f.initialized && f.Node != "" && !first
-			early = early || unseen
-			if unseen || m.isPending(key) {
-				delete(all, key)
-			}
+func (m *Monitor) keepEarly(all map[string]*found, first bool, now time.Time) {
+	early := make(map[string]time.Time)
+	tells := m.udevTells()
+	for key, f := range all {
+		if before := m.known[key]; before != nil && before.instance == f.instance {
+			continue
 		}
-	}
-	if early && !m.waiting() {
-		m.expires = time.Now().Add(patience)
+		// Without a record it may be so new that the kernel has not reported it
+		// yet. In the first look it may instead be older than udev, which then
+		// never reports it.
+		p := f.path()
+		unseen := tells && !f.initialized && f.Node != "" && !first && !m.given[p]
+		if unseen {
+			since, waits := m.early[p]
+			if !waits {
+				since = now
+			}
+			early[p] = since
+		}
+		if unseen || m.isPending(key) {
+			delete(all, key)
+		}
 	}
 	m.early = early
 }
