@@ -139,7 +139,7 @@ OPTIONs are those of /dvc:pnpdr; "pnpdr help options" lists them.`,
 		ValidArgsFunction: a.completeOptions,
 		RunE:              func(_ *cobra.Command, args []string) error { return a.list(args) },
 	}
-	c.Flags().BoolVarP(&a.all, "all", "a", false, "also what is not eligible or has no backend yet")
+	c.Flags().BoolVarP(&a.all, "all", "a", false, "also devices that are not eligible or have no backend yet")
 	c.Flags().BoolVar(&a.json, "json", false, "print JSON")
 	return c
 }
@@ -200,7 +200,7 @@ Ctrl-C. OPTIONs are as for list.`,
 		ValidArgsFunction: a.completeOptions,
 		RunE:              func(c *cobra.Command, args []string) error { return a.monitor(c.Context(), args) },
 	}
-	c.Flags().BoolVarP(&a.all, "all", "a", false, "also what is not eligible or has no backend yet")
+	c.Flags().BoolVarP(&a.all, "all", "a", false, "also devices that are not eligible or have no backend yet")
 	c.Flags().BoolVar(&a.json, "json", false, "print a line of JSON for each event")
 	return c
 }

@@ -310,7 +310,7 @@ func (a *app) completeExplain(c *cobra.Command, args []string, word string) ([]s
 		return a.completeOptions(c, args, word)
 	}
 	var offers []string
-	devices, _ := discover.Scan(a.discovery()) // without devices there is nothing to offer
+	devices, _ := discover.Scan(a.discovery()) // without devices nothing is offered
 	for _, d := range devices {
 		i := item{device: d}
 		for _, offer := range []string{i.node(), i.id()} {

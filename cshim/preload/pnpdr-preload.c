@@ -96,7 +96,7 @@ __attribute__((visibility("default"))) void* dlopen(const char* file, int flags)
 	fprintf(stderr, "libpnpdr-preload.so: %s\n", dlerror());
 
 	if (!plugin)
-		fprintf(stderr, "libpnpdr-preload.so: nor is there a plugin beside it, in %s\n", folder);
+		fprintf(stderr, "libpnpdr-preload.so: and there is no plugin in %s\n", folder);
 
 	return next(file, flags); /* fails again, so that dlerror says why */
 }

@@ -52,7 +52,7 @@ func TestPreload(t *testing.T) {
 	}
 
 	preload := built("lib/freerdp-pnpdr")
-	load(missing("/none/libpnpdr-client.so", "libpnpdr-preload.so: nor is there a plugin beside it, in "+filepath.Dir(preload)+"\n"), preload, nil)
+	load(missing("/none/libpnpdr-client.so", "libpnpdr-preload.so: and there is no plugin in "+filepath.Dir(preload)+"\n"), preload, nil)
 	load(missing("/none/x.so", ""), preload, []string{"PNPDR_PLUGIN=/none/x.so"})
 	plugin(t, filepath.Join(dir, "lib/freerdp2/libpnpdr-client.so"), "freerdp2")
 	load("freerdp2\n", preload, nil)
