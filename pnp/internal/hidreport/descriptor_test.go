@@ -172,7 +172,7 @@ func TestUsages(t *testing.T) {
 		"two minima":          {[]byte{0x19, 7, 0x19, 9, 0x29, 10}, []hidreport.Range{{12, 9, 10}, {12, 7, 7}}},
 		"range backwards":     {[]byte{0x19, 7, 0x29, 6}, []hidreport.Range{{12, 7, 0xFFFF}}},
 		"long range":          {[]byte{0x1B, 2, 0, 1, 0, 0x2B, 7, 0, 1, 0}, []hidreport.Range{{1, 2, 7}}},
-		"half a long range":   {[]byte{0x1B, 2, 0, 1, 0, 0x29, 7}, []hidreport.Range{{12, 2, 7}, {1, 2, 7}}},
+		"half a long range":   {[]byte{0x1B, 2, 0, 1, 0, 0x29, 7}, []hidreport.Range{{12, 2, 0xFFFF}, {1, 2, 0xFFFF}}},
 		"the other half":      {[]byte{0x19, 2, 0x2B, 7, 0, 1, 0}, []hidreport.Range{{12, 2, 7}, {1, 2, 7}}},
 		"over pages":          {[]byte{0x1B, 2, 0, 1, 0, 0x2B, 7, 0, 2, 0}, []hidreport.Range{{1, 0, 0xFFFF}, {2, 0, 0xFFFF}}},
 		"delimiters":          {[]byte{0x09, 1, 0xA9, 1, 0x09, 2, 0x09, 3, 0xA9, 0}, []hidreport.Range{{12, 1, 1}, {12, 2, 2}, {12, 3, 3}}},

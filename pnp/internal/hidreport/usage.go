@@ -83,8 +83,8 @@ func (l *locals) all(page uint16) []Range {
 		if s.last.size == 4 && (q != p || last < first) && int(first)+linuxMaxUsages > 0xFFFF && p < 0xFFFF {
 			ranges = append(ranges, Range{p + 1, 0, linuxMaxUsages})
 		}
-		if last < first {
-			last = 0xFFFF
+		if s.last.value < s.first.value || last < first {
+			last = 0xFFFF // Linux compares the pages, too
 		}
 		pages := []uint16{page, s.page, p, q}
 		switch {

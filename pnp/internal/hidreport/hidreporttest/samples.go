@@ -117,6 +117,8 @@ func Samples() []Sample {
 		{"range of four bytes", items("05 0C 1B 05 00 01 00 2B 07 00 01 00 A1 01 " + bytes8), u(0x10005), Keyboard},
 		{"range over a page without keys into the keyboard's", items("05 01 09 05 A1 01 1B 00 F0 06 00 2B 00 00 08 00 75 08 95 06 81 00 C0"), u(0x10005), Keyboard},
 		{"range from a page down", items("05 01 09 05 A1 01 1B 00 F0 06 00 2B 00 00 00 00 75 08 95 06 81 00 C0"), u(0x10005), Keyboard},
+		{"range from the keyboard's page to no page", items("05 01 09 05 A1 01 1B 01 00 07 00 2B 03 00 00 00 75 08 95 02 81 02 C0"), u(0x10005), Keyboard},
+		{"range from the keyboard's page to a short usage", items("05 01 09 05 A1 01 05 07 1B 01 00 07 00 29 03 75 08 95 02 81 02 C0"), u(0x10005), Keyboard},
 		{"range from page to page", items("05 0C 1B 05 00 01 00 2B 07 00 02 00 A1 01 " + bytes8), u(0x10005), Keyboard},
 
 		// Pages.
