@@ -13,8 +13,10 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define ERROR_OUTOFMEMORY 14
 #define ERROR_INTERNAL 1359
@@ -25,6 +27,12 @@ typedef struct plugin plugin;
 typedef struct entry entry;
 typedef struct listener listener;
 typedef struct callback callback;
+
+typedef struct
+{
+	int argc;
+	char** argv; /* the plugin's name and its options */
+} arguments;
 
 typedef struct
 {
@@ -67,6 +75,7 @@ struct entry
 {
 	uint32_t (*RegisterPlugin)(entry*, const char* name, plugin*);
 	plugin* (*GetPlugin)(entry*, const char* name);
+	const arguments* (*GetPluginData)(entry*);
 };
 
 struct callback
@@ -78,13 +87,20 @@ struct callback
 	channel* channel;
 	uint8_t* reply; /* kept from one request to the next */
 	size_t capacity;
+	int file; /* closed with the channel; -1 for none */
 };
+
+/* The first option, empty if there is none. */
+static char option[4096];
 
 /* In the order of names below. An error closes the channel in all versions. */
 static uint32_t (*const received[2])(callback*, stream*);
 
 static uint32_t channel_closed(callback* self)
 {
+	if (self->file >= 0)
+		close(self->file);
+
 	free(self->reply);
 	free(self);
 	return 0;
@@ -103,6 +119,7 @@ static uint32_t new_connection(listener* self, channel* channel, uint8_t* data, 
 	created->OnDataReceived = self->OnDataReceived;
 	created->OnClose = channel_closed;
 	created->channel = channel;
+	created->file = -1;
 	*accept = 1;
 	*result = created;
 	return 0;
@@ -134,6 +151,7 @@ static uint32_t terminated(plugin* self)
 __attribute__((visibility("default"))) uint32_t DVCPluginEntry(entry* entry)
 {
 	plugin* created;
+	const arguments* arguments = entry->GetPluginData(entry);
 
 	if (entry->GetPlugin(entry, "pnpdr"))
 		return 0;
@@ -142,6 +160,9 @@ __attribute__((visibility("default"))) uint32_t DVCPluginEntry(entry* entry)
 
 	if (!created)
 		return ERROR_OUTOFMEMORY;
+
+	if (arguments && (arguments->argc > 1))
+		snprintf(option, sizeof(option), "%s", arguments->argv[1]);
 
 	created->Initialize = initialize;
 	created->Terminated = terminated;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * The yardstick of the benchmarks: the loopback device in a plugin that is
- * written purely in C and does no more than it must.
+ * The yardstick of the benchmarks: the loopback device, and with the option
+ * file:PATH a file, in a plugin that is written purely in C and does no more than
+ * it must.
  *
  * It answers every request at once, in FreeRDP's callback, without a lock, from
  * a buffer that its channel keeps: about what a plugin written purely in C can
@@ -11,9 +12,12 @@
  * fields as they are in memory.
  */
 
+#include <fcntl.h>
+
 #include "../../../cshim/server/testdata/plugin.h"
 
 #define HRESULT_INVALID_FUNCTION 0x80070001
+#define HRESULT_FILE_NOT_FOUND 0x80070002
 #define HRESULT_HANDLE_EOF 0x80070026
 #define HRESULT_DISK_FULL 0x80070070
 
@@ -112,8 +116,7 @@ static uint32_t reply_written(callback* self, const uint8_t* msg, uint32_t resul
 	return self->channel->Write(self->channel, sizeof(reply), reply, NULL);
 }
 
-static uint32_t reply_data(callback* self, const uint8_t* msg, uint32_t result, const uint8_t* data,
-                           uint32_t count)
+static uint8_t* reply_room(callback* self, uint32_t count)
 {
 	const size_t size = 12 + (size_t)count + 1;
 
@@ -122,18 +125,68 @@ static uint32_t reply_data(callback* self, const uint8_t* msg, uint32_t result, 
 		uint8_t* reply = realloc(self->reply, size);
 
 		if (!reply)
-			return ERROR_OUTOFMEMORY;
+			return NULL;
 
 		self->reply = reply;
 		self->capacity = size;
 	}
 
+	return self->reply + 12;
+}
+
+static uint32_t reply_filled(callback* self, const uint8_t* msg, uint32_t result, uint32_t count)
+{
 	put32(self->reply, get32(msg) & 0xFFFFFF);
 	put32(self->reply + 4, result);
 	put32(self->reply + 8, count);
-	memcpy(self->reply + 12, data, count);
 	self->reply[12 + count] = 0;
-	return self->channel->Write(self->channel, (uint32_t)size, self->reply, NULL);
+	return self->channel->Write(self->channel, 12 + count + 1, self->reply, NULL);
+}
+
+static uint32_t reply_data(callback* self, const uint8_t* msg, uint32_t result, const uint8_t* data,
+                           uint32_t count)
+{
+	uint8_t* room = reply_room(self, count);
+
+	if (!room)
+		return ERROR_OUTOFMEMORY;
+
+	memcpy(room, data, count);
+	return reply_filled(self, msg, result, count);
+}
+
+static uint32_t open_file(callback* self, const uint8_t* msg)
+{
+	static const char prefix[] = "file:";
+
+	if (strncmp(option, prefix, strlen(prefix)) == 0)
+	{
+		self->file = open(option + strlen(prefix), O_RDWR | O_CLOEXEC);
+
+		if (self->file < 0)
+			return reply_short(self, msg, HRESULT_FILE_NOT_FOUND, 8);
+	}
+
+	return reply_short(self, msg, 0, 8);
+}
+
+static uint32_t read_file(callback* self, const uint8_t* msg, uint64_t offset, uint32_t count)
+{
+	ssize_t n;
+	uint8_t* room = reply_room(self, count);
+
+	if (!room)
+		return ERROR_OUTOFMEMORY;
+
+	n = pread(self->file, room, count, (off_t)offset);
+	return reply_filled(self, msg, (n > 0) ? 0 : HRESULT_HANDLE_EOF, (n > 0) ? (uint32_t)n : 0);
+}
+
+static uint32_t write_file(callback* self, const uint8_t* msg, uint64_t offset, uint32_t count)
+{
+	const ssize_t n = pwrite(self->file, msg + 20, count, (off_t)offset);
+
+	return reply_written(self, msg, (n >= 0) ? 0 : HRESULT_DISK_FULL, (n >= 0) ? (uint32_t)n : 0);
 }
 
 /* How many of count bytes at offset there are in the store. */
@@ -162,13 +215,16 @@ static uint32_t io_received(callback* self, stream* data)
 			return reply_short(self, msg, 6, 6);
 
 		case CREATE_FILE_REQUEST:
-			return reply_short(self, msg, 0, 8);
+			return open_file(self, msg);
 
 		case READ_REQUEST:
 			if (length < 20)
 				return ERROR_INTERNAL;
 
 			offset = ((uint64_t)get32(msg + 12) << 32) | get32(msg + 16);
+
+			if (self->file >= 0)
+				return read_file(self, msg, offset, get32(msg + 8));
 
 			if (offset >= sizeof(store))
 				return reply_data(self, msg, HRESULT_HANDLE_EOF, msg, 0);
@@ -180,6 +236,9 @@ static uint32_t io_received(callback* self, stream* data)
 				return ERROR_INTERNAL;
 
 			offset = ((uint64_t)get32(msg + 12) << 32) | get32(msg + 16);
+
+			if (self->file >= 0)
+				return write_file(self, msg, offset, get32(msg + 8));
 
 			if (offset >= sizeof(store))
 				return reply_written(self, msg, HRESULT_DISK_FULL, 0);
