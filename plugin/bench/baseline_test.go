@@ -22,22 +22,53 @@ func TestSameDevice(t *testing.T) {
 		t.Run(fmt.Sprintf("xfreerdp%d", major), func(t *testing.T) {
 			f := newFixture(t, major)
 			plugin, baseline := requireLibraries(t)
-			ours, yardstick := f.start(plugin), f.start(baseline)
-			t.Run("plugin", func(t *testing.T) { useDevice(t, ours) })
-			t.Run("baseline", func(t *testing.T) { useDevice(t, yardstick) })
+			both := func(t *testing.T, device string, use func(*testing.T, *remote)) {
+				ours, yardstick := f.start(plugin, device), f.start(baseline, device)
+				t.Run("plugin", func(t *testing.T) { use(t, ours) })
+				t.Run("baseline", func(t *testing.T) { use(t, yardstick) })
+			}
+			t.Run("loopback", func(t *testing.T) { both(t, loopbackDevice, useLoopback) })
+			t.Run("file", func(t *testing.T) { both(t, "file:"+makeFile(t), useFile) })
 		})
 	}
 }
 
-func useDevice(t *testing.T, r *remote) {
+func useLoopback(t *testing.T, r *remote) {
 	want := loopback.DefaultDescription()
 	require.Equal(t, &want, r.device.Description())
-	h, other := r.open(), r.open()
-	for _, n := range []int{1, 64, 64 << 10, loopback.Size} {
-		data, back := make([]byte, n), make([]byte, n)
-		for i := range data {
-			data[i] = byte(rand.Uint32())
-		}
+	h := r.open()
+	readAndWrite(t, r, h)
+	data := content(64)
+	back := make([]byte, 32)
+	n, err := h.IOControl(r.ctx, loopback.IOCTL_ECHO, data, back)
+	require.NoError(t, err)
+	require.Equal(t, data[:32], back[:n])
+	_, err = h.WriteAt(r.ctx, make([]byte, 8), loopback.Size)
+	require.ErrorIs(t, err, pnp.ERROR_DISK_FULL)
+	_, err = h.IOControl(r.ctx, 1, nil, nil)
+	require.ErrorIs(t, err, pnp.ERROR_INVALID_FUNCTION)
+	openAgain(t, r, h)
+}
+
+func useFile(t *testing.T, r *remote) {
+	h := r.open()
+	readAndWrite(t, r, h)
+	openAgain(t, r, h)
+}
+
+func content(n int) []byte {
+	data := make([]byte, n)
+	for i := range data {
+		data[i] = byte(rand.Uint32())
+	}
+	return data
+}
+
+// readAndWrite: both devices have 1 MiB.
+func readAndWrite(t *testing.T, r *remote, h *server.Handle) {
+	other := r.open()
+	for _, n := range []int{1, 64, 64 * kib, mib} {
+		data, back := content(n), make([]byte, n)
 		got, err := h.WriteAt(r.ctx, data, 0)
 		require.NoError(t, err)
 		require.Equal(t, n, got)
@@ -45,20 +76,15 @@ func useDevice(t *testing.T, r *remote) {
 		require.NoError(t, err)
 		require.Equal(t, n, got)
 		require.True(t, bytes.Equal(data, back), "%d bytes came back changed", n)
-		got, err = h.IOControl(r.ctx, loopback.IOCTL_ECHO, data, back[:n/2])
-		require.NoError(t, err)
-		require.Equal(t, data[:n/2], back[:got])
 	}
-	n, err := h.ReadAt(r.ctx, make([]byte, 8), loopback.Size-3)
+	n, err := h.ReadAt(r.ctx, make([]byte, 8), mib-3)
 	require.NoError(t, err)
 	require.Equal(t, 3, n)
-	_, err = h.ReadAt(r.ctx, make([]byte, 8), loopback.Size)
+	_, err = h.ReadAt(r.ctx, make([]byte, 8), mib)
 	require.ErrorIs(t, err, pnp.ERROR_HANDLE_EOF)
-	_, err = h.WriteAt(r.ctx, make([]byte, 8), loopback.Size)
-	require.ErrorIs(t, err, pnp.ERROR_DISK_FULL)
-	_, err = h.IOControl(r.ctx, 1, nil, nil)
-	require.ErrorIs(t, err, pnp.ERROR_INVALID_FUNCTION)
+}
 
+func openAgain(t *testing.T, r *remote, h *server.Handle) {
 	require.NoError(t, h.Close())
 	for range 10 {
 		h, err := r.device.Open(r.ctx, server.OpenOptions{})

@@ -47,11 +47,7 @@ func requireLibraries(t testing.TB) (plugin, baseline string) {
 			return
 		}
 		l.baseline = filepath.Join(l.dir, "baseline.so")
-		cc := os.Getenv("CC")
-		if cc == "" {
-			cc = "cc"
-		}
-		if l.err = build(cc, "-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror",
+		if l.err = build(compiler(), "-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror",
 			"-o", l.baseline, filepath.Join("testdata", "baseline.c")); l.err != nil {
 			return
 		}
@@ -66,9 +62,16 @@ func requireLibraries(t testing.TB) (plugin, baseline string) {
 	return l.plugin, l.baseline
 }
 
-func build(command ...string) error {
-	if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
-		return fmt.Errorf("%v: %w\n%s", command, err, out)
+func compiler() string {
+	if cc := os.Getenv("CC"); cc != "" {
+		return cc
+	}
+	return "cc"
+}
+
+func build(program string, args ...string) error {
+	if out, err := exec.Command(program, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %v: %w\n%s", program, args, err, out)
 	}
 	return nil
 }
@@ -141,10 +144,12 @@ func (f *fixture) connect(plugin string, args ...string) *remote {
 	return nil
 }
 
-// start connects a client with a plugin and waits for its loopback device.
-func (f *fixture) start(plugin string) *remote {
+const loopbackDevice = "loopback"
+
+// start connects a client with a plugin that redirects a device, and waits for it.
+func (f *fixture) start(plugin, device string) *remote {
 	f.t.Helper()
-	r := f.connect(plugin, "/dvc:pnpdr,loopback")
+	r := f.connect(plugin, "/dvc:pnpdr,"+device)
 	s := server.New(r.peer, server.Config{})
 	ctx, cancel := context.WithTimeout(r.ctx, servertest.Patience)
 	defer cancel()
@@ -177,14 +182,24 @@ func (r *remote) open() *server.Handle {
 	return h
 }
 
-// cpu returns the processor time that the client has used. It says more than
-// the time that passes where a machine does other things as well.
-func (r *remote) cpu() time.Duration {
-	r.t.Helper()
-	var t unix.Timespec
-	clock := int32(^r.client.Pid()<<3 | 2) // CPUCLOCK_SCHED of the process
-	if err := unix.ClockGettime(clock, &t); err != nil {
-		r.t.Fatal(err)
+// processorTime returns how much the client has used. It says more than the time
+// that passes where a machine does other things as well.
+func processorTime(t testing.TB, c *servertest.Client) time.Duration {
+	t.Helper()
+	var used unix.Timespec
+	clock := int32(^c.Pid()<<3 | 2) // CPUCLOCK_SCHED of the process
+	if err := unix.ClockGettime(clock, &used); err != nil {
+		t.Fatal(err)
 	}
-	return time.Duration(t.Nano())
+	return time.Duration(used.Nano())
+}
+
+// makeFile makes one of 1 MiB, which is in the page cache.
+func makeFile(t testing.TB) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, make([]byte, mib), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

@@ -55,7 +55,7 @@ func BenchmarkMemory(b *testing.B) {
 }
 
 func (f *fixture) use(plugin string) usage {
-	r := f.start(plugin)
+	r := f.start(plugin, loopbackDevice)
 	defer r.leave()
 	u := usage{idle: r.resident()}
 	handles := make([]*server.Handle, manyHandles)

@@ -75,17 +75,17 @@ func number(v float64) string {
 }
 
 // client splits the name of a benchmark that runs with each client, such as
-// BenchmarkSession/xfreerdp3/read_64_B_x1.
+// BenchmarkTogether/xfreerdp3/read_64_B_x1.
 func client(name string, versions map[string]string) (version, rest string) {
 	parts := strings.SplitN(name, "/", 3)
 	return versions[strings.TrimPrefix(parts[1], "xfreerdp")], parts[2]
 }
 
-func sessionTable(rows []*row, versions map[string]string) [][]string {
-	table := [][]string{{"measurement, outstanding requests", "unit", "FreeRDP", "plugin", "pure C", "ratio", "CPU plugin", "CPU pure C"}}
+func sessionTable(title string, rows []*row, versions map[string]string) [][]string {
+	table := [][]string{{title + "; outstanding requests", "unit", "FreeRDP", "plugin", "pure C", "ratio", "CPU plugin", "CPU pure C"}}
 	for _, r := range rows {
 		version, name := client(r.name, versions)
-		name = strings.ReplaceAll(strings.ReplaceAll(name, "_x", ", "), "_", " ")
+		name = strings.NewReplacer("/", ": ", "_x", ", ", "_", " ").Replace(name)
 		unit := "ops/s"
 		if r.has("C_MiB/s") {
 			unit = "MiB/s"
@@ -172,7 +172,8 @@ func run(out io.Writer, dir string, versions map[string]string) error {
 		left int
 		make func([]*row) [][]string
 	}{
-		{"session.log", 2, func(r []*row) [][]string { return sessionTable(r, versions) }},
+		{"alone.log", 2, func(r []*row) [][]string { return sessionTable("one client at a time", r, versions) }},
+		{"together.log", 2, func(r []*row) [][]string { return sessionTable("two clients at once", r, versions) }},
 		{"memory.log", 1, func(r []*row) [][]string { return memoryTable(r, versions) }},
 		{"codec.log", 1, codecTable},
 	} {
