@@ -44,6 +44,17 @@ func TestHelpAndNothing(t *testing.T) {
 	})
 }
 
+// TestSecondOptionIsDropped: FreeRDP drops all but the first /dvc:pnpdr, as the help
+// and the documents say.
+func TestSecondOptionIsDropped(t *testing.T) {
+	eachClient(t, func(t *testing.T, f *fixture) {
+		c, r := f.connect("loopback,name:First", "/dvc:pnpdr,loopback,name:Second,nonsense")
+		require.Equal(t, "First", r.waitCount(1)[0].Description().Name)
+		r.finish(c)
+		require.NotContains(t, c.Output(), "nonsense")
+	})
+}
+
 func TestDescriptions(t *testing.T) {
 	eachClient(t, func(t *testing.T, f *fixture) {
 		image := filepath.Join(t.TempDir(), "a,b.img")
