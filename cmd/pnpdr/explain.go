@@ -16,9 +16,9 @@ import (
 
 // explain prints why the devices that name refers to are redirected or not.
 func (a *app) explain(name string, words []string) error {
-	if kind, _, _ := strings.Cut(name, ":"); a.kinds.Named(kind) != nil {
-		words = append([]string{name}, words...) // an option names it
-		name, _, _ = strings.Cut(name, ",")
+	option, _, _ := strings.Cut(name, ",")
+	if kind, _, _ := strings.Cut(option, ":"); a.kinds.Named(kind) != nil {
+		name, words = option, append([]string{name}, words...) // an option names it
 	}
 	p, err := a.policy(words)
 	if err != nil {

@@ -341,6 +341,9 @@ func TestExplainNamed(t *testing.T) {
 		assert.Equal(t, jsonNamed{"file:disk.img", "file", dir + "/disk.img", 0, true, true, "option file:disk.img", jsonLimits{}, n.Description}, n)
 	}
 
+	_, named, _ := runApp(roots("explain", "loopback,name:X")...)
+	assert.Contains(t, named, "X  loopback\n")
+
 	// A device that is found is explained as such, whatever refers to it.
 	for _, name := range []string{"serial:dev/ttyUSB0", "1"} {
 		_, out, _ := runApp(roots("explain", "--json", name, "serial:dev/ttyUSB0")...)
