@@ -22,7 +22,7 @@ BenchmarkTogether/xfreerdp2/read_64_B_x1-2 	 6	 1 ns/op	 62 C_cpu_us	 902 C_ops/
 BenchmarkTogether/xfreerdp3/write_64_KiB_x8-2 	 6	 1 ns/op	 60 C_cpu_us	 99.96 C_MiB/s	 70 plugin_cpu_us	 12.34 plugin_MiB/s	 0.123 ratio
 PASS
 `,
-		"alone.log": "BenchmarkAlone/xfreerdp2/file/read_64_B_x1-2 6 1 ns/op 60 C_cpu_us 900 C_ops/s 70 plugin_cpu_us 450 plugin_ops/s 0.5 ratio\n",
+		"alone.log":  "BenchmarkAlone/xfreerdp2/file/read_64_B_x1-2 6 1 ns/op 60 C_cpu_us 900 C_ops/s 70 plugin_cpu_us 450 plugin_ops/s 0.5 ratio\n",
 		"memory.log": "BenchmarkMemory/xfreerdp3/resident-2 3 0 ns/op -44 C_idle_KiB 332 C_handles_KiB 4876 plugin_idle_KiB 1184 plugin_handles_KiB\n",
 		"codec.log": `BenchmarkDecode/ReadReply-2 100 15.6 ns/op 0 B/op 0 allocs/op
 BenchmarkDecode/Long-2 100 40 ns/op 8 B/op 1 allocs/op
