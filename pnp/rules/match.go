@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"unicode"
 	"unicode/utf8"
 
 	"freerdp-pnpdr/pnp/discover"
@@ -204,10 +205,16 @@ func checkText(s string) error {
 		return fmt.Errorf("it is empty")
 	case len(s) > maxPattern:
 		return fmt.Errorf("it is longer than %d bytes", maxPattern)
-	case !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7F }):
+	case !utf8.ValidString(s) || strings.ContainsFunc(s, isNotText):
 		return fmt.Errorf("%q contains characters that are not text", s)
 	}
 	return nil
+}
+
+// isNotText reports whether a terminal could obey the character, or show the text
+// around it in another order or on another line.
+func isNotText(r rune) bool {
+	return unicode.In(r, unicode.Cc, unicode.Bidi_Control, unicode.Zl, unicode.Zp)
 }
 
 // glob reports whether pattern, in which * stands for any characters and ? for
