@@ -261,6 +261,7 @@ func TestOtherDevices(t *testing.T) {
 
 	require.NoError(t, os.WriteFile("admin.toml", []byte("default = \"deny\"\n"), 0o600))
 	const because = "no rule of admin.toml allows it, and its default is \"deny\".\n"
+	list("loopback is not redirected: loopback cannot be read-only.\n", "loopback", "ro")
 	list("serial:/none is not redirected: "+because+"loopback is redirected by its name.\n", "serial:/none", "loopback")
 	// A device node is judged whatever option names it, a file is not.
 	list("file:/dev/null is not redirected: "+because, "file:/dev/null")

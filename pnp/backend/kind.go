@@ -26,6 +26,9 @@ type Kind struct {
 	Nodes Nodes
 	// Rules says what rules may do with the kind.
 	Rules Rules
+	// AlwaysWritable is set if a device of the kind cannot be read-only: one that
+	// should be is not redirected.
+	AlwaysWritable bool
 	// Description describes a device that discovery has not found. If it has no
 	// name, the device has the name of its node.
 	Description pnp.Description

@@ -120,6 +120,9 @@ func (s *Session) set(n *node, id uint32, why error) {
 func (s *Session) redirectNamed(n *rules.Named, place devnode.Place) (id uint32, err error) {
 	if n.Kind.Nodes == 0 {
 		decision := n.Unjudged()
+		if err := refusal(&decision); err != nil {
+			return 0, err
+		}
 		return s.redirect(backend.Source{Path: n.Path}, &decision)
 	}
 	decision, found := decideAt(s.policy, s.discovery, n, place)

@@ -37,6 +37,9 @@ func (n *Named) Unjudged() Decision {
 	n.Settings.Apply(&out.Description)
 	n.contain(&out.Description, nil)
 	out.restrict(n.Settings)
+	if out.ReadOnly && n.Kind.AlwaysWritable {
+		out.Redirect, out.Verdict, out.Reason = false, NoBackend, n.Kind.Name+" cannot be read-only"
+	}
 	return out
 }
 

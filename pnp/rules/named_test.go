@@ -136,7 +136,19 @@ func TestNamedContainer(t *testing.T) {
 	assert.NotNil(t, named(t, newOptions(), "file", "/disk.img", "caps:removable").Unjudged().Description.Container)
 }
 
-// TestNamedSettings checks what is told of a named device, and what restricts it.
+// TestAlwaysWritable checks that a device which cannot be read-only, but should be, is
+// not redirected.
+func TestAlwaysWritable(t *testing.T) {
+	o := options(t, "loopback", "ro", "loopback", "file:/x", "ro")
+	var got []bool
+	for _, n := range o.Named {
+		got = append(got, n.Unjudged().Redirect)
+	}
+	require.Equal(t, []bool{false, true, true}, got)
+	require.Equal(t, "loopback cannot be read-only", o.Named[0].Unjudged().Reason)
+}
+
+// TestNamedSettings checks how a named device is described, and what restricts it.
 func TestNamedSettings(t *testing.T) {
 	const admin = "[[rule]]\naction=\"allow\"\nvid=\"0403\"\nname=\"Meter\"\nbackend=\"char\"\noptional=true\nhandles=3\n" +
 		"[[rule]]\naction=\"allow\"\nclass=\"03\"\nread-only=true\nhandles=2\n"

@@ -5,8 +5,6 @@
 package kinds
 
 import (
-	"errors"
-
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/backend/char"
@@ -64,10 +62,9 @@ func All() backend.Table {
 			Name:        "loopback",
 			Help:        `a device made of memory, the specification's "Ts Fake Device"`,
 			Description: loopback.DefaultDescription(),
+
+			AlwaysWritable: true,
 			New: func(src backend.Source) (pnp.Device, error) {
-				if src.ReadOnly {
-					return nil, errors.New("loopback cannot be read-only")
-				}
 				return loopback.New(src.Description), nil
 			},
 		},
