@@ -167,7 +167,7 @@ func TestNodeWithoutDevice(t *testing.T) {
 	_, pty := devtest.OpenPTY(t)
 	require.Equal(t, pty, at(t, m, pty)[0].Node)
 	p := m.Plug(discovertest.FTDI("A5"))
-	alias := filepath.Join(t.TempDir(), "alias")
+	alias := filepath.Join(discovertest.TempDir(t), "alias")
 	require.NoError(t, os.Link(p.Nodes[0], alias))
 	require.Equal(t, p.Keys[0], at(t, m, alias)[0].Key)
 	p.Unplug()

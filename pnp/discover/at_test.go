@@ -30,7 +30,7 @@ func TestAtIsByNumber(t *testing.T) {
 	// By any path that leads to it.
 	link := filepath.Join(t.TempDir(), "modem")
 	require.NoError(t, os.Symlink(ftdi.Nodes[0], link))
-	moved := filepath.Join(t.TempDir(), "null")
+	moved := filepath.Join(discovertest.TempDir(t), "null")
 	require.NoError(t, os.Link(ftdi.Nodes[0], moved))
 	for _, node := range []string{ftdi.Nodes[0], link, moved} {
 		require.Equal(t, []*discover.Device{all[ftdi.Keys[0]]}, at(t, m, node), node)

@@ -240,7 +240,7 @@ func (p *Plugged) unplug() {
 		}
 	}
 	// In one step, so that no look sees half of it.
-	away := filepath.Join(m.t.TempDir(), "gone")
+	away := filepath.Join(TempDir(m.t), "gone")
 	require.NoError(m.t, os.Rename(m.sys(p.Key), away))
 	if p.usbNode != "" {
 		require.NoError(m.t, os.Remove(p.usbNode))

@@ -54,10 +54,27 @@ type record struct {
 // controller is the directory of the root hub.
 const controller = "devices/pci0000:00/0000:00:14.0/usb1"
 
+// TempDir returns a directory of the test's on the file system where trees are:
+// in memory, as /sys and /dev are, where that is possible. On a disk a tree of
+// many devices takes seconds.
+func TempDir(t testing.TB) string {
+	t.Helper()
+	const memory = "/dev/shm"
+	var fs unix.Statfs_t
+	// Not all tests of real nodes would work on a file system without devices.
+	if unix.Statfs(memory, &fs) == nil && fs.Type == unix.TMPFS_MAGIC && fs.Flags&unix.ST_NODEV == 0 {
+		if dir, err := os.MkdirTemp(memory, "pnpdr-test-"); err == nil {
+			t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
+			return dir
+		}
+	}
+	return t.TempDir()
+}
+
 // New makes a machine in a temporary directory, without udev.
 func New(t testing.TB) *Tree {
 	t.Helper()
-	root := t.TempDir()
+	root := TempDir(t)
 	m := &Tree{
 		stage: filepath.Join(root, "stage"),
 		Sys:   filepath.Join(root, "sys"), Dev: filepath.Join(root, "dev"), Udev: filepath.Join(root, "run/udev"),
