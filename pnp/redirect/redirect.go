@@ -20,9 +20,10 @@ import (
 	"freerdp-pnpdr/pnp/rules"
 )
 
-// startWait is how long Start waits for the rules, and again for the devices: a
-// path can lie on a file system that hangs, and the caller's main thread waits.
-const startWait = 2 * time.Second
+// defaultStartWait is how long Start waits for the rules, and again for the
+// devices: a path may be on a file system that hangs, and the caller's main
+// thread waits.
+const defaultStartWait = 2 * time.Second
 
 // Devices is what devices are redirected to: the client role of a session. Its
 // methods may be called from any goroutine.
@@ -45,6 +46,8 @@ type Config struct {
 	Files rules.Files
 	// Discovery is where devices are looked for.
 	Discovery discover.Config
+
+	startWait time.Duration // 0: defaultStartWait
 }
 
 // Session is the redirection of one connection.
@@ -53,6 +56,7 @@ type Session struct {
 	devices   Devices
 	discovery discover.Config
 	kinds     backend.Table
+	startWait time.Duration
 
 	loaded chan struct{} // closed when policy is set; it stays nil if that failed
 	policy *rules.Policy
@@ -81,6 +85,9 @@ func Start(o *Options, cfg Config) *Session {
 		loaded: make(chan struct{}), started: make(chan struct{}),
 		byPath: make(map[string][]*node), known: make(map[string]*discover.Device),
 		found: make(map[string]discovered), excess: make(map[string]bool), refused: make(map[string]error),
+	}
+	if s.startWait = cfg.startWait; s.startWait == 0 {
+		s.startWait = defaultStartWait
 	}
 	s.discovery.Log = s.log
 	s.load(cfg.Files, &o.Rules)
@@ -123,7 +130,7 @@ func (s *Session) load(files rules.Files, o *rules.Options) {
 	}()
 	select {
 	case <-s.loaded:
-	case <-time.After(startWait):
+	case <-time.After(s.startWait):
 		s.log.Warn("the rules cannot be read yet; what has a path or is found is redirected once they can")
 	}
 }
@@ -205,7 +212,7 @@ func (s *Session) start(name string) {
 		// found; but a path that hangs holds nothing else up.
 		select {
 		case <-watched:
-		case <-time.After(startWait / 2):
+		case <-time.After(s.startWait / 2):
 		}
 		s.discover()
 	})
@@ -223,7 +230,7 @@ func (s *Session) start(name string) {
 	}
 	select {
 	case <-s.started:
-	case <-time.After(startWait):
+	case <-time.After(s.startWait):
 		s.log.Warn("a path does not answer; its devices are redirected when it does")
 	}
 }

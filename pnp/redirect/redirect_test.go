@@ -44,7 +44,9 @@ type machine struct {
 	remote *server.Session
 	come   chan server.DeviceEvent
 	hung   bool // a path does not answer until the test has ended
-	log    devtest.Output
+
+	startWait time.Duration
+	log       devtest.Output
 }
 
 // start begins a session with the options, and the rules of files.
@@ -72,7 +74,7 @@ func (m *machine) startWith(files rules.Files, words ...string) {
 	link := memory.NewLink(m.core)
 	m.come = make(chan server.DeviceEvent, 1024)
 	m.remote = server.New(link, server.Config{OnDevice: func(e server.DeviceEvent) { m.come <- e }})
-	m.s = Start(o, Config{Name: m.name, Log: log, Devices: m.core, Files: files, Discovery: m.Config()})
+	m.s = Start(o, Config{Name: m.name, Log: log, Devices: m.core, Files: files, Discovery: m.Config(), startWait: m.startWait})
 	require.NoError(t, m.remote.Start(context.Background()))
 	require.NoError(t, m.remote.LoggedOn())
 	t.Cleanup(func() {
@@ -114,22 +116,22 @@ func (m *machine) event() string {
 }
 
 // redirected returns the names of what is redirected once everything that
-// happened so far was seen: a device that is plugged in last is told of last.
+// happened so far was seen. A device that is plugged in last may be told of before
+// others that were found by the same look, but it does not go before that look is
+// over.
 func (m *machine) redirected() []string {
 	m.t.Helper()
 	marker := discovertest.FTDI("")
 	marker.Vendor, marker.Product = 0x0001, "Marker"
 	plugged := m.Plug(marker)
-	for !strings.Contains(m.event(), "Marker") {
+	for !strings.Contains(m.event(), "+Marker") {
+	}
+	plugged.Unplug()
+	for !strings.Contains(m.event(), "-Marker") {
 	}
 	names := []string{}
 	for _, d := range m.remote.Devices() {
-		if name := d.Description().Name; !strings.Contains(name, "Marker") {
-			names = append(names, name)
-		}
-	}
-	plugged.Unplug()
-	for !strings.Contains(m.event(), "Marker") {
+		names = append(names, d.Description().Name)
 	}
 	slices.Sort(names)
 	return names
@@ -371,7 +373,7 @@ func TestHungRules(t *testing.T) {
 			}
 		})
 		m := newMachine(t)
-		m.hung = !answers
+		m.hung, m.startWait = !answers, time.Millisecond
 		m.Plug(discovertest.Gamepad())
 		m.startWith(rules.Files{User: fs.Path}, "loopback", "name:Memory", "rule:deny+vid=1234")
 		require.Equal(t, "+Memory", m.event())
