@@ -296,6 +296,8 @@ func TestContainers(t *testing.T) {
 	other.Port = "1-7"
 	require.Equal(t, idC, container(m.Plug(other)), "at another port")
 	require.Equal(t, idA, container(m.Plug(discovertest.FTDI(""))), "at the same port")
+	broken := []discovertest.USB{discovertest.FTDI("X\n1"), discovertest.FTDI("X\n2")}
+	require.NotEqual(t, container(m.Plug(broken[0])), container(m.Plug(broken[1])), "with a line break in the serial number")
 	text := idA.String()
 	require.Equal(t, byte('5'), text[15], text)
 	require.Contains(t, "89AB", text[20:21], text)

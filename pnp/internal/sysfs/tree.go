@@ -175,11 +175,9 @@ func (t *Tree) Line(name ...string) string {
 	return strings.TrimSuffix(string(t.Read(maxAttribute, name...)), "\n")
 }
 
-// Text returns the first line of an attribute, cleaned.
-func (t *Tree) Text(name ...string) string {
-	line, _, _ := strings.Cut(t.Line(name...), "\n")
-	return Clean(line)
-}
+// Text returns an attribute, cleaned. A line break, which a serial number can have in
+// it, becomes a space.
+func (t *Tree) Text(name ...string) string { return Clean(t.Line(name...)) }
 
 // Hex returns an attribute that is a hexadecimal number without a prefix. ok is
 // false if it is not one of at most 16 bits.

@@ -51,7 +51,7 @@ func TestAttributes(t *testing.T) {
 	require.NoError(t, unix.Mkfifo(filepath.Join(root, "devices/x/pipe"), 0o644))
 
 	require.Equal(t, " Acme\x1b \x00Mouse \nsecond", s.Line("devices/x", "product"))
-	require.Equal(t, "Acme Mouse", s.Text("devices/x", "product"))
+	require.Equal(t, "Acme Mouse second", s.Text("devices/x", "product"))
 	require.Len(t, s.Line("devices/x/long"), 4096)
 	require.Len(t, s.Text("devices/x/long"), 378)
 	require.Equal(t, "0", string(s.Read(1, "devices/x/bcdDevice")))
