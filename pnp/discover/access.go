@@ -5,8 +5,13 @@ package discover
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
 	"path"
+	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,15 +22,57 @@ type AccessError struct {
 	// Rule is a line for a file in /etc/udev/rules.d that gives access to
 	// the user who is logged in at the machine.
 	Rule string
-	Err  error
+	// Group is the group that may open the node; "" if no group may.
+	Group string
+	// Packaged is set if the rules that come with this project cover the device.
+	Packaged bool
+	Err      error
 }
 
+// localRules is where the user's own rule belongs. It differs from the name of the
+// rules that come with this project, which it would replace, and comes before those
+// that act on the tag uaccess (73).
+const localRules = "/etc/udev/rules.d/71-pnpdr-local.rules"
+
 func (e *AccessError) Error() string {
-	if !errors.Is(e.Err, unix.EACCES) || e.Rule == "" {
-		return fmt.Sprintf("%s: %v", e.Node, e.Err)
+	text := fmt.Sprintf("%s: %v", e.Node, e.Err)
+	if !errors.Is(e.Err, unix.EACCES) {
+		return text
 	}
-	return fmt.Sprintf("%s: %v: install 70-freerdp-pnpdr.rules, or add this line to a file of that name in "+
-		"/etc/udev/rules.d and plug the device in again: %s", e.Node, e.Err, e.Rule)
+	var advice []string
+	if e.Group != "" {
+		advice = append(advice, JoinGroup(e.Group))
+	}
+	if e.Packaged {
+		advice = append(advice, "install 70-freerdp-pnpdr.rules")
+	}
+	if e.Rule != "" {
+		advice = append(advice, fmt.Sprintf(`put this line into %s and run "sudo udevadm control --reload && sudo udevadm trigger %s": %s`,
+			localRules, e.Node, e.Rule))
+	}
+	if len(advice) > 0 {
+		text += "; " + strings.Join(advice, ", or ")
+	}
+	return text
+}
+
+// JoinGroup is the advice to become a member of a group.
+func JoinGroup(group string) string {
+	return fmt.Sprintf(`make your user a member of the group %s ("sudo adduser $USER %s") and log in again`, group, group)
+}
+
+// Group returns the name of the group that may read or write a node; "" if no group
+// may, or only root's.
+func Group(info fs.FileInfo) string {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || info.Mode()&0o060 == 0 || st.Gid == 0 {
+		return ""
+	}
+	id := strconv.Itoa(int(st.Gid))
+	if g, err := user.LookupGroupId(id); err == nil {
+		return g.Name
+	}
+	return id
 }
 
 func (e *AccessError) Unwrap() error { return e.Err }
@@ -42,7 +89,27 @@ func (d *Device) Access() error {
 	if err == nil || d.access() != 0 {
 		return nil
 	}
-	return &AccessError{Node: d.Node, Rule: d.udevRule(), Err: err}
+	e := &AccessError{Node: d.Node, Rule: d.udevRule(), Packaged: d.packaged(), Err: err}
+	if info, err := os.Stat(d.Node); err == nil {
+		e.Group = Group(info)
+	}
+	return e
+}
+
+// packaged reports whether build/udev/70-freerdp-pnpdr.rules covers the device.
+func (d *Device) packaged() bool {
+	name := path.Base(d.Key)
+	switch {
+	case d.Bus != "usb" || d.Excluded != "":
+		return false
+	case d.Subsystem == "tty":
+		return strings.HasPrefix(name, "ttyUSB") || strings.HasPrefix(name, "ttyACM")
+	case d.Subsystem == "usbmisc":
+		return strings.HasPrefix(name, "lp")
+	case d.Subsystem == "usb":
+		return d.MTP || d.Class == classStillImage
+	}
+	return d.Subsystem == "hidraw"
 }
 
 func (d *Device) udevRule() string {

@@ -5,13 +5,16 @@ package discover
 import (
 	"fmt"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/internal/hidreport"
@@ -200,5 +203,47 @@ func TestAccess(t *testing.T) {
 		err := &AccessError{Node: d.Node, Rule: d.udevRule(), Err: os.ErrPermission}
 		require.Equal(t, c.rule, err.Rule)
 		require.ErrorIs(t, err, os.ErrPermission)
+	}
+}
+
+// TestAccessAdvice checks that the advice about a node works: it names the group that
+// owns it, and a file that replaces no other.
+func TestAccessAdvice(t *testing.T) {
+	node := filepath.Join(t.TempDir(), "ttyUSB0")
+	require.NoError(t, os.WriteFile(node, nil, 0o600))
+	group := func(mode os.FileMode, gid int) string {
+		require.NoError(t, os.Chown(node, -1, gid))
+		require.NoError(t, os.Chmod(node, mode))
+		info, err := os.Stat(node)
+		require.NoError(t, err)
+		return Group(info)
+	}
+	gid := os.Getgid()
+	if os.Geteuid() == 0 {
+		gid = 1
+		require.Equal(t, "", group(0o660, 0), "root's group is not for users")
+	}
+	require.Equal(t, "", group(0o604, gid))
+	g, err := user.LookupGroupId(strconv.Itoa(gid))
+	require.NoError(t, err)
+	require.Equal(t, g.Name, group(0o640, gid))
+
+	denied := AccessError{Node: "/dev/ttyS0", Err: unix.EACCES}
+	require.Equal(t, "/dev/ttyS0: permission denied", denied.Error())
+	denied.Group, denied.Rule, denied.Packaged = "dialout", "RULE", true
+	require.Equal(t, `/dev/ttyS0: permission denied; make your user a member of the group dialout ("sudo adduser $USER dialout") and log in again, `+
+		`or install 70-freerdp-pnpdr.rules, or put this line into /etc/udev/rules.d/71-pnpdr-local.rules `+
+		`and run "sudo udevadm control --reload && sudo udevadm trigger /dev/ttyS0": RULE`, denied.Error())
+
+	for _, c := range []struct {
+		bus, subsystem, name, excluded string
+		want                           bool
+	}{
+		{"usb", "tty", "ttyUSB0", "", true}, {"usb", "tty", "ttyGS0", "", false}, {"pnp", "tty", "ttyS0", "", false},
+		{"usb", "usbmisc", "lp0", "", true}, {"usb", "usbmisc", "chaoskey0", "", false},
+		{"usb", "hidraw", "hidraw0", "", true}, {"usb", "hidraw", "hidraw0", becauseKeyboard, false}, {"bluetooth", "hidraw", "hidraw0", "", false},
+	} {
+		d := Device{Bus: c.bus, Subsystem: c.subsystem, Key: "devices/x/" + c.name, Excluded: c.excluded}
+		require.Equal(t, c.want, d.packaged(), c)
 	}
 }

@@ -8,10 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"os/user"
 	"slices"
-	"strconv"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -132,7 +129,7 @@ func Obstacle(n *rules.Named, kinds backend.Table) error {
 	case info.IsDir():
 		return errors.New("it is a directory; name a file or a device node")
 	case !watch.Present(n.Path):
-		return fmt.Errorf("permission denied (%s); %s", info.Mode(), permissionAdvice(info))
+		return denied(info)
 	}
 	is := backend.TypeOf(info.Mode())
 	if n.Kind.Nodes&is != 0 {
@@ -144,14 +141,10 @@ func Obstacle(n *rules.Named, kinds backend.Table) error {
 	return fmt.Errorf("it is not %s", n.Kind.Nodes)
 }
 
-func permissionAdvice(info fs.FileInfo) string {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || info.Mode()&0o060 == 0 {
-		return "give your user access to it; it will be redirected then"
+// denied says how to get access to a node.
+func denied(info fs.FileInfo) error {
+	if group := discover.Group(info); group != "" {
+		return fmt.Errorf("permission denied; %s", discover.JoinGroup(group))
 	}
-	group := strconv.Itoa(int(st.Gid))
-	if g, err := user.LookupGroupId(group); err == nil {
-		group = g.Name
-	}
-	return fmt.Sprintf("make your user a member of the group %s and log in again", group)
+	return errors.New("permission denied; give your user access to it, and it will be redirected")
 }

@@ -210,6 +210,24 @@ func TestObstacles(t *testing.T) {
 	}
 }
 
+// TestDenied checks that the advice about permissions names a group that helps, and
+// nothing that only Go's programmers can read.
+func TestDenied(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "node")
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
+	advice := func(mode os.FileMode) string {
+		require.NoError(t, os.Chmod(path, mode))
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		return denied(info).Error()
+	}
+	require.Equal(t, "permission denied; give your user access to it, and it will be redirected", advice(0o600))
+	if os.Geteuid() == 0 {
+		require.NoError(t, os.Chown(path, -1, 54321)) // a group without a name
+		require.Equal(t, `permission denied; make your user a member of the group 54321 ("sudo adduser $USER 54321") and log in again`, advice(0o660))
+	}
+}
+
 // TestOnlyWhatWasJudgedIsOpened: between the decision and the open a path can
 // come to lead to another device.
 func TestOnlyWhatWasJudgedIsOpened(t *testing.T) {
