@@ -16,6 +16,7 @@ import (
 	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/backend/internal/acceptance"
 	"freerdp-pnpdr/pnp/internal/devnode"
+	"freerdp-pnpdr/pnp/internal/fusetest"
 )
 
 func device(t *testing.T, path string, readOnly bool) *Device {
@@ -283,6 +284,53 @@ func TestAtMostOneStuckWorker(t *testing.T) {
 		got += string(b)
 	}
 	require.Equal(t, "abcdefgh", got)
+}
+
+// TestLateReadsKeepNoMore than what was read, or a buffer that counts: the server may
+// have asked for a megabyte.
+func TestLateReadsKeepNoMore(t *testing.T) {
+	var reading fusetest.Request
+	began := make(chan struct{}, 1)
+	fs := fusetest.Mount(t, func(r *fusetest.Request) {
+		switch r.Op {
+		case fusetest.Open:
+			r.Opened(fusetest.DirectIO | fusetest.Stream)
+		case fusetest.Ioctl:
+			r.Fail(unix.ENOTTY)
+		case fusetest.Read:
+			reading = *r
+			began <- struct{}{}
+		}
+	})
+	h := open(t, fromUserSpace{device(t, fs.Path, false), blocking})
+	for _, n := range []int{3, copied, copied + 1} {
+		freed := make(chan struct{})
+		r := &pnp.Request{Op: pnp.OpRead, Out: make([]byte, 1<<16)}
+		r.OnComplete(func(*pnp.Request, pnp.HRESULT, int) {})
+		r.OnFree(func(*pnp.Request) { close(freed) })
+		h.Submit(r)
+		<-began
+		h.Cancel(r)
+		data := acceptance.Pattern(8192)[:n]
+		reading.Gives(data)
+		if n <= copied {
+			<-freed
+		}
+		hr, got, _ := read(h, 1)
+		require.Equal(t, pnp.S_OK, hr)
+		if n > copied {
+			select {
+			case <-freed:
+				t.Error("it holds data that was not read")
+			default:
+			}
+		}
+		hr, rest, _ := read(h, 1<<16)
+		require.Equal(t, pnp.S_OK, hr)
+		require.Equal(t, data, append(got, rest...))
+		<-freed
+	}
+	closed(h)
 }
 
 // TestCloseEndsTheWorkers closes a handle whose goroutines wait in the poller, while

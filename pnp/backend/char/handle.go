@@ -31,7 +31,8 @@ type handle struct {
 	reads, writes *queue.Lane
 
 	// late is the data that was read for a request that had been cancelled
-	// meanwhile, in that request's buffer. The next reads get it.
+	// meanwhile, in the buffer of holding unless that is nil. The next reads get
+	// it.
 	late    []byte
 	holding *pnp.Request
 

@@ -3,6 +3,7 @@
 package char
 
 import (
+	"bytes"
 	"errors"
 
 	"golang.org/x/sys/unix"
@@ -128,16 +129,26 @@ func (h *handle) move(op pnp.Op, b []byte, moved func(n int)) (n int, err error)
 	}
 }
 
+// copied is the most late data that a handle keeps outside of a request's buffer, in
+// bytes.
+const copied = 4 << 10
+
 // keep keeps the data that was read for a request that had been cancelled meanwhile.
 // The queue is locked.
-func (h *handle) keep(it *queue.Item, hr pnp.HRESULT, n int) bool {
+func (h *handle) keep(it *queue.Item, hr pnp.HRESULT, n int) (kept bool) {
 	if hr.Failed() || n == 0 || h.q.Ended() != pnp.S_OK {
 		return false
 	}
 	h.forget()
-	h.late, h.holding = it.R.Out[:n], it.R
+	// The buffer of the request counts as long as it is held, as what the server
+	// asked for. For a few bytes that would keep too much.
+	if kept = n > copied; kept {
+		h.late, h.holding = it.R.Out[:n], it.R
+	} else {
+		h.late = bytes.Clone(it.R.Out[:n])
+	}
 	h.reads.Kick()
-	return true
+	return kept
 }
 
 // forget releases the data that was kept. The queue is locked.
