@@ -5,86 +5,41 @@ package char
 import (
 	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/backend/internal/acceptance"
+	"freerdp-pnpdr/pnp/internal/gadgettest"
 )
 
-// usbPrinter is a USB printer that this kernel provides (the gadget function printer),
-// with a virtual cable to its own host controller. It is paused unless the test reads
-// from far.
+// usbPrinter is a USB printer that this kernel provides. It is paused unless the test
+// reads from its end of the cable.
 type usbPrinter struct {
-	t   *testing.T
-	dir string
-	udc string
-	far string
+	*gadgettest.Gadget
+	t *testing.T
 }
 
-const usblpNode = "/dev/usb/lp0"
+// The nodes of the kernel's two drivers.
+const (
+	usblpNode   = "/dev/usb/lp0"
+	printerNode = "/dev/g_printer0"
+)
 
 func newUSBPrinter(t *testing.T) *usbPrinter {
 	t.Helper()
-	if os.Getenv("PNPDR_VM") == "" {
-		t.Skip("NOT TESTED: the kernel's driver of USB printers, which scripts/vm/tests uses in a virtual machine")
-	}
-	out, err := exec.Command("modprobe", "-a", "dummy_hcd", "libcomposite", "usb_f_printer", "usblp").CombinedOutput()
-	require.NoError(t, err, string(out))
-	if _, err := os.Stat("/sys/kernel/config/usb_gadget"); err != nil {
-		require.NoError(t, unix.Mount("none", "/sys/kernel/config", "configfs", 0, ""))
-	}
-	udcs, err := os.ReadDir("/sys/class/udc")
-	require.NoError(t, err)
-	require.NotEmpty(t, udcs)
-	p := &usbPrinter{t: t, dir: "/sys/kernel/config/usb_gadget/printer", udc: udcs[0].Name(), far: "/dev/g_printer0"}
-	t.Cleanup(p.remove)
-	for _, dir := range []string{"strings/0x409", "configs/c.1", "functions/printer.0"} {
-		require.NoError(t, os.MkdirAll(filepath.Join(p.dir, dir), 0o755))
-	}
-	p.set("idVendor", "0x1209")
-	p.set("idProduct", "0x0002")
-	p.set("functions/printer.0/q_len", "1")
-	require.NoError(t, os.Symlink(filepath.Join(p.dir, "functions/printer.0"), filepath.Join(p.dir, "configs/c.1/printer.0")))
-	p.plug()
+	p := &usbPrinter{gadgettest.New(t, "printer", map[string]string{"q_len": "1"}, "usblp"), t}
+	p.Plug(usblpNode, printerNode)
 	return p
-}
-
-func (p *usbPrinter) set(file, value string) {
-	p.t.Helper()
-	require.NoError(p.t, os.WriteFile(filepath.Join(p.dir, file), []byte(value+"\n"), 0o644))
-}
-
-func (p *usbPrinter) plug() {
-	p.t.Helper()
-	p.set("UDC", p.udc)
-	for _, node := range []string{usblpNode, p.far} {
-		require.Eventually(p.t, func() bool { _, err := os.Stat(node); return err == nil }, patience, time.Millisecond, node)
-	}
-}
-
-func (p *usbPrinter) unplug() { p.t.Helper(); p.set("UDC", "") }
-
-func (p *usbPrinter) remove() {
-	_ = os.WriteFile(filepath.Join(p.dir, "UDC"), []byte("\n"), 0o644) // it fails if nothing is plugged in
-	// configfs insists on this order, and removes the other folders itself.
-	for _, path := range []string{"configs/c.1/printer.0", "configs/c.1", "functions/printer.0", "strings/0x409", ""} {
-		if err := os.Remove(filepath.Join(p.dir, path)); err != nil && !os.IsNotExist(err) {
-			p.t.Errorf("removing the gadget: %v", err)
-		}
-	}
 }
 
 // print takes n bytes, as a printer that is not paused any more.
 func (p *usbPrinter) print(n int) []byte {
 	p.t.Helper()
-	far, err := os.OpenFile(p.far, os.O_RDWR, 0)
+	far, err := os.OpenFile(printerNode, os.O_RDWR, 0)
 	require.NoError(p.t, err)
 	defer far.Close()
 	require.NoError(p.t, far.SetDeadline(time.Now().Add(patience)))
@@ -173,7 +128,7 @@ func TestUSBLPUnplug(t *testing.T) {
 				opens <- err
 			}
 		}()
-		p.unplug()
+		p.Unplug()
 		require.Equal(t, pnp.ERROR_DEVICE_NOT_CONNECTED.Name(), await(t, read).hr.Name())
 		require.Equal(t, pnp.ERROR_DEVICE_NOT_CONNECTED.Name(), await(t, write).hr.Name())
 		for op, r := range map[string]*pnp.Request{
@@ -189,6 +144,6 @@ func TestUSBLPUnplug(t *testing.T) {
 		_, err = openUSBLP(t)
 		require.Equal(t, pnp.ERROR_DEVICE_NOT_CONNECTED.Name(), pnp.HRESULTOf(err).Name())
 		closed(h)
-		p.plug()
+		p.Plug(usblpNode, printerNode)
 	}
 }
