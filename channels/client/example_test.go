@@ -23,7 +23,7 @@ func ExampleSession() {
 	_, err = s.Accept("cliprdr", nil)
 	fmt.Println(err)
 
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	fmt.Println("ended:", s.Close(ctx), s.Counts())
 	// Output:

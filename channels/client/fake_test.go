@@ -22,7 +22,7 @@ import (
 )
 
 // patience is a watchdog.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 

@@ -19,7 +19,7 @@ import (
 
 // watchdog bounds every wait, so that a missing reply fails its test and not
 // the whole run. No test passes because of it.
-const watchdog = 20 * time.Second
+const watchdog = time.Minute
 
 // clientSide is a client session under test. The test plays the server, byte by
 // byte.

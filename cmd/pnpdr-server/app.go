@@ -40,6 +40,9 @@ func (a *app) serve(ctx context.Context) error {
 		CertFile: a.opt.cert,
 		KeyFile:  a.opt.key,
 		Log:      a.log,
+
+		ConnectTimeout: a.opt.patience,
+
 		Session: func(client context.Context, p *rdp.Peer) {
 			client, cancel := context.WithCancel(client)
 			defer cancel()

@@ -43,7 +43,7 @@ func launch(t *testing.T, binary string, args ...string) *program {
 	t.Helper()
 	dir := t.TempDir()
 	port := filepath.Join(dir, "port")
-	args = append([]string{"--listen", "127.0.0.1:0", "--port-file", port}, args...)
+	args = append([]string{"--listen", "127.0.0.1:0", "--port-file", port, "--timeout", servertest.Patience.String()}, args...)
 	p := &program{t: t, cmd: exec.Command(binary, args...), done: make(chan struct{})}
 	p.cmd.Dir = dir
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr

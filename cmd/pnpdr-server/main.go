@@ -128,7 +128,7 @@ did not, and 2 if the options or the script cannot be understood.`,
 	f.StringVar(&o.script, "script", "", "run the commands in `FILE`, or - for standard input, with the first client's devices, and end")
 	f.BoolVar(&o.once, "once", false, "end after the first client")
 	f.BoolVar(&o.allowShell, "allow-shell", false, "let the script run programs on this machine")
-	f.DurationVar(&o.patience, "timeout", 30*time.Second, "give up on a command of the script after this `TIME`")
+	f.DurationVar(&o.patience, "timeout", 30*time.Second, "give up on a client that does not connect, or a command of the script, after this `TIME`")
 	f.BoolVar(&o.verbose, "verbose", false, "log what goes on to standard error")
 	for _, name := range []string{"port-file", "cert", "key", "script"} {
 		_ = root.MarkFlagFilename(name) // the flag exists

@@ -79,6 +79,7 @@ func newFixture(t testing.TB, binary string) *fixture {
 // listen makes a server to which later clients connect.
 func (f *fixture) listen(cfg server.Config) {
 	f.t.Helper()
+	cfg.ConnectTimeout = servertest.Patience
 	cfg.Log = slog.New(slog.NewTextHandler(logWriter{f.t}, nil))
 	cfg.Session = func(ctx context.Context, p *server.Peer) {
 		c := &session{f: f, ctx: ctx, peer: p, end: make(chan struct{})}

@@ -17,15 +17,9 @@ import (
 	"freerdp-pnpdr/channels"
 )
 
-const (
-	// connectTimeout ends a client that does not complete the connection
-	// sequence. FreeRDP would wait for ever in the TLS handshake.
-	connectTimeout = 30 * time.Second
-
-	// goodbyeTimeout ends a disconnected client that has not read what is still
-	// to be sent, or has not hung up.
-	goodbyeTimeout = 2 * time.Second
-)
+// goodbyeTimeout ends a disconnected client that has not read what is still to be
+// sent, or has not hung up.
+const goodbyeTimeout = 2 * time.Second
 
 // Peer is one connected client. Its methods may be called from any goroutine,
 // except that Open must not be called from a Receiver.

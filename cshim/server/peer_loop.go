@@ -88,7 +88,7 @@ func (p *Peer) run(sockfd int) {
 		return
 	}
 	p.mu.Lock()
-	p.timer = time.AfterFunc(connectTimeout, p.Kill)
+	p.timer = time.AfterFunc(p.srv.cfg.ConnectTimeout, p.Kill)
 	p.mu.Unlock()
 
 	l := loop{p: p, c: c, chans: make(map[uint32]*channel), buf: make([]byte, 64<<10)}

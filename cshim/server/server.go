@@ -49,6 +49,10 @@ type Config struct {
 	// means 32. One more ends the one that has been in it for longest.
 	Pending int
 
+	// ConnectTimeout is how long the connection sequence of a client may take; 0
+	// means 30 seconds. FreeRDP would wait for ever in the TLS handshake.
+	ConnectTimeout time.Duration
+
 	// Session is called for each client, on a goroutine of its own, once
 	// dynamic channels can be opened. ctx ends when the client has gone. When
 	// Session returns, the client is disconnected.
@@ -58,6 +62,8 @@ type Config struct {
 const (
 	defaultMaxMessage = 65 << 20
 	defaultPending    = 32
+
+	defaultConnectTimeout = 30 * time.Second
 )
 
 // Server accepts RDP clients. Its methods may be called from any goroutine.
@@ -86,6 +92,9 @@ func Listen(addr string, cfg Config) (*Server, error) {
 	}
 	if cfg.Pending == 0 {
 		cfg.Pending = defaultPending
+	}
+	if cfg.ConnectTimeout <= 0 {
+		cfg.ConnectTimeout = defaultConnectTimeout
 	}
 	if cfg.Pending < 0 {
 		return nil, fmt.Errorf("server: Config.Pending %d is not possible", cfg.Pending)

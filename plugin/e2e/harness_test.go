@@ -77,7 +77,7 @@ type remote struct {
 func newFixture(t *testing.T, binary string) *fixture {
 	ignore := goleak.IgnoreCurrent()
 	f := &fixture{t: t, binary: binary, sessions: make(chan *remote, 8)}
-	s, err := rdp.Listen("127.0.0.1:0", rdp.Config{Session: f.session})
+	s, err := rdp.Listen("127.0.0.1:0", rdp.Config{Session: f.session, ConnectTimeout: servertest.Patience})
 	require.NoError(t, err)
 	f.server = s
 	t.Cleanup(func() {

@@ -31,7 +31,7 @@ func newFixture(t *testing.T) *fixture {
 	machine(t) // its goroutine stays
 	ignore := goleak.IgnoreCurrent()
 	f := &fixture{sessions: make(chan *remote, 8)}
-	s, err := rdp.Listen("127.0.0.1:0", rdp.Config{Session: f.session})
+	s, err := rdp.Listen("127.0.0.1:0", rdp.Config{Session: f.session, ConnectTimeout: servertest.Patience})
 	require.NoError(t, err)
 	f.server = s
 	t.Cleanup(func() {

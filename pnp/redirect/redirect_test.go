@@ -80,7 +80,7 @@ func (m *machine) startWith(files rules.Files, words ...string) {
 	t.Cleanup(func() {
 		m.remote.Close()
 		link.Close()
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		ended := m.s.End()
 		require.NoError(t, m.core.Close(ctx))
@@ -109,7 +109,7 @@ func (m *machine) event() string {
 			return "-" + e.Device.Description().Name
 		}
 		return "+" + e.Device.Description().Name
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		m.t.Fatalf("no device comes or goes; the log:\n%s", m.log.String())
 		return ""
 	}

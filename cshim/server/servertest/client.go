@@ -21,7 +21,7 @@ import (
 
 // Patience is how long anything may take before a test fails. It is generous,
 // since it is a watchdog and not a measure.
-const Patience = 60 * time.Second
+const Patience = 3 * time.Minute
 
 // FindClient returns the path of the xfreerdp of FreeRDP's major version. It
 // goes by the library that a program is linked with: the names differ between
@@ -126,9 +126,11 @@ func StartClient(t testing.TB, o ClientOptions) *Client {
 		display = StartDisplay(t)
 	}
 	args := append([]string{}, o.Wrapper...)
-	// Without the clipboard, since an xfreerdp 3 that is killed would leave a FUSE mount.
+	// Without the clipboard, since an xfreerdp 3 that is killed would leave a
+	// FUSE mount. By itself it gives up after 15 seconds, which are not enough
+	// on a machine under load.
 	args = append(args, o.Binary, "/v:"+o.Addr, "/u:user", "/p:pass", "/cert:ignore",
-		"/sec:tls", "/size:640x480", "/log-level:WARN", "-clipboard")
+		"/sec:tls", "/size:640x480", "/log-level:WARN", "-clipboard", fmt.Sprint("/timeout:", Patience.Milliseconds()))
 	args = append(args, o.Args...)
 
 	home := t.TempDir() // xfreerdp keeps known hosts there

@@ -54,7 +54,7 @@ func (r *recorder) next() change {
 	select {
 	case c := <-r.changes:
 		return c
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		stacks := make([]byte, 1<<16)
 		r.t.Fatalf("no change was reported\n%s", stacks[:runtime.Stack(stacks, true)])
 		return change{}
