@@ -24,6 +24,9 @@ type Kind struct {
 	// a kind without any is not a node: nothing is watched, and no rule is
 	// asked.
 	Nodes Nodes
+	// Subsystem is the one that the nodes belong to in sysfs; "" for any. Nodes that
+	// sysfs does not have, such as pseudo terminals, are not held to it.
+	Subsystem string
 	// Rules says what rules may do with the kind.
 	Rules Rules
 	// AlwaysWritable is set if a device of the kind cannot be read-only: one that

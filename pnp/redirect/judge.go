@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -16,6 +17,7 @@ import (
 	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/discover"
 	"freerdp-pnpdr/pnp/internal/devnode"
+	"freerdp-pnpdr/pnp/internal/sysfs"
 	"freerdp-pnpdr/pnp/redirect/internal/watch"
 	"freerdp-pnpdr/pnp/rules"
 )
@@ -132,13 +134,33 @@ func Obstacle(n *rules.Named, kinds backend.Table) error {
 		return denied(info)
 	}
 	is := backend.TypeOf(info.Mode())
-	if n.Kind.Nodes&is != 0 {
+	var why string
+	switch subsystem := subsystemOf(info); {
+	case n.Kind.Nodes&is == 0:
+		why = fmt.Sprintf("it is not %s", n.Kind.Nodes)
+	case n.Kind.Subsystem != "" && subsystem != "" && n.Kind.Subsystem != subsystem:
+		why = fmt.Sprintf("it is a device of the subsystem %s, not %s", subsystem, n.Kind.Subsystem)
+	default:
 		return nil
 	}
 	if other := kinds.Plain(is); other != nil {
-		return fmt.Errorf("it is not %s; name it as %s:%s", n.Kind.Nodes, other.Name, n.Path)
+		return fmt.Errorf("%s; name it as %s:%s", why, other.Name, n.Path)
 	}
-	return fmt.Errorf("it is not %s", n.Kind.Nodes)
+	return errors.New(why)
+}
+
+// subsystemOf returns the subsystem of a character device; "" if sysfs does not know it.
+func subsystemOf(info fs.FileInfo) string {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	tree, err := sysfs.Open("/sys")
+	if !ok || err != nil || info.Mode()&fs.ModeCharDevice == 0 {
+		return ""
+	}
+	dir, err := tree.ByNumber(sysfs.CharNumber(uint64(st.Rdev))) //nolint:unconvert // 32 bits on MIPS
+	if err != nil || dir == "" {
+		return ""
+	}
+	return tree.Link(dir, "subsystem")
 }
 
 // denied says how to get access to a node.

@@ -21,6 +21,7 @@ import (
 	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/backend/kinds"
 	"freerdp-pnpdr/pnp/backend/loopback"
+	"freerdp-pnpdr/pnp/devtest"
 	"freerdp-pnpdr/pnp/internal/devnode"
 	"freerdp-pnpdr/pnp/rules"
 )
@@ -187,6 +188,7 @@ func TestObstacles(t *testing.T) {
 	dir := t.TempDir()
 	regular := filepath.Join(dir, "regular")
 	require.NoError(t, os.WriteFile(regular, nil, 0o600))
+	_, pty := devtest.OpenPTY(t)
 	fifo := filepath.Join(dir, "fifo")
 	require.NoError(t, unix.Mkfifo(fifo, 0o600))
 	for _, c := range []struct {
@@ -200,6 +202,10 @@ func TestObstacles(t *testing.T) {
 		{"file", fifo, "it is not a block device or a regular file"},
 		{"file", regular, ""},
 		{"char", "/dev/null", ""},
+		{"serial", "/dev/null", "it is a device of the subsystem mem, not tty; name it as char:/dev/null"},
+		{"hid", "/dev/zero", "it is a device of the subsystem mem, not hidraw; name it as char:/dev/zero"},
+		{"serial", "/dev/tty", ""},
+		{"serial", pty, ""},
 	} {
 		err := Obstacle(&rules.Named{Kind: kinds.All().Named(c.kind), Path: c.path}, kinds.All())
 		if c.want == "" {

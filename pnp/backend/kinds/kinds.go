@@ -20,9 +20,10 @@ func All() backend.Table {
 	return backend.Table{
 		{
 			Name: "serial", Argument: "PATH",
-			Help:  "a serial port, with Windows' settings, timeouts and modem lines",
-			Nodes: backend.CharDevice,
-			Rules: backend.Named,
+			Help:      "a serial port, with Windows' settings, timeouts and modem lines",
+			Nodes:     backend.CharDevice,
+			Subsystem: "tty",
+			Rules:     backend.Named,
 			Description: pnp.Description{
 				HardwareIDs: []string{`PNPDR\SERIAL`},
 				Interfaces:  []pnp.GUID{pnp.GUID_DEVINTERFACE_COMPORT},
@@ -32,9 +33,10 @@ func All() backend.Table {
 		},
 		{
 			Name: "hid", Argument: "PATH",
-			Help:  "a HID device, such as /dev/hidraw0",
-			Nodes: backend.CharDevice,
-			Rules: backend.Named,
+			Help:      "a HID device, such as /dev/hidraw0",
+			Nodes:     backend.CharDevice,
+			Subsystem: "hidraw",
+			Rules:     backend.Named,
 			Description: pnp.Description{
 				HardwareIDs: []string{`PNPDR\HID`},
 				Interfaces:  []pnp.GUID{pnp.GUID_DEVINTERFACE_HID},
