@@ -18,7 +18,7 @@ import (
 // i are nil if it is not on USB.
 func describe(d *Device, u *usbDevice, i *usbInterface) {
 	desc := &d.Description
-	desc.Name = d.name(u)
+	desc.Name = sysfs.Clean(d.name(u) + d.function(u, i))
 	switch {
 	case d.Subsystem == "hidraw":
 		desc.HardwareIDs = d.hidIDs()
@@ -202,6 +202,36 @@ func (d *Device) name(u *usbDevice) string {
 		return fmt.Sprintf("%s (%04X:%04X)", kind, d.VendorID, d.ProductID)
 	}
 	return kind
+}
+
+// function tells the functions of a USB device apart, whose names are all the device's:
+// " (Board CDC)", " (interface 1)", " (port 2)". It is "" for the only one. It does
+// not depend on the others' nodes, so it stays the same while they come and go.
+func (d *Device) function(u *usbDevice, i *usbInterface) string {
+	if u == nil {
+		return ""
+	}
+	functions := 0
+	for _, other := range u.interfaces {
+		if _, hidden := other.whyNot(); !hidden {
+			functions++
+		}
+	}
+	var parts []string
+	switch {
+	case functions < 2:
+	case i.name != "" && i.name != d.Product:
+		parts = append(parts, i.name)
+	default:
+		parts = append(parts, fmt.Sprintf("interface %d", i.number))
+	}
+	if d.portNumber > 0 {
+		parts = append(parts, fmt.Sprintf("port %d", d.portNumber+1))
+	}
+	if parts == nil {
+		return ""
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
 }
 
 func (d *Device) kind() string {

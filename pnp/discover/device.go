@@ -63,6 +63,8 @@ type Device struct {
 	Description pnp.Description
 
 	hid bool // it belongs to a HID device
+	// portNumber counts the ports of a USB interface from 0.
+	portNumber int
 }
 
 // Unserved reports whether the device is excluded only because discovery knows

@@ -10,6 +10,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -213,6 +214,8 @@ func (s *scan) tty(dir string, d *Device, u *usbDevice, _ *usbInterface) bool {
 		if u.connects() {
 			d.Excluded = becauseModem
 		}
+		// …/1-1:1.0/ttyUSB1/tty/ttyUSB1
+		d.portNumber, _ = strconv.Atoi(s.fs.Text(path.Dir(path.Dir(dir)), "port_number"))
 		return true
 	}
 	// The 8250 driver reserves ports that do not exist: their type is 0.

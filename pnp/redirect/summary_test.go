@@ -97,8 +97,8 @@ func TestNamedButNotRedirected(t *testing.T) {
 		`"Dual Action" err="the administrator denies it: .*; only the administrator of this machine can change that"`,
 		`ChaosKey-hw-1.0 err="no backend for vendor-specific devices yet; to pass its bytes as they are: rule:allow.*backend=char"`,
 		`"Cruzer Blade" err="mass storage: RDP redirects drives by a channel of its own"`,
-		`"Integrated Webcam" err="a video device: RDP has a camera channel of its own"`,
-		`"Integrated Webcam" err="an audio device: RDP has sound channels of its own"`,
+		`"Integrated Webcam .interface 0." err="a video device: RDP has a camera channel of its own"`,
+		`"Integrated Webcam .interface 2." err="an audio device: RDP has sound channels of its own"`,
 	}
 	require.Len(t, got, len(want), "%q", got)
 	for i := range want {
