@@ -22,9 +22,9 @@ var (
 	devTTY0    = sysfs.Number{Kind: "char", Major: 4, Minor: 0} // the virtual terminal in front
 )
 
-// atAlias returns what atNumber does for a node that gives access to other devices:
-// the node itself, which rules may speak of, and those devices. is is false for
-// any other node.
+// atAlias is atNumber for a node that gives access to other devices. It returns the
+// node itself, which rules may name, and those devices. For any other node, is is
+// false.
 func (s *scan) atAlias(dir, real string, n sysfs.Number) (devices []*Device, is bool, err error) {
 	self := virtual(dir, real)
 	switch n {

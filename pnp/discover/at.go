@@ -158,7 +158,7 @@ func (s *scan) atNumber(real string, n sysfs.Number) ([]*Device, error) {
 	return s.aboveAll(lowest, real)
 }
 
-// virtual is a device of which nothing is known but where it is.
+// virtual is a device about which nothing else is known.
 func virtual(dir, node string) *Device {
 	return &Device{Key: dir, Node: node, Bus: "virtual", Interface: -1}
 }

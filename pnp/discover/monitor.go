@@ -218,14 +218,14 @@ func (m *Monitor) wait() time.Duration {
 
 // timeOut stops waiting for what did not come in time.
 func (m *Monitor) timeOut(now time.Time) {
-	for p, w := range m.pending {
-		if !now.Before(m.deadline(w.since)) {
+	for _, p := range slices.Sorted(maps.Keys(m.pending)) {
+		if since := m.pending[p].since; !now.Before(m.deadline(since)) {
 			delete(m.pending, p)
-			m.give(p, w.since)
+			m.give(p, since)
 		}
 	}
-	for p, since := range m.early {
-		if !now.Before(m.deadline(since)) {
+	for _, p := range slices.Sorted(maps.Keys(m.early)) {
+		if since := m.early[p]; !now.Before(m.deadline(since)) {
 			delete(m.early, p)
 			m.give(p, since)
 		}

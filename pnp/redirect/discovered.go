@@ -45,7 +45,7 @@ func (s *Session) plugged(e discover.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e.Kind != discover.Removed {
-		// A change can be what a rule speaks of: it is judged again.
+		// A rule may match the device now, or match it no longer.
 		s.known[d.Key] = d
 		_, was := s.found[d.Key]
 		s.judge(d)

@@ -82,8 +82,8 @@ func (s *Session) leads(n *node, real string) {
 	defer s.mu.Unlock()
 	before := n.real
 	n.real = real
-	for key, f := range s.found {
-		if real != "" && f.path == real {
+	for _, key := range slices.Sorted(maps.Keys(s.found)) {
+		if real != "" && s.found[key].path == real {
 			s.drop(key)
 		}
 	}

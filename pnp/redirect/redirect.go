@@ -2,7 +2,7 @@
 
 // Package redirect turns options and rules into redirected devices: it decides
 // which devices a session has, and follows them as they come and go. Options and
-// decisions can be had without a session, by a program that only shows them.
+// decisions do not need a session: pnpdr only shows them.
 package redirect
 
 import (

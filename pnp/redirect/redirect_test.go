@@ -271,7 +271,25 @@ func TestDeviceLimits(t *testing.T) {
 	require.Equal(t, map[string]int{"Small": 16, loopback.DefaultDescription().Name: 100}, read)
 }
 
-// TestExcess: what there is no room for is redirected when there is.
+// TestExcessInOrder checks that room is given to devices in a fixed order.
+func TestExcessInOrder(t *testing.T) {
+	m := newMachine(t)
+	var plugged []*discovertest.Plugged
+	for i := range 6 {
+		d := discovertest.FTDI(fmt.Sprint("S", i))
+		d.Product = d.Serial
+		plugged = append(plugged, m.Plug(d))
+	}
+	m.start("", "", "auto", "max-devices:1")
+	require.Equal(t, "+S0", m.event())
+	for i, p := range plugged[:5] {
+		p.Unplug()
+		require.Equal(t, fmt.Sprint("-S", i), m.event())
+		require.Equal(t, fmt.Sprint("+S", i+1), m.event())
+	}
+}
+
+// TestExcess checks that a device is redirected once there is room for it.
 func TestExcess(t *testing.T) {
 	m := newMachine(t)
 	var plugged []*discovertest.Plugged
@@ -297,7 +315,7 @@ func TestExcess(t *testing.T) {
 	}
 }
 
-// TestJudgedAgain has a block device come to stand for another one after it was
+// TestJudgedAgain makes a block device lead to another one after it was
 // redirected, as a loop device or a volume does that is set up anew.
 func TestJudgedAgain(t *testing.T) {
 	for rule, why := range map[string]string{

@@ -27,7 +27,7 @@ func (n *Named) String() string { return n.Option }
 // isRule reports whether the option is a rule among the user's own.
 func (n *Named) isRule() bool { return n.Kind.Rules == backend.Named }
 
-// Unjudged is what becomes of a device that no rule speaks of: one that is not a
+// Unjudged is the decision about a device that no rule can match, because it is not a
 // device node.
 func (n *Named) Unjudged() Decision {
 	out := Decision{
@@ -58,7 +58,7 @@ func (n *Named) contain(d *pnp.Description, functions []*discover.Device) {
 }
 
 // DecideNamed says what becomes of a named device. node is the real path of its
-// node, and functions are what discovery knows of it: all the functions behind
+// node, and functions are what discovery knows about it: all the functions behind
 // the node. Without any the device is judged by its node alone.
 //
 // The user's settings are not judged: a hardware id that the user has given must
@@ -120,7 +120,7 @@ func (p *Policy) DecideNamed(n *Named, node string, functions []*discover.Device
 }
 
 // judge returns what the rules are asked about. A function that has a node of its
-// own is there by that and by the named one, as rules may speak of either.
+// own is judged by that and by the named one, as rules may name either.
 func judge(n *Named, node string, functions []*discover.Device) []*discover.Device {
 	plain := n.Kind.Describe(node)
 	if len(functions) == 0 {
@@ -159,7 +159,7 @@ func (s *side) upTo(n *Named, d *discover.Device) opinion {
 	return opinion{allow: true, reason: "option " + n.Option}
 }
 
-// restrict adds the restrictions of s, which hold whoever says them.
+// restrict adds the restrictions of s, which hold whichever side gives them.
 func (o *Decision) restrict(s *Settings) {
 	o.ReadOnly = o.ReadOnly || s.ReadOnly
 	o.Limits.Tighten(s.Limits)

@@ -42,9 +42,9 @@ func Unescape(value string) string { return unescape.Replace(value) }
 // on) belong to; nil if they belong to nothing.
 func (o *Options) begin(s *Settings) { o.current, o.cut = s, false }
 
-// Take reads one option. known is false if it is none of this package's. An
+// Take reads one option. known is false if it does not belong to this package. An
 // error says what the option does instead, for a line that begins with its text.
-// A word that is none of this package's may be the end of a rule that a comma cut
+// A word that does not belong to this package may be the end of a rule that a comma cut
 // off, so the caller takes its own words first.
 func (o *Options) Take(word string) (known bool, err error) {
 	key, value, hasValue := strings.Cut(word, ":")

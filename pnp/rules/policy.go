@@ -208,7 +208,7 @@ func (p *Policy) Advice(d *discover.Device, o *Decision) string {
 }
 
 // describe applies the settings of both sides: the administrator's win, and
-// restrictions hold whoever sets them.
+// restrictions of either side hold.
 func (p *Policy) describe(d *discover.Device, admin, user opinion) Decision {
 	out := Decision{Kind: p.kinds.Serving(d), Description: d.Description}
 	for _, o := range []opinion{user, admin} {
