@@ -147,3 +147,30 @@ func TestUSBLPUnplug(t *testing.T) {
 		p.Plug(usblpNode, printerNode)
 	}
 }
+
+// TestUSBLPUnplugWhileOpening: an open that is under way when the device goes says so.
+func TestUSBLPUnplugWhileOpening(t *testing.T) {
+	p := newUSBPrinter(t)
+	for range 10 {
+		opened, failed := make(chan struct{}, 1), make(chan error, 1)
+		go func() {
+			for {
+				h, err := openUSBLP(t)
+				if err != nil {
+					failed <- err
+					return
+				}
+				closed(h)
+				select {
+				case opened <- struct{}{}:
+				default:
+				}
+			}
+		}()
+		<-opened
+		p.Unplug()
+		err := <-failed
+		require.Equal(t, pnp.ERROR_DEVICE_NOT_CONNECTED.Name(), pnp.HRESULTOf(err).Name(), "%v", err)
+		p.Plug(usblpNode, printerNode)
+	}
+}

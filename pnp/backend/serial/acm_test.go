@@ -69,3 +69,35 @@ func TestACMUnplug(t *testing.T) {
 		o.close()
 	}
 }
+
+// TestACMUnplugWhileOpening: an open that is under way when the device goes says so.
+func TestACMUnplugWhileOpening(t *testing.T) {
+	const node = "/dev/ttyACM0"
+	g := gadgettest.New(t, "acm", nil, "cdc_acm")
+	d, err := New(backend.Source{Path: node})
+	require.NoError(t, err)
+	for range 10 {
+		g.Plug(node)
+		opened, failed := make(chan struct{}, 1), make(chan error, 1)
+		go func() {
+			for {
+				h, err := d.Open(acceptance.ReadWrite)
+				if err != nil {
+					failed <- err
+					return
+				}
+				done := make(chan struct{})
+				h.Close(func() { close(done) })
+				<-done
+				select {
+				case opened <- struct{}{}:
+				default:
+				}
+			}
+		}()
+		<-opened
+		g.Unplug()
+		err := <-failed
+		require.Equal(t, pnp.ERROR_DEVICE_NOT_CONNECTED.Name(), pnp.HRESULTOf(err).Name(), "%v", err)
+	}
+}
