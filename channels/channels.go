@@ -30,6 +30,9 @@ var ErrNotCounted = errors.New("the transport does not count the bytes that it s
 // channel.
 var ErrRefused = errors.New("channel refused by the client")
 
+// ErrTooLong is part of the error for a message above ServerConn.MaxMessage.
+var ErrTooLong = errors.New("longer than the transport can carry as one message")
+
 // Sender is the sending end of one dynamic channel. Its methods may be called
 // from any goroutine.
 type Sender interface {
@@ -62,6 +65,11 @@ type ServerConn interface {
 	// Close starts to end the channel and returns at once; the Receiver's
 	// Closed is called later, from another goroutine. Further calls do nothing.
 	Close()
+
+	// MaxMessage returns the length in bytes of the longest message that Send
+	// accepts: at least 1024, or 0 if the transport sets no limit. It never
+	// changes.
+	MaxMessage() int
 }
 
 // Receiver takes what one dynamic channel brings. The transport calls its

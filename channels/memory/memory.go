@@ -124,6 +124,9 @@ type serverEnd struct{ p *pipe }
 func (e serverEnd) Send(msg []byte) error { return e.p.toClient.put(msg) }
 func (e serverEnd) Close()                { e.p.close() }
 
+// MaxMessage implements channels.ServerConn.
+func (e serverEnd) MaxMessage() int { return 0 }
+
 // queue holds the messages of one direction.
 type queue struct {
 	mu       sync.Mutex

@@ -5,9 +5,11 @@ package server
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
+	"freerdp-pnpdr/channels"
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/wire"
 )
@@ -61,10 +63,35 @@ func (h *Handle) ReadAt(ctx context.Context, p []byte, off uint64) (n int, err e
 
 // WriteAt writes p at offset off and returns how many bytes the device took,
 // which may be less than len(p) without an error. See ReadAt for ctx.
+//
+// If the transport cannot carry p in one message (channels.ServerConn.MaxMessage),
+// it is written with several requests, one after the other; n counts what they have
+// written when one of them fails or falls short. Other requests may come between
+// them.
 func (h *Handle) WriteAt(ctx context.Context, p []byte, off uint64) (n int, err error) {
 	if err := checkSize(len(p)); err != nil {
 		return 0, err
 	}
+	most := len(p)
+	if limit := h.conn.MaxMessage(); limit > 0 {
+		most = min(most, limit-wire.WriteRequestSize)
+	}
+	if most < len(p) && off > math.MaxUint64-uint64(len(p)) {
+		// The parts would go on at offset 0.
+		return 0, fmt.Errorf("%d bytes at offset %d: %w", len(p), off, pnp.ERROR_INVALID_PARAMETER)
+	}
+	for {
+		part := p[n:min(n+most, len(p))]
+		k, err := h.write(ctx, part, off+uint64(n))
+		n += k
+		if err != nil || k < len(part) || n == len(p) {
+			return n, err
+		}
+	}
+}
+
+// write writes p with one request.
+func (h *Handle) write(ctx context.Context, p []byte, off uint64) (int, error) {
 	c, err := h.begin(ctx, wire.KindWriteRequest, nil, len(p))
 	if err != nil {
 		return 0, err
@@ -77,19 +104,27 @@ func (h *Handle) WriteAt(ctx context.Context, p []byte, off uint64) (n int, err 
 // IOControl sends the control code with the input in, and returns how many
 // bytes of output are in out. As with ReadAt, there may be output along with an
 // error. See ReadAt for ctx.
+//
+// A request that the transport cannot carry in one message fails with
+// channels.ErrTooLong before it is sent.
 func (h *Handle) IOControl(ctx context.Context, code uint32, in, out []byte) (n int, err error) {
 	if err := checkSize(len(in), len(out)); err != nil {
 		return 0, err
+	}
+	m := wire.IOControlRequest{IoCode: code, CbOut: uint32(len(out)), DataIn: in}
+	if h.opt.DataOut {
+		m.DataOut = out
+	}
+	size := wire.IOControlRequestSize + len(m.DataIn) + len(m.DataOut)
+	if limit := h.conn.MaxMessage(); limit > 0 && size > limit {
+		return 0, fmt.Errorf("%v of %d bytes, at most %d: %w", wire.KindIOControlRequest, size, limit, channels.ErrTooLong)
 	}
 	c, err := h.begin(ctx, wire.KindIOControlRequest, out, len(out))
 	if err != nil {
 		return 0, err
 	}
-	m := wire.IOControlRequest{RequestID: c.id, IoCode: code, CbOut: uint32(len(out)), DataIn: in}
-	if h.opt.DataOut {
-		m.DataOut = out
-	}
-	c.msg = slices.Grow(c.msg, wire.IOControlRequestSize+len(m.DataIn)+len(m.DataOut))
+	m.RequestID = c.id
+	c.msg = slices.Grow(c.msg, size)
 	c.msg = m.Append(c.msg)
 	return h.perform(ctx, c)
 }

@@ -56,6 +56,9 @@ func (ch *channel) Send(msg []byte) error {
 	return nil
 }
 
+// MaxMessage implements channels.ServerConn: FreeRDP cuts messages into PDUs.
+func (ch *channel) MaxMessage() int { return 0 }
+
 func (ch *channel) Close() {
 	ch.p.mu.Lock()
 	defer ch.p.mu.Unlock()

@@ -81,6 +81,9 @@ type Channel struct {
 	// the server does not send from Receive on this channel. Set it before the
 	// server sends.
 	OnSend func(msg []byte)
+	// Max is what MaxMessage returns. Set it in Attached or before the server
+	// sends.
+	Max int
 	// NoRecord gives the messages to OnSend only.
 	NoRecord bool
 	// Fail, if not nil, makes Send fail for the messages for which it returns
@@ -139,6 +142,9 @@ func (ch *Channel) decode(msg []byte) (wire.Message, error) {
 	}
 	return wire.Decode(msg, wire.IOToClient)
 }
+
+// MaxMessage implements channels.ServerConn.
+func (ch *Channel) MaxMessage() int { return ch.Max }
 
 // Close implements channels.ServerConn.
 func (ch *Channel) Close() {
