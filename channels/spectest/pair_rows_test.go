@@ -20,7 +20,11 @@ import (
 // what went over the wire.
 func everything(t *testing.T) []sent {
 	t.Helper()
-	everyOnce.Do(func() {
+	e := &every
+	if overXrdp(t) {
+		e = &everyOverXrdp
+	}
+	e.once.Do(func() {
 		caps, container := pnp.PNP_DEVCAPS_REMOVABLE, pnp.GUID{1}
 		p := newPair(t, loopback.New(loopback.DefaultDescription()), loopback.New(pnp.Description{
 			Name: "full", HardwareIDs: []string{"a", "b"}, CompatibleIDs: []string{"c"},
@@ -43,21 +47,21 @@ func everything(t *testing.T) []sent {
 		if _, err := gone.Open(p.context(), server.OpenOptions{}); err == nil {
 			t.Error("a removed device was opened")
 		}
-		if every, everyErr = decodeTape(p.tap.messages()); everyErr != nil {
-			t.Fatal(everyErr)
+		if e.messages, e.err = decodeTape(p.tap.messages()); e.err != nil {
+			t.Fatal(e.err)
 		}
 	})
-	if everyErr != nil || len(every) == 0 {
-		t.Fatalf("the exchange failed: %v", everyErr)
+	if e.err != nil || len(e.messages) == 0 {
+		t.Fatalf("the exchange failed: %v", e.err)
 	}
-	return every
+	return e.messages
 }
 
-var (
-	everyOnce sync.Once
-	every     []sent
-	everyErr  error
-)
+var every, everyOverXrdp struct {
+	once     sync.Once
+	messages []sent
+	err      error
+}
 
 // exchange does everything that a handle can do.
 func exchange(t *testing.T, p *pair, h *server.Handle, opt server.OpenOptions) {
@@ -118,7 +122,7 @@ func cancelled(t *testing.T, h *server.Handle, far *scriptedHandle) {
 // sentAs adds a test of every message of a kind on the wire. There must be at
 // least one.
 func sentAs(id string, from wire.Direction, kind wire.Kind, check func(t *testing.T, s sent)) {
-	add(id, fmt.Sprintf("sent_as_%v_on_%v", kind, from), func(t *testing.T) {
+	addPair(id, fmt.Sprintf("sent_as_%v_on_%v", kind, from), func(t *testing.T) {
 		n := 0
 		for _, s := range everything(t) {
 			if s.from != from || s.kind != kind {
@@ -190,7 +194,7 @@ func init() {
 	sentAs("W-37", wire.IOToClient, wire.KindIoCancelRequest, nil)
 	sentAs("W-38", wire.IOToServer, wire.KindCustomEvent, nil)
 
-	add("W-11", "sent_ids_are_unique", func(t *testing.T) {
+	addPair("W-11", "sent_ids_are_unique", func(t *testing.T) {
 		seen := make(map[uint32]bool)
 		for _, s := range everything(t) {
 			if m, ok := s.m.(wire.DeviceAddition); ok {
@@ -206,7 +210,7 @@ func init() {
 			t.Errorf("%d devices were announced", len(seen))
 		}
 	})
-	add("W-24", "unused_bits_of_what_the_server_sends", func(t *testing.T) {
+	addPair("W-24", "unused_bits_of_what_the_server_sends", func(t *testing.T) {
 		n := 0
 		for _, s := range everything(t) {
 			if s.from == wire.IOToClient {
@@ -220,7 +224,7 @@ func init() {
 			t.Error("nothing was sent")
 		}
 	})
-	add("C-30", "every_request_is_answered_once", func(t *testing.T) {
+	addPair("C-30", "every_request_is_answered_once", func(t *testing.T) {
 		// decodeTape pairs replies with requests and objects to any other.
 		requests, replies := 0, 0
 		for _, s := range everything(t) {
@@ -235,7 +239,7 @@ func init() {
 			t.Errorf("%d requests, %d replies", requests, replies)
 		}
 	})
-	add("C-41", "first_message_on_every_channel", func(t *testing.T) {
+	addPair("C-41", "first_message_on_every_channel", func(t *testing.T) {
 		seen := make(map[int]bool)
 		for _, s := range everything(t) {
 			if s.from == wire.IOToServer && !seen[s.channel] {
@@ -250,7 +254,7 @@ func init() {
 		}
 	})
 	for _, id := range []string{"W-26", "W-41"} {
-		add(id, "packet_types_of_what_the_client_sends", func(t *testing.T) {
+		addPair(id, "packet_types_of_what_the_client_sends", func(t *testing.T) {
 			seen := make(map[byte]int)
 			for _, s := range everything(t) {
 				if s.from == wire.IOToServer {
@@ -262,7 +266,7 @@ func init() {
 			}
 		})
 	}
-	add("S-24", "an_event_on_every_handle_comes_once", func(t *testing.T) {
+	addPair("S-24", "an_event_on_every_handle_comes_once", func(t *testing.T) {
 		p := newPair(t, loopback.New(loopback.DefaultDescription()))
 		guid := pnp.GUID{1, 2, 3}
 		app, cancel := p.server.RegisterEvent(guid)
@@ -288,7 +292,7 @@ func init() {
 			t.Errorf("%d events too many", n)
 		}
 	})
-	add("C-31", "events_reach_every_handle_of_the_server", func(t *testing.T) {
+	addPair("C-31", "events_reach_every_handle_of_the_server", func(t *testing.T) {
 		p := newPair(t, loopback.New(loopback.DefaultDescription()))
 		first, second, old := p.open(1, server.OpenOptions{}), p.open(1, server.OpenOptions{}), p.open(1, server.OpenOptions{Version: 4})
 		guid := pnp.GUID{1, 2, 3}
@@ -305,7 +309,7 @@ func init() {
 			t.Errorf("event %v on a channel of version 4", e.GUID)
 		}
 	})
-	add("C-32", "removal_reaches_the_application", func(t *testing.T) {
+	addPair("C-32", "removal_reaches_the_application", func(t *testing.T) {
 		dev := newScriptedDevice("d")
 		dev.stubborn = true
 		p := newPair(t, dev)
@@ -325,7 +329,7 @@ func init() {
 		}
 		r.Complete(pnp.S_OK, 0)
 	})
-	add("C-17", "closing_the_handle_closes_that_of_the_device", func(t *testing.T) {
+	addPair("C-17", "closing_the_handle_closes_that_of_the_device", func(t *testing.T) {
 		dev := newScriptedDevice("d")
 		p := newPair(t, dev)
 		h := p.open(1, server.OpenOptions{})

@@ -7,18 +7,22 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"freerdp-pnpdr/channels"
 	"freerdp-pnpdr/channels/client"
 	"freerdp-pnpdr/channels/memory"
 	"freerdp-pnpdr/channels/server"
+	"freerdp-pnpdr/channels/xrdp"
+	"freerdp-pnpdr/channels/xrdp/xrdptest"
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/wire"
 )
 
-// pair is both roles joined in memory, with a tap on the wire between them.
+// pair is both roles joined, with a tap on the wire between them.
 type pair struct {
 	t      *testing.T
 	client *client.Session
@@ -31,11 +35,11 @@ func newPair(t *testing.T, devices ...pnp.Device) *pair {
 	t.Helper()
 	p := &pair{t: t, client: client.NewSession(client.Config{Log: slog.New(noErrors{t})})}
 	p.tap = &tap{client: p.client}
-	link := memory.NewLink(p.tap)
-	p.server = server.New(link, server.Config{})
+	opener, closeLink := newLink(t, p.tap)
+	p.server = server.New(opener, server.Config{})
 	t.Cleanup(func() {
 		p.server.Close()
-		link.Close()
+		closeLink()
 		if err := p.client.Close(p.context()); err != nil {
 			t.Error(err)
 		}
@@ -59,6 +63,40 @@ func newPair(t *testing.T, devices ...pnp.Device) *pair {
 	}
 	return p
 }
+
+// newLink joins client to the server role, over the transport that the test is for.
+func newLink(t *testing.T, client memory.Acceptor) (opener channels.Opener, closeLink func()) {
+	t.Helper()
+	if !overXrdp(t) {
+		link := memory.NewLink(client)
+		return link, link.Close
+	}
+	fake := xrdptest.New(t, client)
+	// The one question at the start is enough: what is on the wire is counted.
+	s, err := xrdp.Server{ProbeInterval: time.Hour}.Join(context.Background(), fake.Env, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, func() { s.Close(); fake.Close() }
+}
+
+// pairTests are the tests of a pair.
+var pairTests []specTest
+
+// addPair is add for a test of a pair, which TestPairsOverXrdp runs, too.
+func addPair(id, name string, f func(t *testing.T)) {
+	add(id, name, f)
+	pairTests = append(pairTests, specTest{id + "_" + name, f})
+}
+
+// TestPairsOverXrdp runs the tests of pairs over channels/xrdp and a fake of xrdp.
+func TestPairsOverXrdp(t *testing.T) {
+	for _, test := range pairTests {
+		t.Run(test.name, test.f)
+	}
+}
+
+func overXrdp(t *testing.T) bool { return strings.HasPrefix(t.Name(), "TestPairsOverXrdp/") }
 
 // context returns a context that ends with the watchdog.
 func (p *pair) context() context.Context {

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package xrdp
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"freerdp-pnpdr/channels"
+	"freerdp-pnpdr/pnp/wire"
+)
+
+// probe asks the client whether it is still there: with a Capabilities Request,
+// which is answered at any time (3.2.5.2.1.1), on a FileRedirectorChannel that never
+// opens a device.
+type probe struct {
+	s       *session
+	conn    channels.ServerConn
+	replied chan struct{} // has a value after a reply
+	closed  chan struct{} // closed with the channel
+}
+
+// startProbe asks once, and then goes on asking until the session is over.
+func (s *session) startProbe(ctx context.Context) error {
+	p := &probe{s: s, replied: make(chan struct{}, 1), closed: make(chan struct{})}
+	err := s.Open(ctx, channels.FileRedirectorChannel, func(conn channels.ServerConn) channels.Receiver {
+		p.conn = conn
+		return p
+	})
+	if err != nil {
+		return err
+	}
+	if err := p.ask(ctx); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return s.err
+	}
+	s.active.Add(1)
+	go p.run()
+	return nil
+}
+
+// suspect has the client asked now.
+func (s *session) suspect() {
+	select {
+	case s.doubt <- struct{}{}:
+	default:
+	}
+}
+
+func (p *probe) run() {
+	s := p.s
+	defer s.active.Done()
+	timer := time.NewTimer(s.cfg.ProbeInterval)
+	defer timer.Stop()
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-p.closed:
+		case <-s.doubt:
+		case <-timer.C:
+		}
+		if err := p.ask(s.ctx); err != nil {
+			s.end(err)
+			return
+		}
+		timer.Reset(s.cfg.ProbeInterval)
+	}
+}
+
+// ask asks the client and waits for its answer. As long as anything comes from the
+// client it is there: the answer may wait behind much else.
+func (p *probe) ask(ctx context.Context) error {
+	s := p.s
+	request := wire.CapabilitiesRequest{RequestID: 1, Version: wire.VersionWithCustomEvents}
+	heard := s.heard.Load()
+	if err := p.conn.Send(request.Append(nil)); err != nil {
+		return fmt.Errorf("%w (%w)", errGone, err)
+	}
+	patience := time.NewTicker(s.cfg.ProbeTimeout)
+	defer patience.Stop()
+	for {
+		select {
+		case <-p.replied:
+			return nil
+		case <-p.closed:
+			return errGone
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-patience.C:
+			now := s.heard.Load()
+			if now == heard {
+				return errSilent
+			}
+			heard = now
+		}
+	}
+}
+
+// Receive implements channels.Receiver. The framer lets nothing through but the
+// reply, or custom events, which mean nothing here.
+func (p *probe) Receive(msg []byte) error {
+	m, err := wire.Decode(msg, wire.IOToServer)
+	if err != nil || m.Kind == wire.KindCustomEvent {
+		return err
+	}
+	p.replied <- struct{}{}
+	return nil
+}
+
+// Closed implements channels.Receiver.
+func (p *probe) Closed() { close(p.closed) }
