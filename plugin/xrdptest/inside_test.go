@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package xrdptest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"freerdp-pnpdr/channels"
+	"freerdp-pnpdr/channels/insession"
+	"freerdp-pnpdr/channels/server"
+	"freerdp-pnpdr/channels/xrdp"
+	"freerdp-pnpdr/pnp/backend/loopback"
+)
+
+const watchdog = 40 * time.Second
+
+func within(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), watchdog)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// join waits until a client is connected.
+func join(t *testing.T, ctx context.Context) insession.Session {
+	t.Helper()
+	for {
+		s, err := insession.Join(ctx, os.Getenv, nil, xrdp.Server{OpenTimeout: 5 * time.Second, ProbeTimeout: 5 * time.Second})
+		if err == nil {
+			t.Cleanup(s.Close)
+			return s
+		}
+		t.Log(err)
+		require.NoError(t, ctx.Err())
+		time.Sleep(200 * time.Millisecond)
+	}
+}
+
+func start(t *testing.T, ctx context.Context, s insession.Session) (*server.Session, *server.Device) {
+	t.Helper()
+	role := server.New(s, server.Config{})
+	t.Cleanup(role.Close)
+	require.NoError(t, role.Start(ctx))
+	require.NoError(t, role.LoggedOn())
+	d, err := role.WaitDevice(ctx, nil)
+	require.NoError(t, err)
+	return role, d
+}
+
+// traffic: as many handles as there may be, requests of all sizes at once.
+func traffic(t *testing.T) {
+	ctx := within(t)
+	role, d := start(t, ctx, join(t, ctx))
+	assert.Equal(t, loopback.DefaultDescription().Name, d.Description().Name)
+	var handles []*server.Handle
+	for {
+		h, err := d.Open(ctx, server.OpenOptions{})
+		if errors.Is(err, xrdp.ErrTooManyChannels) {
+			break
+		}
+		require.NoError(t, err)
+		handles = append(handles, h)
+	}
+	require.Len(t, handles, 14)
+
+	var all sync.WaitGroup
+	for i, h := range handles {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			off := uint64(i) * loopback.Size / 16
+			for range 40 {
+				n := rand.IntN(1 << rand.IntN(17))
+				data := bytes.Repeat([]byte{byte(rand.Uint32())}, n)
+				if got, err := h.WriteAt(ctx, data, off); err != nil || got != n {
+					t.Errorf("a write of %d: %d, %v", n, got, err)
+					return
+				}
+				back := make([]byte, n)
+				if got, err := h.ReadAt(ctx, back, off); err != nil || got != n || !bytes.Equal(data, back) {
+					t.Errorf("a read of %d: %d, %v", n, got, err)
+					return
+				}
+			}
+		}()
+	}
+	all.Wait()
+
+	h := handles[0]
+	for range 1000 { // without waiting
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			if _, err := h.WriteAt(ctx, make([]byte, rand.IntN(300)), 0); err != nil {
+				t.Errorf("one of many writes: %v", err)
+			}
+		}()
+	}
+	all.Wait()
+
+	const longest = 32<<10 - 21
+	in, out := make([]byte, longest), make([]byte, longest)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(in)
+	n, err := h.IOControl(ctx, loopback.IOCTL_ECHO, in, out)
+	require.NoError(t, err)
+	assert.True(t, bytes.Equal(in, out[:n]))
+	_, err = h.IOControl(ctx, loopback.IOCTL_ECHO, make([]byte, longest+1), nil)
+	assert.ErrorIs(t, err, channels.ErrTooLong)
+	role.Close()
+}
+
+// reconnect: the session notices that its client has gone, and the next
+// one is served like the first.
+func reconnect(t *testing.T) {
+	ctx := within(t)
+	for range 2 {
+		s := join(t, ctx)
+		_, d := start(t, ctx, s)
+		h, err := d.Open(ctx, server.OpenOptions{})
+		require.NoError(t, err)
+		require.NoError(t, os.Remove("client"))
+		select {
+		case <-s.Done():
+			t.Log(s.Err())
+		case <-ctx.Done():
+			t.Fatal("nobody noticed that the client has gone")
+		}
+		_, err = h.ReadAt(ctx, make([]byte, 1), 0)
+		assert.ErrorIs(t, err, channels.ErrClosed)
+		s.Close()
+		require.NoError(t, os.WriteFile("client", nil, 0o666))
+	}
+	_, d := start(t, ctx, join(t, ctx))
+	h, err := d.Open(ctx, server.OpenOptions{})
+	require.NoError(t, err)
+	_, err = h.ReadAt(ctx, make([]byte, 64), 0)
+	require.NoError(t, err)
+}
