@@ -202,7 +202,7 @@ func TestRandomSessions(t *testing.T) {
 	}
 }
 
-// randomReader returns as many bytes as chance has it.
+// randomReader reads a random number of bytes at a time.
 type randomReader struct {
 	r    *rand.Rand
 	from io.Reader

@@ -50,8 +50,8 @@ type Session interface {
 	Close()
 }
 
-// Join joins the session of the first of the servers that the process runs in a
-// session of.
+// Join joins the session that the process runs in, if it is one of these servers'. The
+// first that knows it counts.
 func Join(ctx context.Context, env func(key string) string, log *slog.Logger, servers ...Server) (Session, error) {
 	names := make([]string, 0, len(servers))
 	for _, server := range servers {

@@ -17,7 +17,7 @@
 //   - It tells nobody when the client closes a channel or goes. So a Session asks the
 //     client from time to time, on a channel of its own. While no client is
 //     connected, chansrv closes the socket of everyone who writes.
-//   - After a reconnection the sockets of before are of no use: the Session is over.
+//   - After a reconnection old sockets lead nowhere: the Session is over.
 package xrdp
 
 import (

@@ -3,8 +3,8 @@
 // Package xrdptest is a FAKE of xrdp-chansrv with a client behind it, for tests. It
 // was written after the source of xrdp 0.9.21 and 0.10 and what was seen of them: it
 // makes a message of whatever one recv returns, cuts and joins what the client sends,
-// and tells nobody when the client closes a channel or goes. It is not xrdp; that
-// xrdp does the same is for tests with xrdp to show.
+// and tells nobody when the client closes a channel or goes. It is not xrdp, which
+// plugin/xrdptest runs.
 package xrdptest
 
 import (
@@ -62,8 +62,8 @@ func (f *Chansrv) Env(key string) string {
 	return map[string]string{"XRDP_SESSION": "1", "XRDP_SOCKET_PATH": f.dir, "DISPLAY": ":" + number + ".0"}[key]
 }
 
-// Connect replaces the client; nil means that there is none. The channels of the one
-// before end on its side, and stay as they are on this one.
+// Connect replaces the client; nil means that there is none. The channels of the
+// previous one end on its side, and stay as they are on this one.
 func (f *Chansrv) Connect(c memory.Acceptor) {
 	f.mu.Lock()
 	f.client = c
