@@ -195,8 +195,8 @@ func randomIO(r *rand.Rand, n, most int) *conversation {
 func TestRandomSessions(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 3 {
-		randomInfo(r, 15).checkCuts(t)
-		c := randomIO(r, 60, 40)
+		randomInfo(r, 10).checkCuts(t)
+		c := randomIO(r, 45, 40)
 		c.checkCuts(t)
 		c.checkEnds(t)
 	}

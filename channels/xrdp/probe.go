@@ -73,6 +73,10 @@ func (p *probe) run() {
 	}
 }
 
+// looks is how often ask looks, within ProbeTimeout, whether anything has come. A
+// process that was stopped for a while misses looks, and not the answer.
+const looks = 10
+
 // ask asks the client and waits for its answer. As long as anything comes from the
 // client it is there: the answer may wait behind much else.
 func (p *probe) ask(ctx context.Context) error {
@@ -82,9 +86,9 @@ func (p *probe) ask(ctx context.Context) error {
 	if err := p.conn.Send(request.Append(nil)); err != nil {
 		return fmt.Errorf("%w (%w)", errGone, err)
 	}
-	patience := time.NewTicker(s.cfg.ProbeTimeout)
-	defer patience.Stop()
-	for {
+	look := time.NewTicker(max(s.cfg.ProbeTimeout/looks, time.Millisecond))
+	defer look.Stop()
+	for silent := 0; silent < looks; {
 		select {
 		case <-p.replied:
 			return nil
@@ -92,14 +96,14 @@ func (p *probe) ask(ctx context.Context) error {
 			return errGone
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-patience.C:
-			now := s.heard.Load()
-			if now == heard {
-				return errSilent
+		case <-look.C:
+			silent++
+			if now := s.heard.Load(); now != heard {
+				heard, silent = now, 0
 			}
-			heard = now
 		}
 	}
+	return errSilent
 }
 
 // Receive implements channels.Receiver. The framer lets nothing through but the

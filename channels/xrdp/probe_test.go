@@ -17,7 +17,7 @@ func (deadEnd) Send([]byte) error { return nil }
 // TestBusyClientIsThere: an answer may wait behind much else that comes from the
 // client, for longer than ProbeTimeout.
 func TestBusyClientIsThere(t *testing.T) {
-	s := &session{cfg: Server{ProbeTimeout: 300 * time.Millisecond}}
+	s := &session{cfg: Server{ProbeTimeout: 500 * time.Millisecond}}
 	p := &probe{s: s, conn: deadEnd{}, replied: make(chan struct{}, 1), closed: make(chan struct{})}
 	result := make(chan error, 1)
 	go func() { result <- p.ask(context.Background()) }()
@@ -27,5 +27,8 @@ func TestBusyClientIsThere(t *testing.T) {
 	p.replied <- struct{}{}
 	if err := <-result; err != nil {
 		t.Error(err)
+	}
+	if err := p.ask(context.Background()); err != errSilent {
+		t.Error("without an answer:", err)
 	}
 }

@@ -257,8 +257,8 @@ func TestClientGoes(t *testing.T) {
 		what func(*xrdptest.Chansrv)
 	}{
 		"nobody is connected": {xrdp.Server{ProbeInterval: time.Millisecond}, func(f *xrdptest.Chansrv) { f.Connect(nil) }},
-		"another client":      {xrdp.Server{ProbeInterval: time.Millisecond, ProbeTimeout: 100 * time.Millisecond}, func(f *xrdptest.Chansrv) { f.Connect(newClient(t)) }},
-		"no answer":           {xrdp.Server{ProbeInterval: time.Millisecond, ProbeTimeout: 100 * time.Millisecond}, (*xrdptest.Chansrv).Silence},
+		"another client":      {xrdp.Server{ProbeInterval: time.Millisecond, ProbeTimeout: 2 * time.Second}, func(f *xrdptest.Chansrv) { f.Connect(newClient(t)) }},
+		"no answer":           {xrdp.Server{ProbeInterval: time.Millisecond, ProbeTimeout: 2 * time.Second}, (*xrdptest.Chansrv).Silence},
 		"chansrv ends":        {quiet, (*xrdptest.Chansrv).Close},
 	} {
 		t.Run(name, func(t *testing.T) {
