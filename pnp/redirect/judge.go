@@ -46,14 +46,14 @@ func isMissing(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR)
 }
 
-// unknown is the decision about a device that cannot be identified. An administrator
-// who says anything could mean this device.
+// unknown is the decision about a device that cannot be identified. A rule that denies
+// could mean this device.
 func unknown(p *rules.Policy, n *rules.Named, err error) rules.Decision {
-	if !p.HasAdmin() {
+	if !p.MayDeny(n) {
 		return p.DecideNamed(n, n.Path, nil)
 	}
 	d := n.Unjudged()
-	d.Redirect, d.Verdict, d.Admin = false, rules.Denied, true
+	d.Redirect, d.Verdict = false, rules.Denied
 	d.Reason = fmt.Sprintf("rules may be about it, but it cannot be identified: %v", err)
 	return d
 }
@@ -65,7 +65,7 @@ func decideAt(p *rules.Policy, cfg discover.Config, n *rules.Named, place devnod
 	switch {
 	case errors.Is(err, discover.ErrNoDevice):
 		decision = n.Unjudged()
-		decision.Redirect, decision.Verdict, decision.Reason = false, rules.NoDevice, "it is a node without a device"
+		decision.Redirect, decision.Verdict, decision.Reason = false, rules.NoDevice, "it is a node without a device; connect again when the device is there"
 		return decision, nil
 	case err != nil:
 		return unknown(p, n, err), nil

@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -96,7 +97,34 @@ func TestNodeWithoutDevice(t *testing.T) {
 	m.start("", "", "char:"+stale, "serial:"+stale, "auto")
 	require.Empty(t, m.redirected())
 	for _, option := range []string{"char:", "serial:"} {
-		require.Contains(t, m.log.String(), `msg="device is not redirected" option=`+option+stale+` err="it is a node without a device"`)
+		require.Contains(t, m.log.String(), `msg="device is not redirected" option=`+option+stale+` err="it is a node without a device; connect again when the device is there"`)
+	}
+}
+
+// TestUnidentifiedIsDenied checks that a node which cannot be identified is refused if
+// a rule could deny it, whoever wrote the rule.
+func TestUnidentifiedIsDenied(t *testing.T) {
+	m := newMachine(t)
+	m.RealNodes()
+	node := m.Plug(discovertest.Gamepad()).Nodes[0]
+	require.NoError(t, os.Rename(filepath.Join(m.Sys, "dev"), filepath.Join(m.Sys, "away")))
+	for _, c := range []struct {
+		admin, words string
+		redirect     bool
+	}{
+		{"", "hid:" + node, true},
+		{deny(`vid = "046d"`), "hid:" + node, false},
+		{"", "rule:deny+vid=046d hid:" + node, false},
+		{"", "rule:allow+vid=0001 hid:" + node + " rule:deny+vid=046d", true},
+		{"", "rule:deny+vid=046d char:" + node, true}, // the user's rules are not about it
+	} {
+		o := ParseOptions(strings.Fields(c.words), m.kinds)
+		files := rules.Files{Admin: filepath.Join(t.TempDir(), "admin.toml")}
+		require.NoError(t, os.WriteFile(files.Admin, []byte(c.admin), 0o600))
+		policy, problems := rules.Load(files, &o.Rules)
+		require.Empty(t, problems)
+		decision, _ := Decide(policy, m.Config(), o.Rules.Named[0])
+		require.Equal(t, c.redirect, decision.Redirect, c)
 	}
 }
 

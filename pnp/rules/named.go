@@ -165,7 +165,20 @@ func (o *Decision) restrict(s *Settings) {
 	o.Limits.Tighten(s.Limits)
 }
 
-// HasAdmin reports whether the administrator says anything at all: has rules, a
-// default, or a file that cannot be understood. If so, a node that cannot be
-// identified must not be redirected.
-func (p *Policy) HasAdmin() bool { return len(p.admin.rules) > 0 || p.admin.fallback != "" }
+// MayDeny reports whether any rule could deny the device: the administrator says
+// anything at all, or a rule of the user's that denies comes before the option. If so,
+// a node that cannot be identified must not be redirected.
+func (p *Policy) MayDeny(n *Named) bool {
+	if len(p.admin.rules) > 0 || p.admin.fallback != "" {
+		return true
+	}
+	for _, r := range p.user.rules {
+		switch {
+		case !n.isRule() || &r.Settings == n.Settings:
+			return false
+		case r.Deny:
+			return true
+		}
+	}
+	return false
+}

@@ -210,13 +210,21 @@ func TestNamedNode(t *testing.T) {
 	assert.True(t, got.Redirect)
 }
 
-func TestHasAdmin(t *testing.T) {
+func TestMayDeny(t *testing.T) {
 	for admin, want := range map[string]bool{
 		"": false, "auto = true": false, "default = \"deny\"": true, "[[rule]]\naction=\"deny\"": true, "nonsense": true,
 	} {
-		p, _ := policy(t, admin, "default = \"deny\"", newOptions())
-		assert.Equal(t, want, p.HasAdmin(), admin)
+		o := options(t, "char:/dev/x", "serial:/dev/x")
+		p, _ := policy(t, admin, "default = \"deny\"", o)
+		for _, n := range o.Named {
+			assert.Equal(t, want, p.MayDeny(n), admin)
+		}
 	}
+	o := options(t, "char:/dev/x", "serial:/dev/x", "rule:deny+vid=1", "serial:/dev/y")
+	p, _ := policy(t, "", "", o)
+	assert.False(t, p.MayDeny(o.Named[0]))
+	assert.False(t, p.MayDeny(o.Named[1]), "the option comes first")
+	assert.True(t, p.MayDeny(o.Named[2]))
 }
 
 // TestNamedBackend: bytes as they are do not get around the backend that the
