@@ -94,7 +94,7 @@ func (h *handle) read(it *queue.Item) (pnp.HRESULT, int) {
 		n, err = unix.Read(h.node.FD, it.R.Out)
 	}
 	if err != nil {
-		return pnp.HRESULTOf(err), 0
+		return pnp.HRESULTOf(devnode.Failure(h.node.FD, err)), 0
 	}
 	h.q.Lock()
 	defer h.q.Unlock()
