@@ -5,6 +5,7 @@ package server
 import (
 	"errors"
 	"math"
+	"time"
 	"unsafe"
 
 	"freerdp-pnpdr/channels"
@@ -23,6 +24,7 @@ type channel struct {
 	opened chan error // gets what Open returns; buffered
 
 	state channelState // guarded by p.mu
+	timer *time.Timer  // guarded by p.mu; makes a Close overdue
 
 	// Used by the loop only:
 	c    unsafe.Pointer // FreeRDP's channel
@@ -64,7 +66,9 @@ func (ch *channel) Close() {
 	defer ch.p.mu.Unlock()
 	if ch.state == attached {
 		ch.state = over
-		ch.p.pushLocked(command{verb: closeChannel, ch: ch})
+		if ch.p.pushLocked(command{verb: closeChannel, ch: ch}) {
+			ch.timer = time.AfterFunc(goodbyeTimeout, func() { ch.p.isOverdue(ch) })
+		}
 	}
 }
 
@@ -111,4 +115,7 @@ func (ch *channel) finish() {
 	ch.p.mu.Lock()
 	defer ch.p.mu.Unlock()
 	ch.state = over
+	if ch.timer != nil {
+		ch.timer.Stop()
+	}
 }

@@ -281,6 +281,24 @@ func TestStoppedClient(t *testing.T) {
 	})
 }
 
+// TestCloseOfStoppedClient closes a channel of a client that does not read, which
+// then goes on with the others.
+func TestCloseOfStoppedClient(t *testing.T) {
+	eachClient(t, func(t *testing.T, f *fixture) {
+		c, s := f.client()
+		e, other := s.open(channels.FileRedirectorChannel), s.open(channels.FileRedirectorChannel)
+		c.Stop()
+		for range 64 {
+			e.send(make([]byte, 1<<20))
+		}
+		e.conn.Close()
+		wait(t, e.closed, "the channel does not close")
+		c.Continue()
+		other.echo([]byte("still here"))
+		s.release()
+	})
+}
+
 func TestClientWithoutChannels(t *testing.T) {
 	eachClient(t, func(t *testing.T, f *fixture) {
 		c := servertest.StartClient(t, servertest.ClientOptions{

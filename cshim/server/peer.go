@@ -18,7 +18,7 @@ import (
 )
 
 // goodbyeTimeout ends a disconnected client that has not read what is still to be
-// sent, or has not hung up.
+// sent, or has not hung up. It also ends the wait of a Close.
 const goodbyeTimeout = 2 * time.Second
 
 // Peer is one connected client. Its methods may be called from any goroutine,
@@ -35,6 +35,7 @@ type Peer struct {
 	shutfd   int         // guarded by mu; the socket, -1 after release
 	wakefd   int         // guarded by mu; eventfd the loop waits on, -1 after release
 	queue    []command   // guarded by mu; what the loop must do, in order
+	overdue  []*channel  // guarded by mu; what the loop must close out of turn
 	sleeping bool        // guarded by mu; the loop waits and has not been woken
 	ready    bool        // guarded by mu; channels can be opened
 	ending   bool        // guarded by mu; the queue accepts nothing more
@@ -80,7 +81,7 @@ func (p *Peer) RemoteAddr() net.Addr { return p.addr }
 //
 // Messages that the client does not read yet wait in memory without a bound: the
 // caller must limit how much is outstanding. A Close waits for its turn behind
-// them.
+// them, but not for more than two seconds: then they are dropped.
 func (p *Peer) Open(ctx context.Context, name string, attach func(channels.ServerConn) channels.Receiver) error {
 	if name == "" || strings.IndexByte(name, 0) >= 0 {
 		return &openError{name, "it is not a possible name"}
@@ -149,13 +150,28 @@ func (p *Peer) pushLocked(cmd command) bool {
 	}
 	p.queue = append(p.queue, cmd)
 	if p.sleeping {
-		p.sleeping = false
-		var one [8]byte
-		binary.NativeEndian.PutUint64(one[:], 1)
-		// This only fails if the eventfd is full, which wakes the loop as well.
-		_, _ = unix.Write(p.wakefd, one[:])
+		p.wakeLocked()
 	}
 	return true
+}
+
+func (p *Peer) wakeLocked() {
+	p.sleeping = false
+	var one [8]byte
+	binary.NativeEndian.PutUint64(one[:], 1)
+	// This only fails if the eventfd is full, which wakes the loop as well.
+	_, _ = unix.Write(p.wakefd, one[:])
+}
+
+// isOverdue has the loop close a channel out of turn: the client does not read what
+// is before the Close in the queue.
+func (p *Peer) isOverdue(ch *channel) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.ending {
+		p.overdue = append(p.overdue, ch)
+		p.wakeLocked()
+	}
 }
 
 // release closes what only the Go side holds of the connection.

@@ -93,6 +93,7 @@ func (p *Peer) run(sockfd int) {
 
 	l := loop{p: p, c: c, chans: make(map[uint32]*channel), buf: make([]byte, 64<<10)}
 	for !p.killed.Load() && l.work() && l.wait() {
+		l.closeOverdue()
 		l.dispatch()
 	}
 	if n := C.rds_peer_refused(c); n > 0 {
@@ -361,6 +362,32 @@ func (l *loop) close(ch *channel) {
 	l.drop(ch)
 	ch.finish()
 	l.callClosed(ch)
+}
+
+// closeOverdue closes the channels whose Close has waited for too long, and drops
+// what was to be sent before it.
+func (l *loop) closeOverdue() {
+	l.p.mu.Lock()
+	overdue := l.p.overdue
+	l.p.overdue = nil
+	for _, ch := range overdue {
+		dropMessages(l.p.queue, ch)
+	}
+	l.p.mu.Unlock()
+	for _, ch := range overdue {
+		if ch.c != nil {
+			dropMessages(l.todo[l.next:], ch)
+			l.close(ch)
+		}
+	}
+}
+
+func dropMessages(queue []command, ch *channel) {
+	for i := range queue {
+		if queue[i].ch == ch {
+			queue[i].msg = nil
+		}
+	}
 }
 
 func (l *loop) closeAll() {
