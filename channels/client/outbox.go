@@ -135,8 +135,8 @@ func replyMemory(n int64) int64 {
 	return (n + replyFrame + chunkData - 1) / chunkData * chunkMemory
 }
 
-// release ends a request that reserved n bytes, of which its reply took over
-// sent. abandoned says that there was no reply.
+// release ends a request that reserved n bytes. Its reply took over sent of
+// them. abandoned says that there was no reply.
 func (o *outbox) release(q *quota, n, sent int64, abandoned bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -5,8 +5,6 @@ package queue
 import (
 	"context"
 	"os"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"freerdp-pnpdr/pnp/devtest"
 )
 
 // watchdog fails what never ends; nothing passes because of it.
@@ -197,22 +197,11 @@ func TestManyCalls(t *testing.T) {
 	require.EqualValues(t, 6*4*500, calls.Load())
 }
 
-// threads returns how many threads the process has.
-func threads(t *testing.T) int {
-	t.Helper()
-	status, err := os.ReadFile("/proc/self/status")
-	require.NoError(t, err)
-	_, rest, _ := strings.Cut(string(status), "Threads:")
-	n, err := strconv.Atoi(strings.Fields(rest)[0])
-	require.NoError(t, err)
-	return n
-}
-
 // TestThreadsOfStuckCallsEnd: the threads of stuck calls end with the calls, although
 // the runtime would keep them.
 func TestThreadsOfStuckCallsEnd(t *testing.T) {
 	p := NewPool(1000, 1000, nil)
-	before := threads(t)
+	before := devtest.Threads(t)
 	r, w, err := os.Pipe()
 	require.NoError(t, err)
 	defer r.Close()
@@ -222,10 +211,10 @@ func TestThreadsOfStuckCallsEnd(t *testing.T) {
 	for range n {
 		s.Start(func() { _, _ = readBlocking(fd) })
 	}
-	require.Eventually(t, func() bool { return threads(t) >= before+n-10 }, watchdog, time.Millisecond)
+	require.Eventually(t, func() bool { return devtest.Threads(t) >= before+n-10 }, watchdog, time.Millisecond)
 	time.Sleep(stuck) // only calls that took this long end their thread
 	w.Close()
 	waitIdle(t, p)
-	require.Eventually(t, func() bool { return threads(t) < before+n/4 }, watchdog, time.Millisecond,
-		"%d threads before, %d now", before, threads(t))
+	require.Eventually(t, func() bool { return devtest.Threads(t) < before+n/4 }, watchdog, time.Millisecond,
+		"%d threads before, %d now", before, devtest.Threads(t))
 }

@@ -72,7 +72,7 @@ func options(t *testing.T, words ...string) *Options {
 }
 
 // policy makes a policy of two files' contents, "" for none, and options.
-// Problems are no failure.
+// Problems are not failures.
 func policy(t *testing.T, admin, user string, o *Options) (*Policy, []Problem) {
 	t.Helper()
 	dir := t.TempDir()

@@ -73,7 +73,7 @@ func TestMerge(t *testing.T) {
 		{"the node does", "", "", []string{"hid:/dev/hidraw0"}, keyboard, Redirected, ""},
 		{"an exact rule does", "", "", []string{"rule:allow+vid=46D+pid=C31C"}, keyboard, Redirected, ""},
 		{"but not against the administrator", "default=\"deny\"", "", []string{"usb:046d:c31c"}, keyboard, Denied, ""},
-		{"exact permission is no wish", "[[rule]]\naction=\"allow\"\nvid=\"046d\"\npid=\"c31c\"", "", []string{"auto"}, keyboard, NotEligible, ""},
+		{"an exact permission is not a wish", "[[rule]]\naction=\"allow\"\nvid=\"046d\"\npid=\"c31c\"", "", []string{"auto"}, keyboard, NotEligible, ""},
 		{"exact permission under the administrator's auto is", "auto=true\n[[rule]]\naction=\"allow\"\nvid=\"046d\"\npid=\"c31c\"", "", nil, keyboard, Redirected, "rule 1 of"},
 		{"deny comes before not eligible", denyAll, "", []string{"auto"}, keyboard, Denied, ""},
 
@@ -233,7 +233,7 @@ func TestFiles(t *testing.T) {
 	}{
 		{"none", Files{}, ""},
 		{"missing", Files{Admin: missing, User: missing}, ""},
-		{"a file is no directory", Files{Admin: full + "/pnpdr.toml"}, ""},
+		{"a file is not a directory", Files{Admin: full + "/pnpdr.toml"}, ""},
 		{"named but missing", Files{User: missing, UserMustExist: true}, missing + ": it cannot be read: no such file"},
 		{"a link that leads nowhere", Files{Admin: dangling}, dangling + ": it cannot be read: no such file"},
 		{"directory", Files{Admin: dir}, dir + ": it is not a regular file"},

@@ -125,7 +125,7 @@ func FuzzMultisz(f *testing.F) {
 			t.Errorf("%q comes back as %q", want, got)
 		}
 		if n := len(multisz); n > 0 && (n%2 != 0 || !bytes.Equal(multisz[n-4:], make([]byte, 4))) {
-			t.Errorf("%x is no multisz", multisz)
+			t.Errorf("%x is not a multisz", multisz)
 		}
 		once := wire.MultiszStrings(b)
 		if twice := wire.MultiszStrings(wire.AppendMultisz(nil, once)); !reflect.DeepEqual(twice, once) {

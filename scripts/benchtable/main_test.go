@@ -14,7 +14,7 @@ import (
 func TestTables(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		// Three repetitions, and lines that are no results.
+		// Three repetitions, and lines that are not results.
 		"together.log": `cpu: some
 BenchmarkTogether/xfreerdp2/read_64_B_x1-2 	 6	 1 ns/op	 60 C_cpu_us	 900 C_ops/s	 70 plugin_cpu_us	 3000 plugin_ops/s	 0.9 ratio
 BenchmarkTogether/xfreerdp2/read_64_B_x1-2 	 6	 1 ns/op	 61 C_cpu_us	 901 C_ops/s	 71 plugin_cpu_us	 1000 plugin_ops/s	 1.1 ratio

@@ -81,7 +81,7 @@ func TestUSBLPLosesNothing(t *testing.T) {
 	require.Equal(t, result{pnp.S_OK, len(data)}, await(t, done))
 
 	for i := range 20 {
-		// A multiple of 512 bytes is no short packet, which the gadget waits for.
+		// A multiple of 512 bytes has no short packet at its end, which the gadget waits for.
 		page := acceptance.Pattern(504)[:400+i]
 		done = submit(h, &pnp.Request{Op: pnp.OpWrite, In: page})
 		require.Eventually(t, func() bool {

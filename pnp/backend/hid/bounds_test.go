@@ -4,7 +4,6 @@ package hid
 
 import (
 	"context"
-	"os"
 	"runtime"
 	"testing"
 	"time"
@@ -13,6 +12,7 @@ import (
 
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend/internal/acceptance"
+	"freerdp-pnpdr/pnp/devtest"
 	"freerdp-pnpdr/pnp/queue"
 )
 
@@ -33,7 +33,7 @@ func newSession(t *testing.T) *session {
 	p := queue.NewPool(256, slots, nil)
 	return &session{
 		t: t, pool: p, share: p.NewShare(),
-		threads: threads(t), goroutines: runtime.NumGoroutine(),
+		threads: devtest.Threads(t), goroutines: runtime.NumGoroutine(),
 		released: make(chan struct{}, 2000),
 	}
 }
@@ -60,7 +60,7 @@ func (s *session) bounded(open int) {
 	s.t.Helper()
 	const spare = 16
 	require.LessOrEqual(s.t, s.pool.Running(), slots)
-	require.LessOrEqual(s.t, threads(s.t), s.threads+slots+spare)
+	require.LessOrEqual(s.t, devtest.Threads(s.t), s.threads+slots+spare)
 	s.until(func() bool { return runtime.NumGoroutine() <= s.goroutines+slots+open+spare }, "goroutines are left")
 }
 
@@ -90,14 +90,6 @@ func (s *session) over() {
 	}
 	require.NoError(s.t, s.pool.Wait(ctx))
 	s.until(func() bool { return runtime.NumGoroutine() <= s.goroutines }, "goroutines are left")
-}
-
-// threads counts the threads of this process.
-func threads(t *testing.T) int {
-	t.Helper()
-	list, err := os.ReadDir("/proc/self/task")
-	require.NoError(t, err)
-	return len(list)
 }
 
 // TestManyHandles opens handles one after the other and closes each with reads
@@ -235,11 +227,11 @@ func TestManyHandlesStuck(t *testing.T) {
 	s.bounded(0)
 	require.Empty(t, s.released, "there is no slot to close a node in")
 	time.Sleep(200 * time.Millisecond) // until the pool considers the calls stuck
-	stuck := threads(t)
+	stuck := devtest.Threads(t)
 	f.release()
 	s.over()
 	// Calls to a node in memory block no threads.
 	limit := max(stuck-slots/2, s.threads+slots/2)
-	s.until(func() bool { return threads(t) <= limit }, "threads that were stuck stay")
+	s.until(func() bool { return devtest.Threads(t) <= limit }, "threads that were stuck stay")
 	f.await("all nodes are closed", func() bool { return len(f.queues) == 0 })
 }

@@ -181,7 +181,7 @@ func hasSink(s *suite) bool       { return s.Stream && s.Sink != nil }
 func blocks(s *suite) bool        { return len(s.Blocking) > 0 }
 func canUnplug(s *suite) bool     { return s.Unplug != nil }
 
-// Pattern returns n bytes of which no two aligned 8-byte words are equal.
+// Pattern returns n bytes. No two of their aligned 8-byte words are equal.
 func Pattern(n int) []byte {
 	b := make([]byte, n)
 	for i := range b {

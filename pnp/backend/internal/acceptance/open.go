@@ -116,7 +116,7 @@ func testAccess(t *testing.T, s *suite) {
 	d := open(t, s, s.Device, r)
 	d.read(0, 16).ends(pnp.ERROR_ACCESS_DENIED, 0)
 	d.write(0, []byte("no")).ends(pnp.ERROR_ACCESS_DENIED, 0)
-	// C-38: bits that mean nothing here are no reason to fail.
+	// C-38: bits that mean nothing here are ignored.
 	r = ReadWrite
 	r.Access, r.Share, r.Flags = r.Access|0x011F01FF, r.Share|0xFFFFFF04, 0xFFFFFFFF
 	open(t, s, s.Device, r)

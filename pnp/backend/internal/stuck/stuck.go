@@ -5,9 +5,7 @@ package stuck
 
 import (
 	"context"
-	"os"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -19,6 +17,7 @@ import (
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend/internal/acceptance"
 	"freerdp-pnpdr/pnp/backend/loopback"
+	"freerdp-pnpdr/pnp/devtest"
 	"freerdp-pnpdr/pnp/wire"
 )
 
@@ -41,7 +40,7 @@ const threadsPerDevice = 32 + 12
 
 func testStuckTogether(t *testing.T, i acceptance.Instance, handles, requests int) {
 	s := newStuckSession(t, i)
-	before := threads(t)
+	before := devtest.Threads(t)
 	var open []*handleOnWire
 	for range handles {
 		h := s.open(1)
@@ -49,25 +48,25 @@ func testStuckTogether(t *testing.T, i acceptance.Instance, handles, requests in
 		h.ask(t, i.Blocking[0], requests)
 	}
 	s.loopbackWorks()
-	require.LessOrEqual(t, threads(t), before+threadsPerDevice)
+	require.LessOrEqual(t, devtest.Threads(t), before+threadsPerDevice)
 	for _, h := range open {
 		h.close()
 	}
 	s.loopbackWorks()
-	require.LessOrEqual(t, threads(t), before+threadsPerDevice)
+	require.LessOrEqual(t, devtest.Threads(t), before+threadsPerDevice)
 	s.end(i, before)
 }
 
 func testStuckInTurn(t *testing.T, i acceptance.Instance, handles, requests int) {
 	s := newStuckSession(t, i)
-	before := threads(t)
+	before := devtest.Threads(t)
 	for n := range handles {
 		h := s.open(1)
 		h.ask(t, i.Blocking[0], requests)
 		h.close()
 		if n%100 == 0 {
 			s.loopbackWorks()
-			require.LessOrEqual(t, threads(t), before+threadsPerDevice)
+			require.LessOrEqual(t, devtest.Threads(t), before+threadsPerDevice)
 		}
 	}
 	require.LessOrEqual(t, s.client.Counts().Slots, threadsPerDevice)
@@ -116,7 +115,7 @@ func (s *stuckSession) end(i acceptance.Instance, threadsBefore int) {
 	defer cancel()
 	require.NoError(s.t, s.client.Close(ctx))
 	require.Zero(s.t, s.client.Counts())
-	require.Eventually(s.t, func() bool { return threads(s.t) <= threadsBefore+12 }, watchdog, time.Millisecond,
+	require.Eventually(s.t, func() bool { return devtest.Threads(s.t) <= threadsBefore+12 }, watchdog, time.Millisecond,
 		"threads are left")
 }
 
@@ -236,14 +235,3 @@ func (c *recorder) Send(msg []byte) error {
 
 // Sent implements channels.Conn.
 func (c *recorder) Sent() (uint64, error) { return 0, channels.ErrNotCounted }
-
-// threads returns how many threads the process has.
-func threads(t *testing.T) int {
-	t.Helper()
-	status, err := os.ReadFile("/proc/self/status")
-	require.NoError(t, err)
-	_, rest, _ := strings.Cut(string(status), "Threads:")
-	n, err := strconv.Atoi(strings.Fields(rest)[0])
-	require.NoError(t, err)
-	return n
-}
