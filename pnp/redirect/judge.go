@@ -46,6 +46,19 @@ func isMissing(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR)
 }
 
+// typeOf returns the type of a node.
+func typeOf(id devnode.ID) backend.Nodes {
+	switch id.Mode {
+	case unix.S_IFCHR:
+		return backend.CharDevice
+	case unix.S_IFBLK:
+		return backend.BlockDevice
+	case unix.S_IFREG:
+		return backend.RegularFile
+	}
+	return 0
+}
+
 // unknown is the decision about a device that cannot be identified. A rule that denies
 // could mean this device.
 func unknown(p *rules.Policy, n *rules.Named, err error) rules.Decision {
@@ -133,9 +146,22 @@ func Obstacle(n *rules.Named, kinds backend.Table) error {
 	case !watch.Present(n.Path):
 		return denied(info)
 	}
-	is := backend.TypeOf(info.Mode())
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return nil
+	}
+	return wrongNode(n, kinds, backend.TypeOf(info.Mode()), uint64(st.Rdev)) //nolint:unconvert // 32 bits on MIPS
+}
+
+// wrongNode says why a node, of this type and number, is not one for the kind of
+// device; nil if it is.
+func wrongNode(n *rules.Named, kinds backend.Table, is backend.Nodes, rdev uint64) error {
+	subsystem := ""
+	if is == backend.CharDevice {
+		subsystem = subsystemOf(rdev)
+	}
 	var why string
-	switch subsystem := subsystemOf(info); {
+	switch {
 	case n.Kind.Nodes&is == 0:
 		why = fmt.Sprintf("it is not %s", n.Kind.Nodes)
 	case n.Kind.Subsystem != "" && subsystem != "" && n.Kind.Subsystem != subsystem:
@@ -150,13 +176,12 @@ func Obstacle(n *rules.Named, kinds backend.Table) error {
 }
 
 // subsystemOf returns the subsystem of a character device; "" if sysfs does not know it.
-func subsystemOf(info fs.FileInfo) string {
-	st, ok := info.Sys().(*syscall.Stat_t)
+func subsystemOf(rdev uint64) string {
 	tree, err := sysfs.Open("/sys")
-	if !ok || err != nil || info.Mode()&fs.ModeCharDevice == 0 {
+	if err != nil {
 		return ""
 	}
-	dir, err := tree.ByNumber(sysfs.CharNumber(uint64(st.Rdev))) //nolint:unconvert // 32 bits on MIPS
+	dir, err := tree.ByNumber(sysfs.CharNumber(rdev))
 	if err != nil || dir == "" {
 		return ""
 	}

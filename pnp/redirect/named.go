@@ -125,6 +125,10 @@ func (s *Session) redirectNamed(n *rules.Named, place devnode.Place) (id uint32,
 		}
 		return s.redirect(backend.Source{Path: n.Path}, &decision)
 	}
+	// The path was looked at before, but may have led elsewhere then.
+	if err := wrongNode(n, s.kinds, typeOf(place.ID), place.Rdev); err != nil {
+		return 0, err
+	}
 	decision, found := decideAt(s.policy, s.discovery, n, place)
 	if err := refusal(&decision); err != nil {
 		return 0, err

@@ -14,6 +14,7 @@ import (
 
 	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/devtest"
 	"freerdp-pnpdr/pnp/discover/discovertest"
 	"freerdp-pnpdr/pnp/internal/devnode"
 	"freerdp-pnpdr/pnp/rules"
@@ -99,6 +100,30 @@ func TestNodeWithoutDevice(t *testing.T) {
 	for _, option := range []string{"char:", "serial:"} {
 		require.Contains(t, m.log.String(), `msg="device is not redirected" option=`+option+stale+` err="it is a node without a device; connect again when the device is there"`)
 	}
+}
+
+// TestTypeOfWhereThePathLed checks that the type of a node is that of the node which is
+// redirected, even if a link is switched after its path was looked at.
+func TestTypeOfWhereThePathLed(t *testing.T) {
+	m := newMachine(t)
+	m.start("", "", "loopback")
+	regular := filepath.Join(t.TempDir(), "regular")
+	require.NoError(t, os.WriteFile(regular, nil, 0o600))
+	for option, then := range map[string]string{"file:" + regular: "/dev/null", "char:/dev/null": regular} {
+		n := ParseOptions([]string{option}, m.kinds).Rules.Named[0]
+		require.NoError(t, Obstacle(n, m.kinds))
+		place, err := devnode.Look(then)
+		require.NoError(t, err)
+		_, err = m.s.redirectNamed(n, place)
+		require.ErrorContains(t, err, "it is not a")
+	}
+	_, pty := devtest.OpenPTY(t)
+	n := ParseOptions([]string{"serial:" + pty}, m.kinds).Rules.Named[0]
+	require.NoError(t, Obstacle(n, m.kinds))
+	place, err := devnode.Look("/dev/null")
+	require.NoError(t, err)
+	_, err = m.s.redirectNamed(n, place)
+	require.ErrorContains(t, err, "it is a device of the subsystem mem")
 }
 
 // TestUnidentifiedIsDenied checks that a node which cannot be identified is refused if
