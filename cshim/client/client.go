@@ -30,6 +30,7 @@ import "C"
 
 import (
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -171,7 +172,10 @@ func pnpdrReceive(receiver unsafe.Pointer, data *C.uint8_t, size C.size_t) (stat
 		c.host.log(C.PNPDR_LOG_WARN, fmt.Sprintf("%s closed: %v", c.name, err))
 		return errorInternalError
 	}
-	c.host.turn.over()
+	if c.host.turn.over() {
+		c.flush() // the reply does not wait for it
+		runtime.Gosched()
+	}
 	return channelRCOK
 }
 
@@ -218,6 +222,15 @@ func (c *conn) Send(msg []byte) error {
 		return fmt.Errorf("FreeRDP could not write to %s: error %d", c.name, uint32(status))
 	}
 	return nil
+}
+
+// flush writes what pnpdr_channel_write has kept.
+func (c *conn) flush() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.channel != nil {
+		C.pnpdr_channel_flush(c.channel)
+	}
 }
 
 // Sent implements channels.Conn.

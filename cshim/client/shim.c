@@ -17,9 +17,12 @@
  * limitations under the License.
  */
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "_cgo_export.h"
 #include "headers.h"
@@ -50,14 +53,30 @@ typedef struct pnpdr_plugin
 	atomic_int references;
 } pnpdr_plugin;
 
+/* A message that is to leave when the callback that it was made in is over. */
+typedef struct
+{
+	uint32_t len;       /* 0: none */
+	uint8_t data[1600]; /* one chunk of FreeRDP's; what is longer takes its time anyway */
+} pnpdr_kept;
+
 struct pnpdr_channel
 {
 	IWTSVirtualChannelCallback iface;
 	void* pInterface3;
-	IWTSVirtualChannel* channel;
 	pnpdr_plugin* plugin;
 	void* receiver; /* Go's */
+	/* FreeRDP's until OnClose, and that of a callback that is running. */
+	atomic_int references;
+
+	pthread_mutex_t mutex;       /* guards what follows, and keeps messages in order */
+	IWTSVirtualChannel* channel; /* NULL after OnClose */
+	pnpdr_kept* kept;            /* on the stack of the callback that is running */
+	UINT failed;                 /* why a kept message could not be written */
 };
+
+/* The channel whose callback this thread is in. */
+static _Thread_local const pnpdr_channel* receiving;
 
 static atomic_int live_objects;
 
@@ -95,11 +114,61 @@ static void plugin_release(pnpdr_plugin* plugin)
 	process_mask_restore(&mask);
 }
 
+static void channel_release(pnpdr_channel* channel)
+{
+	if (atomic_fetch_sub(&channel->references, 1) != 1)
+		return;
+	pthread_mutex_destroy(&channel->mutex);
+	object_free(channel);
+}
+
+/* Writes what is kept. The mutex is locked. */
+static UINT channel_write_kept(pnpdr_channel* channel)
+{
+	UINT status = CHANNEL_RC_OK;
+	pnpdr_kept* kept = channel->kept;
+
+	if (kept && kept->len > 0 && channel->channel)
+		status = channel->channel->Write(channel->channel, kept->len, kept->data, NULL);
+	if (kept)
+		kept->len = 0;
+	if (status != CHANNEL_RC_OK)
+		channel->failed = status;
+	return status;
+}
+
+/* The last small message of a callback is written when Go has returned. Write wakes
+ * FreeRDP's main thread, which sends to the server; as long as this thread is still
+ * busy then, Linux moves the two and the server about between processors. 1.5 us of
+ * work behind Write cost a third of the requests per second, in a plugin in C too
+ * (docs/benchmarks.md). */
 uint32_t pnpdr_channel_write(pnpdr_channel* channel, const void* data, uint32_t len)
 {
+	UINT status;
+
 	if (len == 0)
 		return ERROR_INVALID_DATA;
-	return channel->channel->Write(channel->channel, len, data, NULL);
+	pthread_mutex_lock(&channel->mutex);
+	status = channel_write_kept(channel);
+	if (status == CHANNEL_RC_OK)
+	{
+		if (receiving == channel && len <= sizeof(channel->kept->data))
+		{
+			memcpy(channel->kept->data, data, len);
+			channel->kept->len = len;
+		}
+		else
+			status = channel->channel->Write(channel->channel, len, data, NULL);
+	}
+	pthread_mutex_unlock(&channel->mutex);
+	return status;
+}
+
+void pnpdr_channel_flush(pnpdr_channel* channel)
+{
+	pthread_mutex_lock(&channel->mutex);
+	(void)channel_write_kept(channel);
+	pthread_mutex_unlock(&channel->mutex);
 }
 
 /* The counter lies in the rdpRdp, which outlives the channels. The one of
@@ -126,6 +195,15 @@ uint64_t pnpdr_channel_sent(pnpdr_channel* channel)
 	return sent;
 }
 
+static void channel_failed(const pnpdr_channel* channel, UINT status)
+{
+	char text[80];
+
+	(void)snprintf(text, sizeof(text), "channel closed: FreeRDP could not write to it: error %u",
+	               status);
+	pnpdr_log(&channel->plugin->host, PNPDR_LOG_WARN, text);
+}
+
 /* A failing return closes the channel in every version, which Close does not:
  * in 2.11 that does nothing. */
 static UINT channel_on_data_received(IWTSVirtualChannelCallback* callback, wStream* data)
@@ -134,9 +212,32 @@ static UINT channel_on_data_received(IWTSVirtualChannelCallback* callback, wStre
 	/* By its members: the inline functions of 3.x refer to libwinpr. */
 	size_t position = (size_t)(data->pointer - data->buffer);
 	process_mask mask = process_mask_keep();
-	UINT status = pnpdrReceive(channel->receiver, data->pointer, data->length - position);
+	const pnpdr_channel* outer = receiving;
+	pnpdr_kept kept;
+	UINT status;
+	UINT failed;
 
+	atomic_fetch_add(&channel->references, 1);
+	kept.len = 0;
+	pthread_mutex_lock(&channel->mutex);
+	channel->kept = &kept;
+	pthread_mutex_unlock(&channel->mutex);
+	receiving = channel;
+	status = pnpdrReceive(channel->receiver, data->pointer, data->length - position);
+	receiving = outer;
 	process_mask_restore(&mask);
+
+	pthread_mutex_lock(&channel->mutex);
+	(void)channel_write_kept(channel);
+	channel->kept = NULL;
+	failed = channel->failed;
+	pthread_mutex_unlock(&channel->mutex);
+	if (failed != CHANNEL_RC_OK && status == CHANNEL_RC_OK)
+	{
+		channel_failed(channel, failed);
+		status = failed;
+	}
+	channel_release(channel);
 	return status;
 }
 
@@ -154,7 +255,10 @@ static UINT channel_on_close(IWTSVirtualChannelCallback* callback)
 
 	pnpdrClosed(channel->receiver);
 	process_mask_restore(&mask);
-	object_free(channel);
+	pthread_mutex_lock(&channel->mutex);
+	channel->channel = NULL;
+	pthread_mutex_unlock(&channel->mutex);
+	channel_release(channel);
 	plugin_release(plugin);
 	return CHANNEL_RC_OK;
 }
@@ -178,12 +282,14 @@ static UINT listener_on_new_channel(IWTSListenerCallback* callback, IWTSVirtualC
 	channel->iface.OnClose = channel_on_close;
 	channel->channel = iws;
 	channel->plugin = listener->plugin;
+	atomic_init(&channel->references, 1);
+	pthread_mutex_init(&channel->mutex, NULL);
 	mask = process_mask_keep();
 	channel->receiver = pnpdrAccept(listener->plugin->session, (char*)listener->name, channel);
 	process_mask_restore(&mask);
 	if (!channel->receiver)
 	{
-		object_free(channel);
+		channel_release(channel);
 		return CHANNEL_RC_OK;
 	}
 	atomic_fetch_add(&listener->plugin->references, 1);

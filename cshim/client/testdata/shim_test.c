@@ -3,6 +3,7 @@
  * plays both. It is compiled with AddressSanitizer against the headers of each
  * major version; structures are exactly as large as those headers say, so that
  * anything the shim touches beyond them is found. */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,9 @@ static struct
 	pnpdr_channel* channel;
 	const uint8_t* data;
 	size_t size;
+	char written[16]; /* the first byte of each message */
+	UINT write_status;
+	void (*in_receive)(void);
 } seen;
 
 static IWTSPlugin* registered;
@@ -74,6 +78,8 @@ uint32_t pnpdrReceive(void* self, uint8_t* data, size_t size)
 	seen.receives++;
 	seen.data = data;
 	seen.size = size;
+	if (seen.in_receive)
+		seen.in_receive();
 	return seen.receive_status;
 }
 
@@ -129,8 +135,8 @@ static UINT channel_write(IWTSVirtualChannel* channel, ULONG size, const BYTE* d
 	(void)reserved;
 	CHECK(size > 0); /* FreeRDP would close the channel */
 	CHECK(data);
-	seen.writes++;
-	return CHANNEL_RC_OK;
+	seen.written[seen.writes++] = (char)data[0];
+	return seen.write_status;
 }
 
 static UINT channel_close(IWTSVirtualChannel* channel)
@@ -290,6 +296,115 @@ static void test_registration_fails(void)
 	CHECK(seen.ended == 1 && pnpdr_live_objects() == 0);
 }
 
+static char large[2000] = "L";
+static IWTSVirtualChannelCallback* received_on;
+
+static UINT receive(void (*in_receive)(void))
+{
+	BYTE byte = 0;
+	wStream stream = { .buffer = &byte, .pointer = &byte, .length = 1, .capacity = 1 };
+
+	seen.in_receive = in_receive;
+	return received_on->OnDataReceived(received_on, &stream);
+}
+
+static void write_one(void)
+{
+	CHECK(pnpdr_channel_write(seen.channel, "1", 1) == CHANNEL_RC_OK);
+	CHECK(seen.writes == 0);
+}
+
+static void write_two(void)
+{
+	write_one();
+	CHECK(pnpdr_channel_write(seen.channel, "2", 1) == CHANNEL_RC_OK);
+	CHECK(strcmp(seen.written, "1") == 0);
+}
+
+static void write_large(void)
+{
+	write_one();
+	CHECK(pnpdr_channel_write(seen.channel, large, sizeof(large)) == CHANNEL_RC_OK);
+	CHECK(strcmp(seen.written, "1L") == 0);
+}
+
+static void write_and_flush(void)
+{
+	write_one();
+	pnpdr_channel_flush(seen.channel);
+	CHECK(strcmp(seen.written, "1") == 0);
+}
+
+static void* write_elsewhere(void* unused)
+{
+	CHECK(pnpdr_channel_write(seen.channel, "2", 1) == CHANNEL_RC_OK);
+	CHECK(strcmp(seen.written, "12") == 0);
+	return unused;
+}
+
+static void* close_elsewhere(void* unused)
+{
+	CHECK(received_on->OnClose(received_on) == CHANNEL_RC_OK);
+	return unused;
+}
+
+static void in_thread(void* (*what)(void*))
+{
+	pthread_t thread;
+
+	write_one();
+	CHECK(pthread_create(&thread, NULL, what, NULL) == 0);
+	CHECK(pthread_join(thread, NULL) == 0);
+}
+
+static void write_in_thread(void)
+{
+	in_thread(write_elsewhere);
+}
+
+static void close_in_thread(void)
+{
+	in_thread(close_elsewhere);
+}
+
+/* The last small message of a callback leaves when Go has returned, and none
+ * before it. */
+static void test_last_message(void)
+{
+	static const struct
+	{
+		void (*in_receive)(void);
+		const char* written;
+	} tests[] = { { write_one, "1" },       { write_two, "12" },       { write_large, "1L" },
+		          { write_and_flush, "1" }, { write_in_thread, "12" }, { NULL, "" } };
+	IWTSVirtualChannel* channel;
+	BOOL accept;
+
+	start();
+	received_on = open_channel(&channel, &accept);
+	for (size_t i = 0; i < ARRAYSIZE(tests); i++)
+	{
+		seen.writes = 0;
+		memset(seen.written, 0, sizeof(seen.written));
+		CHECK(receive(tests[i].in_receive) == CHANNEL_RC_OK);
+		CHECK(strcmp(seen.written, tests[i].written) == 0);
+	}
+	seen.writes = 0;
+	seen.write_status = ERROR_INTERNAL_ERROR;
+	CHECK(receive(write_one) == ERROR_INTERNAL_ERROR);
+	CHECK(received_on->OnClose(received_on) == CHANNEL_RC_OK);
+	free(channel);
+	seen.write_status = CHANNEL_RC_OK;
+
+	received_on = open_channel(&channel, &accept);
+	seen.writes = 0;
+	CHECK(receive(close_in_thread) == CHANNEL_RC_OK);
+	CHECK(seen.writes == 0 && seen.closes == 2 && pnpdr_live_objects() == 1);
+	free(channel);
+	CHECK(registered->Terminated(registered) == CHANNEL_RC_OK);
+	CHECK(pnpdr_live_objects() == 0);
+}
+
 int main(void)
 {
 	test_life_of_a_channel();
@@ -297,6 +412,7 @@ int main(void)
 	test_refused_channel();
 	test_no_session();
 	test_registration_fails();
+	test_last_message();
 	puts("ok");
 	return 0;
 }
