@@ -152,7 +152,7 @@ uint32_t pnpdr_channel_write(pnpdr_channel* channel, const void* data, uint32_t 
 	status = channel_write_kept(channel);
 	if (status == CHANNEL_RC_OK)
 	{
-		if (receiving == channel && len <= sizeof(channel->kept->data))
+		if (receiving == channel && channel->kept && len <= sizeof(channel->kept->data))
 		{
 			memcpy(channel->kept->data, data, len);
 			channel->kept->len = len;

@@ -64,8 +64,8 @@ enum
 
 /* Queue len bytes, which are copied, as one message. Within pnpdrReceive, the last
  * message of its channel may be kept until that has returned; a failure then closes
- * the channel. len is not 0: FreeRDP
- * would take that for a close. Returns 0 or FreeRDP's error. */
+ * the channel. len is not 0: FreeRDP would take that for a close. Returns 0 or
+ * FreeRDP's error. */
 uint32_t pnpdr_channel_write(pnpdr_channel* channel, const void* data, uint32_t len);
 
 /* Write what pnpdr_channel_write has kept for the end of the callback. */
