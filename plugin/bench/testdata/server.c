@@ -17,6 +17,8 @@
  * error. It reads little-endian fields as they are in memory.
  */
 
+#define _GNU_SOURCE
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -415,6 +417,27 @@ static int take_client(void)
 	return sockfd;
 }
 
+/* To one processor, so that the client has the others to itself: a real server is
+ * another machine, and what share of whose processor it gets here is chance. */
+static void stay(void)
+{
+	cpu_set_t allowed;
+	cpu_set_t one;
+	int cpu = 0;
+
+	if (sched_getaffinity(0, sizeof(allowed), &allowed))
+		die("the processors are not known");
+
+	while (!CPU_ISSET(cpu, &allowed))
+		cpu++;
+
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+
+	if (sched_setaffinity(0, sizeof(one), &one))
+		die("it cannot stay on a processor");
+}
+
 int main(int argc, char** argv)
 {
 	HANDLE handle;
@@ -422,6 +445,7 @@ int main(int argc, char** argv)
 	if (argc != 3)
 		die("usage: server CERTIFICATE KEY");
 
+	stay();
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	winpr_InitializeSSL(WINPR_SSL_INIT_DEFAULT);
 	WTSRegisterWtsApiFunctionTable(FreeRDP_InitWtsApi());
