@@ -140,7 +140,7 @@ static UINT channel_write_kept(pnpdr_channel* channel)
 /* The last small message of a callback is written when Go has returned. Write wakes
  * FreeRDP's main thread, which sends to the server; as long as this thread is still
  * busy then, Linux moves the two and the server about between processors. 1.5 us of
- * work behind Write cost a third of the requests per second, in a plugin in C too
+ * work behind Write cost a tenth of the requests per second, in a plugin in C too
  * (docs/benchmarks.md). */
 uint32_t pnpdr_channel_write(pnpdr_channel* channel, const void* data, uint32_t len)
 {
