@@ -25,6 +25,20 @@ func hanging() (d *testDevice, stuck, release chan struct{}) {
 	}}}, stuck, release
 }
 
+// hangingInOpen is a device that each Open is stuck in until release.
+func hangingInOpen() (d *testDevice, release chan struct{}) {
+	release = make(chan struct{})
+	d = &testDevice{handle: testHandle{try: answer}}
+	d.open = func(r pnp.OpenRequest) (pnp.Handle, error) {
+		if r.NoBlock {
+			return nil, pnp.ErrWouldBlock
+		}
+		<-release
+		return d.handle.open(r), nil
+	}
+	return d, release
+}
+
 // TestPendingReplies: a server that stops reading cancels all requests that are
 // pending on many handles. Each reply is small and takes a whole chunk.
 func TestPendingReplies(t *testing.T) {
@@ -135,15 +149,7 @@ func TestStuckMemoryCounts(t *testing.T) {
 // TestOpenHangs: removing a device answers a CreateFile that hangs in it, and
 // devices that hang in Open do not keep others from being used.
 func TestOpenHangs(t *testing.T) {
-	release := make(chan struct{})
-	d := &testDevice{handle: testHandle{try: answer}}
-	d.open = func(r pnp.OpenRequest) (pnp.Handle, error) {
-		if r.NoBlock {
-			return nil, pnp.ErrWouldBlock
-		}
-		<-release
-		return d.handle.open(r), nil
-	}
+	d, release := hangingInOpen()
 	s, _ := newTestSession(t, pnp.SessionLimits{}, d)
 	other, err := s.Add(loopback.New(loopback.DefaultDescription()))
 	require.NoError(t, err)

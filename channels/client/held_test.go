@@ -88,15 +88,7 @@ func TestStuckWritesAreBounded(t *testing.T) {
 // TestStuckOpensAreBounded ends many channels while their CreateFile is stuck in the
 // device, or behind others that are.
 func TestStuckOpensAreBounded(t *testing.T) {
-	release := make(chan struct{})
-	d := &testDevice{handle: testHandle{try: answer}}
-	d.open = func(r pnp.OpenRequest) (pnp.Handle, error) {
-		if r.NoBlock {
-			return nil, pnp.ErrWouldBlock
-		}
-		<-release
-		return d.handle.open(r), nil
-	}
+	d, release := hangingInOpen()
 	s, _ := newTestSession(t, pnp.DefaultLimits(), d)
 	holdsLittle(t, 0, func() {
 		for range 20_000 {

@@ -19,14 +19,14 @@ type CustomEvent struct {
 
 // Events returns the custom events that arrive on this handle. Every call
 // returns the same channel. It has room for Limits.Events and is closed when
-// the handle has ended. An event for which there is no room is dropped.
+// the handle has ended. Events that do not fit are dropped.
 func (h *Handle) Events() <-chan pnp.Event { return h.events.channel() }
 
 // RegisterEvent returns the custom events with the given GUID on all handles of
 // the session. An event that the client sends on several handles of a device comes
-// once, with the first of them. The channel has room for Limits.Events; an event
-// for which there is no room is dropped. It is closed by cancel, which may be
-// called more than once, and by Close.
+// once, with the first of them. The channel has room for Limits.Events; events that
+// do not fit are dropped. It is closed by cancel, which may be called more than
+// once, and by Close.
 func (s *Session) RegisterEvent(guid pnp.GUID) (events <-chan CustomEvent, cancel func()) {
 	q := newEventQueue[CustomEvent](&s.cfg)
 	s.events.add(guid, &q)

@@ -55,7 +55,7 @@ func ExampleSession() {
 	// read "hello" <nil>
 }
 
-// connect stands in for an RDP connection: it returns the opener of channels to
+// connect takes the place of an RDP connection: it returns the opener of channels to
 // a client that redirects the loopback device.
 func connect() (opener channels.Opener, disconnect func()) {
 	devices := pnpclient.NewSession(pnpclient.Config{})
