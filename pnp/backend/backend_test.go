@@ -27,7 +27,7 @@ func TestTypeOf(t *testing.T) {
 	require.NoError(t, err)
 	defer l.Close()
 	for path, want := range map[string]backend.Nodes{
-		regular: backend.RegularFile, "/dev/null": backend.CharDevice, fifo: 0, socket: 0, dir: 0,
+		regular: backend.RegularFile, "/dev/null": backend.CharDevice, fifo: 0, socket: backend.Socket, dir: 0,
 	} {
 		info, err := os.Stat(path)
 		require.NoError(t, err)

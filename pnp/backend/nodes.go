@@ -15,6 +15,7 @@ const (
 	CharDevice Nodes = 1 << iota
 	BlockDevice
 	RegularFile
+	Socket // a Unix socket
 )
 
 // TypeOf returns the type of a node; 0 if no kind can serve it.
@@ -26,6 +27,8 @@ func TypeOf(mode fs.FileMode) Nodes {
 		return CharDevice
 	case mode&fs.ModeDevice != 0:
 		return BlockDevice
+	case mode&fs.ModeSocket != 0:
+		return Socket
 	}
 	return 0
 }
@@ -33,7 +36,7 @@ func TypeOf(mode fs.FileMode) Nodes {
 // String names the types, for example "a block device or a regular file".
 func (n Nodes) String() string {
 	var names []string
-	for i, name := range []string{"a character device", "a block device", "a regular file"} {
+	for i, name := range []string{"a character device", "a block device", "a regular file", "a socket"} {
 		if n&(1<<i) != 0 {
 			names = append(names, name)
 		}

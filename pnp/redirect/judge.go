@@ -55,6 +55,8 @@ func typeOf(id devnode.ID) backend.Nodes {
 		return backend.BlockDevice
 	case unix.S_IFREG:
 		return backend.RegularFile
+	case unix.S_IFSOCK:
+		return backend.Socket
 	}
 	return 0
 }
