@@ -29,6 +29,7 @@ type Device struct {
 	queued *list.Element
 
 	copies copies
+	events registrations
 }
 
 // ID returns the ClientDeviceID.
@@ -42,6 +43,12 @@ func (d *Device) Description() *pnp.Description { return d.desc }
 // session was closed. Handles of a device that the client removed stay open until
 // they are closed, but expect their requests to fail.
 func (d *Device) Gone() <-chan struct{} { return d.gone }
+
+// leave is called once, with s.mu held.
+func (d *Device) leave() {
+	close(d.gone)
+	d.events.close()
+}
 
 func (d *Device) isGone() bool {
 	select {

@@ -33,6 +33,18 @@ func (s *Session) RegisterEvent(guid pnp.GUID) (events <-chan CustomEvent, cance
 	return q.channel(), func() { s.events.remove(guid, &q) }
 }
 
+// Events returns the custom events of the device, whatever their GUID. It is like
+// Session.RegisterEvent otherwise, and the channel is closed when the device has gone,
+// too. A client sends events to open handles only.
+func (d *Device) Events() (events <-chan CustomEvent, cancel func()) {
+	q := newEventQueue[CustomEvent](&d.s.cfg)
+	d.events.add(anyGUID, &q)
+	return q.channel(), func() { d.events.remove(anyGUID, &q) }
+}
+
+// anyGUID is what those are registered for who want every event of a device.
+var anyGUID pnp.GUID
+
 // takesEvents reports whether the handle may have custom events yet, and logs
 // if not.
 func (h *Handle) takesEvents() bool {
@@ -58,7 +70,8 @@ func (h *Handle) customEvent(m wire.CustomEvent) {
 	if !dropped {
 		ev.Data = bytes.Clone(m.Data)
 		if h.device.copies.original(h, ev.Event) {
-			dropped = !h.s.events.put(ev)
+			dropped = !h.s.events.put(ev.GUID, ev)
+			dropped = !h.device.events.put(anyGUID, ev) || dropped
 		}
 		dropped = !h.events.put(ev.Event) || dropped
 	}
@@ -153,12 +166,12 @@ func (r *registrations) remove(guid pnp.GUID, q *eventQueue[CustomEvent]) {
 	q.close()
 }
 
-// put reports whether every registered application had room for ev.
-func (r *registrations) put(ev CustomEvent) bool {
+// put reports whether every application registered for guid had room for ev.
+func (r *registrations) put(guid pnp.GUID, ev CustomEvent) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	all := true
-	for q := range r.byGUID[ev.GUID] {
+	for q := range r.byGUID[guid] {
 		all = q.put(ev) && all
 	}
 	return all

@@ -287,7 +287,7 @@ func (s *Session) remove(d *Device) {
 	delete(s.devices, d.id)
 	s.order = slices.DeleteFunc(s.order, func(o *Device) bool { return o == d })
 	s.retained -= d.size
-	close(d.gone)
+	d.leave()
 	s.notifyRemoved(d)
 }
 

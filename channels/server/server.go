@@ -216,7 +216,7 @@ func (s *Session) Close() {
 		handles = append(handles, h)
 	}
 	for _, d := range s.order {
-		close(d.gone)
+		d.leave()
 	}
 	clear(s.devices)
 	s.order, s.retained = nil, 0

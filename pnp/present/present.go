@@ -11,9 +11,7 @@ package present
 
 import (
 	"context"
-	"log/slog"
 
-	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/pnp"
 )
 
@@ -28,6 +26,9 @@ type Kind struct {
 	Serves func(*pnp.Description) bool
 	// Data is what the file "data" in the device's folder is like.
 	Data Data
+	// Exclusive is set if such a device usually lets itself be opened once only, so
+	// that it is not opened just to hear of its events.
+	Exclusive bool
 	// Present makes what the kind has beyond the files of every device, such as the
 	// terminal of a serial port. It is nil if there is nothing. It may ask the client.
 	// If ctx ends, it gives up.
@@ -39,6 +40,26 @@ type Kind struct {
 
 // Table is the table of presenters.
 type Table []*Kind
+
+// Named returns the kind with that name; nil if there is none.
+func (t Table) Named(name string) *Kind {
+	for _, k := range t {
+		if k.Name == name {
+			return k
+		}
+	}
+	return nil
+}
+
+// Serving returns the first kind that serves a device; nil if none does.
+func (t Table) Serving(d *pnp.Description) *Kind {
+	for _, k := range t {
+		if k.Serves(d) {
+			return k
+		}
+	}
+	return nil
+}
 
 // Data is what the file "data" of a device is like.
 type Data uint8
@@ -59,51 +80,8 @@ type Presentation interface {
 	Close()
 }
 
-// Device is a redirected device that is being presented. Its methods may be called from
-// any goroutine.
-type Device struct {
-	// Name is the name of the device's folder, which no other device has.
-	Name string
-	// Dir is the path of that folder. It exists, and only the session's user may
-	// look into it.
-	Dir string
-	// Log names the device in each line.
-	Log *slog.Logger
-	// Options is what the user wishes.
-	Options Options
-
-	remote *server.Device
-}
-
 // Options is what the user wishes of presenters.
 type Options struct {
 	// Input lets the desktop use a HID device as an input device, too.
 	Input bool
-}
-
-// NewDevice returns the device that presents remote.
-func NewDevice(remote *server.Device, name, dir string, log *slog.Logger, opt Options) *Device {
-	return &Device{Name: name, Dir: dir, Log: log, Options: opt, remote: remote}
-}
-
-// Description returns the client's description, which must not be changed.
-func (d *Device) Description() *pnp.Description { return d.remote.Description() }
-
-// Gone is closed when the device has gone.
-func (d *Device) Gone() <-chan struct{} { return d.remote.Gone() }
-
-// Open opens a handle of the device. See server.Device.Open. The transport may have room
-// for a few handles only (14 under xrdp), so a presenter opens one when a program uses
-// the device, and closes it after the last.
-func (d *Device) Open(ctx context.Context, opt server.OpenOptions) (*Handle, error) {
-	h, err := d.remote.Open(ctx, opt)
-	if err != nil {
-		return nil, err
-	}
-	return &Handle{h}, nil
-}
-
-// Handle is an open handle of a device. See server.Handle for its methods.
-type Handle struct {
-	*server.Handle
 }
