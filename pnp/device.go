@@ -69,6 +69,10 @@ type OpenRequest struct {
 	// that closes the node; nil for goroutines without a bound.
 	Workers Workers
 
+	// Memory is what handles may keep although no request asked for it; nil for no
+	// bound.
+	Memory *Memory
+
 	// Cancelled is closed when nobody wants the handle any more. From then on
 	// Open must not open the device: that alone can reset it. nil for never.
 	Cancelled <-chan struct{}

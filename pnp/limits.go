@@ -57,6 +57,10 @@ func within[T int | int64](session, own T) T {
 // closed handles, so that a device that hangs leaves room for others.
 func (l SessionLimits) DeviceBytes() int64 { return l.SessionBytes / 2 }
 
+// KeptBytes returns how many bytes the handles of the session may keep although no
+// request asked for them.
+func (l SessionLimits) KeptBytes() int64 { return l.SessionBytes / 8 }
+
 // DeviceLimits bound what a server can make one device cost, within the limits of the
 // session. 0 sets no limit for the device.
 type DeviceLimits struct {

@@ -29,5 +29,5 @@ func ExampleSession() {
 	// Output:
 	// added as 1 <nil>
 	// [MS-RDPEPNP] has no channel "cliprdr"
-	// ended: <nil> {0 0 0 0 0}
+	// ended: <nil> {0 0 0 0 0 0}
 }

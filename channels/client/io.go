@@ -139,6 +139,7 @@ func (c *ioChannel) createFile(m wire.CreateFileRequest) error {
 		Flags:       m.DwFlagsAndAttributes,
 		NoBlock:     true,
 		Workers:     dev.workers,
+		Memory:      c.s.memory,
 		Cancelled:   unwanted,
 	}
 	h, err := c.s.openDevice(dev, r)

@@ -257,3 +257,30 @@ func TestDeviceLimits(t *testing.T) {
 	require.NoError(t, c.Receive(read(1, 1<<20)))
 	require.Len(t, conn.last(t).Data, 1000)
 }
+
+// TestKeptBytes: the devices of a session share what its handles may keep.
+func TestKeptBytes(t *testing.T) {
+	limits := small()
+	var memory []*pnp.Memory
+	keeping := func() *testDevice {
+		d := &testDevice{handle: testHandle{try: answer}}
+		d.open = func(r pnp.OpenRequest) (pnp.Handle, error) {
+			memory = append(memory, r.Memory)
+			return d.handle.open(r), nil
+		}
+		return d
+	}
+	s, _ := newTestSession(t, limits, keeping())
+	id, err := s.Add(keeping())
+	require.NoError(t, err)
+	for _, id := range []uint32{1, id} {
+		c, _ := openDevice(t, s, id)
+		defer c.Closed()
+	}
+	require.Len(t, memory, 2)
+	require.True(t, memory[0].Take(int(limits.SessionBytes/8)))
+	require.False(t, memory[1].Take(1))
+	require.EqualValues(t, limits.SessionBytes/8, s.Counts().Kept)
+	memory[1].Give(int(limits.SessionBytes / 8))
+	require.Zero(t, s.Counts().Kept)
+}

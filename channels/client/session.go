@@ -60,6 +60,7 @@ type Session struct {
 	out     *outbox
 	buffers buffers
 	pool    *queue.Pool
+	memory  *pnp.Memory
 
 	requests atomic.Int64 // accepted, and their buffers not yet given back
 
@@ -118,6 +119,7 @@ func NewSession(cfg Config) *Session {
 		log:      cfg.Log,
 		trace:    tracing(cfg.Log),
 		pool:     queue.NewPool(sessionSlots, deviceSlots, cfg.Log),
+		memory:   pnp.NewMemory(cfg.Limits.KeptBytes()),
 		devices:  make(map[uint32]*device),
 		channels: make(map[*ioChannel]struct{}),
 	}
@@ -308,9 +310,9 @@ func (s *Session) Close(ctx context.Context) error {
 
 // Counts is what a session holds; all are zero when it has ended well. Handles
 // includes handles that are closed and not yet released. Slots is how many are
-// in use.
+// in use, and Kept how many bytes handles keep although no request asked for them.
 type Counts struct {
-	Channels, Handles, Requests, Buffers, Slots int
+	Channels, Handles, Requests, Buffers, Slots, Kept int
 }
 
 // Counts returns what the session holds now.
@@ -327,5 +329,6 @@ func (s *Session) Counts() Counts {
 		Requests: int(s.requests.Load()),
 		Buffers:  int(s.buffers.lent.Load()),
 		Slots:    s.pool.Running(),
+		Kept:     int(s.memory.Taken()),
 	}
 }

@@ -59,7 +59,7 @@ func (d *scriptedDevice) Description() *pnp.Description { return &d.desc }
 // Open implements pnp.Device.
 func (d *scriptedDevice) Open(r pnp.OpenRequest) (pnp.Handle, error) {
 	d.mu.Lock()
-	r.Workers, r.Cancelled = nil, nil // come from the session, not from the server
+	r.Workers, r.Memory, r.Cancelled = nil, nil, nil // come from the session, not from the server
 	d.opens = append(d.opens, r)
 	d.mu.Unlock()
 	if d.open != nil {

@@ -235,3 +235,97 @@ func TestManyHandlesStuck(t *testing.T) {
 	s.until(func() bool { return devtest.Threads(t) <= limit }, "threads that were stuck stay")
 	f.await("all nodes are closed", func() bool { return len(f.queues) == 0 })
 }
+
+// TestInputWithinMemory has several devices of a session whose reports nobody reads.
+// Together they keep no more than the session's memory, each handle at least its newest
+// report, and a handle for which there is no room is not opened.
+func TestInputWithinMemory(t *testing.T) {
+	const length = 4000
+	const each = 2*(1+length) + reportOverhead // what a handle takes at least
+	const limit = 10*each + each/2
+	r := acceptance.ReadWrite
+	r.Memory = pnp.NewMemory(limit)
+	var fakes []*fake
+	var handles []pnp.Handle
+	for i := range 5 {
+		f := newMemoryFake(t, large)
+		d := f.device(false)
+		fakes = append(fakes, f)
+		for range 2 {
+			h, err := d.Open(r)
+			require.NoError(t, err)
+			handles = append(handles, h)
+		}
+		if i == 4 {
+			_, err := d.Open(r)
+			require.Equal(t, pnp.ERROR_NO_SYSTEM_RESOURCES, pnp.HRESULTOf(err))
+			require.EqualValues(t, 2, d.queues.Load())
+			info := r
+			info.Access = 0
+			h, err := d.Open(info)
+			require.NoError(t, err, "it reads no reports")
+			h.Close(func() {})
+		}
+	}
+	last := newMemoryFake(t, large).device(false)
+	exclusive := r
+	exclusive.Share = 0
+	for range 2 {
+		_, err := last.Open(exclusive)
+		require.Equal(t, pnp.ERROR_NO_SYSTEM_RESOURCES, pnp.HRESULTOf(err), "an open that failed keeps the device")
+	}
+	// feed sends a report and waits until each handle has it, and checks the memory.
+	newest := byte(0)
+	feed := func() {
+		newest++
+		report := make([]byte, length)
+		report[0] = newest
+		for _, f := range fakes {
+			f.feed(report...)
+		}
+		kept := 0
+		for _, h := range handles {
+			in, q := &h.(*handle).input, h.(*handle).q
+			require.Eventually(t, func() bool {
+				q.Lock()
+				defer q.Unlock()
+				return len(in.reports) > 0 && in.reports[len(in.reports)-1][1] == newest
+			}, 20*time.Second, 100*time.Microsecond)
+			q.Lock()
+			require.GreaterOrEqual(t, in.taken, len(in.buffer)+in.bytes)
+			kept += in.taken
+			q.Unlock()
+		}
+		require.EqualValues(t, kept, r.Memory.Taken())
+		require.LessOrEqual(t, kept, limit)
+	}
+	for range 40 {
+		feed()
+	}
+	handles[0].Close(func() {})
+	handles = handles[1:]
+	for range 40 {
+		feed()
+	}
+	most := 0
+	for _, h := range handles {
+		h.(*handle).q.Lock()
+		most = max(most, len(h.(*handle).input.reports))
+		h.(*handle).q.Unlock()
+	}
+	require.Greater(t, most, 1, "what was given back is not used")
+	// Reading, flushing and closing give the memory back.
+	before := r.Memory.Taken()
+	for _, h := range handles {
+		done := start(h, &pnp.Request{Op: pnp.OpRead, Out: make([]byte, 1+length)})
+		require.Equal(t, pnp.S_OK, within(done).hr)
+		hr, _ := control(h, IOCTL_HID_FLUSH_QUEUE, nil, 0)
+		require.Equal(t, "S_OK", hr)
+	}
+	require.Less(t, r.Memory.Taken(), before)
+	require.EqualValues(t, len(handles)*each, r.Memory.Taken())
+	for _, h := range handles {
+		h.Close(func() {})
+	}
+	require.Zero(t, r.Memory.Taken())
+}

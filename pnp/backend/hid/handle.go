@@ -43,7 +43,10 @@ func newHandle(d *Device, o opened, r pnp.OpenRequest) (*handle, error) {
 	h.reads = h.q.Add(queue.Lane{Try: h.tryRead})
 	h.writes = h.q.Add(queue.Lane{Do: h.doWrite})
 	h.controls = h.q.Add(queue.Lane{Do: h.doControl})
-	h.input.start(h)
+	if err = h.input.start(h, r.Memory); err != nil {
+		h.grant.Release()
+		return nil, err
+	}
 	return h, nil
 }
 

@@ -34,7 +34,9 @@
 // Each handle with read access has its own queue of 32 reports, or as many as
 // IOCTL_SET_NUM_DEVICE_INPUT_BUFFERS sets. When it is full, the oldest report is
 // dropped. The queues of all handles of a device take 1 MiB at most: each handle may use
-// an equal part of that, but at least one report. A goroutine moves reports from the
+// an equal part of that, but at least one report. They also fit into what the session may
+// keep (pnp.Memory): Open fails with ERROR_NO_SYSTEM_RESOURCES if there is no room for one
+// report. A goroutine moves reports from the
 // kernel's queue, which holds 63 and drops the newest, as soon as they arrive. An input
 // report with an undeclared id is dropped too; one that is longer than declared is cut.
 //

@@ -3,6 +3,7 @@
 package hid
 
 import (
+	"fmt"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -38,6 +39,10 @@ type input struct {
 	reports [][]byte // in Windows' layout, not padded
 	limit   int      // of reports
 	bytes   int      // that the reports take
+	// memory is the session's. Of it, taken bytes are this queue's: at least least,
+	// which are enough for buffer and one report.
+	memory       *pnp.Memory
+	taken, least int
 	// buffer has room for the longest report in Windows' layout; nil if the
 	// device has no input reports or the handle may not read.
 	buffer []byte
@@ -47,15 +52,23 @@ type input struct {
 }
 
 // start initializes the queue, and starts the goroutine that fills it if the handle
-// can read reports.
-func (in *input) start(h *handle) {
+// can read reports. It fails if the session has no memory left.
+func (in *input) start(h *handle, memory *pnp.Memory) error {
 	in.h, in.limit = h, defaultInputBuffers
-	if n := h.desc.ByteLength(hidreport.Input); h.read && n > 0 {
-		in.buffer = make([]byte, n)
-		h.dev.queues.Add(1)
-		h.q.Enter()
-		go in.fill()
+	n := h.desc.ByteLength(hidreport.Input)
+	if !h.read || n == 0 {
+		return nil
 	}
+	in.memory, in.least = memory, 2*n+reportOverhead
+	if !memory.Take(in.least) {
+		return fmt.Errorf("the session's memory for input is used up: %w", pnp.ERROR_NO_SYSTEM_RESOURCES)
+	}
+	in.taken = in.least
+	in.buffer = make([]byte, n)
+	h.dev.queues.Add(1)
+	h.q.Enter()
+	go in.fill()
+	return nil
 }
 
 // tryRead completes a read if there is a report for it or the end has come. A read
@@ -124,6 +137,8 @@ func (in *input) forget() {
 	in.h.q.Lock()
 	defer in.h.q.Unlock()
 	in.reports, in.bytes = nil, 0
+	in.memory.Give(in.taken)
+	in.taken = 0
 	if in.buffer != nil {
 		in.h.dev.queues.Add(-1)
 	}
@@ -187,12 +202,12 @@ func (in *input) next() ([]byte, outcome) {
 	return b[:n], took
 }
 
-// trim drops the oldest reports beyond the limit, and beyond the handle's part of the
-// device's memory. The queue is locked.
+// trim drops the oldest reports beyond the limit, beyond the handle's part of the
+// device's memory, and beyond what is left of the session's. The queue is locked.
 func (in *input) trim() {
 	share := inputBytes / max(int(in.h.dev.queues.Load()), 1)
 	over, bytes := 0, in.bytes
-	for n := len(in.reports); n-over > in.limit || bytes > share && n-over > 1; over++ {
+	for n := len(in.reports); n-over > in.limit || n-over > 1 && (bytes > share || !in.reserve(bytes)); over++ {
 		bytes -= len(in.reports[over]) + reportOverhead
 	}
 	if over > 0 {
@@ -201,12 +216,31 @@ func (in *input) trim() {
 	}
 }
 
+// reserve makes sure that the queue has taken enough of the session's memory for reports of
+// that many bytes. It returns false if there is not enough. The queue is locked.
+func (in *input) reserve(bytes int) bool {
+	more := max(len(in.buffer)+bytes, in.least) - in.taken
+	if more > 0 && !in.memory.Take(more) {
+		return false
+	}
+	in.taken += max(more, 0)
+	return true
+}
+
 // drop takes out n reports from number i on. The queue is locked.
 func (in *input) drop(i, n int) {
 	for _, report := range in.reports[i : i+n] {
 		in.bytes -= len(report) + reportOverhead
 	}
 	in.reports = slices.Delete(in.reports, i, i+n)
+	in.give()
+}
+
+// give gives back what the reports do not need any more. The queue is locked.
+func (in *input) give() {
+	less := max(in.taken-max(len(in.buffer)+in.bytes, in.least), 0)
+	in.memory.Give(less)
+	in.taken -= less
 }
 
 // buffers returns how many reports the queue can hold.
@@ -235,6 +269,7 @@ func (in *input) flush() {
 	defer in.h.q.Unlock()
 	in.reports, in.bytes = nil, 0
 	if in.buffer != nil {
+		in.give()
 		in.drain()
 	}
 }

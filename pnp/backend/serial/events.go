@@ -106,6 +106,7 @@ func (h *handle) lineError(which uint32) {
 	if h.aborting() {
 		h.reads.Abort(pnp.ERROR_OPERATION_ABORTED)
 		h.abortWrites(pnp.ERROR_OPERATION_ABORTED)
+		h.settle()
 	}
 }
 

@@ -61,6 +61,7 @@ func newHandle(d *Device, n devnode.Node, claim *devnode.Claim, r pnp.OpenReques
 		dev: d, read: n.Read, write: n.Write, claim: claim,
 		wake: make(chan struct{}, 1), q: queue.New(d.path, r.Workers, d.log),
 	}
+	h.rx.memory = r.Memory
 	h.file = os.NewFile(uintptr(n.FD), d.path) // the descriptor is non-blocking
 	if err := h.prepare(&n); err != nil {
 		err = devnode.Failure(n.FD, err)
@@ -208,7 +209,7 @@ func (h *handle) lost() {
 	if it := h.reads.First(); it != nil {
 		h.q.Finish(it, pnp.ERROR_DEVICE_NOT_CONNECTED, h.rx.take(it.R.Out))
 	}
-	h.rx.buffer = nil
+	h.rx.drop()
 	h.q.End(pnp.ERROR_DEVICE_NOT_CONNECTED)
 }
 
@@ -237,7 +238,7 @@ func (h *handle) Close(released func()) {
 	h.claim.Closing(busyLimit)
 	h.q.Close(h.close, released)
 	h.q.Lock()
-	h.rx.buffer = nil
+	h.rx.drop()
 	h.q.Unlock()
 	// Wakes the reader and the writer; the end of its wait wakes the watcher.
 	_ = h.file.SetDeadline(time.Unix(1, 0))
@@ -260,6 +261,9 @@ func (h *handle) close() {
 		_ = h.port.flow(true)
 	}
 	h.port.drain()
+	h.q.Lock()
+	defer h.q.Unlock()
+	h.rx.drop() // an IOControl may have added to it since Close
 }
 
 // restore restores the settings of the port, unless a character device has it open,

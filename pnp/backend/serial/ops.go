@@ -160,6 +160,7 @@ func (h *handle) takeIn(b []byte) {
 	defer h.q.Unlock()
 	h.arrived(b)
 	h.serve(false)
+	h.settle()
 }
 
 func (h *handle) getHandflow(_, out []byte) pnp.HRESULT {
@@ -337,6 +338,7 @@ func (h *handle) abortPurged(in []byte) {
 	}
 	if mask&SERIAL_PURGE_RXABORT != 0 {
 		h.reads.Abort(pnp.ERROR_OPERATION_ABORTED)
+		h.settle()
 	}
 	if mask&SERIAL_PURGE_TXABORT != 0 {
 		h.abortWrites(pnp.ERROR_OPERATION_ABORTED)

@@ -22,8 +22,11 @@ type receiver struct {
 	turn    *readTurn // of the first read; nil until its turn has come
 	came    uint64    // how many reads have come so far
 	buffer  []byte
-	epoch   int  // changes when the buffer is purged, to drop data that is being read then
-	running bool // there is a reader
+	head    int         // how many bytes before buffer its memory still has
+	memory  *pnp.Memory // the session's
+	taken   int         // bytes of memory
+	epoch   int         // changes when the buffer is purged, to drop data that is being read then
+	running bool        // there is a reader
 	count   uint32
 	marker  marker
 	scratch [4096]byte // guarded by device
@@ -78,7 +81,49 @@ func (t *readTurn) stop() {
 func (x *receiver) take(out []byte) int {
 	n := copy(out, x.buffer)
 	x.buffer = x.buffer[n:]
+	if x.head += n; x.head > len(x.buffer) {
+		x.buffer, x.head = bytes.Clone(x.buffer), 0
+	}
 	return n
+}
+
+// drop drops the data in the buffer.
+func (x *receiver) drop() {
+	x.memory.Give(x.taken)
+	x.buffer, x.head, x.taken = nil, 0, 0
+}
+
+// account takes memory of the session for what is beyond free bytes of size bytes in the
+// buffer, or gives it back. It returns how many bytes the buffer may have, size at most.
+func (x *receiver) account(size, free int) int {
+	if more := max(size-free, 0) - x.taken; more > 0 {
+		x.taken += x.memory.TakeUpTo(more)
+	} else {
+		x.memory.Give(-more)
+		x.taken += more
+	}
+	return min(size, free+x.taken)
+}
+
+// free returns how many bytes in the buffer need no memory of the session's: those that
+// the first read asked for, and as many as every port may keep.
+func (h *handle) free() int {
+	for it := range h.reads.All() {
+		if !it.Ended() {
+			return max(len(it.R.Out), defaultQueue)
+		}
+	}
+	return defaultQueue
+}
+
+// settle accounts for what is in the buffer. If the session's memory does not suffice,
+// it drops the newest bytes. That happens only when a long read ends before it is
+// complete. The queue is locked.
+func (h *handle) settle() {
+	if n := h.rx.account(len(h.rx.buffer), h.free()); n < len(h.rx.buffer) {
+		h.rx.buffer = h.rx.buffer[:n:n]
+		h.lineError(SERIAL_ERROR_QUEUEOVERRUN)
+	}
 }
 
 // clearInput drops data that was not read. Data that came for a read that waits stays.
@@ -87,7 +132,7 @@ func (h *handle) clearInput() error {
 	if h.reads.Len() > 0 {
 		return nil
 	}
-	h.rx.buffer = nil
+	h.rx.drop()
 	h.rx.marker = marker{}
 	h.rx.epoch++
 	return h.port.flush(unix.TCIFLUSH)
@@ -105,7 +150,9 @@ func (h *handle) room() int {
 	case h.waits.Len() > 0 && h.events.mask&h.receiverEvents() != 0:
 		want = h.set.queue
 	}
-	return min(max(want-len(h.rx.buffer), 0), len(h.rx.scratch))
+	has := len(h.rx.buffer)
+	more := min(max(want-has, 0), len(h.rx.scratch))
+	return max(h.rx.account(has+more, h.free())-has, 0)
 }
 
 // receive serves reads with the data that is there, and starts the reader for the
@@ -116,6 +163,7 @@ func (h *handle) receive() {
 	} else {
 		h.serve(false)
 	}
+	h.settle()
 	h.startReader()
 }
 

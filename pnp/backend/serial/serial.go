@@ -29,7 +29,9 @@
 // data, and the next read begins with the bytes that came for it. (Windows' own driver
 // drops them.) A read whose time ran out succeeds with the bytes that came, even if
 // there are none, as STATUS_TIMEOUT does. Only a read that a hangup ends fails with
-// data, since there is no next read.
+// data, since there is no next read. If the session has no memory left for data that no
+// read waits for (pnp.Memory), such a cancel drops what does not fit, and the line error
+// is SERIAL_ERROR_QUEUEOVERRUN.
 //
 // # Writing
 //

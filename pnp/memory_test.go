@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pnp
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestMemory(t *testing.T) {
+	m := NewMemory(100)
+	require.True(t, m.Take(60))
+	require.False(t, m.Take(41))
+	require.EqualValues(t, 60, m.Taken(), "a Take that fails takes nothing")
+	require.True(t, m.Take(40))
+	require.Zero(t, m.TakeUpTo(1))
+	m.Give(30)
+	require.Equal(t, 20, m.TakeUpTo(20))
+	require.Equal(t, 10, m.TakeUpTo(20))
+	m.Give(100)
+	require.Zero(t, m.Taken())
+
+	var all sync.WaitGroup
+	for range 8 {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			for range 1000 {
+				n := m.TakeUpTo(70)
+				if m.Take(20) {
+					n += 20
+				}
+				m.Give(n)
+			}
+		}()
+	}
+	all.Wait()
+	require.Zero(t, m.Taken())
+
+	var none *Memory
+	require.True(t, none.Take(1<<40))
+	require.Equal(t, 1<<40, none.TakeUpTo(1<<40))
+	none.Give(1 << 40)
+}
