@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kinds_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"freerdp-pnpdr/pnp"
+	backends "freerdp-pnpdr/pnp/backend/kinds"
+	"freerdp-pnpdr/pnp/present"
+	"freerdp-pnpdr/pnp/present/kinds"
+)
+
+// TestOurClient: what our client announces for a path finds its presenter.
+func TestOurClient(t *testing.T) {
+	want := map[string]string{"serial": "serial", "hid": "hid", "file": "file", "char": "stream", "loopback": "stream"}
+	for _, k := range backends.All() {
+		d := k.Describe("/dev/x")
+		require.Equal(t, want[k.Name], kinds.All().Serving(&d).Name, k.Name)
+		delete(want, k.Name)
+	}
+	require.Empty(t, want)
+}
+
+// TestDescriptions: what Windows clients announce, and ours for what it has found.
+func TestDescriptions(t *testing.T) {
+	for _, c := range []struct {
+		want string
+		pnp.Description
+	}{
+		{"serial", pnp.Description{HardwareIDs: []string{`*pnp0501`}}},
+		{"serial", pnp.Description{
+			HardwareIDs: []string{`USB\VID_0403&PID_6001&REV_0600`},
+			Interfaces:  []pnp.GUID{{1}, pnp.GUID_DEVINTERFACE_COMPORT},
+		}},
+		{"hid", pnp.Description{HardwareIDs: []string{`HID\VID_05E0&PID_1200`, "HID_DEVICE"}}},
+		{"printer", pnp.Description{CompatibleIDs: []string{`USB\Class_07&SubClass_01`, `USB\Class_07`}}},
+		{"printer", pnp.Description{Interfaces: []pnp.GUID{pnp.GUID_DEVINTERFACE_USBPRINT}}},
+		{"stream", pnp.Description{Interfaces: []pnp.GUID{pnp.GUID_DEVINTERFACE_WPD}}},
+		{"stream", pnp.Description{}},
+	} {
+		require.Equal(t, c.want, kinds.All().Serving(&c.Description).Name, "%+v", c.Description)
+	}
+}
+
+func TestTable(t *testing.T) {
+	names := make(map[string]bool)
+	for _, k := range kinds.All() {
+		require.NotEmpty(t, k.Help)
+		require.False(t, names[k.Name])
+		names[k.Name] = true
+		require.Equal(t, k.Name == "file", k.Data == present.RandomAccess)
+	}
+}
