@@ -158,6 +158,18 @@ sessions_of() {
 		go_test -tags "$tags" -run '/^xfreerdp3$' -skip '^TestSessionsInOneProcess$' ./plugin/e2e
 }
 
+## xrdp-bookworm  (slow) sessions of Debian 12's xrdp, 0.9.21
+stage_xrdp_bookworm() { xrdp_of bookworm; }
+
+## xrdp-trixie    (slow) sessions of Debian 13's xrdp, 0.10
+stage_xrdp_trixie() { xrdp_of trixie; }
+
+xrdp_of() {
+	scripts/build
+	can "sessions of xrdp" scripts/xrdp "$1"
+	PNPDR_XRDP_ROOT=$(tail -n 1 "$logs/can.out") go_test -race ./plugin/xrdptest
+}
+
 ## vm             (slow) devices of a real kernel, plugged in and out of a virtual machine
 stage_vm() {
 	scripts/build

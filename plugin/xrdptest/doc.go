@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package xrdptest tests channels/xrdp with xrdp as distributions ship it and an
-// unmodified xfreerdp that has loaded the plugin. Everything runs in namespaces of
-// its own, on a copy-on-write view of the machine: no user, service, port or file is
-// left behind. That needs root.
+// Package xrdptest tests the server's side in sessions of xrdp as distributions ship
+// it, with an unmodified xfreerdp that has loaded the plugin. Everything runs in
+// namespaces of its own: no user, service, port or file is left behind. That needs
+// root.
 //
-// xrdp, xorgxrdp and Xorg must be installed, or PNPDR_XRDP_ROOT names a folder in
-// which their packages were unpacked (dpkg -x).
+// PNPDR_XRDP_ROOT names the folder with the unpacked packages of one release of Debian,
+// which scripts/xrdp fetches. The server and its sessions run on a copy-on-write view
+// of it, with their own libraries; the clients are those of this machine.
 package xrdptest

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -19,14 +20,66 @@ import (
 	"freerdp-pnpdr/channels/insession"
 	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/channels/xrdp"
+	"freerdp-pnpdr/cshim/server/servertest"
 	"freerdp-pnpdr/pnp/backend/loopback"
 )
 
-const watchdog = 40 * time.Second
+// TestTransport runs itself in a session, where it is the program that uses the
+// client's device.
+func TestTransport(t *testing.T) {
+	if os.Getenv(inSession) != "" {
+		t.Run("traffic", traffic)
+		t.Run("reconnect", reconnect)
+		return
+	}
+	eachClient(t, func(t *testing.T, x *xrdpServer, binary string) {
+		connect := func() (*servertest.Client, *session) {
+			return x.connect(t, binary, alice, "/dvc:pnpdr,loopback")
+		}
+		c, s := connect()
+		wanted := filepath.Join(machine, s.home(), clientFile)
+		require.NoError(t, os.WriteFile(wanted, nil, 0o666))
+		require.NoError(t, os.Chown(wanted, int(s.id), int(s.id)))
+
+		cmd := s.command("/usr/bin/inside", "-test.v", "-test.run", "^TestTransport$")
+		cmd.Env = append(cmd.Env, inSession+"=1")
+		ended := make(chan error, 1)
+		var output []byte
+		go func() {
+			var err error
+			output, err = cmd.CombinedOutput()
+			ended <- err
+		}()
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for connected := true; ; {
+			select {
+			case err := <-ended:
+				if err != nil {
+					t.Errorf("%v\n%s", err, output)
+				}
+				return
+			case <-tick.C:
+			}
+			_, err := os.Stat(wanted)
+			switch {
+			case err != nil && connected:
+				c.Kill()
+				<-c.Done()
+			case err == nil && !connected:
+				c, _ = connect()
+			}
+			connected = err == nil
+		}
+	})
+}
+
+// clientFile is in the user's folder as long as a client shall be connected.
+const clientFile = "client"
 
 func within(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), watchdog)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -128,7 +181,7 @@ func reconnect(t *testing.T) {
 		_, d := start(t, ctx, s)
 		h, err := d.Open(ctx, server.OpenOptions{})
 		require.NoError(t, err)
-		require.NoError(t, os.Remove("client"))
+		require.NoError(t, os.Remove(clientFile))
 		select {
 		case <-s.Done():
 			t.Log(s.Err())
@@ -138,7 +191,7 @@ func reconnect(t *testing.T) {
 		_, err = h.ReadAt(ctx, make([]byte, 1), 0)
 		assert.ErrorIs(t, err, channels.ErrClosed)
 		s.Close()
-		require.NoError(t, os.WriteFile("client", nil, 0o666))
+		require.NoError(t, os.WriteFile(clientFile, nil, 0o666))
 	}
 	_, d := start(t, ctx, join(t, ctx))
 	h, err := d.Open(ctx, server.OpenOptions{})
