@@ -100,6 +100,9 @@ const (
 	instant
 	// blocking nodes may wait, and cannot be polled.
 	blocking
+	// messages are nodes that had better not be polled. A message may be empty,
+	// which is not the end of file.
+	messages
 )
 
 // classify returns the class of a node that was just opened. It does not ask epoll,
@@ -113,13 +116,19 @@ func classify(n devnode.Node) class {
 		case 3, 5, 7, 9: // null, zero, full, urandom
 			return instant
 		}
+	}
+	tree, err := sysfs.Open("/sys")
+	switch {
+	case err == nil && number.Major == usbDevices && tree.Link("dev/char", number.String(), "device/driver") == "usbtmc":
+		// Its reads wait whatever O_NONBLOCK says. Its poll never says that there is
+		// something to read, and waits for a read that is under way: so then does
+		// every descriptor that is in the same epoll.
+		return messages
 	case number.Major == usbDevices:
 		return transfers
-	}
-	// Many servers of devices in user space (CUSE) do not implement poll, which
-	// then always says ready, and ignore O_NONBLOCK. Even polling can hang.
-	tree, err := sysfs.Open("/sys")
-	if err == nil && strings.Contains(tree.Target("dev/char", number.String()), "/virtual/cuse/") {
+	case err == nil && strings.Contains(tree.Target("dev/char", number.String()), "/virtual/cuse/"):
+		// Many servers of devices in user space do not implement poll, which then
+		// always says ready, and ignore O_NONBLOCK. Even polling can hang.
 		return blocking
 	}
 	return pollable

@@ -201,7 +201,7 @@ func (h *handle) result(op pnp.Op, n int, err error) pnp.HRESULT {
 		return pnp.HRESULTOf(devnode.Failure(h.fd, err))
 	case op == pnp.OpWrite:
 		return pnp.ERROR_IO_DEVICE
-	case h.class == transfers:
+	case h.class == transfers, h.class == messages:
 		return pnp.S_OK
 	}
 	return pnp.ERROR_HANDLE_EOF

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package gadgettest makes USB devices for tests: gadgets that this kernel provides,
-// with a virtual cable to its own host controller. The drivers at both ends are real.
-// It works as root in the virtual machine of scripts/vm.
+// with a virtual cable to its own host controller. The drivers at both ends are real;
+// of a device that is a Program, the test is the firmware. It works as root in the
+// virtual machine of scripts/vm.
 package gadgettest
 
 import (
@@ -35,25 +36,39 @@ const patience = 20 * time.Second
 // virtual machine it skips the test.
 func New(t testing.TB, function string, attributes map[string]string, drivers ...string) *Gadget {
 	t.Helper()
+	g := newGadget(t, function, "0", append(drivers, "usb_f_"+function))
+	for name, value := range attributes {
+		g.set("functions/"+g.function+"/"+name, value)
+	}
+	g.configure()
+	return g
+}
+
+// newGadget makes a gadget with an instance of a function, which is not part of its
+// configuration yet.
+func newGadget(t testing.TB, function, instance string, drivers []string) *Gadget {
+	t.Helper()
 	if os.Getenv("PNPDR_VM") == "" {
 		t.Skip("NOT TESTED: the kernel's drivers of USB devices, which scripts/vm/tests uses in a virtual machine")
 	}
-	load(t, append(drivers, "dummy_hcd", "libcomposite", "usb_f_"+function)...)
+	load(t, append(drivers, "dummy_hcd", "libcomposite")...)
 	udcs, err := os.ReadDir("/sys/class/udc")
 	require.NoError(t, err)
 	require.NotEmpty(t, udcs)
-	g := &Gadget{t: t, dir: "/sys/kernel/config/usb_gadget/test", function: function + ".0", udc: udcs[0].Name()}
+	g := &Gadget{t: t, dir: "/sys/kernel/config/usb_gadget/test", function: function + "." + instance, udc: udcs[0].Name()}
 	t.Cleanup(g.remove)
 	for _, dir := range []string{"strings/0x409", "configs/c.1", "functions/" + g.function} {
 		require.NoError(t, os.MkdirAll(filepath.Join(g.dir, dir), 0o755))
 	}
 	g.set("idVendor", "0x1209")
 	g.set("idProduct", "0x0002")
-	for name, value := range attributes {
-		g.set("functions/"+g.function+"/"+name, value)
-	}
-	require.NoError(t, os.Symlink(filepath.Join(g.dir, "functions", g.function), g.configured()))
 	return g
+}
+
+// configure makes the function part of the configuration.
+func (g *Gadget) configure() {
+	g.t.Helper()
+	require.NoError(g.t, os.Symlink(filepath.Join(g.dir, "functions", g.function), g.configured()))
 }
 
 func load(t testing.TB, modules ...string) {
