@@ -43,6 +43,10 @@ const (
 	ERROR_SEM_TIMEOUT          = facilityWin32 | 121
 	ERROR_INSUFFICIENT_BUFFER  = facilityWin32 | 122
 	ERROR_BUSY                 = facilityWin32 | 170
+	ERROR_BAD_PIPE             = facilityWin32 | 230
+	ERROR_PIPE_BUSY            = facilityWin32 | 231
+	ERROR_NO_DATA              = facilityWin32 | 232
+	ERROR_PIPE_NOT_CONNECTED   = facilityWin32 | 233
 	ERROR_MORE_DATA            = facilityWin32 | 234
 	ERROR_OPERATION_ABORTED    = facilityWin32 | 995
 	ERROR_IO_DEVICE            = facilityWin32 | 1117
@@ -80,6 +84,10 @@ var hresults = map[HRESULT]struct{ name, text string }{
 	ERROR_SEM_TIMEOUT:          {"ERROR_SEM_TIMEOUT", "timed out"},
 	ERROR_INSUFFICIENT_BUFFER:  {"ERROR_INSUFFICIENT_BUFFER", "the buffer is of the wrong size"},
 	ERROR_BUSY:                 {"ERROR_BUSY", "busy"},
+	ERROR_BAD_PIPE:             {"ERROR_BAD_PIPE", "the pipe is in the wrong state or mode"},
+	ERROR_PIPE_BUSY:            {"ERROR_PIPE_BUSY", "the pipe is busy"},
+	ERROR_NO_DATA:              {"ERROR_NO_DATA", "the pipe is being closed"},
+	ERROR_PIPE_NOT_CONNECTED:   {"ERROR_PIPE_NOT_CONNECTED", "the other end of the pipe has disconnected"},
 	ERROR_MORE_DATA:            {"ERROR_MORE_DATA", "more data is available"},
 	ERROR_OPERATION_ABORTED:    {"ERROR_OPERATION_ABORTED", "cancelled"},
 	ERROR_IO_DEVICE:            {"ERROR_IO_DEVICE", "input/output error"},

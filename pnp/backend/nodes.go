@@ -36,7 +36,7 @@ func TypeOf(mode fs.FileMode) Nodes {
 // String names the types, for example "a block device or a regular file".
 func (n Nodes) String() string {
 	var names []string
-	for i, name := range []string{"a character device", "a block device", "a regular file", "a socket"} {
+	for i, name := range []string{"a character device", "a block device", "a regular file", "a Unix socket"} {
 		if n&(1<<i) != 0 {
 			names = append(names, name)
 		}

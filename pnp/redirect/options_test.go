@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -191,6 +192,10 @@ func TestObstacles(t *testing.T) {
 	_, pty := devtest.OpenPTY(t)
 	fifo := filepath.Join(dir, "fifo")
 	require.NoError(t, unix.Mkfifo(fifo, 0o600))
+	socket := filepath.Join(dir, "socket")
+	l, err := net.Listen("unix", socket)
+	require.NoError(t, err)
+	defer l.Close()
 	for _, c := range []struct {
 		kind, path, want string
 	}{
@@ -200,6 +205,9 @@ func TestObstacles(t *testing.T) {
 		{"char", regular, "it is not a character device; name it as file:" + regular},
 		{"serial", regular, "it is not a character device; name it as file:" + regular},
 		{"file", fifo, "it is not a block device or a regular file"},
+		{"char", socket, "it is not a character device; name it as pipe:" + socket},
+		{"pipe", regular, "it is not a Unix socket; name it as file:" + regular},
+		{"pipe", socket, ""},
 		{"file", regular, ""},
 		{"char", "/dev/null", ""},
 		{"serial", "/dev/null", "it is a device of the subsystem mem, not tty; name it as char:/dev/null"},

@@ -5,7 +5,9 @@ package redirect
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -199,6 +201,48 @@ func TestAdminDeniesPaths(t *testing.T) {
 	m.start("[[rule]]\naction = \"deny\"\nvid = \"0403\"\n", "", append(words, "auto")...)
 	require.Empty(t, m.redirected())
 	require.Equal(t, 9, strings.Count(m.log.String(), `err="the administrator denies it`))
+}
+
+// TestSockets: a socket is redirected as a pipe, and the administrator's rules apply to
+// its path, wherever links to it are.
+func TestSockets(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "socket")
+	l, err := net.Listen("unix", socket)
+	require.NoError(t, err)
+	defer l.Close()
+	link := filepath.Join(t.TempDir(), "link")
+	require.NoError(t, os.Symlink(socket, link))
+	for admin, denied := range map[string]bool{
+		"": false,
+		"[[rule]]\naction = \"deny\"\nvid = \"0403\"\n":                            false,
+		"[[rule]]\naction = \"deny\"\nnode = \"" + filepath.Dir(socket) + "/*\"\n": true,
+		"[[rule]]\naction = \"deny\"\nhardware-id = 'PNPDR\\PIPE'\n":               true,
+		"default = \"deny\"\n": true,
+		"default = \"deny\"\n[[rule]]\naction = \"allow\"\nnode = \"" + socket + "\"\n":          false,
+		"[[rule]]\naction = \"allow\"\nnode = \"" + socket + "\"\n[[rule]]\naction = \"deny\"\n": false,
+	} {
+		m := newMachine(t)
+		m.start(admin, "", "pipe:"+link, "name:pipe")
+		if denied {
+			require.Contains(t, m.s.summary(), "nothing is redirected; not redirected: pipe:"+link+" (the administrator denies it", admin)
+			continue
+		}
+		require.Equal(t, "+pipe", m.event(), admin)
+		h, err := m.remote.Devices()[0].Open(context.Background(), server.OpenOptions{})
+		require.NoError(t, err)
+		c, err := l.Accept()
+		require.NoError(t, err)
+		_, err = c.Write([]byte("hello"))
+		require.NoError(t, err)
+		p := make([]byte, 10)
+		n, err := h.ReadAt(context.Background(), p, 0)
+		require.NoError(t, err)
+		require.Equal(t, "hello", string(p[:n]))
+		h.Close()
+		_, err = c.Read(p)
+		require.Equal(t, io.EOF, err)
+		c.Close()
+	}
 }
 
 // TestAdminDeniesByDefault: an id that the user gives a device is not the

@@ -18,5 +18,6 @@ func ExampleAll() {
 	// hid:PATH
 	// char:PATH
 	// file:PATH
+	// pipe:PATH
 	// loopback
 }

@@ -11,6 +11,7 @@ import (
 	"freerdp-pnpdr/pnp/backend/file"
 	"freerdp-pnpdr/pnp/backend/hid"
 	"freerdp-pnpdr/pnp/backend/loopback"
+	"freerdp-pnpdr/pnp/backend/pipe"
 	"freerdp-pnpdr/pnp/backend/serial"
 	"freerdp-pnpdr/pnp/discover"
 )
@@ -59,6 +60,13 @@ func All() backend.Table {
 			Nodes:       backend.RegularFile | backend.BlockDevice,
 			Description: pnp.Description{HardwareIDs: []string{`PNPDR\FILE`}},
 			New:         backend.Constructor(file.New),
+		},
+		{
+			Name: "pipe", Argument: "PATH",
+			Help:        "a Unix socket as a named pipe of Windows",
+			Nodes:       backend.Socket,
+			Description: pnp.Description{HardwareIDs: []string{`PNPDR\PIPE`}},
+			New:         backend.Constructor(pipe.New),
 		},
 		{
 			Name:        "loopback",

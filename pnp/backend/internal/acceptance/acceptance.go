@@ -28,6 +28,8 @@ type Fixture struct {
 	// AnyOpen is set for a device that does not look at access and share
 	// modes.
 	AnyOpen bool
+	// AnyShare is set for a device that looks at access, but not at share modes.
+	AnyShare bool
 	// AnyOffset is set for a random access device that treats offsets above
 	// 2^63-1 like others past its end.
 	AnyOffset bool
@@ -132,7 +134,7 @@ var tests = []struct {
 	{"OpenClose", testOpenClose, nil},
 	{"OpenConcurrently", testOpenConcurrently, nil},
 	{"NoBlock", testNoBlock, nil},
-	{"Share", testShare, looksAtAccess},
+	{"Share", testShare, looksAtShare},
 	{"Access", testAccess, looksAtAccess},
 	{"ReadOnly", testReadOnly, hasReadOnly},
 	{"ZeroLength", testZeroLength, nil},
@@ -174,6 +176,7 @@ func (s *suite) gone() []pnp.HRESULT {
 }
 
 func looksAtAccess(s *suite) bool { return !s.AnyOpen }
+func looksAtShare(s *suite) bool  { return !s.AnyOpen && !s.AnyShare }
 func hasReadOnly(s *suite) bool   { return s.ReadOnly != nil }
 func hasContent(s *suite) bool    { return !s.Stream && s.Content != nil }
 func canFeed(s *suite) bool       { return s.Stream && s.Feed != nil }
