@@ -19,6 +19,9 @@ type Config struct {
 	Listen func() (Source, error)
 }
 
+// Subscribe subscribes to messages about devices.
+func (c Config) Subscribe() (Source, error) { return c.withDefaults().Listen() }
+
 func (c Config) withDefaults() Config {
 	for _, d := range []struct {
 		at    *string

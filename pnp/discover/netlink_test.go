@@ -115,7 +115,7 @@ func ours(t *testing.T, s discover.Source, wait time.Duration) []discover.Uevent
 }
 
 var (
-	event = discover.Uevent{Action: "add", Path: "devices/pci0/1-1", Subsystem: "usb", Seq: 7}
+	event = discover.Uevent{Action: "add", Path: "devices/pci0/1-1", Subsystem: "usb", Number: "189:3", Seq: 7}
 	other = discover.Uevent{Action: "add", Path: "devices/other", Subsystem: "usb", Seq: 7}
 )
 

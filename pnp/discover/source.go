@@ -5,6 +5,8 @@ package discover
 import (
 	"errors"
 	"time"
+
+	"freerdp-pnpdr/pnp/internal/devnode"
 )
 
 // Uevent is a message of the kernel or of udev about a device.
@@ -18,10 +20,19 @@ type Uevent struct {
 	Path string
 	// Subsystem is the device's subsystem.
 	Subsystem string
+	// Number is the number of the device's node, as "188:0"; "" if it has none.
+	Number string
 	// OldPath is the path that a device had before it moved.
 	OldPath string
 	// Seq is the kernel's sequence number. udev passes it on.
 	Seq uint64
+}
+
+// IsAbout reports whether the message is about the device that a node of this number
+// belongs to.
+func (e Uevent) IsAbout(id devnode.ID) bool {
+	n := number(id)
+	return n.Kind != "" && (e.Subsystem == "block") == (n.Kind == "block") && e.Number == n.String()
 }
 
 // ErrLost is returned by a Source that could not keep all messages.

@@ -48,6 +48,9 @@ func parseUevent(msg []byte) (e Uevent, ok bool) {
 	if e.Path, ok = devicePath(p["DEVPATH"]); !ok || e.Action == "" {
 		return Uevent{}, false
 	}
+	if major, minor := p["MAJOR"], p["MINOR"]; major != "" && minor != "" {
+		e.Number = major + ":" + minor
+	}
 	e.OldPath, _ = devicePath(p["DEVPATH_OLD"])
 	e.Seq, _ = strconv.ParseUint(p["SEQNUM"], 10, 64)
 	return e, true
@@ -85,6 +88,9 @@ func (e Uevent) appendProperties(b []byte) []byte {
 		{"SEQNUM", strconv.FormatUint(e.Seq, 10)},
 	} {
 		b = append(b, p[0]+"="+p[1]+"\x00"...)
+	}
+	if major, minor, ok := strings.Cut(e.Number, ":"); ok {
+		b = append(b, "MAJOR="+major+"\x00MINOR="+minor+"\x00"...)
 	}
 	if e.OldPath != "" {
 		b = append(b, "DEVPATH_OLD=/"+e.OldPath+"\x00"...)

@@ -80,7 +80,7 @@ func decideAt(p *rules.Policy, cfg discover.Config, n *rules.Named, place devnod
 	switch {
 	case errors.Is(err, discover.ErrNoDevice):
 		decision = n.Unjudged()
-		decision.Redirect, decision.Verdict, decision.Reason = false, rules.NoDevice, "it is a node without a device; connect again when the device is there"
+		decision.Redirect, decision.Verdict, decision.Reason = false, rules.NoDevice, "it is a node without a device; it will be redirected when the device is there"
 		return decision, nil
 	case err != nil:
 		return unknown(p, n, err), nil

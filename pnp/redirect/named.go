@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"freerdp-pnpdr/pnp/backend"
+	"freerdp-pnpdr/pnp/discover"
 	"freerdp-pnpdr/pnp/internal/devnode"
 	"freerdp-pnpdr/pnp/redirect/internal/watch"
 	"freerdp-pnpdr/pnp/rules"
@@ -18,7 +19,9 @@ import (
 type node struct {
 	*rules.Named
 
-	// Session.mu guards these; only the watcher changes id.
+	waits devnode.ID // the node whose device is waited for, guarded by Session.following
+
+	// Session.mu guards these; only changed changes id.
 	id   uint32 // while it is redirected
 	why  error  // why it is not redirected
 	real string // where the path leads while it is present
@@ -34,8 +37,15 @@ func (s *Session) watch(paths []string) {
 }
 
 // changed follows a path that appears or vanishes; it is told the first state
-// as well. It is called from one goroutine at a time.
+// as well.
 func (s *Session) changed(path string, present bool) {
+	s.following.Lock()
+	defer s.following.Unlock()
+	s.follow(path, present)
+}
+
+// follow is changed for a caller that holds s.following.
+func (s *Session) follow(path string, present bool) {
 	if s.over.Load() {
 		return
 	}
@@ -54,16 +64,17 @@ func (s *Session) changed(path string, present bool) {
 		if was {
 			continue
 		}
+		if !present {
+			n.waits = devnode.ID{}
+		}
 		if err := Obstacle(n.Named, s.kinds); err != nil {
-			s.set(n, 0, err)
-			s.log.Warn("device is not redirected", "option", n.Option, "err", err)
+			s.leave(n, err)
 			continue
 		}
 		if present {
 			place, err := devnode.Look(path)
 			if err != nil {
-				s.set(n, 0, err)
-				s.log.Warn("device is not redirected", "option", n.Option, "err", err)
+				s.leave(n, err)
 				continue
 			}
 			s.leads(n, place.Real)
@@ -100,12 +111,26 @@ func (s *Session) leads(n *node, real string) {
 // add makes the device, if it can be redirected.
 func (s *Session) add(n *node, place devnode.Place) {
 	id, err := s.redirectNamed(n.Named, place)
-	s.set(n, id, err)
+	if errors.Is(err, discover.ErrNoDevice) && s.awaitDevice(n, place) {
+		id, err = s.redirectNamed(n.Named, place) // it may have come meanwhile
+	}
 	if err != nil {
-		s.log.Warn("device is not redirected", "option", n.Option, "err", err)
+		s.leave(n, err)
 		return
 	}
+	s.set(n, id, nil)
 	s.log.Info("device is redirected", "option", n.Option)
+}
+
+// leave notes why a device is not redirected, and logs it unless it has been.
+func (s *Session) leave(n *node, why error) {
+	s.mu.Lock()
+	before := n.why
+	s.mu.Unlock()
+	s.set(n, 0, why)
+	if before == nil || before.Error() != why.Error() {
+		s.log.Warn("device is not redirected", "option", n.Option, "err", why)
+	}
 }
 
 // set notes that a device is redirected, or why it is not.
@@ -140,11 +165,19 @@ func (s *Session) redirectNamed(n *rules.Named, place devnode.Place) (id uint32,
 	return s.redirect(backend.Source{Path: n.Path, Found: found, Verify: verify}, &decision)
 }
 
+// noDevice is discover.ErrNoDevice with the words of a decision.
+type noDevice struct{ reason string }
+
+func (e noDevice) Error() string { return e.reason }
+func (e noDevice) Unwrap() error { return discover.ErrNoDevice }
+
 // refusal says why a device is not redirected; nil if it is.
 func refusal(d *rules.Decision) error {
 	switch {
 	case d.Redirect:
 		return nil
+	case d.Verdict == rules.NoDevice:
+		return noDevice{d.Reason}
 	case d.Verdict != rules.Denied:
 		return errors.New(d.Reason)
 	case d.Admin:

@@ -68,7 +68,11 @@ type Session struct {
 
 	named  []*node // in the order of the options
 	byPath map[string][]*node
-	asked  []*rules.Rule // the options that name devices which are found
+
+	following sync.Mutex // held while named devices are followed; comes before mu
+	arrivals  *arrivals  // guarded by following; nil until a node waits for its device
+
+	asked []*rules.Rule // the options that name devices which are found
 
 	mu      sync.Mutex
 	known   map[string]*discover.Device // what is plugged in, by its Key
@@ -112,6 +116,12 @@ func (s *Session) End() (ended <-chan struct{}) {
 		}
 		if s.monitor != nil {
 			s.monitor.Close()
+		}
+		s.following.Lock()
+		a := s.arrivals
+		s.following.Unlock()
+		if a != nil { // no other begins, since nothing is followed any more
+			a.close()
 		}
 	}()
 	return done

@@ -27,6 +27,7 @@ import (
 	"freerdp-pnpdr/pnp/backend/kinds"
 	"freerdp-pnpdr/pnp/backend/loopback"
 	"freerdp-pnpdr/pnp/devtest"
+	"freerdp-pnpdr/pnp/discover"
 	"freerdp-pnpdr/pnp/discover/discovertest"
 	"freerdp-pnpdr/pnp/internal/devnode"
 	"freerdp-pnpdr/pnp/internal/fusetest"
@@ -76,7 +77,7 @@ func (m *machine) startWith(files rules.Files, words ...string) {
 	link := memory.NewLink(m.core)
 	m.come = make(chan server.DeviceEvent, 1024)
 	m.remote = server.New(link, server.Config{OnDevice: func(e server.DeviceEvent) { m.come <- e }})
-	m.s = Start(o, Config{Name: m.name, Log: log, Devices: m.core, Files: files, Discovery: m.Config(), startWait: m.startWait})
+	m.s = Start(o, Config{Name: m.name, Log: log, Devices: m.core, Files: files, Discovery: m.discovery(), startWait: m.startWait})
 	require.NoError(t, m.remote.Start(context.Background()))
 	require.NoError(t, m.remote.LoggedOn())
 	t.Cleanup(func() {
@@ -96,6 +97,14 @@ func (m *machine) startWith(files rules.Files, words ...string) {
 			t.Error("the session does not end")
 		}
 	})
+}
+
+// discovery is the tree's, or that of the real machine.
+func (m *machine) discovery() discover.Config {
+	if m.Tree == nil {
+		return discover.Config{}
+	}
+	return m.Config()
 }
 
 func newMachine(t testing.TB) *machine {

@@ -98,7 +98,7 @@ func TestNodeWithoutDevice(t *testing.T) {
 	m.start("", "", "char:"+stale, "serial:"+stale, "auto")
 	require.Empty(t, m.redirected())
 	for _, option := range []string{"char:", "serial:"} {
-		require.Contains(t, m.log.String(), `msg="device is not redirected" option=`+option+stale+` err="it is a node without a device; connect again when the device is there"`)
+		require.Contains(t, m.log.String(), `msg="device is not redirected" option=`+option+stale+` err="it is a node without a device; it will be redirected when the device is there"`)
 	}
 }
 
