@@ -48,8 +48,9 @@ const (
 )
 
 var (
-	// ErrTooManyChannels is returned by Open: xrdp could not serve another channel.
-	ErrTooManyChannels = fmt.Errorf("%d channels are open, xrdp has no room for more", maxChannels)
+	// ErrTooManyChannels is returned by Open: xrdp could not serve another channel. It
+	// wraps EMFILE.
+	ErrTooManyChannels = fmt.Errorf("%d channels are open, xrdp has no room for more: %w", maxChannels, unix.EMFILE)
 
 	errNoClient = fmt.Errorf("xrdp serves no channel: no client is connected, or too many channels are open: %w", channels.ErrClosed)
 	errEnded    = fmt.Errorf("the session was closed: %w", channels.ErrClosed)

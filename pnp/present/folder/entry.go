@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package folder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+
+	"freerdp-pnpdr/channels/server"
+	"freerdp-pnpdr/pnp/present"
+)
+
+// entry is the folder of one device while the device is there.
+type entry struct {
+	known  *known
+	number uint64 // counts the devices of the Folder
+	dev    *present.Device
+	done   chan struct{} // closed when nothing is left
+
+	undo []func() // takes away what was made, the last first
+}
+
+func (f *Folder) newEntry(d *server.Device, kind *present.Kind, k *known) *entry {
+	log := f.cfg.Log.With("device", k.name)
+	return &entry{
+		known: k,
+		dev:   present.NewDevice(d, kind, k.name, filepath.Join(f.Dir(), k.name), log, f.cfg.Options),
+		done:  make(chan struct{}),
+	}
+}
+
+// run makes the folder and removes it once the device has gone or ctx has ended.
+func (e *entry) run(ctx context.Context) {
+	defer e.remove()
+	ctx, cancel := context.WithCancel(ctx)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		select {
+		case <-e.dev.Gone():
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	defer func() {
+		cancel()
+		<-watched
+	}()
+	log := e.dev.Log
+	if err := e.make(); err != nil {
+		log.Error("device cannot be presented", "err", err)
+		return
+	}
+	log.Info("device has come", "kind", e.dev.Kind.Name, "folder", e.dev.Dir)
+	if err := e.present(ctx); err != nil && ctx.Err() == nil {
+		log.Warn("device is presented in part only", "err", err)
+	}
+	<-ctx.Done()
+	log.Info("device has gone")
+}
+
+// make makes what every device has.
+func (e *entry) make() error {
+	// It is there already if the user has put a file into it.
+	if err := os.Mkdir(e.dev.Dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	e.later(func() error { return os.Remove(e.dev.Dir) })
+	c, err := newControl(e.dev)
+	if err != nil {
+		return err
+	}
+	e.undo = append(e.undo, c.close)
+	e.later(func() error { return os.Remove(filepath.Join(e.dev.Dir, infoName)) })
+	return writeInfo(e.dev)
+}
+
+// present has the presenter of the device's kind do its work.
+func (e *entry) present(ctx context.Context) error {
+	if e.dev.Kind.Present == nil {
+		return nil
+	}
+	p, err := callPresenter(ctx, e.dev)
+	if err != nil {
+		return err
+	}
+	e.undo = append(e.undo, p.Close)
+	return nil
+}
+
+// callPresenter stops a panic of the presenter's, which what the client sends may have
+// caused.
+func callPresenter(ctx context.Context, d *present.Device) (p present.Presentation, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			d.Log.Debug("panic in a presenter", "panic", r, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic in the presenter of %s: %v", d.Kind.Name, r)
+		}
+	}()
+	return d.Kind.Present(ctx, d)
+}
+
+// later has remove call f. A file that has gone already is no reason for a line in the
+// log.
+func (e *entry) later(f func() error) {
+	e.undo = append(e.undo, func() {
+		if err := f(); err != nil && !errors.Is(err, os.ErrNotExist) {
+			e.dev.Log.Warn("something is left in the folder of a device that has gone", "err", err)
+		}
+	})
+}
+
+func (e *entry) remove() {
+	for i := len(e.undo) - 1; i >= 0; i-- {
+		e.undo[i]()
+	}
+}
+
+func (e *entry) status() Status {
+	s := Status{Folder: e.known.name, Files: []string{}, Info: infoOf(e.dev), Stats: e.dev.Stats()}
+	entries, _ := os.ReadDir(e.dev.Dir) // none if it is going
+	for _, f := range entries {
+		if name := f.Name(); name != infoName && name != infoName+".new" {
+			s.Files = append(s.Files, name)
+		}
+	}
+	return s
+}
