@@ -84,6 +84,34 @@ func TestMaxMessage(t *testing.T) {
 	})
 }
 
+// TestMaxMessages sends messages that are long enough together on several channels. What
+// was announced on a channel counts until it is closed, and then not any more.
+func TestMaxMessages(t *testing.T) {
+	eachClient(t, func(t *testing.T, f *fixture) {
+		f.listen(server.Config{MaxMessage: 1 << 20, MaxMessages: 5 << 19})
+		_, s := f.client()
+		long := pattern(1<<20, 1)
+		for range 10 {
+			e := s.open(channels.PNPDR)
+			e.echo(long)
+			e.echo(long)
+			e.conn.Close()
+			wait(t, e.closed, "the channel does not close")
+		}
+		first, second, third := s.open(channels.PNPDR), s.open(channels.PNPDR), s.open(channels.PNPDR)
+		first.echo(long)
+		second.echo(long)
+		third.echo(long[:1<<19])
+		first.echo(long)
+		third.send(long[:1<<19+1])
+		s.ended()
+		wait(t, third.closed, "the channel outlives its session")
+		if n := len(third.arrived); n > 0 {
+			t.Error("the message was delivered")
+		}
+	})
+}
+
 // TestSilentConnections: connections that say nothing are few at a time, and keep
 // nobody from being served.
 func TestSilentConnections(t *testing.T) {

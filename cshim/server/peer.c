@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "peer.h"
 
-#include "door.h"
-
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -42,7 +40,8 @@ struct rds_peer
 	BOOL lost;                        /* an answer could not be stored */
 	psPeerReceiveChannelData receive; /* FreeRDP's own */
 	rds_door door;
-	uint64_t refused; /* by the door */
+	rds_door_verdict verdict; /* the door's last */
+	uint64_t bytes;           /* of it */
 };
 
 static atomic_long g_live;
@@ -172,9 +171,9 @@ static BOOL peer_receive(freerdp_peer* client, UINT16 id, const BYTE* data, size
 
 	if (id == WTSChannelGetId(client, DRDYNVC))
 	{
-		peer->refused = rds_door_check(&peer->door, data, size, flags);
+		peer->verdict = rds_door_check(&peer->door, data, size, flags, &peer->bytes);
 
-		if (peer->refused)
+		if (peer->verdict != RDS_DOOR_OPEN)
 			return FALSE;
 	}
 
@@ -205,7 +204,7 @@ static BOOL peer_open_server(rds_peer* peer)
 }
 
 rds_peer* rds_peer_new(int sockfd, int wakefd, const char* certificate, const char* key,
-                       uint32_t limit)
+                       uint32_t limit, uint64_t total)
 {
 	BOOL created;
 	rds_peer* peer = calloc(1, sizeof(rds_peer));
@@ -220,6 +219,7 @@ rds_peer* rds_peer_new(int sockfd, int wakefd, const char* certificate, const ch
 	peer->wakefd = wakefd;
 	peer->sockfd = sockfd;
 	peer->door.limit = limit;
+	peer->door.total = total;
 	peer->epollfd = epoll_create1(EPOLL_CLOEXEC);
 	peer->client = freerdp_peer_new(sockfd);
 
@@ -266,6 +266,7 @@ void rds_peer_free(rds_peer* peer)
 	if (peer->epollfd >= 0)
 		close(peer->epollfd);
 
+	rds_door_clear(&peer->door);
 	free(peer->answers);
 	free(peer);
 	atomic_fetch_sub(&g_live, 1);
@@ -334,9 +335,10 @@ static rds_state peer_state(rds_peer* peer)
 	return RDS_READY;
 }
 
-uint64_t rds_peer_refused(const rds_peer* peer)
+rds_door_verdict rds_peer_refused(const rds_peer* peer, uint64_t* bytes)
 {
-	return peer->refused;
+	*bytes = peer->bytes;
+	return peer->verdict;
 }
 
 const rds_turn* rds_peer_turn(rds_peer* peer, int timeout, int input)
@@ -445,6 +447,13 @@ void* rds_channel_open(rds_peer* peer, const char* name, uint32_t* id)
 		return NULL;
 
 	*id = WTSChannelGetIdByHandle(channel);
+
+	if (rds_door_add(&peer->door, *id) < 0)
+	{
+		WTSVirtualChannelClose(channel);
+		return NULL;
+	}
+
 	atomic_fetch_add(&g_live, 1);
 	return channel;
 }
@@ -493,6 +502,7 @@ void rds_channel_close(rds_peer* peer, void* channel)
 	 * the set although it is closed here. This fails for a channel that was never
 	 * watched. */
 	epoll_ctl(peer->epollfd, EPOLL_CTL_DEL, channel_event_fd(channel), &event);
+	rds_door_remove(&peer->door, WTSChannelGetIdByHandle(channel));
 	WTSVirtualChannelClose(channel);
 	atomic_fetch_sub(&g_live, 1);
 }

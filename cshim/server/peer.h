@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "door.h"
+
 /** Channels reported readable by one turn; the others follow in the next. */
 #define RDS_MAX_READABLE 64
 
@@ -71,10 +73,12 @@ long rds_live(void);
  * Makes the server end of a connection. Owns sockfd from here on, even if it
  * fails. wakefd is an eventfd that ends rds_peer_turn's waiting; the caller
  * keeps it. certificate and key are PEM texts, copied. The session of a client
- * that announces a message of more than limit bytes ends. Returns NULL on failure.
+ * that announces a message of more than limit bytes ends, and so does that of one
+ * whose longest messages on all open channels have more than total bytes together.
+ * Returns NULL on failure.
  */
 rds_peer* rds_peer_new(int sockfd, int wakefd, const char* certificate, const char* key,
-                       uint32_t limit);
+                       uint32_t limit, uint64_t total);
 
 /**
  * Waits up to timeout ms (-1: for ever) for the socket, for a channel or for
@@ -83,8 +87,11 @@ rds_peer* rds_peer_new(int sockfd, int wakefd, const char* certificate, const ch
  */
 const rds_turn* rds_peer_turn(rds_peer* peer, int timeout, int input);
 
-/** How many bytes the message had that ended the session by its length, or 0. */
-uint64_t rds_peer_refused(const rds_peer* peer);
+/**
+ * Why the door ended the session, and how many bytes were too many; RDS_DOOR_OPEN if
+ * it did not.
+ */
+rds_door_verdict rds_peer_refused(const rds_peer* peer, uint64_t* bytes);
 
 /**
  * Passes what was written to the network. Returns -1 when the session has

@@ -80,7 +80,7 @@ func (p *Peer) run(sockfd int) {
 	defer p.release()
 
 	cert, key := C.CString(string(p.srv.cert)), C.CString(string(p.srv.key))
-	c := C.rds_peer_new(C.int(sockfd), C.int(p.wakefd), cert, key, C.uint32_t(p.srv.cfg.MaxMessage))
+	c := C.rds_peer_new(C.int(sockfd), C.int(p.wakefd), cert, key, C.uint32_t(p.srv.cfg.MaxMessage), C.uint64_t(p.srv.cfg.MaxMessages))
 	C.free(unsafe.Pointer(cert))
 	C.free(unsafe.Pointer(key))
 	if c == nil {
@@ -96,9 +96,7 @@ func (p *Peer) run(sockfd int) {
 		l.closeOverdue()
 		l.dispatch()
 	}
-	if n := C.rds_peer_refused(c); n > 0 {
-		p.log.Error("client is disconnected: it announced a message that is too long", "bytes", uint64(n), "limit", p.srv.cfg.MaxMessage)
-	}
+	l.explainRefusal()
 
 	p.mu.Lock()
 	p.ending = true
@@ -117,6 +115,24 @@ func (p *Peer) run(sockfd int) {
 		<-l.done
 	}
 	p.log.Debug("client is gone")
+}
+
+// explainRefusal says which message of the client ended the session, if one did.
+func (l *loop) explainRefusal() {
+	var n C.uint64_t
+	why, limit := "", l.p.srv.cfg.MaxMessage
+	switch C.rds_peer_refused(l.c, &n) {
+	case C.RDS_DOOR_OPEN:
+		return
+	case C.RDS_DOOR_PDU:
+		why, limit = "it sent a PDU that is too long", C.RDS_MAX_PDU
+	case C.RDS_DOOR_MESSAGE:
+		why = "it announced a message that is too long; raise MaxMessage if it has to be"
+	case C.RDS_DOOR_TOTAL:
+		why = "its longest messages on all open channels are too long together; raise MaxMessages if they have to be"
+		limit = l.p.srv.cfg.MaxMessages
+	}
+	l.p.log.Error("client is disconnected: "+why, "bytes", uint64(n), "limit", limit)
 }
 
 // more takes over the queue and reports whether anything is left to do.

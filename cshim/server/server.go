@@ -45,6 +45,12 @@ type Config struct {
 	// announced. 0 means 65 MiB; more than 4 GiB is not possible.
 	MaxMessage int
 
+	// MaxMessages is how many bytes the messages of a client may have on all open
+	// channels together. The longest one of each channel counts, since FreeRDP keeps
+	// as much memory until the channel is closed. A client that announces more is
+	// disconnected. 0 means 512 MiB, or MaxMessage if that is more.
+	MaxMessages int
+
 	// Pending is how many clients may be in the connection sequence at a time; 0
 	// means 32. One more ends the one that has been in it for longest.
 	Pending int
@@ -60,8 +66,9 @@ type Config struct {
 }
 
 const (
-	defaultMaxMessage = 65 << 20
-	defaultPending    = 32
+	defaultMaxMessage  = 65 << 20
+	defaultMaxMessages = 512 << 20
+	defaultPending     = 32
 
 	defaultConnectTimeout = 30 * time.Second
 )
@@ -90,6 +97,9 @@ func Listen(addr string, cfg Config) (*Server, error) {
 	if cfg.MaxMessage == 0 {
 		cfg.MaxMessage = defaultMaxMessage
 	}
+	if cfg.MaxMessages == 0 {
+		cfg.MaxMessages = max(defaultMaxMessages, cfg.MaxMessage)
+	}
 	if cfg.Pending == 0 {
 		cfg.Pending = defaultPending
 	}
@@ -101,6 +111,9 @@ func Listen(addr string, cfg Config) (*Server, error) {
 	}
 	if cfg.MaxMessage < 0 || uint64(cfg.MaxMessage) > math.MaxUint32 {
 		return nil, fmt.Errorf("server: Config.MaxMessage %d is not possible", cfg.MaxMessage)
+	}
+	if cfg.MaxMessages < 0 {
+		return nil, fmt.Errorf("server: Config.MaxMessages %d is not possible", cfg.MaxMessages)
 	}
 	cert, key, err := identity(cfg.CertFile, cfg.KeyFile)
 	if err != nil {

@@ -37,6 +37,7 @@ func TestListenFails(t *testing.T) {
 		"missing files":      {"127.0.0.1:0", server.Config{Session: noSession, CertFile: bad + "x", KeyFile: bad}},
 		"half of the files":  {"127.0.0.1:0", server.Config{Session: noSession, CertFile: bad}},
 		"negative limit":     {"127.0.0.1:0", server.Config{Session: noSession, MaxMessage: -1}},
+		"negative sum":       {"127.0.0.1:0", server.Config{Session: noSession, MaxMessages: -1}},
 		"nobody":             {"127.0.0.1:0", server.Config{Session: noSession, Pending: -1}},
 		"half of the files2": {"127.0.0.1:0", server.Config{Session: noSession, KeyFile: bad}},
 	} {

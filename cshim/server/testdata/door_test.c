@@ -10,6 +10,7 @@
 #define LAST 2
 
 static int failures;
+static rds_door_verdict expected; /* of those that refuse */
 
 static void check(const char* what, uint64_t got, uint64_t want)
 {
@@ -30,26 +31,85 @@ static uint64_t pdu(rds_door* door, const uint8_t* data, size_t size, size_t chu
 		const size_t n = size - at < chunk ? size - at : chunk;
 		const uint32_t flags = (at == 0 ? FIRST : 0) | (at + n == size ? LAST : 0);
 		uint8_t* copy = malloc(n);
-		uint64_t refused;
+		uint64_t bytes = 0;
+		rds_door_verdict verdict;
 
 		if (!copy)
 			abort();
 
 		memcpy(copy, data + at, n);
-		refused = rds_door_check(door, copy, n, flags);
+		verdict = rds_door_check(door, copy, n, flags, &bytes);
 		free(copy);
 
-		if (refused)
-			return refused;
+		if (verdict != RDS_DOOR_OPEN)
+		{
+			check("the verdict", verdict, expected);
+			return bytes;
+		}
 	}
 
 	return 0;
 }
 
+/* Announces length bytes on a channel, both of them in 4 bytes. */
+static uint64_t announce(rds_door* door, uint32_t id, uint32_t length)
+{
+	uint8_t data[] = { 0x2A,   id,          id >> 8,      id >> 16,     id >> 24,
+		               length, length >> 8, length >> 16, length >> 24, 7 };
+
+	return pdu(door, data, sizeof(data), sizeof(data));
+}
+
+/* The sum of the longest messages of all channels. */
+static void test_total(void)
+{
+	rds_door door = { .limit = 1000, .total = 2500 };
+	const uint32_t ids[] = { 7, 70000, 3, 1u << 31, 8 };
+
+	expected = RDS_DOOR_TOTAL;
+	check("a channel that is unknown", announce(&door, 3, 1000), 0);
+
+	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
+		check("add", (uint64_t)rds_door_add(&door, ids[i]), 0);
+
+	check("an unknown one among others", announce(&door, 4, 1000), 0);
+	check("the first", announce(&door, 3, 1000), 0);
+	check("the second", announce(&door, 70000, 1000), 0);
+	check("the third", announce(&door, 1u << 31, 501), 2501);
+	check("the third, shorter", announce(&door, 1u << 31, 500), 0);
+	check("one byte", announce(&door, 8, 1), 2501);
+	check("again, no longer", announce(&door, 3, 1000), 0);
+	check("again, shorter", announce(&door, 3, 1), 0); /* FreeRDP keeps the memory */
+	check("again, longer", announce(&door, 1u << 31, 501), 2501);
+	rds_door_remove(&door, 4);
+	rds_door_remove(&door, 3);
+	check("once one is closed", announce(&door, 8, 1000), 0);
+	check("one that is closed", announce(&door, 3, 1000), 0);
+	check("the last byte", announce(&door, 7, 1), 2501);
+
+	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
+		rds_door_remove(&door, ids[i]);
+
+	check("nothing is open", door.sum + door.count, 0);
+
+	for (uint32_t id = 0; id < 2000; id++)
+	{
+		check("add", (uint64_t)rds_door_add(&door, id * 7919 % 2000), 0);
+		check("no room", announce(&door, id * 7919 % 2000, 2), door.sum == 2500 ? 2502 : 0);
+	}
+
+	check("all of it", door.sum, 2500);
+	rds_door_clear(&door);
+	check("cleared", door.sum + door.count, 0);
+}
+
 int main(void)
 {
+	uint64_t bytes = 0;
 	rds_door door = { .limit = 1000 };
 	uint8_t data[RDS_MAX_PDU + 1] = { 0 };
+
+	expected = RDS_DOOR_MESSAGE;
 
 	for (size_t chunk = 1; chunk <= 12; chunk++)
 	{
@@ -75,10 +135,14 @@ int main(void)
 
 	/* A PDU that does not end. */
 	data[0] = 0x30;
-	check("the longest PDU", rds_door_check(&door, data, RDS_MAX_PDU, FIRST), 0);
-	check("a byte more", rds_door_check(&door, data, 1, 0), RDS_MAX_PDU + 1);
-	check("one chunk", rds_door_check(&door, data, sizeof(data), FIRST | LAST), RDS_MAX_PDU + 1);
-	check("the next", rds_door_check(&door, data, 10, FIRST | LAST), 0);
-	check("an empty chunk", rds_door_check(&door, data, 0, FIRST | LAST), 0);
+	check("the longest PDU", rds_door_check(&door, data, RDS_MAX_PDU, FIRST, &bytes), 0);
+	check("a byte more", rds_door_check(&door, data, 1, 0, &bytes), RDS_DOOR_PDU);
+	check("how many", bytes, RDS_MAX_PDU + 1);
+	check("one chunk", rds_door_check(&door, data, sizeof(data), FIRST | LAST, &bytes),
+	      RDS_DOOR_PDU);
+	check("how many in it", bytes, RDS_MAX_PDU + 1);
+	check("the next", rds_door_check(&door, data, 10, FIRST | LAST, &bytes), 0);
+	check("an empty chunk", rds_door_check(&door, data, 0, FIRST | LAST, &bytes), 0);
+	test_total();
 	return failures ? EXIT_FAILURE : EXIT_SUCCESS;
 }
