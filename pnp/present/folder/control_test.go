@@ -6,9 +6,7 @@ import (
 	"context"
 	"io"
 	"net"
-	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -32,11 +30,7 @@ type program struct {
 
 func dial(t *testing.T, path string) *program {
 	t.Helper()
-	dir, err := os.Open(filepath.Dir(path)) // the path may be too long
-	require.NoError(t, err)
-	defer dir.Close()
-	name := "/proc/self/fd/" + strconv.Itoa(int(dir.Fd())) + "/" + filepath.Base(path)
-	conn, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Name: name, Net: "unixpacket"})
+	conn, err := connect("unixpacket", path)
 	require.NoError(t, err)
 	t.Cleanup(func() { conn.Close() })
 	require.NoError(t, conn.SetDeadline(time.Now().Add(presenttest.Patience)))
@@ -81,8 +75,8 @@ func (p *program) wantEnd() {
 	}
 }
 
-// connect connects to the device of a new Folder.
-func connect(t *testing.T) (*Folder, *presenttest.Pair, *program) {
+// connected is a program that is connected to the device of a new Folder.
+func connected(t *testing.T) (*Folder, *presenttest.Pair, *program) {
 	f := newFolder(t, Config{})
 	p := pair(t, f, loop("Scale"))
 	waitFor(t, f, "Scale")
@@ -90,7 +84,7 @@ func connect(t *testing.T) (*Folder, *presenttest.Pair, *program) {
 }
 
 func TestControl(t *testing.T) {
-	f, _, p := connect(t)
+	f, _, p := connected(t)
 	p.send(requestIOControl, 7, loopback.IOCTL_ECHO, 3, "abcde")
 	p.want(7, pnp.S_OK, "abc")
 	p.send(requestIOControl, 8, 0x1234, 3, "")
@@ -129,7 +123,7 @@ func TestControl(t *testing.T) {
 }
 
 func TestControlEvents(t *testing.T) {
-	_, _, p := connect(t)
+	_, _, p := connected(t)
 	p.send(requestEvents, 5, 0, 0, "")
 	p.want(5, pnp.S_OK, "")
 	p.send(requestEvents, 6, 0, 0, "")
@@ -160,7 +154,7 @@ func TestControlEvents(t *testing.T) {
 
 // TestControlLimits: of requests, and of connections.
 func TestControlLimits(t *testing.T) {
-	f, _, p := connect(t)
+	f, _, p := connected(t)
 	forever := "\xff\xff\xff\xff"
 	for id := range uint32(maxRequests) {
 		p.send(requestIOControl, id, loopback.IOCTL_WAIT, 0, forever)
@@ -177,7 +171,7 @@ func TestControlLimits(t *testing.T) {
 	dial(t, path).wantEnd()
 	require.NoError(t, more[0].conn.Close())
 	eventually(t, func() bool {
-		one, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Name: path, Net: "unixpacket"})
+		one, err := connect("unixpacket", path)
 		require.NoError(t, err)
 		defer one.Close()
 		require.NoError(t, one.SetDeadline(time.Now().Add(presenttest.Patience)))
@@ -191,7 +185,7 @@ func TestControlLimits(t *testing.T) {
 
 // TestControlOfADeviceThatGoes: requests that wait end, and so does the connection.
 func TestControlOfADeviceThatGoes(t *testing.T) {
-	f, pair, p := connect(t)
+	f, pair, p := connected(t)
 	p.send(requestIOControl, 1, loopback.IOCTL_WAIT, 0, "\xff\xff\xff\xff")
 	eventually(t, func() bool { return f.Devices()[0].Open == 1 }, "open")
 	pair.Client.Remove(1)

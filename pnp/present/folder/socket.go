@@ -17,19 +17,14 @@ import (
 const maxSocketPath = 107
 
 // listen makes a socket that only the user can connect to. network is "unix" or
-// "unixpacket". A path that is too long for a socket is reached through the folder's
-// descriptor.
+// "unixpacket".
 func listen(network, path string) (*net.UnixListener, error) {
-	name := path
-	if len(path) > maxSocketPath {
-		dir, err := os.Open(filepath.Dir(path))
-		if err != nil {
-			return nil, err
-		}
-		defer dir.Close()
-		name = "/proc/self/fd/" + strconv.Itoa(int(dir.Fd())) + "/" + filepath.Base(path)
+	addr, done, err := address(network, path)
+	if err != nil {
+		return nil, err
 	}
-	ln, err := net.ListenUnix(network, &net.UnixAddr{Name: name, Net: network})
+	defer done()
+	ln, err := net.ListenUnix(network, addr)
 	if err != nil {
 		return nil, err
 	}
@@ -38,6 +33,30 @@ func listen(network, path string) (*net.UnixListener, error) {
 		return nil, errors.Join(err, ln.Close(), os.Remove(path))
 	}
 	return ln, nil
+}
+
+// connect connects to such a socket.
+func connect(network, path string) (*net.UnixConn, error) {
+	addr, done, err := address(network, path)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return net.DialUnix(network, nil, addr)
+}
+
+// address returns the address of a socket until done is called. A path that is too long
+// for a socket leads through the folder's descriptor.
+func address(network, path string) (addr *net.UnixAddr, done func(), err error) {
+	if len(path) <= maxSocketPath {
+		return &net.UnixAddr{Name: path, Net: network}, func() {}, nil
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return nil, nil, err
+	}
+	path = "/proc/self/fd/" + strconv.Itoa(int(dir.Fd())) + "/" + filepath.Base(path)
+	return &net.UnixAddr{Name: path, Net: network}, func() { _ = dir.Close() }, nil
 }
 
 // checkPeer refuses other users, who may have got hold of the folder by a descriptor.

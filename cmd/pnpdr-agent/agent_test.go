@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"freerdp-pnpdr/channels"
+	"freerdp-pnpdr/channels/client"
+	"freerdp-pnpdr/channels/insession"
+	"freerdp-pnpdr/channels/memory"
+	"freerdp-pnpdr/channels/xrdp"
+	"freerdp-pnpdr/channels/xrdp/xrdptest"
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend/loopback"
+	"freerdp-pnpdr/pnp/devtest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const watchdog = time.Minute
+
+// newClient is a client with devices of these names.
+func newClient(t *testing.T, names ...string) *client.Session {
+	c := client.NewSession(client.Config{})
+	for _, name := range names {
+		_, err := c.Add(loopback.New(pnp.Description{Name: name, HardwareIDs: []string{`WUDF\LB`}}))
+		require.NoError(t, err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), watchdog)
+		defer cancel()
+		require.NoError(t, c.Close(ctx))
+	})
+	return c
+}
+
+// quick is a pace for tests.
+var quick = pace{
+	again: time.Millisecond, most: time.Second,
+	refused: time.Millisecond, mostRefused: time.Hour,
+	patience: watchdog,
+}
+
+// program is an agent that is running.
+type program struct {
+	t    *testing.T
+	cli  *cli
+	dir  string
+	log  devtest.Output
+	stop context.CancelFunc
+	done chan int
+}
+
+func newProgram(t *testing.T, env func(string) string) *program {
+	p := &program{t: t, dir: filepath.Join(t.TempDir(), "pnpdr"), done: make(chan int, 1)}
+	p.cli = &cli{
+		stdout: &p.log, stderr: &p.log, env: env, pace: quick,
+		servers: []insession.Server{xrdp.Server{ProbeInterval: 20 * time.Millisecond, ProbeTimeout: watchdog}},
+	}
+	return p
+}
+
+// launch starts an agent in the session of f.
+func launch(t *testing.T, f *xrdptest.Chansrv, args ...string) *program {
+	p := newProgram(t, f.Env)
+	p.start(args...)
+	return p
+}
+
+func (p *program) start(args ...string) {
+	ctx, cancel := context.WithCancel(context.Background())
+	p.stop = cancel
+	go func() { p.done <- p.cli.run(ctx, append(args, "--dir", p.dir)) }()
+	p.t.Cleanup(func() {
+		cancel()
+		if p.t.Failed() {
+			p.t.Log(p.log.String())
+		}
+	})
+}
+
+// status waits for the end of the agent.
+func (p *program) status() int {
+	p.t.Helper()
+	select {
+	case s := <-p.done:
+		return s
+	case <-time.After(watchdog):
+		p.t.Fatal("the agent does not end")
+		return -1
+	}
+}
+
+func (p *program) until(what string, condition func() bool) {
+	p.t.Helper()
+	require.Eventually(p.t, condition, watchdog, 2*time.Millisecond, what)
+}
+
+func (p *program) said(line string) {
+	p.t.Helper()
+	p.until(line, func() bool { return strings.Contains(p.log.String(), line) })
+}
+
+// folders waits until exactly these are there.
+func (p *program) folders(names ...string) {
+	p.t.Helper()
+	p.until(strings.Join(names, " "), func() bool {
+		found, _ := filepath.Glob(filepath.Join(p.dir, "*", "info.json"))
+		for i := range found {
+			found[i] = filepath.Base(filepath.Dir(found[i]))
+		}
+		return strings.Join(found, " ") == strings.Join(names, " ")
+	})
+}
+
+// ask runs list or status and returns its output.
+func (p *program) ask(args ...string) (string, int) {
+	var out bytes.Buffer
+	c := &cli{stdout: &out, stderr: &out, env: p.cli.env}
+	status := c.run(context.Background(), append(args, "--dir", p.dir))
+	return out.String(), status
+}
+
+func TestAgent(t *testing.T) {
+	f := xrdptest.New(t, newClient(t, "Scale", "Printer"))
+	p := launch(t, f)
+	p.folders("Printer", "Scale")
+	p.said(`msg="device has come" device=Scale kind=stream folder=` + filepath.Join(p.dir, "Scale"))
+
+	out, status := p.ask("list")
+	require.Zero(t, status)
+	require.Regexp(t, `^NAME +KIND +FOLDER +WITH\nScale +stream +\S+/pnpdr/Scale +\S.*\n`, out)
+	out, _ = p.ask("status")
+	require.Regexp(t, `^agent \d+, a client is connected since .*\n\nScale \(stream\) in \S+\n  0 handles open`, out)
+	out, _ = p.ask("status", "--json")
+	var s struct {
+		Connected time.Time
+		Devices   []struct{ Name string }
+	}
+	require.NoError(t, json.Unmarshal([]byte(out), &s))
+	require.Len(t, s.Devices, 2)
+	require.False(t, s.Connected.IsZero())
+
+	p.stop()
+	require.Equal(t, exitOK, p.status())
+	entries, err := os.ReadDir(p.dir)
+	require.NoError(t, err)
+	require.Len(t, entries, 1) // the lock
+	out, status = p.ask("list")
+	require.Equal(t, exitFailed, status)
+	require.Contains(t, out, "is pnpdr-agent running")
+}
+
+// TestReconnection: the next client's devices are there soon, and the session's end ends
+// the agent.
+func TestReconnection(t *testing.T) {
+	f := xrdptest.New(t, newClient(t, "Scale"))
+	p := launch(t, f)
+	p.folders("Scale")
+	f.Connect(nil)
+	p.folders()
+	p.said("waiting for a client")
+	out, _ := p.ask("list")
+	require.Contains(t, out, "no client is connected")
+	f.Connect(newClient(t, "Printer", "Scale"))
+	p.folders("Printer", "Scale")
+	f.Close()
+	require.Equal(t, exitOK, p.status())
+	require.Contains(t, p.log.String(), "the session has ended")
+}
+
+// without is a client that has none of our channels.
+type without struct{ asked chan struct{} }
+
+func (w without) Accept(string, channels.Conn) (channels.Receiver, error) {
+	w.asked <- struct{}{}
+	return nil, errors.New("no")
+}
+
+var _ memory.Acceptor = without{}
+
+// TestRefused: a client without the plugin is asked less and less often.
+func TestRefused(t *testing.T) {
+	w := without{make(chan struct{}, 100)}
+	f := xrdptest.New(t, w)
+	p := launch(t, f)
+	for range 8 {
+		<-w.asked
+	}
+	p.said("is it started with /dvc:pnpdr?")
+	p.said("next_try=64ms")
+	p.stop()
+	require.Equal(t, exitOK, p.status())
+}
+
+func TestChoices(t *testing.T) {
+	f := xrdptest.New(t, newClient(t, "Scale", "Old scale", "Printer"))
+	p := launch(t, f, "--only", "product=*scale", "--deny", "product=old*", "--as", "sc*=serial")
+	p.said(`device=Printer`)
+	p.folders("Scale")
+	out, _ := p.ask("list")
+	require.Contains(t, out, "serial")
+	p.stop()
+	require.Equal(t, exitOK, p.status())
+}
+
+// TestJSONLog: every line of the log is one object.
+func TestJSONLog(t *testing.T) {
+	f := xrdptest.New(t, newClient(t, "Scale"))
+	p := launch(t, f, "--json-log")
+	p.folders("Scale")
+	p.stop()
+	require.Equal(t, exitOK, p.status())
+	lines := strings.Split(strings.TrimSpace(p.log.String()), "\n")
+	require.Greater(t, len(lines), 2)
+	for _, line := range lines {
+		require.True(t, json.Valid([]byte(line)), line)
+	}
+}
+
+// TestOneInstance: a second agent for the same folder says so.
+func TestOneInstance(t *testing.T) {
+	f := xrdptest.New(t, newClient(t, "Scale"))
+	p := launch(t, f)
+	p.folders("Scale")
+	out, status := p.ask()
+	require.Equal(t, exitFailed, status)
+	require.Contains(t, out, "another program serves devices there")
+	p.stop()
+	require.Equal(t, exitOK, p.status())
+}
+
+// TestLateSession: the agent may start before the session helper does, and does not wait
+// for one for ever.
+func TestLateSession(t *testing.T) {
+	dir := t.TempDir()
+	env := func(key string) string {
+		return map[string]string{"XRDP_SESSION": "1", "XRDP_SOCKET_PATH": dir, "DISPLAY": ":10.0"}[key]
+	}
+	p := newProgram(t, env)
+	p.start()
+	p.said("waiting for a client")
+	f := xrdptest.New(t, newClient(t, "Scale"))
+	require.NoError(t, os.Symlink(filepath.Join(f.Env("XRDP_SOCKET_PATH"), "xrdpapi_10"), filepath.Join(dir, "xrdpapi_10")))
+	p.folders("Scale")
+	p.stop()
+	require.Equal(t, exitOK, p.status())
+
+	p = newProgram(t, env)
+	require.NoError(t, os.Remove(filepath.Join(dir, "xrdpapi_10")))
+	p.cli.pace.patience = time.Millisecond
+	p.start()
+	require.Equal(t, exitFailed, p.status())
+	require.Contains(t, p.log.String(), "nobody serves this session")
+}
+
+func TestCommandLine(t *testing.T) {
+	none := func(string) string { return "" }
+	for _, c := range []struct {
+		args   string
+		status int
+		says   string
+	}{
+		{"--only x", exitUsage, `--only: rule "x": there is no "x" here`},
+		{"--deny vid=x", exitUsage, `--deny: rule "vid=x": vid:`},
+		{"--as x=y", exitUsage, `--as: "x=y": "y" is not one of serial`},
+		{"something", exitUsage, "unknown command"},
+		{"", exitFailed, "XDG_RUNTIME_DIR is not set"},
+		{"list", exitFailed, "XDG_RUNTIME_DIR is not set"},
+		{"--dir " + filepath.Join(t.TempDir(), "x"), exitFailed, "not in a session of this RDP server (xrdp)"},
+		{"--help", exitOK, "--only RULE"},
+		{"--version", exitOK, "pnpdr-agent " + version},
+	} {
+		var out bytes.Buffer
+		p := &cli{stdout: &out, stderr: &out, env: none, servers: []insession.Server{xrdp.Server{}}, pace: quick}
+		require.Equal(t, c.status, p.run(context.Background(), strings.Fields(c.args)), c.args)
+		require.Contains(t, out.String(), c.says, c.args)
+	}
+	dir, err := (&cli{env: func(string) string { return "/run/user/7" }}).dir()
+	require.NoError(t, err)
+	require.Equal(t, "/run/user/7/pnpdr", dir)
+}
+
+func TestNumbers(t *testing.T) {
+	require.Equal(t, "9999 B", amount(9999))
+	require.Equal(t, "10 KiB", amount(10_000))
+	require.Equal(t, "4096 GiB", amount(4<<40+1))
+	require.Equal(t, 1230*time.Microsecond, short(1234567))
+	require.Equal(t, "a\ufffdb", clean("a\x1bb"))
+}

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command pnpdr-agent runs in a user's remote session and makes the devices that the
+// client redirects usable by the programs there: it joins the session, as
+// channels/insession can, and presents the devices in a folder (pnp/present/folder).
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"freerdp-pnpdr/channels/insession"
+	"freerdp-pnpdr/channels/xrdp"
+	"freerdp-pnpdr/cmd/internal/logging"
+	"freerdp-pnpdr/pnp/present"
+	"freerdp-pnpdr/pnp/present/choose"
+	"freerdp-pnpdr/pnp/present/folder"
+	"freerdp-pnpdr/pnp/present/kinds"
+)
+
+const version = "0.1.0"
+
+// Exit statuses.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2 // of the command line
+)
+
+// cli is one run of the program.
+type cli struct {
+	stdout, stderr io.Writer
+	env            func(key string) string
+	servers        []insession.Server
+	pace           pace
+	opt            options
+}
+
+func newCLI() *cli {
+	return &cli{
+		stdout: os.Stdout, stderr: os.Stderr, env: os.Getenv,
+		servers: []insession.Server{xrdp.Server{}},
+		pace: pace{
+			again: 2 * time.Second, most: time.Minute,
+			refused: 30 * time.Second, mostRefused: 30 * time.Minute,
+			patience: 30 * time.Second,
+		},
+	}
+}
+
+// options are the command line.
+type options struct {
+	dir            string
+	only, deny, as []string
+	input          bool
+	jsonLog        bool
+	verbose        bool
+	json           bool // of list and status
+}
+
+// failure is an error that is not in the command line.
+type failure struct{ error }
+
+func (f failure) Unwrap() error { return f.error }
+
+// run carries out the command line and returns the exit status.
+func (c *cli) run(ctx context.Context, args []string) int {
+	root := c.command()
+	root.SetArgs(args)
+	root.SetOut(c.stdout)
+	root.SetErr(c.stderr)
+	err := root.ExecuteContext(ctx)
+	var failed failure
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &failed):
+		fmt.Fprintln(c.stderr, "pnpdr-agent:", err)
+		return exitFailed
+	}
+	fmt.Fprintf(c.stderr, "pnpdr-agent: %v; see pnpdr-agent --help\n", err)
+	return exitUsage
+}
+
+func (c *cli) command() *cobra.Command {
+	o := &c.opt
+	root := &cobra.Command{
+		Use:   "pnpdr-agent",
+		Short: "Use the Plug and Play devices that the client of this session redirects",
+		Long: `pnpdr-agent runs in a session of xrdp and makes the devices that its client
+redirects usable by the programs there. Each device has a folder:
+
+` + strings.Join(kindHelp(), "\n") + `
+
+It runs in the foreground until the session ends. When the client reconnects, the
+devices come back under the same names.
+
+A RULE is one or more of ` + strings.Join(choose.Keys, ", ") + `, as in
+vid=0403+pid=6001 or product=Scale*; the words are those of rule: on the client. A
+DEVICE is a name or a hardware id, with * and ? for any characters.`,
+		Example: `  pnpdr-agent
+  pnpdr-agent --only vid=0403 --deny 'product=*debug*'
+  pnpdr-agent --as 'Label printer=stream'
+  pnpdr-agent list`,
+		Version:           version + " (" + runtime.Version() + ")",
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return c.serve(cmd.Context()) },
+	}
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	root.PersistentFlags().StringVar(&o.dir, "dir", "", "the `FOLDER` with the devices' folders; without it $XDG_RUNTIME_DIR/pnpdr")
+	_ = root.MarkPersistentFlagDirname("dir") // the flag exists
+	f := root.Flags()
+	f.SortFlags = false
+	f.StringArrayVar(&o.only, "only", nil, "present only devices that this `RULE`, or another one of --only, matches")
+	f.StringArrayVar(&o.deny, "deny", nil, "do not present devices that this `RULE` matches")
+	f.StringArrayVar(&o.as, "as", nil, "present a device as another kind: `DEVICE=KIND`")
+	f.BoolVar(&o.input, "input", false, "let the desktop use HID devices as input devices, too")
+	f.BoolVar(&o.jsonLog, "json-log", false, "log lines of JSON")
+	f.BoolVar(&o.verbose, "verbose", false, "log what goes on in detail")
+	root.AddCommand(c.listCommand(), c.statusCommand())
+	return root
+}
+
+// kindHelp are the kinds of devices.
+func kindHelp() (lines []string) {
+	for _, k := range kinds.All() {
+		lines = append(lines, fmt.Sprintf("  %-9s%s", k.Name, k.Help))
+	}
+	return lines
+}
+
+func (c *cli) listCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:               "list",
+		Short:             "Show the devices that are there",
+		Long:              "Show the devices that the agent presents, and what each of them has for programs.",
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              func(*cobra.Command, []string) error { return c.list() },
+	}
+	cmd.Flags().BoolVar(&c.opt.json, "json", false, "print JSON")
+	return cmd
+}
+
+func (c *cli) statusCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show what is done with the devices",
+		Long: `Show whether a client is connected, and for each device how many handles are
+open, how many bytes went through, and how long requests took. Reads that waited for
+the device are among them.`,
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              func(*cobra.Command, []string) error { return c.status() },
+	}
+	cmd.Flags().BoolVar(&c.opt.json, "json", false, "print JSON")
+	return cmd
+}
+
+// dir returns the folder.
+func (c *cli) dir() (string, error) {
+	if c.opt.dir != "" {
+		return c.opt.dir, nil
+	}
+	runtime := c.env("XDG_RUNTIME_DIR")
+	if !filepath.IsAbs(runtime) {
+		return "", failure{errors.New("XDG_RUNTIME_DIR is not set in this session: name a folder with --dir")}
+	}
+	return filepath.Join(runtime, "pnpdr"), nil
+}
+
+// serve presents devices until the session ends.
+func (c *cli) serve(ctx context.Context) error {
+	choices, err := choicesOf(&c.opt, kinds.All())
+	if err != nil {
+		return err
+	}
+	dir, err := c.dir()
+	if err != nil {
+		return err
+	}
+	log := logging.New(c.stderr, c.opt.jsonLog, c.opt.verbose)
+	f, err := folder.New(dir, folder.Config{
+		Table:   kinds.All(),
+		As:      choices.Kind,
+		Wanted:  choices.Wanted,
+		Options: present.Options{Input: c.opt.input},
+		Log:     log,
+	})
+	if err != nil {
+		return failure{err}
+	}
+	defer f.Close()
+	a := &agent{log: log, env: c.env, servers: c.servers, pace: c.pace, folder: f, wanted: choices.Wanted}
+	if err := f.Publish(func() any { return a.status() }); err != nil {
+		return failure{err}
+	}
+	if err := a.run(ctx); err != nil {
+		return failure{err}
+	}
+	return nil
+}
+
+func choicesOf(o *options, table present.Table) (*choose.Choices, error) {
+	c := new(choose.Choices)
+	for _, rule := range o.only {
+		if err := c.Only(rule); err != nil {
+			return nil, fmt.Errorf("--only: %w", err)
+		}
+	}
+	for _, rule := range o.deny {
+		if err := c.Deny(rule); err != nil {
+			return nil, fmt.Errorf("--deny: %w", err)
+		}
+	}
+	for _, wish := range o.as {
+		if err := c.As(wish, table); err != nil {
+			return nil, fmt.Errorf("--as: %w", err)
+		}
+	}
+	return c, nil
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+
+	"freerdp-pnpdr/pnp/present"
+	"freerdp-pnpdr/pnp/present/folder"
+)
+
+// status is what the agent publishes.
+type status struct {
+	PID    int    `json:"pid"`
+	Folder string `json:"folder"`
+	// Connected is since when a client is connected; nil while none is, and then
+	// Problem says why.
+	Connected *time.Time      `json:"connected"`
+	Problem   string          `json:"problem,omitempty"`
+	Devices   []folder.Status `json:"devices"`
+}
+
+func (a *agent) status() status {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := status{PID: os.Getpid(), Folder: a.folder.Dir(), Problem: a.problem, Devices: a.folder.Devices()}
+	if !a.connected.IsZero() {
+		connected := a.connected
+		s.Connected = &connected
+	}
+	return s
+}
+
+// query asks the agent that is running.
+func (c *cli) query() (s status, err error) {
+	dir, err := c.dir()
+	if err != nil {
+		return s, err
+	}
+	if err := folder.Query(dir, &s); err != nil {
+		return s, failure{fmt.Errorf("%w; is pnpdr-agent running in this session?", err)}
+	}
+	return s, nil
+}
+
+// show prints the answer as JSON, or as print does.
+func (c *cli) show(print func(w io.Writer, s status)) error {
+	s, err := c.query()
+	if err != nil {
+		return err
+	}
+	if !c.opt.json {
+		print(c.stdout, s)
+		return nil
+	}
+	e := json.NewEncoder(c.stdout)
+	e.SetIndent("", "  ")
+	if err := e.Encode(s); err != nil {
+		return failure{err}
+	}
+	return nil
+}
+
+func (c *cli) list() error { return c.show(printList) }
+
+func (c *cli) status() error { return c.show(printStatus) }
+
+func printList(w io.Writer, s status) {
+	if len(s.Devices) == 0 {
+		fmt.Fprintln(w, "no devices: "+connection(s))
+		return
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "NAME\tKIND\tFOLDER\tWITH")
+	for _, d := range s.Devices {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", clean(d.Name), d.Kind, filepath.Join(s.Folder, d.Folder), strings.Join(d.Files, " "))
+	}
+	_ = t.Flush() // a problem of the terminal's
+}
+
+func printStatus(w io.Writer, s status) {
+	fmt.Fprintf(w, "agent %d, %s\n", s.PID, connection(s))
+	for _, d := range s.Devices {
+		fmt.Fprintf(w, "\n%s (%s) in %s\n", clean(d.Name), d.Kind, filepath.Join(s.Folder, d.Folder))
+		fmt.Fprintf(w, "  %d handles open, %d opened, %d failed\n", d.Open, d.Opened, d.Failed)
+		for _, op := range []struct {
+			name string
+			present.OpStats
+		}{{"reads", d.Read}, {"writes", d.Write}, {"controls", d.Control}} {
+			if op.Requests+op.Errors == 0 {
+				continue
+			}
+			fmt.Fprintf(w, "  %-8s %d, %d failed, %s, median %v, 99%% %v, longest %v\n", op.name,
+				op.Requests, op.Errors, amount(op.Bytes), short(op.Median), short(op.P99), short(op.Max))
+		}
+	}
+}
+
+func connection(s status) string {
+	if s.Connected != nil {
+		return "a client is connected since " + s.Connected.Local().Format(time.DateTime)
+	}
+	if s.Problem == "" {
+		return "no client is connected yet"
+	}
+	return clean(s.Problem)
+}
+
+// amount returns a number of bytes with three or four digits.
+func amount(n uint64) string {
+	unit := 0
+	v := float64(n)
+	for v >= 10_000 && unit < 4 {
+		v /= 1024
+		unit++
+	}
+	return fmt.Sprintf("%.0f %s", v, []string{"B", "KiB", "MiB", "GiB", "TiB"}[unit])
+}
+
+// short leaves out digits that nobody needs.
+func short(d time.Duration) time.Duration {
+	unit := time.Duration(1)
+	for d/unit >= 1000 {
+		unit *= 10
+	}
+	return d.Round(unit)
+}
+
+// clean replaces characters that a terminal would act on: a client chooses the names of
+// its devices.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
+}
