@@ -49,7 +49,7 @@ func (h *handle) Submit(r *pnp.Request) { h.lane.Submit(r) }
 func (h *handle) check(r *pnp.Request) (hr pnp.HRESULT, done bool) {
 	switch {
 	case r.Op == pnp.OpIOControl:
-		return pnp.ERROR_INVALID_FUNCTION, true
+		return h.checkControl(r)
 	case r.Op == pnp.OpRead && !h.read, r.Op == pnp.OpWrite && !h.write:
 		return pnp.ERROR_ACCESS_DENIED, true
 	case r.Offset > math.MaxInt64: // C-19

@@ -20,7 +20,7 @@ func (h *handle) try(it *queue.Item) {
 	hr, done := h.check(r)
 	n := 0
 	switch {
-	case done:
+	case done || r.Op == pnp.OpIOControl:
 	case h.memory:
 		hr, n = h.transfer(r.Op, r.Buffer(), r.Offset)
 		done = true
@@ -57,6 +57,9 @@ func (h *handle) readCached(r *pnp.Request) (hr pnp.HRESULT, n int, done bool) {
 }
 
 func (h *handle) do(it *queue.Item) (pnp.HRESULT, int) {
+	if it.R.Op == pnp.OpIOControl {
+		return h.control(it.R)
+	}
 	return h.transfer(it.R.Op, it.R.Buffer(), it.R.Offset)
 }
 
