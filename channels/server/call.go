@@ -72,10 +72,7 @@ func (h *Handle) WriteAt(ctx context.Context, p []byte, off uint64) (n int, err 
 	if err := checkSize(len(p)); err != nil {
 		return 0, err
 	}
-	most := len(p)
-	if limit := h.conn.MaxMessage(); limit > 0 {
-		most = min(most, limit-wire.WriteRequestSize)
-	}
+	most := min(len(p), h.MaxWrite())
 	if most < len(p) && off > math.MaxUint64-uint64(len(p)) {
 		// The parts would go on at offset 0.
 		return 0, fmt.Errorf("%d bytes at offset %d: %w", len(p), off, pnp.ERROR_INVALID_PARAMETER)
@@ -88,6 +85,15 @@ func (h *Handle) WriteAt(ctx context.Context, p []byte, off uint64) (n int, err 
 			return n, err
 		}
 	}
+}
+
+// MaxWrite returns how many bytes one request can write. A caller that has more can write
+// the parts at once rather than one after the other.
+func (h *Handle) MaxWrite() int {
+	if limit := h.conn.MaxMessage(); limit > 0 {
+		return limit - wire.WriteRequestSize
+	}
+	return maxTransfer
 }
 
 // write writes p with one request.
