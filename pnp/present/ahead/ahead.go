@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package ahead reads a file of the client's before a program asks, and lets a program go
+// on before the client has written: over a slow link, a file is as fast as there are
+// requests under way.
+//
+// A File keeps the order of what programs do: a read sees every write that was accepted
+// before it, and of two writes to the same bytes the later one is what stays. Only a
+// Reader that reads on where it stopped makes requests that nobody has asked for.
+package ahead
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"freerdp-pnpdr/pnp"
+)
+
+// Remote is a file of the client's. Its methods may be called from any goroutine.
+type Remote interface {
+	// ReadAt and WriteAt do what those of server.Handle do: both may fall short
+	// without an error.
+	ReadAt(ctx context.Context, p []byte, off uint64) (int, error)
+	WriteAt(ctx context.Context, p []byte, off uint64) (int, error)
+}
+
+const (
+	// blockSize is how much one request reads ahead.
+	blockSize = 128 << 10
+
+	// firstWindow and maxWindow are how far a Reader reads ahead at first, and at most:
+	// enough for 200 MiB/s at a round trip of 40 ms.
+	firstWindow = 512 << 10
+	maxWindow   = 8 << 20
+
+	// slack is how far from the end of what was read a read may begin and still
+	// belong to it: the kernel's reads overtake each other.
+	slack = 1 << 20
+
+	// joinedSize is how long a write becomes that waits and is continued.
+	joinedSize = 256 << 10
+
+	// maxWrites is how many writes are under way, maxAccepted how many a File has
+	// accepted and not completed, and maxUnwritten how many bytes they have.
+	maxWrites    = 64
+	maxAccepted  = 256
+	maxUnwritten = 4 << 20
+)
+
+// Budget bounds the memory of several Files.
+type Budget struct{ left atomic.Int64 }
+
+// NewBudget returns a budget of that many bytes.
+func NewBudget(bytes int64) *Budget {
+	b := new(Budget)
+	b.left.Store(bytes)
+	return b
+}
+
+// take takes n bytes, if they are left.
+func (b *Budget) take(n int) bool {
+	if b.left.Add(int64(-n)) >= 0 {
+		return true
+	}
+	b.give(n)
+	return false
+}
+
+func (b *Budget) give(n int) { b.left.Add(int64(n)) }
+
+// Left returns how many bytes are not in use.
+func (b *Budget) Left() int64 { return b.left.Load() }
+
+// File is a file of the client's that several programs may use. Its methods may be called
+// from any goroutine.
+type File struct {
+	remote Remote
+	budget *Budget
+	piece  int // how much one write carries at most
+	tasks  sync.WaitGroup
+
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	mu        sync.Mutex
+	closed    bool
+	size      uint64
+	window    uint64   // how far a Reader may read ahead at most
+	writes    []*write // accepted and not complete, oldest first
+	underWay  int
+	unwritten int
+	room      chan struct{} // closed when unwritten falls
+	failures  uint64
+	failure   error // the last
+	readers   map[*Reader]struct{}
+}
+
+// New makes a File. One write to remote carries piece bytes at most.
+func New(remote Remote, budget *Budget, piece int) *File {
+	f := &File{remote: remote, budget: budget, piece: piece, window: maxWindow, room: make(chan struct{}), readers: make(map[*Reader]struct{})}
+	f.ctx, f.cancel = context.WithCancel(context.Background())
+	return f
+}
+
+// SetSize says how long the file is, unless a write that is not complete may change that.
+// It reports whether it did. Nothing beyond is read ahead.
+func (f *File) SetSize(size uint64) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.writes) > 0 {
+		return false
+	}
+	f.size = size
+	return true
+}
+
+// Size returns the size that was set, or the end of the last write behind it.
+func (f *File) Size() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.size
+}
+
+// Close ends what is read ahead and what is written behind, finished or not. It returns
+// when the File makes no call of its Remote any more.
+func (f *File) Close() {
+	f.mu.Lock()
+	f.closed = true
+	readers := make([]*Reader, 0, len(f.readers))
+	for r := range f.readers {
+		readers = append(readers, r)
+	}
+	f.mu.Unlock()
+	f.cancel()
+	for _, r := range readers {
+		r.Close()
+	}
+	f.tasks.Wait()
+}
+
+// busy reports whether the client refuses a request only because it has too many.
+func busy(err error) bool {
+	return errors.Is(err, pnp.ERROR_NO_SYSTEM_RESOURCES) || errors.Is(err, pnp.ERROR_NOT_ENOUGH_QUOTA)
+}
+
+// patience is how a request that is refused by a busy client is tried again: after longer
+// and longer times, in smaller and smaller pieces.
+type patience struct {
+	piece int
+	tries int
+}
+
+const (
+	smallestPiece = 4096
+	maxTries      = 20
+	firstPause    = 5 * time.Millisecond
+	longestPause  = 500 * time.Millisecond
+)
+
+// again reports whether to try again after err, and waits before.
+func (p *patience) again(ctx context.Context, err error) bool {
+	if !busy(err) || p.tries == maxTries {
+		return false
+	}
+	pause := time.NewTimer(min(firstPause<<p.tries, longestPause))
+	defer pause.Stop()
+	p.tries++
+	p.piece = max(p.piece/2, smallestPiece)
+	select {
+	case <-pause.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// readFull reads until p is full, the file ends (io.EOF), or an error.
+func (f *File) readFull(ctx context.Context, p []byte, off uint64) (n int, err error) {
+	pat := patience{piece: len(p)}
+	for n < len(p) && err == nil {
+		var k int
+		k, err = f.remote.ReadAt(ctx, p[n:min(n+pat.piece, len(p))], off+uint64(n))
+		n += k
+		switch {
+		case k > 0:
+			pat.tries = 0
+		case err == nil:
+			err = io.EOF
+		case pat.again(ctx, err):
+			err = nil
+		}
+	}
+	return n, err
+}

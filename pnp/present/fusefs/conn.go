@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fusefs
+
+import (
+	"encoding/binary"
+	"errors"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+)
+
+// The parts of the protocol that go-fuse does not have (include/uapi/linux/fuse.h).
+const (
+	opGetxattr  = 22
+	opListxattr = 23
+	opRead      = 15
+	opReaddir   = 28
+	opIoctl     = 39
+	opPoll      = 40
+
+	notifyPoll = 1 // FUSE_NOTIFY_POLL, in place of a reply's error
+
+	inHeader  = 40 // struct fuse_in_header
+	outHeader = 16 // struct fuse_out_header
+	pollBody  = 24 // struct fuse_poll_in: fh, kh, flags, events
+
+	// replyRoom is enough for each reply without its data.
+	replyRoom = 1 << 10
+)
+
+const (
+	// maxTransfer is the most that one read or write of the kernel carries.
+	maxTransfer = 1 << 20
+
+	// requestRoom is enough for each request.
+	requestRoom = maxTransfer + 4096
+
+	// smallRequest is the size up to which a request is copied, so that one that
+	// waits does not keep a large buffer.
+	smallRequest = 4096
+
+	// idleReaders is how many goroutines wait for requests at most.
+	idleReaders = 2
+)
+
+// order is the byte order of the protocol: this machine's.
+var order = binary.NativeEndian
+
+// conn is the connection with the kernel. Each request is handled on a goroutine of its
+// own, so that it may wait. The kernel bounds how many there are: one for each thread that
+// uses the file system, and those it makes itself.
+type conn struct {
+	dev  *os.File
+	srv  *fuse.ProtocolServer
+	poll func(fh, kh uint64, notify bool, events uint32) (uint32, unix.Errno)
+	log  *slog.Logger
+
+	closing atomic.Bool
+	idle    atomic.Int32 // goroutines that read
+	running sync.WaitGroup
+	large   sync.Pool // of *[]byte, for requests
+	replies sync.Pool // of *[]byte
+}
+
+func newConn(dev *os.File, raw fuse.RawFileSystem, log *slog.Logger) *conn {
+	c := &conn{dev: dev, log: log}
+	c.large.New = func() any { b := make([]byte, requestRoom); return &b }
+	c.replies.New = func() any { b := make([]byte, replyRoom+maxTransfer); return &b }
+	c.srv = fuse.NewProtocolServer(raw, &fuse.MountOptions{
+		MaxWrite:             maxTransfer,
+		MaxBackground:        64,
+		DisableXAttrs:        true,
+		DisableReadDirPlus:   true,
+		DisabledCapabilities: fuse.CAP_PASSTHROUGH,
+		Logger:               slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		PanicHandler: func(reason any) fuse.Status {
+			logPanic(log, reason)
+			return fuse.EIO
+		},
+	})
+	return c
+}
+
+// start begins to serve.
+func (c *conn) start() {
+	c.idle.Store(1)
+	c.running.Add(1)
+	go c.serve()
+}
+
+// end says that the connection is about to end.
+func (c *conn) end() { c.closing.Store(true) }
+
+// close ends the connection: what programs wait for fails. It returns when all requests
+// have been handled, which the caller has seen to.
+func (c *conn) close() {
+	_ = c.dev.Close()
+	c.running.Wait()
+}
+
+// serve reads and handles requests. The caller has counted it as idle.
+func (c *conn) serve() {
+	defer c.running.Done()
+	for {
+		msg, buf, ok := c.read()
+		if c.idle.Add(-1) == 0 && ok {
+			c.idle.Add(1)
+			c.running.Add(1)
+			go c.serve()
+		}
+		if !ok {
+			return
+		}
+		c.handle(msg)
+		if buf != nil {
+			c.large.Put(buf)
+		}
+		if c.idle.Add(1) > idleReaders {
+			c.idle.Add(-1)
+			return
+		}
+	}
+}
+
+// read waits for a request. buf, if not nil, is the buffer that has it. It returns false
+// when the connection has ended.
+func (c *conn) read() (msg []byte, buf *[]byte, ok bool) {
+	buf = c.large.Get().(*[]byte)
+	for {
+		n, err := c.dev.Read(*buf)
+		switch {
+		case err == nil && n <= smallRequest:
+			msg = append(msg, (*buf)[:n]...)
+			c.large.Put(buf)
+			return msg, nil, true
+		case err == nil:
+			return (*buf)[:n], buf, true
+		// ENOENT: the request was withdrawn before it was read.
+		case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EINTR), errors.Is(err, unix.EAGAIN):
+			continue
+		}
+		// When the file system was unmounted, the kernel says ENODEV, and its poll
+		// reports an error, which the runtime makes something else of.
+		if !c.closing.Load() {
+			c.log.Error("the files of devices are gone: somebody has unmounted them", "err", err)
+		}
+		c.large.Put(buf)
+		return nil, nil, false
+	}
+}
+
+// handle carries out a request and answers it.
+func (c *conn) handle(msg []byte) {
+	if len(msg) < inHeader {
+		return
+	}
+	op, unique := order.Uint32(msg[4:]), order.Uint64(msg[8:])
+	if op == opPoll {
+		c.handlePoll(unique, msg[inHeader:])
+		return
+	}
+	buf := c.replies.Get().(*[]byte)
+	defer c.replies.Put(buf)
+	n, status := c.srv.HandleRequest([][]byte{msg}, [][]byte{(*buf)[:min(replyRoom+payload(op, msg), len(*buf))]})
+	switch {
+	case n > 0:
+		c.reply((*buf)[:n])
+	case status != fuse.OK:
+		c.reply(message(unique, -int32(status)))
+	}
+}
+
+// payload returns how much data a reply may carry.
+func payload(op uint32, msg []byte) int {
+	body, at := msg[inHeader:], -1
+	switch op {
+	case opRead, opReaddir: // struct fuse_read_in
+		at = 16
+	case opGetxattr, opListxattr: // struct fuse_getxattr_in
+		at = 0
+	case opIoctl: // struct fuse_ioctl_in
+		at = 28
+	}
+	if at < 0 || len(body) < at+4 {
+		return 0
+	}
+	return int(min(order.Uint32(body[at:]), maxTransfer))
+}
+
+func (c *conn) handlePoll(unique uint64, body []byte) {
+	if len(body) < pollBody {
+		c.reply(message(unique, -int32(unix.EIO)))
+		return
+	}
+	defer func() {
+		if reason := recover(); reason != nil {
+			logPanic(c.log, reason)
+			c.reply(message(unique, -int32(unix.EIO)))
+		}
+	}()
+	const scheduleNotify = 1 // FUSE_POLL_SCHEDULE_NOTIFY
+	flags, events := order.Uint32(body[16:]), order.Uint32(body[20:])
+	ready, errno := c.poll(order.Uint64(body), order.Uint64(body[8:]), flags&scheduleNotify != 0, events)
+	if errno != 0 {
+		c.reply(message(unique, -int32(errno)))
+		return
+	}
+	c.reply(message(unique, 0, ready, 0))
+}
+
+// wake tells the kernel that a file is ready for something that it was polled for.
+func (c *conn) wake(kh uint64) {
+	b := message(0, notifyPoll, 0, 0)
+	order.PutUint64(b[outHeader:], kh)
+	c.reply(b)
+}
+
+// message returns a struct fuse_out_header, followed by numbers.
+func message(unique uint64, code int32, body ...uint32) []byte {
+	size := outHeader + 4*len(body)
+	b := order.AppendUint32(make([]byte, 0, size), uint32(size))
+	b = order.AppendUint32(b, uint32(code))
+	b = order.AppendUint64(b, unique)
+	for _, v := range body {
+		b = order.AppendUint32(b, v)
+	}
+	return b
+}
+
+// reply sends a message. The kernel may no longer be interested: the program was killed,
+// or the file system unmounted.
+func (c *conn) reply(b []byte) {
+	_, err := c.dev.Write(b)
+	if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENODEV) && !errors.Is(err, os.ErrClosed) {
+		c.log.Debug("the kernel did not take a reply", "err", err)
+	}
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fusefs
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"freerdp-pnpdr/channels/server"
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend"
+	"freerdp-pnpdr/pnp/backend/char"
+	"freerdp-pnpdr/pnp/devtest"
+	"freerdp-pnpdr/pnp/present/presenttest"
+)
+
+// terminal presents a pseudo terminal of the client's. What a test writes to the master, a
+// program reads from data, and the other way round.
+func terminal(t *testing.T) (master *os.File, data string, f *FS) {
+	t.Helper()
+	master, slave := devtest.OpenPTY(t)
+	d, err := char.New(backend.Source{Path: slave, Description: pnp.Description{Name: "tty"}})
+	require.NoError(t, err)
+	p := presenttest.NewPair(t, server.Config{}, d)
+	f = mountFS(t)
+	return master, add(t, f, p, "tty", streamKind), f
+}
+
+func TestCopyToStream(t *testing.T) {
+	master, data, _ := terminal(t)
+	label := filepath.Join(t.TempDir(), "label.zpl")
+	require.NoError(t, os.WriteFile(label, []byte("^XA^FDhello^XZ"), 0o600))
+	run(t, "cp", label, data)
+	b := make([]byte, 64)
+	n, err := master.Read(b)
+	require.NoError(t, err)
+	assert.Equal(t, "^XA^FDhello^XZ", string(b[:n]))
+}
+
+func TestReadStream(t *testing.T) {
+	master, data, _ := terminal(t)
+	_, err := master.Write([]byte("0.42 kg\n"))
+	require.NoError(t, err)
+	assert.Equal(t, "0.42 kg\n", run(t, "head", "-c", "8", data))
+}
+
+// selecting waits for data with select, three times, and reads it without waiting.
+const selecting = `
+import os, select, sys
+fd = os.open(sys.argv[1], os.O_RDWR | os.O_NONBLOCK)
+try:
+    os.read(fd, 100)
+    sys.exit("there is nothing to read yet")
+except BlockingIOError:
+    pass
+for i in range(3):
+    r, w, _ = select.select([], [fd], [], 0)
+    assert w == [fd], "must be writable"
+    os.write(fd, b"%d?" % i)
+    r, w, _ = select.select([fd], [], [])
+    print(os.read(fd, 100).decode())
+`
+
+func TestPollStream(t *testing.T) {
+	master, data, _ := terminal(t)
+	go func() {
+		b := make([]byte, 2)
+		for range 3 {
+			if _, err := master.Read(b); err != nil {
+				return
+			}
+			_, _ = master.Write(append([]byte("answer "), b...))
+		}
+	}()
+	assert.Equal(t, "answer 0?\nanswer 1?\nanswer 2?\n", run(t, "python3", "-c", selecting, data))
+}
