@@ -201,7 +201,7 @@ func (s *Session) attach(c *ioChannel, id uint32) (*device, pnp.HRESULT) {
 	dev.channels[c] = struct{}{}
 	c.mu.Lock()
 	c.dev, c.inOpen = dev, true
-	c.quota.limits, c.quota.device = &dev.limits, &dev.usage
+	s.out.assign(&c.quota, dev)
 	c.mu.Unlock()
 	return dev, pnp.S_OK
 }

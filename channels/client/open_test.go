@@ -3,10 +3,12 @@
 package client
 
 import (
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"freerdp-pnpdr/channels"
@@ -104,4 +106,29 @@ func TestNothingIsOpenedForAnEndedChannel(t *testing.T) {
 		require.Eventually(t, func() bool { return s.Counts().Handles == 0 }, patience, time.Millisecond)
 		require.EqualValues(t, deviceSlots, d.opens.Load())
 	})
+}
+
+// TestOpenTogether opens handles on many threads at once. Each channel gets its device's
+// limits while the proof that others have sent is read; the race detector looks on.
+func TestOpenTogether(t *testing.T) {
+	s, _ := newTestSession(t, pnp.SessionLimits{}, &testDevice{handle: testHandle{try: answer}})
+	conn := &wireConn{} // the counter is that of all channels
+	var opening sync.WaitGroup
+	for range 4 {
+		opening.Add(1)
+		go func() {
+			defer opening.Done()
+			for range 100 {
+				c, err := s.Accept(channels.FileRedirectorChannel, conn)
+				if !assert.NoError(t, err) {
+					return
+				}
+				assert.NoError(t, c.Receive(wire.CapabilitiesRequest{Version: 6}.Append(nil)))
+				conn.drain()
+				assert.NoError(t, c.Receive(create(1)))
+				c.Closed()
+			}
+		}()
+	}
+	opening.Wait()
 }

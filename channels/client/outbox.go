@@ -85,6 +85,13 @@ func newOutbox(limits *pnp.SessionLimits) *outbox {
 	return &outbox{limits: limits, start: time.Now()}
 }
 
+// assign makes a channel one of dev's. What it sent before may be on its way still.
+func (o *outbox) assign(q *quota, dev *device) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	q.limits, q.device = &dev.limits, &dev.usage
+}
+
 // sent reads the counter. A channel that has ended cannot say: the last value
 // counts until another channel is asked.
 func (o *outbox) sent(conn channels.Conn) uint64 {
