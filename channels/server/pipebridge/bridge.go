@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package pipebridge gives a pipe that a client redirects to local programs, as a Unix
+// socket or as a TCP port on the loopback.
+//
+// Each connection opens a handle of its own, once the client has announced the device,
+// and bytes go both ways until either end closes. What a program writes at once is one
+// write, and so one message of a pipe in message mode, up to 64 KiB and to what the
+// transport can carry. One read is always pending. The answer may be of any length:
+// ERROR_MORE_DATA says that a message goes on. That is what DCE/RPC needs, where each
+// fragment says how long it is.
+package pipebridge
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"os"
+	"slices"
+	"sync"
+
+	"freerdp-pnpdr/channels"
+	"freerdp-pnpdr/channels/server"
+	"freerdp-pnpdr/pnp"
+)
+
+const (
+	// maxConnections is how many programs are served at a time; others wait to be
+	// accepted.
+	maxConnections = 64
+	// chunk is the most that is read at once from either end, in bytes.
+	chunk = 64 << 10
+)
+
+// Handle is what the bridge needs of a handle. *server.Handle is one.
+type Handle interface {
+	ReadAt(ctx context.Context, p []byte, off uint64) (int, error)
+	WriteAt(ctx context.Context, p []byte, off uint64) (int, error)
+	Close() error
+}
+
+// Opener opens a handle of a device. See server.Device.Open.
+type Opener func(ctx context.Context) (Handle, error)
+
+// Bridge is one pipe. Its methods may be called from any goroutine.
+type Bridge struct {
+	log      *slog.Logger
+	listener net.Listener
+	cleanup  func()
+	slots    chan struct{} // one for each connection
+	ctx      context.Context
+	cancel   context.CancelFunc
+	running  sync.WaitGroup
+
+	mu      sync.Mutex
+	closed  bool
+	devices []*device     // those that are there, in the order in which they came
+	changed chan struct{} // closed when a device comes
+}
+
+// device is a device that is there.
+type device struct{ open Opener }
+
+// Listen makes a bridge whose connections wait until there is a device. log may be nil.
+func Listen(a Address, log *slog.Logger) (*Bridge, error) {
+	l, cleanup, err := a.listen()
+	if err != nil {
+		return nil, err
+	}
+	if log == nil {
+		log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	b := &Bridge{
+		log: log.With("pipe", a.String()), listener: l, cleanup: cleanup,
+		slots: make(chan struct{}, maxConnections), changed: make(chan struct{}),
+	}
+	b.ctx, b.cancel = context.WithCancel(context.Background())
+	b.running.Add(1)
+	go b.accept()
+	return b, nil
+}
+
+// Addr returns where programs connect to: with a port, if any was to be chosen.
+func (b *Bridge) Addr() net.Addr { return b.listener.Addr() }
+
+// Close ends all connections, and returns when nothing of the bridge is left. Further
+// calls do nothing.
+func (b *Bridge) Close() {
+	b.mu.Lock()
+	closed := b.closed
+	b.closed = true
+	b.mu.Unlock()
+	if !closed {
+		b.cancel()
+		_ = b.listener.Close()
+		b.cleanup()
+	}
+	b.running.Wait()
+}
+
+// Add lets new connections open a device, until gone is closed or the bridge is. Of
+// several devices the one is used that came first.
+func (b *Bridge) Add(open Opener, gone <-chan struct{}) {
+	d := &device{open}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return
+	}
+	b.devices = append(b.devices, d)
+	close(b.changed)
+	b.changed = make(chan struct{})
+	b.running.Add(1)
+	go func() {
+		defer b.running.Done()
+		select {
+		case <-gone:
+		case <-b.ctx.Done():
+		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.devices = slices.DeleteFunc(b.devices, func(o *device) bool { return o == d })
+	}()
+}
+
+// Follow adds the devices of a session that match, now and later, until ctx or the
+// session ends. It returns at once. match is called from another goroutine.
+func (b *Bridge) Follow(ctx context.Context, s *server.Session, match func(*server.Device) bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return
+	}
+	b.running.Add(1)
+	go func() {
+		defer b.running.Done()
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(b.ctx, cancel)()
+		known := make(map[*server.Device]bool)
+		for {
+			d, err := s.WaitDevice(ctx, func(d *server.Device) bool { return !known[d] && match(d) })
+			if err != nil {
+				return
+			}
+			maps.DeleteFunc(known, func(d *server.Device, _ bool) bool { return isClosed(d.Gone()) })
+			known[d] = true
+			b.Add(func(ctx context.Context) (Handle, error) {
+				h, err := d.Open(ctx, server.OpenOptions{})
+				if err != nil {
+					return nil, err // not an interface that holds a nil pointer
+				}
+				return h, nil
+			}, d.Gone())
+		}
+	}()
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// first returns the device that connections open, waiting for it.
+func (b *Bridge) first(ctx context.Context) (*device, error) {
+	for {
+		b.mu.Lock()
+		if len(b.devices) > 0 {
+			defer b.mu.Unlock()
+			return b.devices[0], nil
+		}
+		changed := b.changed
+		b.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// open opens the device as soon as there is one that is not busy. One that has gone may
+// take a moment to be known as gone.
+func (b *Bridge) open(ctx context.Context) (Handle, error) {
+	for {
+		d, err := b.first(ctx)
+		if err != nil {
+			return nil, err
+		}
+		h, err := d.open(ctx)
+		later := errors.Is(err, pnp.ERROR_PIPE_BUSY) || errors.Is(err, pnp.ERROR_DEVICE_NOT_CONNECTED) || errors.Is(err, channels.ErrClosed)
+		if !later || !pause(ctx) {
+			return h, err
+		}
+	}
+}
+
+// accept serves connections until the bridge is closed.
+func (b *Bridge) accept() {
+	defer b.running.Done()
+	for {
+		select {
+		case b.slots <- struct{}{}:
+		case <-b.ctx.Done():
+			return
+		}
+		c, err := b.listener.Accept()
+		switch {
+		case b.ctx.Err() != nil:
+			if err == nil {
+				_ = c.Close()
+			}
+			return
+		case err != nil:
+			<-b.slots
+			b.log.Warn("a connection was not accepted", "err", err)
+			if !pause(b.ctx) {
+				return
+			}
+			continue
+		}
+		b.running.Add(1)
+		go func() {
+			defer b.running.Done()
+			defer func() { <-b.slots }()
+			defer pnp.Guard(b.log, "serving a connection", nil)
+			b.serve(c)
+		}()
+	}
+}
+
+// serve opens a handle for a connection and moves bytes until either ends.
+func (b *Bridge) serve(c net.Conn) {
+	defer c.Close()
+	ctx, cancel := context.WithCancel(b.ctx)
+	defer context.AfterFunc(ctx, func() { _ = c.Close() })()
+
+	var moving sync.WaitGroup
+	defer moving.Wait()
+	defer cancel() // before the wait
+	written := make(chan []byte)
+	moving.Add(1)
+	go func() {
+		defer moving.Done()
+		defer cancel()
+		receive(ctx, c, written)
+	}()
+
+	h, err := b.open(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			b.log.Warn("the device cannot be opened; the connection is closed", "err", err)
+		}
+		return
+	}
+	b.log.Debug("a program is connected")
+	// Its end completes whatever is outstanding.
+	defer context.AfterFunc(ctx, func() { _ = h.Close() })()
+	defer h.Close()
+	moving.Add(1)
+	go func() {
+		defer moving.Done()
+		if err := write(ctx, h, written); err != nil && !ended(err) {
+			if ctx.Err() == nil {
+				b.log.Warn("writing failed; the connection is closed", "err", err)
+			}
+			cancel()
+		}
+	}()
+	if err := read(ctx, h, c); err != nil && !ended(err) && ctx.Err() == nil {
+		b.log.Warn("reading failed; the connection is closed", "err", err)
+	}
+	b.log.Debug("a program is disconnected")
+}
+
+// receive passes on what the program writes, until it closes.
+func receive(ctx context.Context, c net.Conn, to chan<- []byte) {
+	p := make([]byte, chunk)
+	for {
+		n, err := c.Read(p)
+		if n > 0 {
+			select {
+			case to <- slices.Clone(p[:n]):
+			case <-ctx.Done():
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// write writes to the handle what the program has written.
+func write(ctx context.Context, h Handle, from <-chan []byte) error {
+	for {
+		select {
+		case p := <-from:
+			for len(p) > 0 {
+				n, err := h.WriteAt(ctx, p, 0)
+				if err != nil {
+					return err
+				}
+				if n == 0 {
+					return io.ErrShortWrite
+				}
+				p = p[n:]
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// read passes on what the handle reads, until it ends.
+func read(ctx context.Context, h Handle, to io.Writer) error {
+	p := make([]byte, chunk)
+	for {
+		n, err := h.ReadAt(ctx, p, 0)
+		if n > 0 {
+			if _, err := to.Write(p[:n]); err != nil {
+				return nil // the program has closed
+			}
+		}
+		if err != nil && !errors.Is(err, pnp.ERROR_MORE_DATA) {
+			return err
+		}
+	}
+}
+
+// ended reports whether err is a usual end of a pipe, after which there may be something
+// left to read.
+func ended(err error) bool {
+	for _, end := range []error{
+		pnp.ERROR_BROKEN_PIPE, pnp.ERROR_NO_DATA, pnp.ERROR_PIPE_NOT_CONNECTED, pnp.ERROR_HANDLE_EOF,
+		pnp.ERROR_DEVICE_NOT_CONNECTED, channels.ErrClosed, os.ErrClosed,
+	} {
+		if errors.Is(err, end) {
+			return true
+		}
+	}
+	return false
+}

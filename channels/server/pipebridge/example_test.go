@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pipebridge_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+
+	"freerdp-pnpdr/channels/client"
+	"freerdp-pnpdr/channels/memory"
+	"freerdp-pnpdr/channels/server"
+	"freerdp-pnpdr/channels/server/pipebridge"
+	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend/pipe"
+)
+
+// A local program talks to a pipe of the client.
+func Example() {
+	here := client.NewSession(client.Config{})
+	link := memory.NewLink(here)
+	s := server.New(link, server.Config{})
+	ctx := context.Background()
+	if s.Start(ctx) != nil || s.LoggedOn() != nil {
+		return
+	}
+	address, err := pipebridge.ParseAddress("tcp:127.0.0.1:0")
+	if err != nil {
+		return
+	}
+	bridge, err := pipebridge.Listen(address, nil)
+	if err != nil {
+		return
+	}
+	bridge.Follow(ctx, s, func(d *server.Device) bool { return d.Description().Name == "greeter" })
+
+	program, err := net.Dial("tcp", bridge.Addr().String())
+	if err != nil {
+		return
+	}
+	here.Add(pipe.Serve(pnp.Description{Name: "greeter"}, nil, func(c net.Conn, _ pnp.OpenRequest) { io.WriteString(c, "hello") }))
+	text, err := io.ReadAll(program)
+	fmt.Printf("%s %v\n", text, err)
+
+	program.Close()
+	bridge.Close()
+	s.Close()
+	link.Close()
+	here.Close(ctx)
+	// Output: hello <nil>
+}
