@@ -20,10 +20,11 @@ import (
 
 // app is the server at work.
 type app struct {
-	opt  options
-	out  *transcript
-	log  *slog.Logger
-	next func() (*statement, error) // nil without a script
+	opt   options
+	out   *transcript
+	log   *slog.Logger
+	next  func() (*statement, error) // nil without a script
+	pipes []*pipe
 
 	mu    sync.Mutex
 	taken bool // guarded by mu; the one client to serve has come
@@ -35,6 +36,10 @@ func (a *app) once() bool { return a.opt.once || a.next != nil }
 // serve runs until ctx is done, or until the first client has been served if
 // once says so.
 func (a *app) serve(ctx context.Context) error {
+	defer a.closePipes()
+	if err := a.openPipes(); err != nil {
+		return err
+	}
 	finished := make(chan error, 1)
 	srv, err := rdp.Listen(a.opt.listen, rdp.Config{
 		CertFile: a.opt.cert,
@@ -112,6 +117,9 @@ func (a *app) converse(ctx context.Context, opener channels.Opener, who string) 
 	}
 	if err := s.LoggedOn(); err != nil {
 		return err
+	}
+	for _, p := range a.pipes {
+		p.Follow(ctx, s, p.match)
 	}
 	if a.next != nil {
 		return newRunner(s, a.out, a.opt.runOptions).run(ctx, a.interruptible(ctx))

@@ -54,6 +54,7 @@ type options struct {
 	listen, portFile string
 	cert, key        string
 	script           string
+	pipes            []string
 	once             bool
 	verbose          bool
 	runOptions
@@ -105,7 +106,9 @@ The exit status is 0 if every command of the script did what it should, 1 if one
 did not, and 2 if the options or the script cannot be understood.`,
 		Example: `  pnpdr-server                        report the devices of all clients
   pnpdr-server --script -             type commands for the first client
-  pnpdr-server --script check.pnpdr   run a script, exit 0 if all went as expected`,
+  pnpdr-server --script check.pnpdr   run a script, exit 0 if all went as expected
+  pnpdr-server --pipe srvsvc=tcp:127.0.0.1:1445
+                                      let local programs use a client's pipe`,
 		Version:       version + " (" + runtime.Version() + ")",
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -126,6 +129,7 @@ did not, and 2 if the options or the script cannot be understood.`,
 	f.StringVar(&o.cert, "cert", "", "PEM `FILE` of the TLS certificate; without it one is made at each start")
 	f.StringVar(&o.key, "key", "", "PEM `FILE` of the certificate's private key")
 	f.StringVar(&o.script, "script", "", "run the commands in `FILE`, or - for standard input, with the first client's devices, and end")
+	f.StringArrayVar(&o.pipes, "pipe", nil, "give local programs the pipe of the client's that is called NAME, at `NAME=unix:PATH` or NAME=tcp:127.0.0.1:PORT; may be repeated")
 	f.BoolVar(&o.once, "once", false, "end after the first client")
 	f.BoolVar(&o.allowShell, "allow-shell", false, "let the script run programs on this machine")
 	f.DurationVar(&o.patience, "timeout", 30*time.Second, "give up on a client that does not connect, or a command of the script, after this `TIME`")
@@ -148,6 +152,11 @@ func (o *options) check() error {
 		return errors.New("--cert and --key go together")
 	case o.patience <= 0:
 		return errors.New("--timeout must be more than 0")
+	}
+	for _, text := range o.pipes {
+		if _, err := parsePipe(text); err != nil {
+			return err
+		}
 	}
 	return nil
 }

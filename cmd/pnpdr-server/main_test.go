@@ -67,6 +67,8 @@ func TestUsageErrors(t *testing.T) {
 		"now":                      `unexpected argument "now"`,
 		"--cert c":                 "--cert and --key go together",
 		"--timeout 0s":             "--timeout must be more than 0",
+		"--pipe unix:/x":           "it is written NAME=unix:PATH",
+		"--pipe x=tcp:0.0.0.0:1":   "is not on the loopback",
 		"--script /none/x":         "no such file",
 		"--script " + script:       "script: line 3: usage: read HANDLE",
 		"--listen 127.0.0.1:0 now": `unexpected argument "now"`,
@@ -83,6 +85,10 @@ func TestCannotListen(t *testing.T) {
 	require.NoError(t, err)
 	defer taken.Close()
 	status, _, errs := runMain(context.Background(), "", "--listen", taken.Addr().String())
+	require.Equal(t, exitFailed, status)
+	require.Contains(t, errs, "address already in use")
+
+	status, _, errs = runMain(context.Background(), "", "--listen", "127.0.0.1:0", "--pipe", "x=tcp:"+taken.Addr().String())
 	require.Equal(t, exitFailed, status)
 	require.Contains(t, errs, "address already in use")
 
