@@ -4,6 +4,7 @@ package xrdp
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -75,17 +76,24 @@ func (p *probe) run() {
 
 // looks is how often ask looks, within ProbeTimeout, whether anything has come. A
 // process that was stopped for a while misses looks, and not the answer.
-const looks = 10
+const looks = 15
 
 // ask asks the client and waits for its answer. As long as anything comes from the
 // client it is there: the answer may wait behind much else.
+//
+// A client that has been replaced by another one without a gap does not answer, and
+// chansrv tells nothing of it. So a client that is silent is asked on a new channel,
+// too. If there is an answer there, but none to the question that was asked before, the
+// new channel is another client's.
 func (p *probe) ask(ctx context.Context) error {
 	s := p.s
-	request := wire.CapabilitiesRequest{RequestID: 1, Version: wire.VersionWithCustomEvents}
 	heard := s.heard.Load()
-	if err := p.conn.Send(request.Append(nil)); err != nil {
+	if err := p.conn.Send(question.Append(nil)); err != nil {
 		return fmt.Errorf("%w (%w)", errGone, err)
 	}
+	var other *otherWay
+	defer func() { other.end() }()
+	answered := false
 	look := time.NewTicker(max(s.cfg.ProbeTimeout/looks, time.Millisecond))
 	defer look.Stop()
 	for silent := 0; silent < looks; {
@@ -99,11 +107,74 @@ func (p *probe) ask(ctx context.Context) error {
 		case <-look.C:
 			silent++
 			if now := s.heard.Load(); now != heard {
-				heard, silent = now, 0
+				heard, silent, answered = now, 0, false
+				other.end()
+				other = nil
+				continue
+			}
+			switch {
+			case other == nil:
+				other = s.askOtherWay(ctx)
+			case answered:
+				return errReplaced
+			default:
+				answered = other.answered()
 			}
 		}
 	}
 	return errSilent
+}
+
+var question = wire.CapabilitiesRequest{RequestID: 1, Version: wire.VersionWithCustomEvents}
+
+// otherWay is the question on a new channel.
+type otherWay struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+	err    error // nil if there was an answer, valid after done
+}
+
+func (s *session) askOtherWay(ctx context.Context) *otherWay {
+	ctx, cancel := context.WithCancel(ctx)
+	o := &otherWay{cancel: cancel, done: make(chan struct{})}
+	go func() {
+		defer close(o.done)
+		o.err = s.askOnce(ctx)
+	}()
+	return o
+}
+
+func (o *otherWay) answered() bool {
+	select {
+	case <-o.done:
+		return o.err == nil || errors.Is(o.err, channels.ErrRefused)
+	default:
+		return false
+	}
+}
+
+// end gives up.
+func (o *otherWay) end() {
+	if o != nil {
+		o.cancel()
+		<-o.done
+	}
+}
+
+// askOnce asks on a channel that is not among those that are counted: there is room for
+// one more.
+func (s *session) askOnce(ctx context.Context) error {
+	conn, err := s.dial(ctx, channels.FileRedirectorChannel)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
+	if _, err := conn.Write(question.Append(nil)); err != nil {
+		return err
+	}
+	_, err = conn.Read(make([]byte, 1))
+	return err
 }
 
 // Receive implements channels.Receiver. The framer lets nothing through but the

@@ -17,7 +17,7 @@ func (deadEnd) Send([]byte) error { return nil }
 // TestBusyClientIsThere: an answer may wait behind much else that comes from the
 // client, for longer than ProbeTimeout.
 func TestBusyClientIsThere(t *testing.T) {
-	s := &session{cfg: Server{ProbeTimeout: 500 * time.Millisecond}}
+	s := &session{cfg: Server{ProbeTimeout: 500 * time.Millisecond, OpenTimeout: time.Second}, ctx: context.Background()}
 	p := &probe{s: s, conn: deadEnd{}, replied: make(chan struct{}, 1), closed: make(chan struct{})}
 	result := make(chan error, 1)
 	go func() { result <- p.ask(context.Background()) }()

@@ -16,7 +16,8 @@
 //     that xrdp has numbers for.
 //   - It tells nobody when the client closes a channel or goes. So a Session asks the
 //     client from time to time, on a channel of its own. While no client is
-//     connected, chansrv closes the socket of everyone who writes.
+//     connected, chansrv closes the socket of everyone who writes. If another client
+//     takes over at once, the old channels are silent and a new one is not.
 //   - After a reconnection old sockets lead nowhere: the Session is over.
 package xrdp
 
@@ -55,6 +56,7 @@ var (
 	errNoClient = fmt.Errorf("xrdp serves no channel: no client is connected, or too many channels are open: %w", channels.ErrClosed)
 	errEnded    = fmt.Errorf("the session was closed: %w", channels.ErrClosed)
 	errSilent   = fmt.Errorf("the client does not answer any more: %w", channels.ErrClosed)
+	errReplaced = fmt.Errorf("another client has taken over the session: %w", channels.ErrClosed)
 	errGone     = fmt.Errorf("the client has gone: %w", channels.ErrClosed)
 )
 

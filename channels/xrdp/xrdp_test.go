@@ -257,7 +257,9 @@ func TestClientGoes(t *testing.T) {
 		what func(*xrdptest.Chansrv)
 	}{
 		"nobody is connected": {xrdp.Server{ProbeInterval: time.Millisecond}, func(f *xrdptest.Chansrv) { f.Connect(nil) }},
-		"another client":      {xrdp.Server{ProbeInterval: time.Millisecond, ProbeTimeout: 2 * time.Second}, func(f *xrdptest.Chansrv) { f.Connect(newClient(t)) }},
+		// Long before ProbeTimeout.
+		"another client":      {xrdp.Server{ProbeInterval: time.Millisecond, ProbeTimeout: watchdog}, func(f *xrdptest.Chansrv) { f.Connect(newClient(t)) }},
+		"a client without us": {xrdp.Server{ProbeInterval: time.Millisecond, ProbeTimeout: watchdog}, func(f *xrdptest.Chansrv) { f.Connect(&recorder{refuse: true}) }},
 		"no answer":           {xrdp.Server{ProbeInterval: time.Millisecond, ProbeTimeout: 2 * time.Second}, (*xrdptest.Chansrv).Silence},
 		"chansrv ends":        {quiet, (*xrdptest.Chansrv).Close},
 	} {

@@ -20,7 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const port = "3389" // of xrdp, in a network of its own
+const tcpPort = "3389" // of xrdp, in a network of its own
 
 // user is one of the server's users.
 type user struct {
@@ -61,6 +61,7 @@ func makeNodes() error {
 	return errors.Join(
 		os.Symlink("pts/ptmx", machine+"/dev/ptmx"),
 		os.Symlink("/proc/self/fd", machine+"/dev/fd"),
+		os.Symlink("/proc/self/mounts", machine+"/etc/mtab"),
 	)
 }
 
@@ -128,7 +129,7 @@ func makeCertificate() error {
 func configure() error {
 	for name, changes := range map[string][][2]string{
 		"xrdp.ini": {
-			{`(?m)^port=3389$`, "port=tcp://127.0.0.1:" + port},
+			{`(?m)^port=3389$`, "port=tcp://127.0.0.1:" + tcpPort},
 			{`(?m)^EnableSyslog=.*$`, "EnableSyslog=false"},
 		},
 		"sesman.ini": {{`(?m)^EnableSyslog=.*$`, "EnableSyslog=false"}},
@@ -179,7 +180,7 @@ func makeUsers() error {
 		if err := os.Chmod(machine+"/run/user", 0o755); err != nil {
 			return err
 		}
-		start := fmt.Sprintf("#!/bin/bash\nexport XDG_RUNTIME_DIR=%s\nenv -0 >%s.new && mv %[2]s.new %[2]s\nexec sleep infinity\n",
+		start := fmt.Sprintf("#!/bin/bash\nexport XDG_RUNTIME_DIR=%s\nenv -0 >%s.new && mv %[2]s.new %[2]s\nexec tail -f /dev/null\n",
 			u.runtime(), u.envFile())
 		if err := os.WriteFile(machine+u.home()+"/startwm.sh", []byte(start), 0o755); err != nil {
 			return err

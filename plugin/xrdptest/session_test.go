@@ -23,7 +23,7 @@ import (
 )
 
 // patience is how long anything may take: a guard against hanging, not a measure.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // eventually waits until ok returns true.
 func eventually(t testing.TB, ok func() bool, what string, args ...any) {
@@ -82,12 +82,12 @@ func (x *xrdpServer) start() {
 		go func() { _ = cmd.Wait() }() // it is killed in the end
 	}
 	eventually(x.t, func() bool {
-		c, err := net.Dial("tcp", "127.0.0.1:"+port)
+		c, err := net.Dial("tcp", "127.0.0.1:"+tcpPort)
 		if err == nil {
 			c.Close()
 		}
 		return err == nil
-	}, "xrdp on port %s", port)
+	}, "xrdp on port %s", tcpPort)
 }
 
 func (x *xrdpServer) showLogs() {
@@ -105,7 +105,7 @@ func (x *xrdpServer) connect(t *testing.T, binary string, u user, args ...string
 	t.Helper()
 	c := servertest.StartClient(t, servertest.ClientOptions{
 		Binary:  binary,
-		Addr:    "127.0.0.1:" + port,
+		Addr:    "127.0.0.1:" + tcpPort,
 		Display: x.display,
 		Plugin:  pluginPath(),
 		Args:    append([]string{"/u:" + u.name, "/p:" + u.name}, args...),

@@ -55,18 +55,20 @@ func TestTransport(t *testing.T) {
 		for connected := true; ; {
 			select {
 			case err := <-ended:
-				if err != nil {
-					t.Errorf("%v\n%s", err, output)
-				}
+				t.Logf("%s", output)
+				require.NoError(t, err)
 				return
 			case <-tick.C:
 			}
-			_, err := os.Stat(wanted)
+			content, err := os.ReadFile(wanted)
 			switch {
 			case err != nil && connected:
 				c.Kill()
 				<-c.Done()
 			case err == nil && !connected:
+				c, _ = connect()
+			case string(content) == takeOver:
+				require.NoError(t, os.WriteFile(wanted, nil, 0o666))
 				c, _ = connect()
 			}
 			connected = err == nil
@@ -74,8 +76,12 @@ func TestTransport(t *testing.T) {
 	})
 }
 
-// clientFile is in the user's folder as long as a client shall be connected.
-const clientFile = "client"
+const (
+	// clientFile is in the user's folder as long as a client shall be connected.
+	clientFile = "client"
+	// takeOver in it has another client connect, although one is.
+	takeOver = "another"
+)
 
 func within(t *testing.T) context.Context {
 	t.Helper()
@@ -88,7 +94,7 @@ func within(t *testing.T) context.Context {
 func join(t *testing.T, ctx context.Context) insession.Session {
 	t.Helper()
 	for {
-		s, err := insession.Join(ctx, os.Getenv, nil, xrdp.Server{OpenTimeout: 5 * time.Second, ProbeTimeout: 5 * time.Second})
+		s, err := insession.Join(ctx, os.Getenv, nil, xrdp.Server{OpenTimeout: 5 * time.Second, ProbeTimeout: 15 * time.Second})
 		if err == nil {
 			t.Cleanup(s.Close)
 			return s
@@ -176,12 +182,16 @@ func traffic(t *testing.T) {
 // one is served like the first.
 func reconnect(t *testing.T) {
 	ctx := within(t)
-	for range 2 {
+	for _, end := range []func() error{
+		func() error { return os.Remove(clientFile) },
+		func() error { return os.WriteFile(clientFile, []byte(takeOver), 0o666) },
+		func() error { return os.Remove(clientFile) },
+	} {
 		s := join(t, ctx)
 		_, d := start(t, ctx, s)
 		h, err := d.Open(ctx, server.OpenOptions{})
 		require.NoError(t, err)
-		require.NoError(t, os.Remove(clientFile))
+		require.NoError(t, end())
 		select {
 		case <-s.Done():
 			t.Log(s.Err())
