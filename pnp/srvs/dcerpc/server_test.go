@@ -188,7 +188,7 @@ func TestVerificationTrailer(t *testing.T) {
 	}
 	for _, at := range []int{4, 12} { // the operation's parameters end at 4
 		for _, test := range tests {
-			stub := slices.Concat(make([]byte, at), trailerSignature, test.body)
+			stub := slices.Concat(make([]byte, at), TrailerSignature, test.body)
 			write(t, peer, requestPDU(whole, 2, 0, 6, stub))
 			h, body := readPDU(t, peer)
 			if test.ok {

@@ -9,8 +9,8 @@ import (
 	"freerdp-pnpdr/pnp/srvs/ndr"
 )
 
-// trailerSignature begins a verification trailer ([MS-RPCE] 2.2.2.13.1).
-var trailerSignature = []byte{0x8a, 0xe3, 0x13, 0x71, 0x02, 0xf4, 0x36, 0x71}
+// TrailerSignature begins a verification trailer ([MS-RPCE] 2.2.2.13.1).
+var TrailerSignature = []byte{0x8a, 0xe3, 0x13, 0x71, 0x02, 0xf4, 0x36, 0x71}
 
 // Commands of a verification trailer ([MS-RPCE] 2.2.2.13).
 const (
@@ -27,19 +27,12 @@ const (
 // trailer returns what follows the signature of a verification trailer, which is
 // looked for from offset end of the stub on.
 func (c *Call) trailer(end int) (body []byte, ok bool) {
-	for at := (end + 3) &^ 3; at+len(trailerSignature) <= len(c.Stub); at += 4 {
-		if bytes.HasPrefix(c.Stub[at:], trailerSignature) {
-			return c.Stub[at+len(trailerSignature):], true
+	for at := (end + 3) &^ 3; at+len(TrailerSignature) <= len(c.Stub); at += 4 {
+		if bytes.HasPrefix(c.Stub[at:], TrailerSignature) {
+			return c.Stub[at+len(TrailerSignature):], true
 		}
 	}
 	return nil, false
-}
-
-// EndsAt tells whether the parameters may end at offset end of the stub: with the
-// stub or, after at most 3 pad bytes, with a verification trailer.
-func (c *Call) EndsAt(end int) bool {
-	at := (end + 3) &^ 3
-	return end == len(c.Stub) || at < len(c.Stub) && bytes.HasPrefix(c.Stub[at:], trailerSignature)
 }
 
 // Verify compares the request with its verification trailer, if it has one behind

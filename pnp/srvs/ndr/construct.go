@@ -78,23 +78,20 @@ func (c *Coder) count(n int) bool {
 	return c.err == nil
 }
 
-// size codes the maximum count of a conformant array of n elements and returns it.
-// A decoder fails unless that many elements of least bytes are there.
-func (c *Coder) size(n int, least int) int {
-	count := uint32(n)
-	c.Uint32(&count)
-	if c.decoding && int64(count)*int64(least) > int64(c.Rest()) {
-		c.Fail("an array of %d elements in %d bytes", count, c.Rest())
-		return 0
+// fits fails a decoder unless n elements of least bytes are there.
+func (c *Coder) fits(n uint32, least int) bool {
+	if c.decoding && c.err == nil && int64(n)*int64(least) > int64(c.Rest()) {
+		c.Fail("an array of %d elements in %d bytes", n, c.Rest())
 	}
-	return int(count)
+	return c.err == nil
 }
 
 // Array codes a conformant array of structures, each described by code and not
 // shorter than least bytes on the wire, least being at least 1.
 func Array[T any](c *Coder, p *[]T, least int, code func(*T)) {
-	n := c.size(len(*p), least)
-	elements(c, p, n, code)
+	n := uint32(len(*p))
+	c.Uint32(&n)
+	Elements(c, p, n, least, code)
 }
 
 // VaryingArray is Array for one that is varying as well.
@@ -103,17 +100,17 @@ func VaryingArray[T any](c *Coder, p *[]T, least int, code func(*T)) {
 	c.Uint32(&most)
 	c.Uint32(&offset)
 	c.Uint32(&n)
-	if c.decoding && (offset != 0 || n > most || int64(n)*int64(least) > int64(c.Rest())) {
-		c.Fail("a varying array of %d, %d, %d in %d bytes", most, offset, n, c.Rest())
-		n = 0
+	if offset != 0 || n > most {
+		c.Fail("a varying array of %d, %d, %d", most, offset, n)
 	}
-	elements(c, p, int(n), code)
+	Elements(c, p, n, least, code)
 }
 
-func elements[T any](c *Coder, p *[]T, n int, code func(*T)) {
+// Elements codes the n elements of an array whose counts are coded already.
+func Elements[T any](c *Coder, p *[]T, n uint32, least int, code func(*T)) {
 	if c.decoding {
 		*p = nil
-		if !c.count(n) {
+		if !c.fits(n, least) || !c.count(int(n)) {
 			return
 		}
 		*p = make([]T, n)
@@ -165,23 +162,35 @@ func (c *Coder) sized(present bool, size *uint32, array func() int, null func())
 
 // ConformantOctets codes a conformant array of octets.
 func (c *Coder) ConformantOctets(p *[]byte) {
-	n := c.size(len(*p), 1)
+	n := uint32(len(*p))
+	c.Uint32(&n)
 	if c.decoding {
+		*p = nil
+		if !c.fits(n, 1) {
+			return
+		}
 		*p = make([]byte, n)
 	}
+	c.data += len(*p)
 	c.Octets(*p)
 }
 
 // ConformantUnits codes a conformant array of WCHARs.
 func (c *Coder) ConformantUnits(p *[]uint16) {
-	n := c.size(len(*p), 2)
+	n := uint32(len(*p))
+	c.Uint32(&n)
 	if c.decoding {
+		*p = nil
+		if !c.fits(n, 2) {
+			return
+		}
 		*p = make([]uint16, n)
 	}
 	c.units(*p)
 }
 
 func (c *Coder) units(p []uint16) {
+	c.data += 2 * len(p)
 	if !c.decoding {
 		for _, u := range p {
 			c.buf = append(c.buf, byte(u), byte(u>>8))

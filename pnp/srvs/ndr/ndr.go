@@ -26,6 +26,7 @@
 package ndr
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -53,6 +54,7 @@ type Coder struct {
 	referents uint32 // encoding: pointers that are not null
 	inside    bool   // a construct, so that pointees are deferred
 	deferred  []func()
+	data      int // what Data returns
 	err       error
 }
 
@@ -93,6 +95,18 @@ func (c *Coder) Rest() int {
 	return len(c.buf) - c.pos
 }
 
+// AtEnd tells whether a decoder has nothing left but, behind at most 3 pad bytes,
+// what begins with trailer.
+func (c *Coder) AtEnd(trailer []byte) bool {
+	rest := c.Rest()
+	pad := -c.pos & 3
+	return c.err == nil && (rest == 0 || rest >= pad && bytes.HasPrefix(c.buf[c.pos+pad:], trailer))
+}
+
+// Data returns the bytes of strings, with their NULs, and of conformant arrays of
+// octets and WCHARs so far, without counts and padding.
+func (c *Coder) Data() int { return c.data }
+
 // Fail records an error, unless there is one already.
 func (c *Coder) Fail(format string, args ...any) {
 	if c.err == nil {
@@ -114,8 +128,8 @@ func (c *Coder) Attempt(f func() bool) bool {
 	return false
 }
 
-// align skips or writes pad bytes up to a multiple of n.
-func (c *Coder) align(n int) {
+// Align skips or writes pad bytes up to a multiple of n, which is 2 or 4.
+func (c *Coder) Align(n int) {
 	pad := -c.Pos() & (n - 1)
 	if pad == 0 {
 		return
@@ -157,7 +171,7 @@ func (c *Coder) Uint8(p *uint8) {
 
 // Uint16 codes an unsigned short.
 func (c *Coder) Uint16(p *uint16) {
-	c.align(2)
+	c.Align(2)
 	if !c.decoding {
 		c.buf = binary.LittleEndian.AppendUint16(c.buf, *p)
 		return
@@ -170,7 +184,7 @@ func (c *Coder) Uint16(p *uint16) {
 
 // Uint32 codes an unsigned long.
 func (c *Coder) Uint32(p *uint32) {
-	c.align(4)
+	c.Align(4)
 	if !c.decoding {
 		c.buf = binary.LittleEndian.AppendUint32(c.buf, *p)
 		return

@@ -328,6 +328,43 @@ func TestAttempt(t *testing.T) {
 	assert.False(t, c.Attempt(func() bool { return true }), "after an error")
 }
 
+func TestAtEnd(t *testing.T) {
+	trailer := []byte{8, 9}
+	for _, test := range []struct {
+		stub []byte
+		pos  int
+		want bool
+	}{
+		{nil, 0, true},
+		{[]byte{1, 2}, 2, true},
+		{[]byte{1, 2}, 1, false},
+		{[]byte{1, 2, 0, 0, 8, 9, 7}, 2, true},
+		{[]byte{1, 2, 3, 4, 8, 9}, 4, true},
+		{[]byte{1, 2, 3, 4, 8}, 4, false},
+		{[]byte{1, 2, 8, 9}, 2, false},
+	} {
+		c := NewDecoder(test.stub, binary.LittleEndian)
+		c.Octets(make([]byte, test.pos))
+		assert.Equal(t, test.want, c.AtEnd(trailer), "% x at %d", test.stub, test.pos)
+	}
+	c := NewDecoder(nil, binary.LittleEndian)
+	c.Fail("")
+	assert.False(t, c.AtEnd(trailer))
+}
+
+func TestData(t *testing.T) {
+	for _, decoding := range []bool{false, true} {
+		x := example()
+		c := NewEncoder()
+		if decoding {
+			c = NewDecoder(bytesOf(t, golden), binary.LittleEndian)
+		}
+		x.code(c)
+		require.NoError(t, c.Err())
+		assert.Equal(t, 2*(3+2+2+1)+5+1, c.Data())
+	}
+}
+
 // TestBombs tests that counts are refused before memory is taken for them.
 func TestBombs(t *testing.T) {
 	var list []inner
