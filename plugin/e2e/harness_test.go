@@ -197,7 +197,7 @@ func (r *remote) finish(c *servertest.Client) {
 // reference to a session is dropped.
 func requireClean(t *testing.T, c *servertest.Client) {
 	t.Helper()
-	requireOutput(t, c, "session ended left={Channels:0 Handles:0 Requests:0 Buffers:0 Slots:0} objects=0")
+	requireOutput(t, c, "session ended left={Channels:0 Handles:0 Requests:0 Buffers:0 Slots:0 Kept:0} objects=0")
 	for _, bad := range []string{"panic", "AddressSanitizer"} {
 		if strings.Contains(c.Output(), bad) {
 			t.Fatalf("the client printed %q", bad)

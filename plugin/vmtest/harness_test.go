@@ -172,7 +172,7 @@ func (r *remote) finish() {
 	_ = r.client.Wait() // the exit code tells who disconnected
 	output := r.client.Output()
 	require.NotContains(r.t, output, "panic")
-	if !strings.Contains(output, "session ended left={Channels:0 Handles:0 Requests:0 Buffers:0 Slots:0} objects=0") {
+	if !strings.Contains(output, "session ended left={Channels:0 Handles:0 Requests:0 Buffers:0 Slots:0 Kept:0} objects=0") {
 		r.t.Fatal("the client has kept something of the session")
 	}
 }
