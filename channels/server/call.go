@@ -28,7 +28,17 @@ type call struct {
 	err     error // why there is no result
 	version uint16
 
-	done chan struct{} // gets one value when the call is complete
+	done   chan struct{} // gets one value when the call is complete
+	notify func(*call)   // is called in place of that
+}
+
+// complete tells whoever waits for the call. The caller holds no lock.
+func (c *call) complete() {
+	if c.notify != nil {
+		c.notify(c)
+		return
+	}
+	c.done <- struct{}{}
 }
 
 // keepMessage is the size up to which the memory of a message is kept for the
@@ -150,19 +160,28 @@ func (h *Handle) begin(ctx context.Context, op wire.Kind, out []byte, limit int)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	c := h.s.calls.Get().(*call)
+	c.op, c.out, c.limit = op, out, limit
+	if err := h.add(c); err != nil {
+		h.s.putCall(c)
+		return nil, err
+	}
+	return c, nil
+}
+
+// add adds c to the list of outstanding requests and gives it its id.
+func (h *Handle) add(c *call) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.err != nil {
-		return nil, h.err
+		return h.err
 	}
 	if len(h.calls) >= h.s.cfg.Limits.Requests {
-		return nil, fmt.Errorf("%d requests are outstanding: %w", len(h.calls), pnp.ERROR_NO_SYSTEM_RESOURCES)
+		return fmt.Errorf("%d requests are outstanding: %w", len(h.calls), pnp.ERROR_NO_SYSTEM_RESOURCES)
 	}
-	c := h.s.calls.Get().(*call)
-	c.op, c.out, c.limit = op, out, limit
 	c.id = h.takeID()
 	h.calls[c.id] = c
-	return c, nil
+	return nil
 }
 
 // putCall gives back a call that is complete.
@@ -280,7 +299,7 @@ func (c *call) outcome() (int, error) {
 // fail completes the call with err in place of a result.
 func (c *call) fail(err error) {
 	c.err = err
-	c.done <- struct{}{}
+	c.complete()
 }
 
 // decode reads the reply m to what was asked. An error means that the reply

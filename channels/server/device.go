@@ -181,6 +181,8 @@ type OpenOptions struct {
 	Share       uint32
 	Disposition uint32
 	Flags       uint32
+	// Exact sends Access, Share and Flags as they are, even if they are zero.
+	Exact bool
 
 	// Version is the version of the Device I/O Subprotocol to announce; 0 means
 	// 6. Below 6 there are no custom events.
@@ -192,12 +194,13 @@ type OpenOptions struct {
 	DataOut bool
 }
 
+// FlagBits are the bits that dwFlagsAndAttributes may have: FILE_ATTRIBUTE_DIRECTORY to
+// _NORMAL, and FILE_FLAG_FIRST_PIPE_INSTANCE to _WRITE_THROUGH.
+const FlagBits = 0x000000F0 | 0xFF380000
+
 const (
-	// shareModes are the bits that dwShareMode may have, and flagBits those of
-	// dwFlagsAndAttributes: FILE_ATTRIBUTE_DIRECTORY to _NORMAL, and
-	// FILE_FLAG_FIRST_PIPE_INSTANCE to _WRITE_THROUGH.
+	// shareModes are the bits that dwShareMode may have.
 	shareModes = pnp.FILE_SHARE_READ | pnp.FILE_SHARE_WRITE
-	flagBits   = 0x000000F0 | 0xFF380000
 
 	// defaultFlags are FILE_ATTRIBUTE_NORMAL and FILE_FLAG_OVERLAPPED, which
 	// Windows sends (example 4.4 (1)).
@@ -206,17 +209,19 @@ const (
 
 // setDefaults sets what was left out and checks the rest (W-43, W-44).
 func (o *OpenOptions) setDefaults() error {
-	o.Access = cmp.Or(o.Access, pnp.GENERIC_READ|pnp.GENERIC_WRITE)
-	o.Share = cmp.Or(o.Share, shareModes)
+	if !o.Exact {
+		o.Access = cmp.Or(o.Access, pnp.GENERIC_READ|pnp.GENERIC_WRITE)
+		o.Share = cmp.Or(o.Share, shareModes)
+		o.Flags = cmp.Or(o.Flags, defaultFlags)
+	}
 	o.Disposition = cmp.Or(o.Disposition, pnp.OPEN_EXISTING)
-	o.Flags = cmp.Or(o.Flags, defaultFlags)
 	o.Version = cmp.Or(o.Version, wire.VersionWithCustomEvents)
 	switch {
 	case o.Share&^shareModes != 0:
 		return fmt.Errorf("dwShareMode 0x%X: %w", o.Share, pnp.ERROR_INVALID_PARAMETER)
 	case o.Disposition > pnp.TRUNCATE_EXISTING:
 		return fmt.Errorf("dwCreationDisposition %d: %w", o.Disposition, pnp.ERROR_INVALID_PARAMETER)
-	case o.Flags&^flagBits != 0:
+	case o.Flags&^FlagBits != 0:
 		return fmt.Errorf("dwFlagsAndAttributes 0x%08X: %w", o.Flags, pnp.ERROR_INVALID_PARAMETER)
 	}
 	return nil

@@ -20,6 +20,7 @@ type Handle struct {
 	device *Device
 	opt    OpenOptions
 	done   chan struct{}
+	closed chan struct{}
 	events eventQueue[pnp.Event]
 	late   quiet
 
@@ -46,6 +47,7 @@ func newHandle(d *Device, opt OpenOptions) *Handle {
 		device: d,
 		opt:    opt,
 		done:   make(chan struct{}),
+		closed: make(chan struct{}),
 		calls:  make(map[wire.RequestID]*call),
 		nextID: firstID,
 		events: newEventQueue[pnp.Event](&d.s.cfg),
@@ -124,6 +126,10 @@ func (h *Handle) Device() *Device { return h.device }
 // Done is closed when the handle has ended.
 func (h *Handle) Done() <-chan struct{} { return h.done }
 
+// ChannelClosed is closed when the transport has closed the channel, which may be later
+// than Done.
+func (h *Handle) ChannelClosed() <-chan struct{} { return h.closed }
+
 // Err returns why the handle has ended: an error that wraps channels.ErrClosed.
 // Before that it returns nil.
 func (h *Handle) Err() error {
@@ -197,6 +203,7 @@ func (h *Handle) Closed() {
 	delete(h.s.handles, h)
 	h.s.mu.Unlock()
 	h.release()
+	close(h.closed)
 }
 
 // reply completes the request to which m is the reply.
@@ -229,7 +236,7 @@ func (h *Handle) reply(m wire.Message) error {
 		}
 	}
 	h.mu.Unlock()
-	c.done <- struct{}{}
+	c.complete()
 	return nil
 }
 
