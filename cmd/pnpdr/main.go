@@ -115,7 +115,7 @@ the command line is wrong.`,
 	for _, name := range []string{"sys-root", "dev-root", "udev-root"} {
 		_ = f.MarkHidden(name) // fails only for unknown flags
 	}
-	root.AddCommand(a.listCommand(), a.explainCommand(), a.checkCommand(), a.monitorCommand(), &cobra.Command{
+	root.AddCommand(a.listCommand(), a.explainCommand(), a.checkCommand(), a.monitorCommand(), a.provideCommand(), &cobra.Command{
 		Use:   "options",
 		Short: "The options of /dvc:pnpdr",
 		Long:  strings.Join(redirect.Usage(a.kinds), "\n"),

@@ -3,6 +3,7 @@
 package backend
 
 import (
+	"context"
 	"path/filepath"
 
 	"freerdp-pnpdr/pnp"
@@ -41,6 +42,12 @@ type Kind struct {
 	// New makes the device. It does not block: the node is looked at when the
 	// device is opened.
 	New func(Source) (pnp.Device, error)
+	// Attend takes the place of New where devices come and go by themselves, such as
+	// those of another process. It runs while the path leads to the node that was
+	// judged, until ctx is done: it calls come for each device, and gone when that has
+	// ended. If come fails, the device is not redirected. Each device describes itself
+	// with Source.Describe.
+	Attend func(ctx context.Context, src Source, come func(pnp.Device) (gone func(), err error)) error
 }
 
 // Constructor converts a backend's constructor to the type of Kind.New.

@@ -34,6 +34,13 @@ type Source struct {
 	// Verify, if not nil, checks each node that was opened: the path can lead to
 	// another device than the one that was allowed.
 	Verify func(devnode.ID) error
+	// Describe returns what the server is told about a device that describes itself:
+	// its own description with what the user's settings say. It is set for kinds with
+	// Attend.
+	Describe func(pnp.Description) pnp.Description
+	// Owner checks whose process is at the other end of a socket, by its user id. It is
+	// set for kinds with Attend.
+	Owner func(uid uint32) error
 	// Log receives problems that no request reports; nil for nowhere.
 	Log *slog.Logger
 }

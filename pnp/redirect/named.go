@@ -21,10 +21,12 @@ type node struct {
 
 	waits devnode.ID // the node whose device is waited for, guarded by Session.following
 
-	// Session.mu guards these; only changed changes id.
+	// Session.mu guards these; only follow changes id, except for kinds with Attend.
 	id   uint32 // while it is redirected
 	why  error  // why it is not redirected
 	real string // where the path leads while it is present
+
+	detach func() // ends the attendance, guarded by Session.following
 }
 
 func (s *Session) watch(paths []string) {
@@ -50,6 +52,13 @@ func (s *Session) follow(path string, present bool) {
 		return
 	}
 	for _, n := range s.byPath[path] {
+		if n.detach != nil {
+			if !present {
+				n.detach()
+				n.detach = nil
+			}
+			continue
+		}
 		was := n.id != 0
 		if was && !present {
 			s.log.Info("device has gone", "option", n.Option)
@@ -110,13 +119,16 @@ func (s *Session) leads(n *node, real string) {
 
 // add makes the device, if it can be redirected.
 func (s *Session) add(n *node, place devnode.Place) {
-	id, err := s.redirectNamed(n.Named, place)
+	id, err := s.redirectNamed(n, place)
 	if errors.Is(err, discover.ErrNoDevice) && s.awaitDevice(n, place) {
-		id, err = s.redirectNamed(n.Named, place) // it may have come meanwhile
+		id, err = s.redirectNamed(n, place) // it may have come meanwhile
 	}
 	if err != nil {
 		s.leave(n, err)
 		return
+	}
+	if n.detach != nil {
+		return // devices come by themselves
 	}
 	s.set(n, id, nil)
 	s.log.Info("device is redirected", "option", n.Option)
@@ -142,7 +154,7 @@ func (s *Session) set(n *node, id uint32, why error) {
 
 // redirectNamed redirects a named device, unless a rule denies it. place is where its
 // path led when it was followed: what is judged here is what is opened.
-func (s *Session) redirectNamed(n *rules.Named, place devnode.Place) (id uint32, err error) {
+func (s *Session) redirectNamed(n *node, place devnode.Place) (id uint32, err error) {
 	if n.Kind.Nodes == 0 {
 		decision := n.Unjudged()
 		if err := refusal(&decision); err != nil {
@@ -151,18 +163,23 @@ func (s *Session) redirectNamed(n *rules.Named, place devnode.Place) (id uint32,
 		return s.redirect(backend.Source{Path: n.Path}, &decision)
 	}
 	// The path was looked at before, but may have led elsewhere then.
-	if err := wrongNode(n, s.kinds, typeOf(place.ID), place.Rdev); err != nil {
+	if err := wrongNode(n.Named, s.kinds, typeOf(place.ID), place.Rdev); err != nil {
 		return 0, err
 	}
-	decision, found := decideAt(s.policy, s.discovery, n, place)
+	decision, found := decideAt(s.policy, s.discovery, n.Named, place)
 	if err := refusal(&decision); err != nil {
 		return 0, err
 	}
 	verify := s.verify(place, s.log.With("option", n.Option), func() error {
-		now, _ := decideAt(s.policy, s.discovery, n, place)
+		now, _ := decideAt(s.policy, s.discovery, n.Named, place)
 		return stillAllowed(&decision, &now)
 	})
-	return s.redirect(backend.Source{Path: n.Path, Found: found, Verify: verify}, &decision)
+	src := backend.Source{Path: n.Path, Found: found, Verify: verify}
+	if n.Kind.Attend != nil {
+		s.attend(n, src, &decision)
+		return 0, nil
+	}
+	return s.redirect(src, &decision)
 }
 
 // noDevice is discover.ErrNoDevice with the words of a decision.

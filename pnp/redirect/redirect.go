@@ -114,6 +114,7 @@ func (s *Session) End() (ended <-chan struct{}) {
 		if s.watcher != nil {
 			s.watcher.Close()
 		}
+		s.detach()
 		if s.monitor != nil {
 			s.monitor.Close()
 		}

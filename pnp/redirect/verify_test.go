@@ -114,7 +114,7 @@ func TestTypeOfWhereThePathLed(t *testing.T) {
 		require.NoError(t, Obstacle(n, m.kinds))
 		place, err := devnode.Look(then)
 		require.NoError(t, err)
-		_, err = m.s.redirectNamed(n, place)
+		_, err = m.s.redirectNamed(&node{Named: n}, place)
 		require.ErrorContains(t, err, "it is not a")
 	}
 	_, pty := devtest.OpenPTY(t)
@@ -122,7 +122,7 @@ func TestTypeOfWhereThePathLed(t *testing.T) {
 	require.NoError(t, Obstacle(n, m.kinds))
 	place, err := devnode.Look("/dev/null")
 	require.NoError(t, err)
-	_, err = m.s.redirectNamed(n, place)
+	_, err = m.s.redirectNamed(&node{Named: n}, place)
 	require.ErrorContains(t, err, "it is a device of the subsystem mem")
 }
 

@@ -43,6 +43,17 @@ func (n *Named) Unjudged() Decision {
 	return out
 }
 
+// Describe returns the description of a device that describes itself, with what the
+// option's settings say.
+func (n *Named) Describe(own pnp.Description) pnp.Description {
+	if own.Name == "" {
+		own.Name = n.Kind.Describe(n.Path).Name
+	}
+	n.Settings.Apply(&own)
+	n.contain(&own, nil)
+	return own
+}
+
 // contain gives a device the container of its functions, whatever it is redirected
 // as. If nothing is known of those, one with capabilities, which are not sent
 // without a container, gets one of its own; but without a path there is nothing to
@@ -80,6 +91,7 @@ func (p *Policy) DecideNamed(n *Named, node string, functions []*discover.Device
 	}
 	n.Settings.Apply(&out.Description)
 	out.restrict(n.Settings)
+	out.Allowed = allows(admins[0]) || allows(p.user.of(judged[0]))
 	if rule := admins[0].rule; rule != nil && n.isRule() {
 		rule.Settings.Apply(&out.Description)
 		if rule.Settings.Kind != nil {
@@ -118,6 +130,8 @@ func (p *Policy) DecideNamed(n *Named, node string, functions []*discover.Device
 	}
 	return end(Redirected, users[0])
 }
+
+func allows(o opinion) bool { return o.rule != nil && o.allow }
 
 // judge returns what the rules are asked about. A function that has a node of its
 // own is judged by that and by the named one, as rules may name either.

@@ -35,6 +35,10 @@ type Decision struct {
 	// Admin is set if it was the administrator who decided.
 	Admin bool
 
+	// Allowed is set if a rule of the user's or the administrator's allows the device,
+	// beside the option that names it.
+	Allowed bool
+
 	// The rest is how the device is redirected, or would be; Kind is nil if
 	// nothing serves it.
 	Kind        *backend.Kind

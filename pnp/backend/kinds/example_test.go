@@ -19,5 +19,6 @@ func ExampleAll() {
 	// char:PATH
 	// file:PATH
 	// pipe:PATH
+	// provider:PATH
 	// loopback
 }

@@ -12,6 +12,7 @@ import (
 	"freerdp-pnpdr/pnp/backend/hid"
 	"freerdp-pnpdr/pnp/backend/loopback"
 	"freerdp-pnpdr/pnp/backend/pipe"
+	"freerdp-pnpdr/pnp/backend/provider"
 	"freerdp-pnpdr/pnp/backend/serial"
 	"freerdp-pnpdr/pnp/discover"
 )
@@ -67,6 +68,13 @@ func All() backend.Table {
 			Nodes:       backend.Socket,
 			Description: pnp.Description{HardwareIDs: []string{`PNPDR\PIPE`}},
 			New:         backend.Constructor(pipe.New),
+		},
+		{
+			Name: "provider", Argument: "PATH",
+			Help:        "the device of another process, which listens on a Unix socket",
+			Nodes:       backend.Socket,
+			Description: pnp.Description{HardwareIDs: []string{`PNPDR\PROVIDER`}},
+			Attend:      provider.Attend,
 		},
 		{
 			Name:        "loopback",
