@@ -20,7 +20,7 @@ import (
 const customer = 0x20000000
 
 // facilities are constants that are a part of HRESULTs, not one.
-var facilities = map[string]bool{"facilityWin32": true}
+var facilities = map[string]bool{"facilityWin32": true, "win32": true}
 
 // hresultsOf calls found for each constant HRESULT in a package of this module,
 // and returns how many there are. pnp is the checked package pnp, nil for itself.
