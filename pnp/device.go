@@ -61,6 +61,10 @@ type OpenRequest struct {
 	Disposition uint32
 	Flags       uint32
 
+	// Handle is the number of the handle in its session; see SessionHandle. 0
+	// outside a session.
+	Handle uint32
+
 	// NoBlock asks the device to open only if that cannot block, and to
 	// return ErrWouldBlock otherwise.
 	NoBlock bool

@@ -39,8 +39,11 @@ type ioChannel struct {
 	serverVersion uint16
 	openID        requestID // of the CreateFile, while opening
 	dev           *device   // from the CreateFile on; the channel is attached to it
+	handleID      uint32    // of the handle; from attach on
+	access        uint32    // that the CreateFile asks for
 	inOpen        bool      // Open has not returned: the channel stays attached until then
-	gone          bool      // the device was removed
+	gone          bool      // the device was removed, or the handle ended
+	ended         bool      // the handle was ended: the channel ends with the next message
 	handle        pnp.Handle
 	pending       map[requestID]*request // not answered yet
 	withdraw      func() bool            // cancels an Open that still waits for a slot
@@ -78,6 +81,18 @@ func (c *ioChannel) Receive(msg []byte) error {
 	if err != nil {
 		return err
 	}
+	if err := c.process(m); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return errHandleEnded
+	}
+	return nil
+}
+
+func (c *ioChannel) process(m wire.Message) error {
 	switch m.Kind {
 	case wire.KindCapabilitiesRequest:
 		return c.capabilities(m.CapabilitiesRequest())
@@ -123,7 +138,7 @@ func (c *ioChannel) createFile(m wire.CreateFileRequest) error {
 		c.mu.Unlock()
 		return c.notice(wire.CreateFileReply{RequestID: m.RequestID, Result: pnp.ERROR_INVALID_HANDLE}.Append(nil))
 	}
-	c.state, c.openID = opening, m.RequestID
+	c.state, c.openID, c.access = opening, m.RequestID, m.DwDesiredAccess
 	unwanted := make(chan struct{})
 	c.unwanted = unwanted
 	c.mu.Unlock()
@@ -137,6 +152,7 @@ func (c *ioChannel) createFile(m wire.CreateFileRequest) error {
 		Share:       m.DwShareMode,
 		Disposition: m.DwCreationDisposition,
 		Flags:       m.DwFlagsAndAttributes,
+		Handle:      c.handleID, // which only this goroutine sets
 		NoBlock:     true,
 		Workers:     dev.workers,
 		Memory:      c.s.memory,
@@ -200,7 +216,8 @@ func (s *Session) attach(c *ioChannel, id uint32) (*device, pnp.HRESULT) {
 	s.released.Add(1)
 	dev.channels[c] = struct{}{}
 	c.mu.Lock()
-	c.dev, c.inOpen = dev, true
+	s.handleID++
+	c.dev, c.handleID, c.inOpen = dev, s.handleID, true
 	s.out.assign(&c.quota, dev)
 	c.mu.Unlock()
 	return dev, pnp.S_OK
@@ -255,6 +272,7 @@ func (c *ioChannel) opened(h pnp.Handle, hr pnp.HRESULT) error {
 	}
 	switch {
 	case kept:
+		c.s.stats.opens.Add(1)
 		c.s.log.Info("the server opened a device", "device", dev.name)
 	case answer && dev != nil:
 		c.s.log.Warn("the server could not open a device", "device", dev.name, "err", hr)

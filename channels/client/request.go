@@ -3,6 +3,8 @@
 package client
 
 import (
+	"time"
+
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/wire"
 )
@@ -95,6 +97,7 @@ func (c *ioChannel) begin(id requestID, op pnp.Op, n, size int, lay fill) error 
 	r.OnComplete(r.completed)
 	r.OnFree(r.free)
 	c.s.requests.Add(1)
+	c.s.stats.active.Store(time.Now().UnixNano())
 	c.pending[id] = r
 	c.mu.Unlock()
 	if c.s.trace {
@@ -144,6 +147,12 @@ func (r *request) completed(_ *pnp.Request, hr pnp.HRESULT, n int) {
 	r.state = answered
 	delete(c.pending, r.id)
 	c.mu.Unlock()
+	switch r.Op {
+	case pnp.OpRead:
+		c.s.stats.read.Add(uint64(n))
+	case pnp.OpWrite:
+		c.s.stats.written.Add(uint64(n))
+	}
 	if c.s.trace {
 		c.traceReply(r.id, r.Op, hr, n)
 	}

@@ -32,6 +32,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"freerdp-pnpdr/channels"
 	"freerdp-pnpdr/pnp"
@@ -62,6 +63,7 @@ type Session struct {
 	pool    *queue.Pool
 	memory  *pnp.Memory
 
+	stats    statistics
 	requests atomic.Int64 // accepted, and their buffers not yet given back
 
 	// handles are open, being opened, or closed and not yet released.
@@ -72,6 +74,7 @@ type Session struct {
 	mu       sync.Mutex
 	closed   bool
 	lastID   uint32
+	handleID uint32 // the last one
 	devices  map[uint32]*device
 	info     *infoChannel
 	channels map[*ioChannel]struct{}
@@ -81,6 +84,7 @@ type Session struct {
 type device struct {
 	pnp.Device
 	id          uint32
+	since       time.Time
 	description *pnp.Description
 	name        string            // for the log
 	limits      pnp.SessionLimits // the session's, tightened by its own
@@ -97,7 +101,7 @@ type device struct {
 
 func (s *Session) newDevice(d pnp.Device, description *pnp.Description, own pnp.DeviceLimits) *device {
 	dev := &device{
-		Device: d, description: description, limits: s.limits.Within(own),
+		Device: d, since: time.Now(), description: description, limits: s.limits.Within(own),
 		workers: s.pool.NewShare(), channels: make(map[*ioChannel]struct{}),
 	}
 	if dev.name = dev.description.Name; dev.name == "" {

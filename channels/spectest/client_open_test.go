@@ -243,7 +243,7 @@ func init() {
 			ch.expect(wire.CreateFileReply{RequestID: m.RequestID, Result: pnp.S_OK})
 			list := dev.opened()
 			r := list[len(list)-1]
-			r.NoBlock = false
+			r.NoBlock, r.Handle = false, 0
 			if want := (pnp.OpenRequest{Access: m.DwDesiredAccess, Share: m.DwShareMode, Disposition: m.DwCreationDisposition, Flags: m.DwFlagsAndAttributes}); !reflect.DeepEqual(r, want) {
 				t.Errorf("opened with %+v, not %+v", r, want)
 			}
@@ -266,6 +266,7 @@ func init() {
 		close(dev.proceed)
 		ch.expect(wire.CreateFileReply{RequestID: 2, Result: pnp.S_OK})
 		r := dev.opened()[1]
+		r.Handle = 0
 		if want := (pnp.OpenRequest{Access: 0xc0000000, Share: 3, Disposition: 3, Flags: 0x40000080}); !reflect.DeepEqual(r, want) {
 			t.Errorf("opened with %+v, not %+v", r, want)
 		}
