@@ -28,6 +28,8 @@ func TestSessions(t *testing.T) {
 		{"loopback", testLoopback, true},
 		{"modem", testModem, false},
 		{"HID", testHID, false},
+		{"instrument", testInstrument, false},
+		{"composite", testComposite, false},
 		{"auto", testAuto, true},
 		{"named", testNamed, false},
 		{"denied", testDenied, false},

@@ -13,7 +13,7 @@ import (
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/backend/internal/acceptance"
-	"freerdp-pnpdr/pnp/internal/gadgettest"
+	"freerdp-pnpdr/pnp/devtest/gadgettest"
 )
 
 // usbPrinter is a USB printer that this kernel provides. It is paused unless the test

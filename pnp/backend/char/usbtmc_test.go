@@ -10,7 +10,7 @@ import (
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/backend/internal/acceptance"
-	"freerdp-pnpdr/pnp/internal/gadgettest"
+	"freerdp-pnpdr/pnp/devtest/gadgettest"
 )
 
 // openInstrument opens the instrument with a driver that waits for an answer until the

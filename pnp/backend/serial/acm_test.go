@@ -10,7 +10,7 @@ import (
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/backend/internal/acceptance"
-	"freerdp-pnpdr/pnp/internal/gadgettest"
+	"freerdp-pnpdr/pnp/devtest/gadgettest"
 )
 
 // TestACMUnplug: with the kernel's driver of USB modems, whatever is pending when the
