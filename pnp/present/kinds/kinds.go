@@ -10,6 +10,7 @@ import (
 
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/present"
+	"freerdp-pnpdr/pnp/present/tty"
 )
 
 // All returns the kinds, in the order in which they are asked: the interface class tells
@@ -23,6 +24,7 @@ func All() present.Table {
 				return has(d, pnp.GUID_DEVINTERFACE_COMPORT) || id(d, `PNPDR\SERIAL`, `*PNP0500`, `*PNP0501`)
 			},
 			Exclusive: true,
+			Present:   tty.Present,
 		},
 		{
 			Name: "hid",
