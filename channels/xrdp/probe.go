@@ -84,7 +84,8 @@ const looks = 15
 // A client that has been replaced by another one without a gap does not answer, and
 // chansrv tells nothing of it. So a client that is silent is asked on a new channel,
 // too. If there is an answer there, but none to the question that was asked before, the
-// new channel is another client's.
+// new channel is another client's. If chansrv has nobody to ask, the question was on its
+// way when the client went.
 func (p *probe) ask(ctx context.Context) error {
 	s := p.s
 	heard := s.heard.Load()
@@ -93,7 +94,7 @@ func (p *probe) ask(ctx context.Context) error {
 	}
 	var other *otherWay
 	defer func() { other.end() }()
-	answered := false
+	var verdict error
 	look := time.NewTicker(max(s.cfg.ProbeTimeout/looks, time.Millisecond))
 	defer look.Stop()
 	for silent := 0; silent < looks; {
@@ -107,7 +108,7 @@ func (p *probe) ask(ctx context.Context) error {
 		case <-look.C:
 			silent++
 			if now := s.heard.Load(); now != heard {
-				heard, silent, answered = now, 0, false
+				heard, silent, verdict = now, 0, nil
 				other.end()
 				other = nil
 				continue
@@ -115,10 +116,10 @@ func (p *probe) ask(ctx context.Context) error {
 			switch {
 			case other == nil:
 				other = s.askOtherWay(ctx)
-			case answered:
-				return errReplaced
+			case verdict != nil:
+				return verdict
 			default:
-				answered = other.answered()
+				verdict = other.verdict()
 			}
 		}
 	}
@@ -144,13 +145,21 @@ func (s *session) askOtherWay(ctx context.Context) *otherWay {
 	return o
 }
 
-func (o *otherWay) answered() bool {
+// verdict says what has become of a client that has not answered the question before; nil
+// if that is not known.
+func (o *otherWay) verdict() error {
 	select {
 	case <-o.done:
-		return o.err == nil || errors.Is(o.err, channels.ErrRefused)
 	default:
-		return false
+		return nil
 	}
+	switch {
+	case o.err == nil, errors.Is(o.err, channels.ErrRefused):
+		return errReplaced
+	case errors.Is(o.err, errNoClient):
+		return errGone
+	}
+	return nil
 }
 
 // end gives up.

@@ -255,13 +255,13 @@ func TestClientGoes(t *testing.T) {
 	for name, test := range map[string]struct {
 		v    xrdp.Server
 		what func(*xrdptest.Chansrv)
+		err  string
 	}{
-		"nobody is connected": {xrdp.Server{ProbeInterval: time.Millisecond}, func(f *xrdptest.Chansrv) { f.Connect(nil) }},
-		// Long before ProbeTimeout.
-		"another client":      {xrdp.Server{ProbeInterval: time.Millisecond, ProbeTimeout: watchdog}, func(f *xrdptest.Chansrv) { f.Connect(newClient(t)) }},
-		"a client without us": {xrdp.Server{ProbeInterval: time.Millisecond, ProbeTimeout: watchdog}, func(f *xrdptest.Chansrv) { f.Connect(&recorder{refuse: true}) }},
-		"no answer":           {xrdp.Server{ProbeInterval: time.Millisecond, ProbeTimeout: 2 * time.Second}, (*xrdptest.Chansrv).Silence},
-		"chansrv ends":        {quiet, (*xrdptest.Chansrv).Close},
+		"nobody is connected": {xrdp.Server{ProbeInterval: time.Millisecond}, func(f *xrdptest.Chansrv) { f.Connect(nil) }, "has gone"},
+		"another client":      {xrdp.Server{ProbeInterval: time.Millisecond, ProbeTimeout: 6 * time.Second}, func(f *xrdptest.Chansrv) { f.Connect(newClient(t)) }, "another client"},
+		"a client without us": {xrdp.Server{ProbeInterval: time.Millisecond, ProbeTimeout: 6 * time.Second}, func(f *xrdptest.Chansrv) { f.Connect(&recorder{refuse: true}) }, "another client"},
+		"no answer":           {xrdp.Server{ProbeInterval: time.Millisecond, ProbeTimeout: time.Second}, (*xrdptest.Chansrv).Silence, "does not answer"},
+		"chansrv ends":        {quiet, (*xrdptest.Chansrv).Close, "has gone"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := xrdptest.New(t, newClient(t))
@@ -271,11 +271,24 @@ func TestClientGoes(t *testing.T) {
 			test.what(f)
 			await(t, s.Done(), "the end of the session")
 			assert.ErrorIs(t, s.Err(), channels.ErrClosed)
+			assert.ErrorContains(t, s.Err(), test.err)
 			await(t, r.closed, "Closed")
 			assert.ErrorIs(t, s.Open(within(t), channels.PNPDR, unexpected(t)), channels.ErrClosed)
 			s.Close()
 		})
 	}
+}
+
+// TestClientGoesOwingAnAnswer: it was asked just before, and nothing more is written to
+// the channel.
+func TestClientGoesOwingAnAnswer(t *testing.T) {
+	f := xrdptest.New(t, newClient(t))
+	s := join(t, f, xrdp.Server{ProbeInterval: time.Millisecond, ProbeTimeout: 6 * time.Second})
+	f.Silence()
+	time.Sleep(20 * time.Millisecond) // the question is on its way
+	f.Connect(nil)
+	await(t, s.Done(), "the end of the session")
+	assert.ErrorContains(t, s.Err(), "the client has gone")
 }
 
 // TestUseFindsOut: while there is no client, chansrv closes the socket of whoever
