@@ -113,6 +113,8 @@ func (h *handle) answer(r *pnp.Request) (pnp.HRESULT, int) {
 	switch r.Code {
 	case IOCTL_HID_GET_COLLECTION_INFORMATION:
 		return h.collectionInformation(r.Out)
+	case hidreport.IOCTL_PNPDR_HID_GET_IDENTITY:
+		return h.identity(r.Out)
 	case IOCTL_HID_GET_MANUFACTURER_STRING:
 		return stringReply(r.Out, h.facts.manufacturer)
 	case IOCTL_HID_GET_PRODUCT_STRING:
@@ -161,6 +163,18 @@ func (h *handle) collectionInformation(out []byte) (pnp.HRESULT, int) {
 	binary.LittleEndian.PutUint16(out[8:], h.facts.product)
 	binary.LittleEndian.PutUint16(out[10:], h.facts.version)
 	return pnp.S_OK, size
+}
+
+// identity writes a hidreport.Identity.
+func (h *handle) identity(out []byte) (pnp.HRESULT, int) {
+	i := hidreport.Identity{
+		Bus: uint16(h.facts.bus), Vendor: h.facts.vendor, Product: h.facts.product, Version: h.facts.version,
+		Descriptor: h.raw,
+	}
+	if b := i.Append(nil); len(b) <= len(out) {
+		return pnp.S_OK, copy(out, b)
+	}
+	return ERROR_INVALID_USER_BUFFER, 0
 }
 
 // stringReply writes s as UTF-16 with a terminating zero. If the device has no such

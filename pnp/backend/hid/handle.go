@@ -17,6 +17,7 @@ type handle struct {
 	dev         *Device
 	node        node
 	facts       facts
+	raw         []byte // the report descriptor
 	desc        *hidreport.Descriptor
 	read, write bool
 	grant       *devnode.Grant
@@ -34,7 +35,7 @@ func newHandle(d *Device, o opened, r pnp.OpenRequest) (*handle, error) {
 		return nil, notSupported{err}
 	}
 	h := &handle{
-		dev: d, node: o.node, facts: o.facts, desc: desc, read: o.at.Read, write: o.at.Write,
+		dev: d, node: o.node, facts: o.facts, raw: o.descriptor, desc: desc, read: o.at.Read, write: o.at.Write,
 		q: queue.New(d.path, r.Workers, d.log),
 	}
 	if h.grant, err = o.at.Share(r.Share); err != nil {

@@ -145,7 +145,7 @@ var invalidUserBuffer = ERROR_INVALID_USER_BUFFER.Name()
 
 func TestInformation(t *testing.T) {
 	f := newFake(t, withIDs)
-	f.set(func() { f.facts = facts{vendor: 0x1209, product: 0xABCD, productName: "Gerät 𝄞"} })
+	f.set(func() { f.facts = facts{bus: 3, vendor: 0x1209, product: 0xABCD, productName: "Gerät 𝄞"} })
 	f.sysfs = makeSysfs(t, "usb1/1-2/1-2:1.0/0003:1209:ABCD.0001", map[string]string{
 		"usb1/1-2/1-2:1.0/bInterfaceNumber": "00\n",
 		"usb1/1-2/bcdDevice":                "0123\n",
@@ -157,6 +157,14 @@ func TestInformation(t *testing.T) {
 	require.Equal(t, []byte{0, 0, 0, 0, 0, 0, 0x09, 0x12, 0xCD, 0xAB, 0x23, 0x01}, b)
 	hr, _ = control(h, IOCTL_HID_GET_COLLECTION_INFORMATION, nil, 11)
 	require.Equal(t, invalidUserBuffer, hr)
+
+	identity := hidreport.Identity{Bus: 3, Vendor: 0x1209, Product: 0xABCD, Version: 0x0123, Descriptor: withIDs}.Append(nil)
+	hr, b = control(h, hidreport.IOCTL_PNPDR_HID_GET_IDENTITY, nil, hidreport.MaxIdentity)
+	require.Equal(t, "S_OK", hr)
+	require.Equal(t, identity, b)
+	hr, b = control(h, hidreport.IOCTL_PNPDR_HID_GET_IDENTITY, nil, len(identity)-1)
+	require.Equal(t, invalidUserBuffer, hr)
+	require.Empty(t, b)
 
 	for code, want := range map[uint32]string{
 		IOCTL_HID_GET_MANUFACTURER_STRING: "Zürich\x00",
