@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -35,6 +36,8 @@ type Device struct {
 	path string
 	src  backend.Source
 	log  *slog.Logger
+
+	closeLimit time.Duration // closeLimit, but in tests
 }
 
 var _ pnp.Device = (*Device)(nil)
@@ -46,7 +49,7 @@ func New(src backend.Source) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Device{path: src.Path, src: src, log: log}, nil
+	return &Device{path: src.Path, src: src, log: log, closeLimit: closeLimit}, nil
 }
 
 // Description implements pnp.Device.

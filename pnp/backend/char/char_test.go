@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -203,7 +204,11 @@ func TestCancelledWriteTellsHowMuch(t *testing.T) {
 func closed(h pnp.Handle) {
 	released := make(chan struct{})
 	h.Close(func() { close(released) })
-	<-released
+	select {
+	case <-released:
+	case <-time.After(patience):
+		panic("the handle was never released")
+	}
 }
 
 // TestTerminalIsRawWhileOpen: the terminal has its settings back when the last handle

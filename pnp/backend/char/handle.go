@@ -36,7 +36,7 @@ type handle struct {
 	late    []byte
 	holding *pnp.Request
 
-	// writing is the write that Do has begun with, and queued how much of it the
+	// writing is the write that Do has begun with unless it was cancelled, and queued how much of it the
 	// driver has. inDriver is set while the device may not have all of that.
 	writing  *queue.Item
 	queued   int
@@ -153,7 +153,7 @@ func (h *handle) Cancel(r *pnp.Request) {
 	h.q.Lock()
 	defer h.q.Unlock()
 	if it != nil && it == h.writing {
-		h.inDriver = false
+		h.writing, h.inDriver = nil, false
 	}
 }
 
@@ -174,7 +174,7 @@ func (h *handle) finish() {
 	h.q.Lock()
 	waits := h.inDriver
 	h.q.Unlock()
-	if waits && !devnode.AwaitWritable(h.fd, closeLimit) {
+	if waits && !devnode.AwaitWritable(h.fd, h.dev.closeLimit) {
 		h.dev.log.Warn("data may be lost: the device did not take it before it was closed")
 	}
 }

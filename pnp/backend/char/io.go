@@ -65,6 +65,10 @@ func (h *handle) do(op pnp.Op, it *queue.Item) (pnp.HRESULT, int) {
 func (h *handle) doWrite(it *queue.Item) (pnp.HRESULT, int) {
 	gone := h.queues() && devnode.HungUp(h.fd)
 	h.q.Lock()
+	if it.Ended() {
+		h.q.Unlock()
+		return pnp.ERROR_OPERATION_ABORTED, it.N
+	}
 	if h.writing != it {
 		h.writing, h.queued = it, it.N
 	}
@@ -83,8 +87,9 @@ func (h *handle) doWrite(it *queue.Item) (pnp.HRESULT, int) {
 	_, err := h.move(pnp.OpWrite, it.R.In[n:], func(k int) {
 		h.q.Lock()
 		defer h.q.Unlock()
+		done = n // it was ready for more
 		n += k
-		h.took(it, n)
+		h.took(it, done, n)
 	})
 	switch {
 	case h.queues() && (err == nil && n == len(it.R.In)):
@@ -95,16 +100,15 @@ func (h *handle) doWrite(it *queue.Item) (pnp.HRESULT, int) {
 	return h.result(pnp.OpWrite, n, err), n
 }
 
-// took records that the driver has n bytes of a request. The queue is locked.
-func (h *handle) took(it *queue.Item, n int) {
-	if !h.queues() {
-		it.N = n
+// took records that the driver has n bytes of a request, and the device done of them
+// at least. The queue is locked.
+func (h *handle) took(it *queue.Item, done, n int) {
+	if it.N = n; h.queues() {
+		it.N = done
 	}
-	if h.writing == it {
-		h.queued = n
+	if h.writing == it { // not cancelled: then nobody wants the data
+		h.queued, h.inDriver = n, h.queues()
 	}
-	// After a cancel nobody wants the data.
-	h.inDriver = h.queues() && (!it.Ended() || h.q.Ended() != pnp.S_OK)
 }
 
 // queues reports whether the driver may only queue what it is given to write. A

@@ -40,6 +40,7 @@ type printer struct {
 	reads   [][]byte // transfers from the printer
 	fails   unix.Errno
 	opened  int
+	fast    int // how many transfers the printer takes at once
 }
 
 const transferSize = 8192
@@ -80,9 +81,15 @@ func (p *printer) serve(r *fusetest.Request) {
 		case len(p.queued) > 0:
 			r.Fail(unix.EAGAIN)
 		default:
-			p.queued = bytes.Clone(r.Data[:min(len(r.Data), transferSize)])
+			n := min(len(r.Data), transferSize)
+			if p.fast > 0 {
+				p.fast--
+				p.paper = append(p.paper, r.Data[:n]...)
+			} else {
+				p.queued = bytes.Clone(r.Data[:n])
+			}
 			p.tell()
-			r.Wrote(len(p.queued))
+			r.Wrote(n)
 		}
 	case fusetest.Read:
 		switch {
@@ -140,10 +147,14 @@ func (p *printer) change(f func()) {
 	p.tell()
 }
 
-func (p *printer) open() pnp.Handle {
+// open opens the printer. Closing the handle waits for a transfer for ever.
+func (p *printer) open() pnp.Handle { return p.openFor(time.Hour) }
+
+func (p *printer) openFor(closeLimit time.Duration) pnp.Handle {
 	p.t.Helper()
 	d, err := New(backend.Source{Path: p.fs.Path, Log: p.log.Logger(slog.LevelWarn)})
 	require.NoError(p.t, err)
+	d.closeLimit = closeLimit
 	return open(p.t, fromUserSpace{d, transfers})
 }
 
@@ -187,10 +198,14 @@ func TestAWriteIsCompleteWhenTheDeviceHasIt(t *testing.T) {
 	p.change(func() { require.Equal(t, data, p.paper) })
 
 	r := &pnp.Request{Op: pnp.OpWrite, In: data}
+	p.change(func() { p.fast = 1 })
 	done = submit(h, r)
 	p.has(transferSize)
-	p.take()
-	p.has(transferSize)
+	require.Eventually(t, func() bool { // the handle knows what the driver has
+		h.(*handle).q.Lock()
+		defer h.(*handle).q.Unlock()
+		return h.(*handle).queued == 2*transferSize
+	}, patience, time.Millisecond)
 	h.Cancel(r)
 	require.Equal(t, result{pnp.ERROR_OPERATION_ABORTED, transferSize}, p.wait(done))
 	closed(h)
@@ -225,7 +240,7 @@ func TestCloseLetsATransferEnd(t *testing.T) {
 	require.Empty(t, p.log.String())
 }
 
-// TestCloseDoesNotWaitInVain for a transfer that nobody wants or that never ends.
+// TestCloseDoesNotWaitInVain for a transfer that nobody wants or that can never end.
 func TestCloseDoesNotWaitInVain(t *testing.T) {
 	p := newPrinter(t)
 	h := p.open()
@@ -235,13 +250,24 @@ func TestCloseDoesNotWaitInVain(t *testing.T) {
 	h.Cancel(r)
 	p.wait(done)
 	closed(h)
-	require.Empty(t, p.log.String(), "it has not waited")
+	require.Empty(t, p.log.String())
 
 	h = p.open()
 	submit(h, &pnp.Request{Op: pnp.OpWrite, In: []byte("page")})
 	p.has(4)
 	p.change(func() { p.gone = true })
 	closed(h)
+}
+
+// TestCloseGivesUp: a printer that is paused for ever does not keep a handle for ever,
+// and the log says that data may be lost.
+func TestCloseGivesUp(t *testing.T) {
+	p := newPrinter(t)
+	h := p.openFor(time.Millisecond)
+	submit(h, &pnp.Request{Op: pnp.OpWrite, In: []byte("page")})
+	p.has(4)
+	closed(h)
+	require.Contains(t, p.log.String(), "data may be lost")
 }
 
 // TestEmptyTransfer: it is not the end of file.
