@@ -35,6 +35,7 @@ func TestSessions(t *testing.T) {
 		{"denied", testDenied, false},
 		{"permissions", testPermissions, false},
 		{"udev", testUdev, false},
+		{"IOControls", testIOControls, false},
 		{"cycles", testCycles, false},
 	} {
 		for _, major := range []int{2, 3} {

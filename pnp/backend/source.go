@@ -31,6 +31,8 @@ type Source struct {
 	// ReadOnly refuses operations that change the device, even if the node's
 	// permissions allow them.
 	ReadOnly bool
+	// IOControls are the ioctls that the server may use, for a kind that passes some on.
+	IOControls []IOControl
 	// Verify, if not nil, checks each node that was opened: the path can lead to
 	// another device than the one that was allowed.
 	Verify func(devnode.ID) error

@@ -160,7 +160,7 @@ func (s *Session) stillThere(d *discover.Device, decision *rules.Decision, place
 // decision, whatever the reason.
 func sameRedirection(a, b *rules.Decision) bool {
 	return a.Kind == b.Kind && a.ReadOnly == b.ReadOnly && a.Limits == b.Limits &&
-		reflect.DeepEqual(a.Description, b.Description)
+		reflect.DeepEqual(a.Description, b.Description) && slices.Equal(a.IOControls, b.IOControls)
 }
 
 // drop takes a discovered device out of the session. s.mu is held.

@@ -249,6 +249,7 @@ func (s *Session) start(name string) {
 // redirect adds the device of a source as was decided.
 func (s *Session) redirect(src backend.Source, decision *rules.Decision) (id uint32, err error) {
 	src.Description, src.ReadOnly, src.Log = decision.Description, decision.ReadOnly, s.log
+	src.IOControls = decision.IOControls
 	dev, err := decision.Kind.New(src)
 	if err != nil {
 		return 0, err

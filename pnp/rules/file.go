@@ -18,7 +18,9 @@ import (
 const (
 	maxRules    = 1000
 	maxProblems = 20
-	maxText     = 300 // of a problem, in characters
+	// maxIOControls is how many a rule may have.
+	maxIOControls = 256
+	maxText       = 300 // of a problem, in characters
 )
 
 // Problem is something in a file that cannot be understood.
@@ -48,7 +50,7 @@ type config struct {
 // The keys of a file.
 var (
 	topKeys  = []string{"auto", "default", "rule"}
-	fileKeys = append([]string{"action", "comment"}, ruleKeys()...)
+	fileKeys = append([]string{"action", "comment", "iocontrols"}, ruleKeys()...)
 )
 
 // fileParser walks the expressions of a TOML document, so that every problem
@@ -229,6 +231,10 @@ func (f *fileParser) keyValue(e *unstable.Node) {
 		f.problem(at, "a rule is not written as a value: begin it with a line [[rule]]")
 		return
 	}
+	if key == "iocontrols" {
+		f.ioControls(value, at)
+		return
+	}
 	text, err := valueOf(key, value)
 	if err == nil {
 		err = f.assign(key, text)
@@ -236,6 +242,33 @@ func (f *fileParser) keyValue(e *unstable.Node) {
 	if err != nil {
 		f.problem(f.start(value, at), "%v", err)
 	}
+}
+
+// ioControls reads a list of IOControls, which only files have.
+func (f *fileParser) ioControls(list *unstable.Node, at position) {
+	if list.Kind != unstable.Array {
+		f.problem(f.start(list, at), `iocontrols takes a list such as iocontrols = ["0x00222000 = 0x5413 out 8"]`)
+		return
+	}
+	all := []backend.IOControl{} // an empty list says that there are none
+	for it := list.Children(); it.Next(); {
+		n := it.Node()
+		c, err := backend.ParseIOControl(string(n.Data))
+		switch {
+		case n.Kind != unstable.String:
+			err = errors.New("an element is not a string")
+		case err == nil && slices.ContainsFunc(all, func(o backend.IOControl) bool { return o.Code == c.Code }):
+			err = fmt.Errorf("IoCode 0x%08X is mapped twice", c.Code)
+		case err == nil && len(all) == maxIOControls:
+			err = fmt.Errorf("there are more than %d", maxIOControls)
+		}
+		if err != nil {
+			f.problem(f.start(n, at), "iocontrols: %v", err)
+			return
+		}
+		all = append(all, c)
+	}
+	f.rule.Settings.IOControls = all
 }
 
 // hint says what was probably meant by a key that is not known here.

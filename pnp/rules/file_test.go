@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend"
 )
 
 // TestProblems checks that each problem of a file is told, where it stands and
@@ -34,6 +35,16 @@ func TestProblems(t *testing.T) {
 			`f:7:11: handles takes a value such as handles = 8`,
 			`f:8:13: read-only takes a value such as read-only = true`,
 			`f:9:1: class takes a value such as class = "..."`,
+		}},
+		{"IOControls", "[[rule]]\naction=\"allow\"\niocontrols = \"1 = 0x5413 out 8\"\n" +
+			"[[rule]]\naction=\"allow\"\niocontrols = [\n\"1 = 0x5413 out 8\",\n\"2 = 0x5412 value\"]\n" +
+			"[[rule]]\naction=\"allow\"\niocontrols = [\"1 = 0x5413 out 8\", \"1 = 0x541B out 4\"]\n" +
+			"[[rule]]\naction=\"allow\"\niocontrols = [1]\n[[rule]]\naction=\"deny\"\niocontrols = []\n", []string{
+			`f:3:14: iocontrols takes a list such as iocontrols = ["0x00222000 = 0x5413 out 8"]`,
+			`f:8:1: iocontrols: ioctl 0x5412: it cannot be mapped: it acts on more than the device, or takes addresses`,
+			`f:11:35: iocontrols: IoCode 0x00000001 is mapped twice`,
+			`f:14:15: iocontrols: an element is not a string`,
+			`f:15:3: a rule that denies has no use for "iocontrols"`,
 		}},
 		{"sizes", "[[rule]]\naction=\"allow\"\nreply = \"64k\"\nevent = true\nrequests = \"4\"\nhandle-bytes = \"4096M\"\n", []string{
 			`f:3:9: reply: "64k" is not a number from 1 to 2147483647, such as 100, 64K or 16M`,
@@ -127,6 +138,10 @@ requests     = 16
 handle-bytes = 65536
 reply        = "64K"
 event        = "1M"
+iocontrols   = [
+    "0x00222000 = 0x5413 out 8",
+    "0x00222004 = 0x80045705 out",
+]
 
 [[rule]]
 "action" = 'deny'
@@ -142,11 +157,15 @@ event        = "1M"
 	assert.Equal(t, "Scale", r.Settings.Description.Name)
 	assert.Equal(t, kind("serial"), r.Settings.Kind)
 	assert.Equal(t, pnp.DeviceLimits{Handles: 1, Requests: 16, HandleBytes: 64 << 10, ReplyData: 64 << 10, EventData: 1 << 20}, r.Settings.Limits)
+	assert.Equal(t, []backend.IOControl{
+		{Code: 0x222000, Request: 0x5413, Argument: backend.Out, Size: 8},
+		{Code: 0x222004, Request: 0x80045705, Argument: backend.Out, Size: 4},
+	}, r.Settings.IOControls)
 	assert.Equal(t, 6, r.Line)
-	assert.Equal(t, `rule 2 of f (line 32): deny everything`, c.rules[1].reason())
+	assert.Equal(t, `rule 2 of f (line 36): deny everything`, c.rules[1].reason())
 
 	// Every key is known to this test.
-	assert.Len(t, fileKeys, 24)
+	assert.Len(t, fileKeys, 25)
 }
 
 func TestEmptyFile(t *testing.T) {

@@ -91,7 +91,14 @@ func (p *Policy) DecideNamed(n *Named, node string, functions []*discover.Device
 	}
 	n.Settings.Apply(&out.Description)
 	out.restrict(n.Settings)
-	out.Allowed = allows(admins[0]) || allows(p.user.of(judged[0]))
+	for _, o := range []opinion{p.user.of(judged[0]), admins[0]} {
+		if o.rule != nil && o.allow {
+			out.Allowed = true
+			if s := &o.rule.Settings; s.IOControls != nil {
+				out.IOControls = s.IOControls
+			}
+		}
+	}
 	if rule := admins[0].rule; rule != nil && n.isRule() {
 		rule.Settings.Apply(&out.Description)
 		if rule.Settings.Kind != nil {
@@ -130,8 +137,6 @@ func (p *Policy) DecideNamed(n *Named, node string, functions []*discover.Device
 	}
 	return end(Redirected, users[0])
 }
-
-func allows(o opinion) bool { return o.rule != nil && o.allow }
 
 // judge returns what the rules are asked about. A function that has a node of its
 // own is judged by that and by the named one, as rules may name either.

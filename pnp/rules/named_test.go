@@ -4,6 +4,7 @@ package rules
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -180,6 +181,38 @@ func TestNamedSettings(t *testing.T) {
 	assert.True(t, got.ReadOnly)
 	assert.Equal(t, 1, got.Limits.Handles)
 	assert.Equal(t, "FT232R USB UART", meter.Description.Name, "the device is not changed")
+}
+
+// TestIOControls: the map of the user's rule counts unless the administrator's has one,
+// also for a device that an option names.
+func TestIOControls(t *testing.T) {
+	rule := func(list string) string {
+		return "[[rule]]\naction=\"allow\"\nvid=\"0403\"\nbackend=\"char\"\n" + list
+	}
+	one, two := `iocontrols=["1 = 0x5413 out 8"]`, `iocontrols=["2 = 0x541B out 4"]`
+	for _, c := range []struct {
+		admin, user string
+		codes       []uint32
+	}{
+		{"", rule(one), []uint32{1}},
+		{rule(two), rule(one), []uint32{2}},
+		{rule(two), "", []uint32{2}},
+		{rule("iocontrols=[]"), rule(one), nil},
+		{rule(""), rule(one), []uint32{1}},
+		{"", strings.Replace(rule(one), "0403", "0404", 1), nil},
+	} {
+		o := options(t, "auto")
+		n := named(t, o, "char", "/dev/ttyUSB0")
+		p, problems := policy(t, c.admin, c.user, o)
+		require.Empty(t, problems)
+		for _, d := range []Decision{p.Decide(meter), p.DecideNamed(n, "/dev/ttyUSB0", []*discover.Device{meter})} {
+			var codes []uint32
+			for _, c := range d.IOControls {
+				codes = append(codes, c.Code)
+			}
+			assert.Equal(t, c.codes, codes, "%+v", c)
+		}
+	}
 }
 
 // TestNamedNode judges functions by their own nodes and by the one that is named.

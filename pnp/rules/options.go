@@ -298,6 +298,7 @@ func (r *Rule) check() error {
 		{"name", s.Description.Name != ""},
 		{"read-only", s.ReadOnly},
 		{"optional", s.Description.Optional},
+		{"iocontrols", s.IOControls != nil},
 	}
 	for _, limit := range limitSettings {
 		settings = append(settings, given{limit.key, limit.get(&s.Limits) != 0})

@@ -45,6 +45,7 @@ type Decision struct {
 	Description pnp.Description
 	ReadOnly    bool
 	Limits      pnp.DeviceLimits
+	IOControls  []backend.IOControl
 }
 
 // Policy is what the administrator and the user say together. It does not
@@ -223,6 +224,9 @@ func (p *Policy) describe(d *discover.Device, admin, user opinion) Decision {
 		s.Apply(&out.Description)
 		if s.Kind != nil {
 			out.Kind = s.Kind
+		}
+		if s.IOControls != nil {
+			out.IOControls = s.IOControls
 		}
 		out.restrict(s)
 	}

@@ -25,6 +25,8 @@ type Settings struct {
 	Description pnp.Description
 	ReadOnly    bool
 	Limits      pnp.DeviceLimits
+	// IOControls are what the server may ask the driver; nil if nothing is said.
+	IOControls []backend.IOControl
 }
 
 // Rule allows or denies the devices that match all of its conditions.

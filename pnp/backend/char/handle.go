@@ -29,6 +29,7 @@ type handle struct {
 
 	q             *queue.Queue
 	reads, writes *queue.Lane
+	controls      *queue.Lane
 
 	// late is the data that was read for a request that had been cancelled
 	// meanwhile, in the buffer of holding unless that is nil. The next reads get
@@ -95,6 +96,7 @@ func (h *handle) prepare(n *devnode.Node, r pnp.OpenRequest, usable bool) error 
 		}
 	}
 	h.reads, h.writes = h.lane(pnp.OpRead), h.lane(pnp.OpWrite)
+	h.controls = h.q.Add(queue.Lane{Width: controlWidth, Do: h.ioctl})
 	return nil
 }
 
@@ -135,7 +137,7 @@ func (h *handle) Submit(r *pnp.Request) {
 	}
 	switch {
 	case r.Op == pnp.OpIOControl:
-		r.Complete(pnp.ERROR_INVALID_FUNCTION, 0)
+		h.control(r)
 	case r.Op == pnp.OpRead && !h.read, r.Op == pnp.OpWrite && !h.write:
 		r.Complete(pnp.ERROR_ACCESS_DENIED, 0)
 	case len(r.Buffer()) == 0:
