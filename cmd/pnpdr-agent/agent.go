@@ -157,6 +157,13 @@ func wait(ctx context.Context, s insession.Session, role *server.Session) error 
 	}
 }
 
+// connection is what the agent publishes.
+func (a *agent) connection() (since time.Time, problem string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.connected, a.problem
+}
+
 func (a *agent) setConnected() {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -204,7 +204,7 @@ func (c *cli) serve(ctx context.Context) error {
 	}
 	defer f.Close()
 	a := &agent{log: log, env: c.env, servers: c.servers, pace: c.pace, folder: f, wanted: choices.Wanted}
-	if err := f.Publish(func() any { return a.status() }); err != nil {
+	if err := f.Publish(a.connection); err != nil {
 		return failure{err}
 	}
 	if err := a.run(ctx); err != nil {

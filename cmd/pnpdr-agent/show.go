@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"text/tabwriter"
@@ -17,53 +16,32 @@ import (
 	"freerdp-pnpdr/pnp/present/folder"
 )
 
-// status is what the agent publishes.
-type status struct {
-	PID    int    `json:"pid"`
-	Folder string `json:"folder"`
-	// Connected is since when a client is connected; nil while none is, and then
-	// Problem says why.
-	Connected *time.Time      `json:"connected"`
-	Problem   string          `json:"problem,omitempty"`
-	Devices   []folder.Status `json:"devices"`
-}
-
-func (a *agent) status() status {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	s := status{PID: os.Getpid(), Folder: a.folder.Dir(), Problem: a.problem, Devices: a.folder.Devices()}
-	if !a.connected.IsZero() {
-		connected := a.connected
-		s.Connected = &connected
-	}
-	return s
-}
-
 // query asks the agent that is running.
-func (c *cli) query() (s status, err error) {
+func (c *cli) query() (folder.Report, error) {
 	dir, err := c.dir()
 	if err != nil {
-		return s, err
+		return folder.Report{}, err
 	}
-	if err := folder.Query(dir, &s); err != nil {
-		return s, failure{fmt.Errorf("%w; is pnpdr-agent running in this session?", err)}
+	r, err := folder.Query(dir)
+	if err != nil {
+		return r, failure{fmt.Errorf("%w; is pnpdr-agent running in this session?", err)}
 	}
-	return s, nil
+	return r, nil
 }
 
 // show prints the answer as JSON, or as print does.
-func (c *cli) show(print func(w io.Writer, s status)) error {
-	s, err := c.query()
+func (c *cli) show(print func(w io.Writer, r folder.Report)) error {
+	r, err := c.query()
 	if err != nil {
 		return err
 	}
 	if !c.opt.json {
-		print(c.stdout, s)
+		print(c.stdout, r)
 		return nil
 	}
 	e := json.NewEncoder(c.stdout)
 	e.SetIndent("", "  ")
-	if err := e.Encode(s); err != nil {
+	if err := e.Encode(r); err != nil {
 		return failure{err}
 	}
 	return nil
@@ -73,23 +51,23 @@ func (c *cli) list() error { return c.show(printList) }
 
 func (c *cli) status() error { return c.show(printStatus) }
 
-func printList(w io.Writer, s status) {
-	if len(s.Devices) == 0 {
-		fmt.Fprintln(w, "no devices: "+connection(s))
+func printList(w io.Writer, r folder.Report) {
+	if len(r.Devices) == 0 {
+		fmt.Fprintln(w, "no devices: "+connection(r))
 		return
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "NAME\tKIND\tFOLDER\tWITH")
-	for _, d := range s.Devices {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", clean(d.Name), d.Kind, filepath.Join(s.Folder, d.Folder), strings.Join(d.Files, " "))
+	for _, d := range r.Devices {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", clean(d.Name), d.Kind, filepath.Join(r.Folder, d.Folder), strings.Join(d.Files, " "))
 	}
 	_ = t.Flush() // a problem of the terminal's
 }
 
-func printStatus(w io.Writer, s status) {
-	fmt.Fprintf(w, "agent %d, %s\n", s.PID, connection(s))
-	for _, d := range s.Devices {
-		fmt.Fprintf(w, "\n%s (%s) in %s\n", clean(d.Name), d.Kind, filepath.Join(s.Folder, d.Folder))
+func printStatus(w io.Writer, r folder.Report) {
+	fmt.Fprintf(w, "agent %d, %s\n", r.PID, connection(r))
+	for _, d := range r.Devices {
+		fmt.Fprintf(w, "\n%s (%s) in %s\n", clean(d.Name), d.Kind, filepath.Join(r.Folder, d.Folder))
 		fmt.Fprintf(w, "  %d handles open, %d opened, %d failed\n", d.Open, d.Opened, d.Failed)
 		for _, op := range []struct {
 			name string
@@ -104,14 +82,14 @@ func printStatus(w io.Writer, s status) {
 	}
 }
 
-func connection(s status) string {
-	if s.Connected != nil {
-		return "a client is connected since " + s.Connected.Local().Format(time.DateTime)
+func connection(r folder.Report) string {
+	if r.Connected != nil {
+		return "a client is connected since " + r.Connected.Local().Format(time.DateTime)
 	}
-	if s.Problem == "" {
+	if r.Problem == "" {
 		return "no client is connected yet"
 	}
-	return clean(s.Problem)
+	return clean(r.Problem)
 }
 
 // amount returns a number of bytes with three or four digits.

@@ -24,9 +24,20 @@ const (
 	maxStatus = 16 << 20
 )
 
-// Publish tells Query what status returns, as JSON, until f is closed. It is called once
-// at most.
-func (f *Folder) Publish(status func() any) error {
+// Report is what a program that serves devices tells.
+type Report struct {
+	PID    int    `json:"pid"`
+	Folder string `json:"folder"`
+	// Connected is since when a client is connected; nil while none is, and then
+	// Problem says why.
+	Connected *time.Time `json:"connected"`
+	Problem   string     `json:"problem,omitempty"`
+	Devices   []Status   `json:"devices"`
+}
+
+// Publish tells Query, until f is closed, what connection returns: since when a client is
+// connected, or else why none is. It is called once at most.
+func (f *Folder) Publish(connection func() (since time.Time, problem string)) error {
 	path := filepath.Join(f.Dir(), statusName)
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -42,14 +53,14 @@ func (f *Folder) Publish(status func() any) error {
 		defer f.active.Done()
 		stop := context.AfterFunc(f.ctx, func() { _ = ln.Close() })
 		defer stop()
-		f.publish(ln, status)
+		f.publish(ln, connection)
 		_ = os.Remove(path)
 	}()
 	return nil
 }
 
 // publish answers one after the other.
-func (f *Folder) publish(ln *net.UnixListener, status func() any) {
+func (f *Folder) publish(ln *net.UnixListener, connection func() (time.Time, string)) {
 	for {
 		conn, err := ln.AcceptUnix()
 		if f.ctx.Err() != nil {
@@ -59,7 +70,7 @@ func (f *Folder) publish(ln *net.UnixListener, status func() any) {
 			return
 		}
 		if err == nil {
-			err = f.tell(conn, status)
+			err = f.tell(conn, f.report(connection()))
 		}
 		if err == nil {
 			continue
@@ -72,7 +83,15 @@ func (f *Folder) publish(ln *net.UnixListener, status func() any) {
 	}
 }
 
-func (f *Folder) tell(conn *net.UnixConn, status func() any) error {
+func (f *Folder) report(since time.Time, problem string) Report {
+	r := Report{PID: os.Getpid(), Folder: f.Dir(), Problem: problem, Devices: f.Devices()}
+	if !since.IsZero() {
+		r.Connected = &since
+	}
+	return r
+}
+
+func (f *Folder) tell(conn *net.UnixConn, r Report) error {
 	defer conn.Close()
 	stop := context.AfterFunc(f.ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
@@ -82,30 +101,29 @@ func (f *Folder) tell(conn *net.UnixConn, status func() any) error {
 	if err := conn.SetDeadline(time.Now().Add(statusPatience)); err != nil {
 		return err
 	}
-	return json.NewEncoder(conn).Encode(status())
+	return json.NewEncoder(conn).Encode(r)
 }
 
 // ErrNotServed is returned by Query if no program serves devices in the folder.
 var ErrNotServed = errors.New("no program serves devices there")
 
-// Query asks the program that has claimed dir what it publishes, and stores it in v, as
-// package json does.
-func Query(dir string, v any) error {
-	err := query(filepath.Join(dir, statusName), v)
+// Query asks the program that has claimed dir for its report.
+func Query(dir string) (Report, error) {
+	r, err := query(filepath.Join(dir, statusName))
 	if err != nil {
-		return fmt.Errorf("asking for the status of %s: %w", dir, err)
+		return Report{}, fmt.Errorf("asking for the status of %s: %w", dir, err)
 	}
-	return nil
+	return r, nil
 }
 
-func query(path string, v any) error {
+func query(path string) (r Report, err error) {
 	conn, err := connect("unix", path)
 	if err != nil {
-		return fmt.Errorf("%w (%w)", ErrNotServed, err)
+		return r, fmt.Errorf("%w (%w)", ErrNotServed, err)
 	}
 	defer conn.Close()
 	if err := conn.SetDeadline(time.Now().Add(2 * statusPatience)); err != nil {
-		return err
+		return r, err
 	}
-	return json.NewDecoder(io.LimitReader(conn, maxStatus)).Decode(v)
+	return r, json.NewDecoder(io.LimitReader(conn, maxStatus)).Decode(&r)
 }

@@ -3,29 +3,43 @@
 package folder
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
 func TestPublish(t *testing.T) {
 	f := newFolder(t, Config{})
-	var got string
-	require.ErrorIs(t, Query(f.Dir(), &got), ErrNotServed)
-	require.NoError(t, f.Publish(func() any { return "first" }))
-	require.NoError(t, Query(f.Dir(), &got))
-	require.Equal(t, "first", got)
-	// One who does not read, and one who reads.
+	pair(t, f, loop("Scale"))
+	waitFor(t, f, "Scale")
+	_, err := Query(f.Dir())
+	require.ErrorIs(t, err, ErrNotServed)
+	now := time.Now().Round(0)
+	answers := make(chan time.Time, 3)
+	require.NoError(t, f.Publish(func() (time.Time, string) { return <-answers, "why" }))
+	answers <- now
+	got, err := Query(f.Dir())
+	require.NoError(t, err)
+	require.True(t, now.Equal(*got.Connected))
+	require.Equal(t, Report{PID: os.Getpid(), Folder: f.Dir(), Connected: got.Connected, Problem: "why", Devices: f.Devices()}, got)
+
+	// One who does not read to the end, and one who does.
+	answers <- time.Time{}
 	idle, err := connect("unix", filepath.Join(f.Dir(), statusName))
 	require.NoError(t, err)
 	defer idle.Close()
 	_, err = idle.Read(make([]byte, 1))
 	require.NoError(t, err)
-	require.NoError(t, Query(f.Dir(), &got))
-	require.Equal(t, "first", got)
+	answers <- time.Time{}
+	got, err = Query(f.Dir())
+	require.NoError(t, err)
+	require.Nil(t, got.Connected)
 	f.Close()
 	require.NoFileExists(t, filepath.Join(f.Dir(), statusName))
-	require.ErrorIs(t, Query(f.Dir(), &got), ErrNotServed)
-	require.Error(t, f.Publish(func() any { return nil }))
+	_, err = Query(f.Dir())
+	require.ErrorIs(t, err, ErrNotServed)
+	require.Error(t, f.Publish(nil))
 }
