@@ -16,6 +16,7 @@ import (
 	"freerdp-pnpdr/channels"
 	"freerdp-pnpdr/channels/server"
 	rdp "freerdp-pnpdr/cshim/server"
+	"freerdp-pnpdr/pnp/present/folder"
 )
 
 // app is the server at work.
@@ -25,6 +26,8 @@ type app struct {
 	log   *slog.Logger
 	next  func() (*statement, error) // nil without a script
 	pipes []*pipe
+
+	mounts *mounts // nil without --mount
 
 	mu    sync.Mutex
 	taken bool // guarded by mu; the one client to serve has come
@@ -102,10 +105,26 @@ func (a *app) take() bool {
 func (a *app) converse(ctx context.Context, opener channels.Opener, who string) error {
 	a.out.note("%s connected", who)
 	cfg := server.Config{Log: a.log}
-	if a.next == nil || a.out.typed {
-		// A script shows what it waits for. Without these notes its transcript
-		// is the same each time.
-		cfg.OnDevice = func(e server.DeviceEvent) { a.announce(who, e) }
+	// A script shows what it waits for. Without these notes its transcript is the
+	// same each time.
+	announced := a.next == nil || a.out.typed
+	present := func(server.DeviceEvent) {}
+	if a.mounts != nil {
+		f, remove, err := a.mounts.session(who)
+		if err != nil {
+			return err
+		}
+		defer remove() // after the session, whose end takes the devices away
+		present, cfg.Limits = f.OnDevice, folder.Limits
+		if announced {
+			a.out.note("%s has its devices in %s", who, f.Dir())
+		}
+	}
+	cfg.OnDevice = func(e server.DeviceEvent) {
+		if announced {
+			a.announce(who, e)
+		}
+		present(e)
 	}
 	s := server.New(opener, cfg)
 	defer s.Close()

@@ -56,6 +56,9 @@ type options struct {
 	script           string
 	pipes            []string
 	once             bool
+	mount            string
+	as               []string
+	input            bool
 	verbose          bool
 	runOptions
 }
@@ -106,6 +109,7 @@ The exit status is 0 if every command of the script did what it should, 1 if one
 did not, and 2 if the options or the script cannot be understood.`,
 		Example: `  pnpdr-server                        report the devices of all clients
   pnpdr-server --script -             type commands for the first client
+  pnpdr-server --mount /run/devices   let programs use the devices of all clients
   pnpdr-server --script check.pnpdr   run a script, exit 0 if all went as expected
   pnpdr-server --pipe srvsvc=tcp:127.0.0.1:1445
                                       let local programs use a client's pipe`,
@@ -131,9 +135,13 @@ did not, and 2 if the options or the script cannot be understood.`,
 	f.StringVar(&o.script, "script", "", "run the commands in `FILE`, or - for standard input, with the first client's devices, and end")
 	f.StringArrayVar(&o.pipes, "pipe", nil, "give local programs the pipe of the client's that is called NAME, at `NAME=unix:PATH` or NAME=tcp:127.0.0.1:PORT; may be repeated")
 	f.BoolVar(&o.once, "once", false, "end after the first client")
+	f.StringVar(&o.mount, "mount", "", "make a folder for each session in `FOLDER`, with its devices for the programs of this machine, as pnpdr-agent does")
+	f.StringArrayVar(&o.as, "as", nil, "with --mount, present a device as another kind: `DEVICE=KIND`")
+	f.BoolVar(&o.input, "input", false, "with --mount, let the desktop of this machine use HID devices as input devices, too")
 	f.BoolVar(&o.allowShell, "allow-shell", false, "let the script run programs on this machine")
 	f.DurationVar(&o.patience, "timeout", 30*time.Second, "give up on a client that does not connect, or a command of the script, after this `TIME`")
 	f.BoolVar(&o.verbose, "verbose", false, "log what goes on to standard error")
+	_ = root.MarkFlagDirname("mount") // the flag exists
 	for _, name := range []string{"port-file", "cert", "key", "script"} {
 		_ = root.MarkFlagFilename(name) // the flag exists
 	}
@@ -150,6 +158,8 @@ func (o *options) check() error {
 	switch {
 	case (o.cert == "") != (o.key == ""):
 		return errors.New("--cert and --key go together")
+	case o.mount == "" && (len(o.as) > 0 || o.input):
+		return errors.New("--as and --input need --mount")
 	case o.patience <= 0:
 		return errors.New("--timeout must be more than 0")
 	}
@@ -171,6 +181,12 @@ func (c *cli) serve(ctx context.Context) (err error) {
 		if a.next, a.out.typed, err = openScript(c.opt.script, c.stdin); err != nil {
 			return failure{err, exitUsage}
 		}
+	}
+	if c.opt.mount != "" {
+		if a.mounts, err = openMounts(c.opt.mount, c.opt.as, c.opt.input, a.log); err != nil {
+			return failure{err, exitUsage}
+		}
+		defer a.mounts.close()
 	}
 	if err := a.serve(ctx); err != nil {
 		return failure{err, exitFailed}
