@@ -104,28 +104,11 @@ func (a *app) take() bool {
 // converse serves one client. opener opens the channels to it.
 func (a *app) converse(ctx context.Context, opener channels.Opener, who string) error {
 	a.out.note("%s connected", who)
-	cfg := server.Config{Log: a.log}
-	// A script shows what it waits for. Without these notes its transcript is the
-	// same each time.
-	announced := a.next == nil || a.out.typed
-	present := func(server.DeviceEvent) {}
-	if a.mounts != nil {
-		f, remove, err := a.mounts.session(who)
-		if err != nil {
-			return err
-		}
-		defer remove() // after the session, whose end takes the devices away
-		present, cfg.Limits = f.OnDevice, folder.Limits
-		if announced {
-			a.out.note("%s has its devices in %s", who, f.Dir())
-		}
+	cfg, done, err := a.config(who)
+	if err != nil {
+		return err
 	}
-	cfg.OnDevice = func(e server.DeviceEvent) {
-		if announced {
-			a.announce(who, e)
-		}
-		present(e)
-	}
+	defer done() // after the session, whose end takes the devices away
 	s := server.New(opener, cfg)
 	defer s.Close()
 	if err := a.start(ctx, s); err != nil {
@@ -146,6 +129,34 @@ func (a *app) converse(ctx context.Context, opener channels.Opener, who string) 
 	<-ctx.Done()
 	a.out.note("%s has left", who)
 	return nil
+}
+
+// config returns how to serve a client. done is called after its session.
+func (a *app) config(who string) (cfg server.Config, done func(), err error) {
+	cfg = server.Config{Log: a.log, OnDevice: func(e server.DeviceEvent) { a.announce(who, e) }}
+	// A script shows what it waits for. Without these notes its transcript is the
+	// same each time.
+	quiet := a.next != nil && !a.out.typed
+	if quiet {
+		cfg.OnDevice = nil
+	}
+	if a.mounts == nil {
+		return cfg, func() {}, nil
+	}
+	f, done, err := a.mounts.session(who)
+	if err != nil {
+		return cfg, nil, err
+	}
+	cfg.Limits = folder.Limits
+	cfg.OnDevice = f.OnDevice
+	if !quiet {
+		a.out.note("%s has its devices in %s", who, f.Dir())
+		cfg.OnDevice = func(e server.DeviceEvent) {
+			a.announce(who, e)
+			f.OnDevice(e)
+		}
+	}
+	return cfg, done, nil
 }
 
 // announce reports a device that has come or gone.

@@ -132,6 +132,7 @@ func TestRealSessions(t *testing.T) {
 			t.Run("script", func(t *testing.T) { testScript(t, binary, client) })
 			t.Run("failing script", func(t *testing.T) { testFailingScript(t, binary, client) })
 			t.Run("no script", func(t *testing.T) { testNoScript(t, binary, client) })
+			t.Run("mount", func(t *testing.T) { testMount(t, binary, client) })
 			t.Run("once", func(t *testing.T) { testOnce(t, binary, client) })
 			t.Run("pipes", func(t *testing.T) { testPipes(t, binary, client) })
 		})

@@ -12,6 +12,7 @@ import (
 
 	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/pnp/present"
+	"freerdp-pnpdr/pnp/present/fusefs"
 )
 
 // entry is the folder of one device while the device is there.
@@ -19,6 +20,7 @@ type entry struct {
 	known  *known
 	number uint64 // counts the devices of the Folder
 	dev    *present.Device
+	files  *fusefs.FS
 	done   chan struct{} // closed when nothing is left
 
 	undo []func() // takes away what was made, the last first
@@ -29,6 +31,7 @@ func (f *Folder) newEntry(d *server.Device, kind *present.Kind, k *known) *entry
 	return &entry{
 		known: k,
 		dev:   present.NewDevice(d, kind, k.name, filepath.Join(f.Dir(), k.name), log, f.cfg.Options),
+		files: f.files,
 		done:  make(chan struct{}),
 	}
 }
@@ -75,8 +78,26 @@ func (e *entry) make() error {
 		return err
 	}
 	e.undo = append(e.undo, c.close)
+	if e.files != nil {
+		if err := e.addFiles(); err != nil {
+			return err
+		}
+	}
 	e.later(func() error { return os.Remove(filepath.Join(e.dev.Dir, infoName)) })
 	return writeInfo(e.dev)
+}
+
+// addFiles makes the device's files, and links to them.
+func (e *entry) addFiles() error {
+	e.undo = append(e.undo, e.files.Add(e.dev, fusefs.Shape{Data: e.dev.Kind.Data, Events: eventLines(e.dev)}))
+	for _, name := range []string{"data", "events"} {
+		link := filepath.Join(e.dev.Dir, name)
+		if err := os.Symlink(filepath.Join("..", filesName, e.dev.Name, name), link); err != nil {
+			return err
+		}
+		e.later(func() error { return os.Remove(link) })
+	}
+	return nil
 }
 
 // present has the presenter of the device's kind do its work.

@@ -21,6 +21,7 @@ import (
 	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/present"
+	"freerdp-pnpdr/pnp/present/fusefs"
 )
 
 // maxDevices is how many devices may be presented at a time.
@@ -52,8 +53,9 @@ type Config struct {
 // A goroutine runs for each device that is there, and some for each program that is
 // connected to its control socket.
 type Folder struct {
-	cfg  Config
-	lock *Lock
+	cfg   Config
+	lock  *Lock
+	files *fusefs.FS // nil where there is no FUSE
 	// slots has a value for each device.
 	slots chan struct{}
 
@@ -63,6 +65,7 @@ type Folder struct {
 	// active counts the entries. It grows only while closed is false.
 	active sync.WaitGroup
 
+	closing sync.Mutex
 	mu      sync.Mutex
 	closed  bool
 	names   names
@@ -82,8 +85,15 @@ func New(dir string, cfg Config) (*Folder, error) {
 	f := &Folder{cfg: cfg, lock: lock, slots: make(chan struct{}, maxDevices), entries: make(map[*known]*entry)}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	f.names.init()
+	// Without it, there are still terminals and control sockets.
+	if f.files, err = fusefs.Mount(filepath.Join(f.Dir(), filesName), cfg.Log); err != nil {
+		cfg.Log.Warn("devices have no files data and events", "err", err)
+	}
 	return f, nil
 }
+
+// filesName is where the file system with the devices' files is mounted.
+const filesName = ".files"
 
 // Dir returns the folder's path, without symbolic links.
 func (f *Folder) Dir() string { return f.lock.Dir() }
@@ -92,15 +102,23 @@ func (f *Folder) Dir() string { return f.lock.Dir() }
 // when no goroutine, file or descriptor is left, and does not wait for the client.
 // Further calls wait, too.
 func (f *Folder) Close() {
+	f.closing.Lock()
+	defer f.closing.Unlock()
 	f.mu.Lock()
 	first := !f.closed
 	f.closed = true
 	f.mu.Unlock()
 	f.cancel()
 	f.active.Wait()
-	if first {
-		f.lock.Release()
+	if !first {
+		return
 	}
+	if f.files != nil {
+		if err := f.files.Close(); err != nil {
+			f.cfg.Log.Warn("something is left of the devices' files", "err", err)
+		}
+	}
+	f.lock.Release()
 }
 
 // Remove closes f, and removes the folder.

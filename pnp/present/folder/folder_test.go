@@ -3,11 +3,13 @@
 package folder
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -71,7 +73,7 @@ func waitFor(t *testing.T, f *Folder, names ...string) {
 		}
 		have := make(map[string]bool)
 		for _, e := range entries {
-			if e.IsDir() {
+			if e.IsDir() && e.Name() != filesName {
 				_, err := os.Stat(filepath.Join(f.Dir(), e.Name(), infoName))
 				have[e.Name()] = err == nil
 			}
@@ -83,6 +85,15 @@ func waitFor(t *testing.T, f *Folder, names ...string) {
 		}
 		return len(have) == len(names)
 	}, fmt.Sprint("folders ", names))
+}
+
+// filesOf are the names in the folder of each device, and those of its presenter's.
+func filesOf(f *Folder, more ...string) []string {
+	list := []string{"control"}
+	if f.files != nil {
+		list = append(list, "data", "events")
+	}
+	return append(list, more...)
 }
 
 func TestFolder(t *testing.T) {
@@ -115,7 +126,7 @@ func TestFolder(t *testing.T) {
 	list := f.Devices()
 	require.Len(t, list, 2)
 	require.Equal(t, []string{"Scale", "card_1"}, []string{list[0].Folder, list[1].Folder})
-	require.Equal(t, []string{"control"}, list[0].Files)
+	require.Equal(t, filesOf(f), list[0].Files)
 	var info Info
 	require.NoError(t, json.Unmarshal(text, &info))
 	require.Equal(t, info, list[1].Info)
@@ -206,8 +217,9 @@ func TestPresenters(t *testing.T) {
 	}})
 	p := pair(t, f, loop("works"), loop("fails"), loop("panics"), loop("hangs"), loop("not served"))
 	waitFor(t, f, "works", "fails", "panics", "hangs")
-	eventually(t, func() bool { return len(f.Devices()[0].Files) == 2 }, "a link")
-	require.Equal(t, []string{"control", "tty"}, f.Devices()[0].Files)
+	all := filesOf(f, "tty")
+	eventually(t, func() bool { return len(f.Devices()[0].Files) == len(all) }, "a link")
+	require.Equal(t, all, f.Devices()[0].Files)
 	p.Client.Remove(4)
 	servertest.Wait(t, "the one that hangs", hanging)
 	select {
@@ -234,8 +246,9 @@ func TestFilesOfTheUser(t *testing.T) {
 	p.Add(loop("Scale"))
 	waitFor(t, f, "Scale")
 	f.Close()
-	_, err := New(f.Dir(), Config{})
+	again, err := New(f.Dir(), Config{})
 	require.NoError(t, err)
+	defer again.Close()
 	require.FileExists(t, mine)
 	require.NoFileExists(t, filepath.Join(f.Dir(), "Scale", "info.json"))
 }
@@ -261,6 +274,50 @@ func TestFlood(t *testing.T) {
 	require.LessOrEqual(t, f.names.order.Len(), maxKnown)
 	f.mu.Unlock()
 	s.Close()
+	waitFor(t, f)
+}
+
+// TestFiles: programs use the data and hear of the events of a device that is there.
+func TestFiles(t *testing.T) {
+	f := newFolder(t, Config{})
+	if f.files == nil {
+		t.Skip("there is no FUSE here; the log says why")
+	}
+	p := pair(t, f, loop("Scale"))
+	waitFor(t, f, "Scale")
+	// Not this process: it serves the files.
+	run := func(script string) *exec.Cmd {
+		cmd := exec.Command("sh", "-c", script)
+		cmd.Dir = filepath.Join(f.Dir(), "Scale")
+		return cmd
+	}
+	require.NoError(t, run("printf hello >data").Run())
+	out, err := run("head -c 5 data").Output()
+	require.NoError(t, err)
+	require.Equal(t, "hello", string(out))
+	require.Equal(t, uint64(2), f.Devices()[0].Opened)
+
+	reader := run("head -n 1 events")
+	var line bytes.Buffer
+	reader.Stdout = &line
+	require.NoError(t, reader.Start())
+	eventually(t, func() bool { return f.Devices()[0].Open == 1 }, "open")
+	c := dial(t, filepath.Join(f.Dir(), "Scale", "control"))
+	guid := pnp.GUID_DEVINTERFACE_HID
+	c.send(requestIOControl, 1, loopback.IOCTL_RAISE_EVENT, 0, string(guid[:])+"\x01\xff")
+	c.want(1, pnp.S_OK, "")
+	require.NoError(t, reader.Wait())
+	var ev Event
+	require.NoError(t, json.Unmarshal(line.Bytes(), &ev))
+	require.Equal(t, Event{ev.Time, guid.String(), "01ff"}, ev)
+	require.WithinDuration(t, time.Now(), ev.Time, presenttest.Patience)
+
+	// Whoever waits for an event sees the end, or an error, when the device goes.
+	waiting := run("cat events")
+	require.NoError(t, waiting.Start())
+	eventually(t, func() bool { return f.Devices()[0].Open == 2 }, "open again")
+	p.Client.Remove(1)
+	_ = waiting.Wait()
 	waitFor(t, f)
 }
 
