@@ -89,6 +89,7 @@ type File struct {
 	mu        sync.Mutex
 	closed    bool
 	size      uint64
+	accepted  uint64   // writes so far
 	window    uint64   // how far a Reader may read ahead at most
 	writes    []*write // accepted and not complete, oldest first
 	underWay  int
@@ -116,6 +117,22 @@ func (f *File) SetSize(size uint64) bool {
 	}
 	f.size = size
 	return true
+}
+
+// Shorten says that the file ends at size, unless a write was accepted after seen.
+func (f *File) Shorten(size, seen uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.writes) == 0 && f.accepted == seen {
+		f.size = min(f.size, size)
+	}
+}
+
+// Accepted counts the writes.
+func (f *File) Accepted() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.accepted
 }
 
 // Size returns the size that was set, or the end of the last write behind it.

@@ -30,7 +30,6 @@ type remote struct {
 	data     []byte
 	reads    []span // that have begun
 	writes   []span
-	waiting  int                // calls that are held
 	hold     func(s span) bool  // calls to hold; nil for none
 	fail     func(s span) error // nil for none
 	most     int                // bytes that one read returns; 0 for all
@@ -121,6 +120,14 @@ func (r *remote) WriteAt(ctx context.Context, p []byte, off uint64) (int, error)
 		r.data = append(r.data, make([]byte, end-len(r.data))...)
 	}
 	return copy(r.data[off:], p), nil
+}
+
+// total returns how many bytes the reads asked for.
+func (r *remote) total() (n int) {
+	for _, s := range r.reads {
+		n += s.size
+	}
+	return n
 }
 
 // set changes what is held or fails.

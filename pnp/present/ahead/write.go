@@ -90,6 +90,7 @@ func (f *File) accept(ctx context.Context, p []byte, off uint64, behind bool) (*
 		}
 		f.mu.Lock()
 	}
+	f.accepted++
 	f.unwritten += len(p)
 	f.budget.give(-len(p))
 	f.size = max(f.size, off+uint64(len(p)))

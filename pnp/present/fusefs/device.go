@@ -13,7 +13,6 @@ import (
 
 	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/pnp"
-	"freerdp-pnpdr/pnp/present"
 )
 
 // asStream is how a file without a position is opened: nothing of it is cached, reading
@@ -37,7 +36,7 @@ func (d *device) remove() {}
 // open opens a handle of its own, as a program on Windows does that opens the device. Its
 // driver says what it means that several are open.
 func (d *device) open(ctx context.Context, flags uint32) (openFile, uint32, error) {
-	h, err := d.folder.dev.Open(ctx, server.OpenOptions{Access: access(flags)})
+	h, err := d.folder.open(ctx, server.OpenOptions{Access: access(flags)})
 	if err != nil {
 		return nil, 0, err
 	}
@@ -63,7 +62,7 @@ func access(flags uint32) uint32 {
 
 // handleSource is a redirected handle.
 type handleSource struct {
-	h      *present.Handle
+	h      *handle
 	serial bool // a read that returns nothing has timed out
 }
 

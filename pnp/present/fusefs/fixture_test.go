@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/pnp"
@@ -28,7 +27,7 @@ import (
 // The processes of a test must not use its file systems by the runtime's poller, and not
 // wait for themselves: so tests use other programs, and otherwise package unix.
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+var bg = context.Background()
 
 var (
 	streamKind = &present.Kind{Name: "stream", Data: present.Stream}

@@ -26,6 +26,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/pnp/present"
 	"freerdp-pnpdr/pnp/present/ahead"
 )
@@ -244,6 +245,28 @@ func (c *folder) remove() {
 			n.content.remove()
 		}
 	}
+}
+
+// open opens a handle that is closed when the device is removed, so that nobody waits for
+// an answer on it any longer.
+func (c *folder) open(ctx context.Context, opt server.OpenOptions) (*handle, error) {
+	h, err := c.dev.Open(ctx, opt)
+	if err != nil {
+		return nil, err
+	}
+	return &handle{h, context.AfterFunc(c.ctx, func() { h.Close() })}, nil
+}
+
+// handle is a handle opened by folder.open.
+type handle struct {
+	*present.Handle
+	forget func() bool
+}
+
+// Close closes the handle. It does not wait for the client, and may be called again.
+func (h *handle) Close() {
+	h.forget()
+	h.Handle.Close()
 }
 
 // enter adds o to the open files of a device that is there. Otherwise it fails with

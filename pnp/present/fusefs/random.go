@@ -51,7 +51,7 @@ func newRandom(c *folder) *random { return &random{folder: c, busy: make(chan st
 
 // shared is a handle and who uses it. users and writable are guarded by random.busy.
 type shared struct {
-	*present.Handle
+	*handle
 	file     *ahead.File
 	readOnly bool // the handle has no right to write
 	users    int
@@ -108,15 +108,15 @@ func (r *random) use(ctx context.Context) (*shared, error) {
 // openHandle opens a handle for reading and writing, or for reading only.
 func (r *random) openHandle(ctx context.Context) (*shared, error) {
 	s := &shared{}
-	h, err := r.folder.dev.Open(ctx, server.OpenOptions{})
+	h, err := r.folder.open(ctx, server.OpenOptions{})
 	if errors.Is(err, pnp.ERROR_ACCESS_DENIED) || errors.Is(err, pnp.ERROR_WRITE_PROTECT) {
 		s.readOnly = true
-		h, err = r.folder.dev.Open(ctx, server.OpenOptions{Access: pnp.GENERIC_READ})
+		h, err = r.folder.open(ctx, server.OpenOptions{Access: pnp.GENERIC_READ})
 	}
 	if err != nil {
 		return nil, err
 	}
-	s.Handle, s.file = h, ahead.New(h, r.folder.fs.budget, min(h.MaxWrite(), maxTransfer))
+	s.handle, s.file = h, ahead.New(h, r.folder.fs.budget, min(h.MaxWrite(), maxTransfer))
 	return s, nil
 }
 
@@ -196,7 +196,7 @@ func (r *random) askSize(ctx context.Context, s *shared) error {
 	if !r.asked.IsZero() && time.Since(r.asked) < valid {
 		return nil
 	}
-	size, found, err := length(ctx, s.Handle)
+	size, found, err := length(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -282,19 +282,43 @@ type randomFile struct {
 const through = unix.O_DIRECT | unix.O_DSYNC | unix.O_SYNC
 
 func (f *randomFile) read(ctx context.Context, p []byte, off uint64, flags uint32) (n int, err error) {
-	// The kernel reads whole pages. Some devices fail if anything of a read is beyond
+	// The kernel reads whole pages. Some devices fail if anything of a read is behind
 	// their end.
 	size := f.file.Size()
 	if off >= size {
 		return 0, io.EOF
 	}
 	p = p[:min(uint64(len(p)), size-off)]
+	accepted := f.file.Accepted()
+	read := f.reader.ReadAt
 	if flags&unix.O_DIRECT != 0 {
-		return f.file.ReadThrough(ctx, p, off)
+		read = f.file.ReadThrough
 	}
-	n, err = f.reader.ReadAt(ctx, p, off)
-	if err != nil && !present.IsEOF(err) {
+	n, err = read(ctx, p, off)
+	if present.IsEOF(err) {
+		return f.early(ctx, p, n, off, accepted)
+	}
+	if err != nil && flags&unix.O_DIRECT == 0 {
 		n = 0 // the kernel would take a short read for the end of the file
+	}
+	return n, err
+}
+
+// early goes on with a read that met the end of the file after n bytes, before where it is
+// thought to be. Either a write that makes the file longer is not complete, or it has become
+// shorter at the client.
+func (f *randomFile) early(ctx context.Context, p []byte, n int, off, accepted uint64) (int, error) {
+	if err := f.file.Flush(ctx); err != nil {
+		return 0, err
+	}
+	k, err := f.file.ReadThrough(ctx, p[n:], off+uint64(n))
+	n += k
+	if present.IsEOF(err) {
+		f.file.Shorten(off+uint64(n), accepted)
+		return n, nil
+	}
+	if err != nil {
+		n = 0
 	}
 	return n, err
 }
