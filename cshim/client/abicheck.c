@@ -66,5 +66,22 @@ AT(wStream, length, 2 * PTR);
 AT(struct rdp_freerdp, context, 0);
 AT(struct rdp_context, rdp, 32 * sizeof(UINT64));
 
+/* What the settings say of the session. */
+#define KEY(name, number) _Static_assert(FreeRDP_##name == (number), #name " has another key")
+
+KEY(instance, 0);
+KEY(ServerHostname, 20);
+KEY(Username, 21);
+KEY(Domain, 23);
+KEY(ClientHostname, 134);
+KEY(DeviceCount, 4161);
+KEY(DeviceArray, 4163);
+_Static_assert(offsetof(RDPDR_DEVICE, Type) == 4, "RDPDR_DEVICE.Type has moved");
+AT(RDPDR_DEVICE, Name, 8);
+AT(RDPDR_DRIVE, Path, 8 + PTR);
+AT(RDPDR_PRINTER, DriverName, 8 + PTR);
+_Static_assert(RDPDR_DTYP_PRINT == 4 && RDPDR_DTYP_FILESYSTEM == 8,
+               "a type of device has another number");
+
 _Static_assert(sizeof(UINT) == 4 && sizeof(ULONG) == 4 && sizeof(BOOL) == 4 && sizeof(DWORD) == 4,
                "an integer type has another size");

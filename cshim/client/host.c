@@ -37,7 +37,6 @@ void host_find(pnpdr_host* host, const void* address, void* settings)
 	void* lib;
 	WLog_Get_fn getLog;
 	freerdp_get_version_fn getVersion;
-	freerdp_settings_get_pointer_fn getPointer;
 
 	/* A host may have loaded libfreerdp-client RTLD_LOCAL, so that RTLD_DEFAULT
 	 * does not see it. The library in which an entry point lies leads to it and
@@ -60,14 +59,59 @@ void host_find(pnpdr_host* host, const void* address, void* settings)
 	if (getLog && host->isLevelActive && host->printMessage)
 		host->log = getLog(LOG_NAME);
 
-	getPointer = (freerdp_settings_get_pointer_fn)dlsym(lib, "freerdp_settings_get_pointer");
+	host->settings = settings;
+	host->getPointer = (freerdp_settings_get_pointer_fn)dlsym(lib, "freerdp_settings_get_pointer");
+	host->getString = (freerdp_settings_get_string_fn)dlsym(lib, "freerdp_settings_get_string");
+	host->getUint32 = (freerdp_settings_get_uint32_fn)dlsym(lib, "freerdp_settings_get_uint32");
 	host->getStats = (freerdp_get_stats_fn)dlsym(lib, "freerdp_get_stats");
-	if (getPointer && settings)
-		host->instance = (void**)getPointer(settings, FreeRDP_instance);
+	if (host->getPointer && settings)
+		host->instance = (void**)host->getPointer(settings, FreeRDP_instance);
 
 	/* The library stays: the process holds its own reference while it uses
 	 * FreeRDP, and channels end before that. */
 	dlclose(lib);
+}
+
+const char* pnpdr_host_string(const pnpdr_host* host, pnpdr_setting setting)
+{
+	static const size_t keys[] = { FreeRDP_Username, FreeRDP_Domain, FreeRDP_ClientHostname,
+		                           FreeRDP_ServerHostname };
+
+	if (!host->settings || !host->getString)
+		return NULL;
+	return host->getString(host->settings, keys[setting]);
+}
+
+size_t pnpdr_host_devices(const pnpdr_host* host)
+{
+	if (!host->settings || !host->getPointer || !host->getUint32 ||
+	    !host->getPointer(host->settings, FreeRDP_DeviceArray))
+		return 0;
+	return host->getUint32(host->settings, FreeRDP_DeviceCount);
+}
+
+int pnpdr_host_device(const pnpdr_host* host, size_t index, pnpdr_device* device)
+{
+	RDPDR_DEVICE* const* all =
+	    (RDPDR_DEVICE* const*)host->getPointer(host->settings, FreeRDP_DeviceArray);
+	const RDPDR_DEVICE* found = all[index];
+
+	if (!found || !found->Name)
+		return 0;
+	device->name = found->Name;
+	switch (found->Type)
+	{
+		case RDPDR_DTYP_FILESYSTEM:
+			device->printer = 0;
+			device->detail = ((const RDPDR_DRIVE*)found)->Path;
+			return 1;
+		case RDPDR_DTYP_PRINT:
+			device->printer = 1;
+			device->detail = ((const RDPDR_PRINTER*)found)->DriverName;
+			return 1;
+		default:
+			return 0;
+	}
 }
 
 int pnpdr_log_active(const pnpdr_host* host, uint32_t level)

@@ -62,6 +62,48 @@ func (h *Host) Version() (major, minor, revision int) {
 	return int(h.c.major), int(h.c.minor), int(h.c.revision)
 }
 
+// Settings are what FreeRDP was told about the session; "" for what is not known.
+type Settings struct {
+	User, Domain string
+	Client       string // host name of this machine
+	Server       string // the one that the user named
+	Drives       []Drive
+	Printers     []Printer
+}
+
+// Drive is a folder that FreeRDP redirects, and Printer a printer.
+type (
+	Drive   struct{ Name, Path string }
+	Printer struct{ Name, Driver string }
+)
+
+// Settings returns what FreeRDP was told about the session. Only an Entry may call it:
+// later other threads change the settings. Drives that FreeRDP finds by itself are not
+// among them.
+func (h *Host) Settings() Settings {
+	text := func(setting C.pnpdr_setting) string { return C.GoString(C.pnpdr_host_string(&h.c, setting)) }
+	s := Settings{
+		User: text(C.PNPDR_USER), Domain: text(C.PNPDR_DOMAIN),
+		Client: text(C.PNPDR_CLIENT_NAME), Server: text(C.PNPDR_SERVER_NAME),
+	}
+	for i := range min(C.pnpdr_host_devices(&h.c), maxHostDevices) {
+		var d C.pnpdr_device
+		if C.pnpdr_host_device(&h.c, i, &d) == 0 {
+			continue
+		}
+		name, detail := C.GoString(d.name), C.GoString(d.detail)
+		if d.printer != 0 {
+			s.Printers = append(s.Printers, Printer{name, detail})
+		} else {
+			s.Drives = append(s.Drives, Drive{name, detail})
+		}
+	}
+	return s
+}
+
+// maxHostDevices is how many drives and printers are looked at.
+const maxHostDevices = 1024
+
 // Logger returns a logger that writes to FreeRDP's log, whose level it follows,
 // or from Info upwards to stderr if that log cannot be reached.
 func (h *Host) Logger() *slog.Logger { return slog.New(&handler{host: h}) }

@@ -30,6 +30,8 @@ typedef struct pnpdr_channel pnpdr_channel;
 /* Functions of FreeRDP with the types that suit all versions. */
 typedef void (*freerdp_get_version_fn)(int* major, int* minor, int* revision);
 typedef const void* (*freerdp_settings_get_pointer_fn)(const void* settings, size_t id);
+typedef const char* (*freerdp_settings_get_string_fn)(const void* settings, size_t id);
+typedef uint32_t (*freerdp_settings_get_uint32_fn)(const void* settings, size_t id);
 typedef int32_t (*freerdp_get_stats_fn)(void* rdp, uint64_t* inBytes, uint64_t* outBytes,
                                         uint64_t* inPackets, uint64_t* outPackets);
 typedef void* (*WLog_Get_fn)(const char* name);
@@ -50,8 +52,29 @@ typedef struct
 	WLog_IsLevelActive_fn isLevelActive;
 	WLog_PrintMessage_fn printMessage;
 	freerdp_get_stats_fn getStats;
-	void** instance; /* freerdp*, of which the first member is the rdpContext* */
+	void** instance;      /* freerdp*, of which the first member is the rdpContext* */
+	const void* settings; /* rdpSettings*; changes later on other threads */
+	freerdp_settings_get_pointer_fn getPointer;
+	freerdp_settings_get_string_fn getString;
+	freerdp_settings_get_uint32_fn getUint32;
 } pnpdr_host;
+
+/* What the user has set, for pnpdr_host_string. */
+typedef enum
+{
+	PNPDR_USER,
+	PNPDR_DOMAIN,
+	PNPDR_CLIENT_NAME,
+	PNPDR_SERVER_NAME
+} pnpdr_setting;
+
+/* A drive or printer that FreeRDP redirects. */
+typedef struct
+{
+	int printer;
+	const char* name;
+	const char* detail; /* a drive's path, a printer's driver; may be NULL */
+} pnpdr_device;
 
 /* WLog levels; the same in all versions. */
 enum
@@ -77,6 +100,16 @@ int pnpdr_host_counts(const pnpdr_host* host);
 /* Bytes that this channel's session has sent, on all channels. Only while the
  * channel is open, and only if the host counts. */
 uint64_t pnpdr_channel_sent(pnpdr_channel* channel);
+
+/* A setting, or NULL. This and the next two: only during pnpdrEntry, while nothing
+ * changes the settings. Strings are lent for as long. */
+const char* pnpdr_host_string(const pnpdr_host* host, pnpdr_setting setting);
+
+/* The number of devices that FreeRDP redirects. */
+size_t pnpdr_host_devices(const pnpdr_host* host);
+
+/* Describe one of them. Returns 0 if it is neither a drive nor a printer. */
+int pnpdr_host_device(const pnpdr_host* host, size_t index, pnpdr_device* device);
 
 int pnpdr_log_active(const pnpdr_host* host, uint32_t level);
 
