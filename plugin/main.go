@@ -15,6 +15,7 @@ import (
 
 	"freerdp-pnpdr/channels/client"
 	cshim "freerdp-pnpdr/cshim/client"
+	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/backend/kinds"
 	"freerdp-pnpdr/pnp/redirect"
 	"freerdp-pnpdr/pnp/rules"
@@ -49,9 +50,22 @@ func start(args []string, host *cshim.Host) cshim.Session {
 		Name:    fmt.Sprintf("freerdp-pnpdr %s on FreeRDP %d (%d.%d.%d)", version, major, major, minor, revision),
 		Log:     log,
 		Devices: devices,
+		Host:    hostOf(host.Settings()),
 		Files:   rules.DefaultFiles(&options.Rules),
 	})
 	return &session{devices, redirection, log}
+}
+
+// hostOf converts what FreeRDP's settings say.
+func hostOf(s cshim.Settings) backend.Host {
+	h := backend.Host{User: s.User, Domain: s.Domain, Client: s.Client, Server: s.Server}
+	for _, d := range s.Drives {
+		h.Drives = append(h.Drives, backend.Share(d))
+	}
+	for _, p := range s.Printers {
+		h.Printers = append(h.Printers, backend.Printer(p))
+	}
+	return h
 }
 
 // Ended implements cshim.Session. First nothing is redirected any more, then the

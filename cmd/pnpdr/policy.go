@@ -284,11 +284,14 @@ func (a *app) scan(p *plan) ([]item, error) {
 func (a *app) completeOptions(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	offers := []string{"auto\tevery eligible device", "rule:allow+", "rule:deny+", "config:"}
 	for _, k := range a.kinds {
-		word, _, hasArgument := strings.Cut(k.Usage(), ":")
-		if hasArgument {
+		word := k.Name
+		if k.Argument != "" {
 			word += ":"
 		}
 		offers = append(offers, word+"\t"+k.Help)
+		for _, value := range k.Values {
+			offers = append(offers, k.Name+":"+value)
+		}
 	}
 	devices, _ := discover.Scan(a.discovery()) // without devices there is less to offer
 	for _, d := range devices {

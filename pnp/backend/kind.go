@@ -5,6 +5,7 @@ package backend
 import (
 	"context"
 	"path/filepath"
+	"strings"
 
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/discover"
@@ -19,12 +20,18 @@ type Kind struct {
 	// Argument names the option's argument, for example "PATH"; "" if it takes
 	// none.
 	Argument string
+	// Values are what an option without an argument may take all the same; the
+	// source has it for a path.
+	Values []string
 	// Help says in a few words what the option redirects.
 	Help string
 	// Nodes are the types of nodes that the argument may lead to. The argument of
 	// a kind without any is not a node: nothing is watched, and no rule is
-	// asked.
+	// asked unless Judged is set.
 	Nodes Nodes
+	// Judged is set if the administrator's rules are asked about a kind without
+	// nodes, by its description.
+	Judged bool
 	// Subsystem is the one that the nodes belong to in sysfs; "" for any. Nodes that
 	// sysfs does not have, such as pseudo terminals, are not held to it.
 	Subsystem string
@@ -75,12 +82,15 @@ const (
 	Named
 )
 
-// Usage is the option as help and documents show it: "serial:PATH".
+// Usage is the option as help and documents show it: "serial:PATH", "srvsvc[:read-only]".
 func (k *Kind) Usage() string {
-	if k.Argument == "" {
-		return k.Name
+	switch {
+	case k.Argument != "":
+		return k.Name + ":" + k.Argument
+	case len(k.Values) > 0:
+		return k.Name + "[:" + strings.Join(k.Values, "|") + "]"
 	}
-	return k.Name + ":" + k.Argument
+	return k.Name
 }
 
 // Describe returns the description of a device if only the path of its node is

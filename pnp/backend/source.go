@@ -43,6 +43,8 @@ type Source struct {
 	// Owner checks whose process is at the other end of a socket, by its user id. It is
 	// set for kinds with Attend.
 	Owner func(uid uint32) error
+	// Session is the session that the device is redirected in; nil if there is none.
+	Session *Session
 	// Log receives problems that no request reports; nil for nowhere.
 	Log *slog.Logger
 }

@@ -25,7 +25,7 @@ func (s *Session) attend(n *node, src backend.Source, decision *rules.Decision) 
 	n.detach = func() { cancel(); <-ended }
 	s.set(n, 0, errors.New("nothing answers at its socket; it will be redirected when something does"))
 	come := func(d pnp.Device) (gone func(), err error) {
-		id, err := s.devices.AddLimited(d, decision.Limits)
+		id, err := s.devices.add(n.Kind, d, decision.Limits)
 		s.set(n, id, err)
 		if err != nil {
 			return nil, err
@@ -33,7 +33,7 @@ func (s *Session) attend(n *node, src backend.Source, decision *rules.Decision) 
 		log.Info("device is redirected", "device", d.Description().Name)
 		return func() {
 			log.Info("device has gone", "device", d.Description().Name)
-			s.devices.Remove(id)
+			s.devices.remove(id)
 			s.set(n, 0, errors.New("it has gone"))
 		}, nil
 	}

@@ -165,7 +165,7 @@ func sameRedirection(a, b *rules.Decision) bool {
 
 // drop takes a discovered device out of the session. s.mu is held.
 func (s *Session) drop(key string) {
-	s.devices.Remove(s.found[key].device)
+	s.devices.remove(s.found[key].device)
 	delete(s.found, key)
 }
 

@@ -27,7 +27,7 @@ import (
 // block.
 func Decide(p *rules.Policy, cfg discover.Config, n *rules.Named) (decision rules.Decision, found *discover.Device) {
 	if n.Kind.Nodes == 0 {
-		return n.Unjudged(), nil
+		return decideNodeless(p, n), nil
 	}
 	place, err := devnode.Look(n.Path)
 	switch {
@@ -39,6 +39,14 @@ func Decide(p *rules.Policy, cfg discover.Config, n *rules.Named) (decision rule
 		return n.Unjudged(), nil
 	}
 	return p.DecideNamed(n, n.Path, nil), nil
+}
+
+// decideNodeless is Decide for a device without a node.
+func decideNodeless(p *rules.Policy, n *rules.Named) rules.Decision {
+	if n.Kind.Judged {
+		return p.DecideNamed(n, "", nil)
+	}
+	return n.Unjudged()
 }
 
 // isMissing reports whether err says that there is nothing at a path.

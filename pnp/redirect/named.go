@@ -62,7 +62,7 @@ func (s *Session) follow(path string, present bool) {
 		was := n.id != 0
 		if was && !present {
 			s.log.Info("device has gone", "option", n.Option)
-			s.devices.Remove(n.id)
+			s.devices.remove(n.id)
 			s.set(n, 0, errors.New("it has gone"))
 		}
 		// A node or link that is replaced is told as gone and come; what it
@@ -156,7 +156,11 @@ func (s *Session) set(n *node, id uint32, why error) {
 // path led when it was followed: what is judged here is what is opened.
 func (s *Session) redirectNamed(n *node, place devnode.Place) (id uint32, err error) {
 	if n.Kind.Nodes == 0 {
-		decision := n.Unjudged()
+		var p *rules.Policy
+		if n.Kind.Judged { // only then the rules have surely been read
+			p = s.policy
+		}
+		decision := decideNodeless(p, n.Named)
 		if err := refusal(&decision); err != nil {
 			return 0, err
 		}

@@ -22,6 +22,8 @@ type Options struct {
 	// Rules say what is redirected and how; Rules.Named are the devices that
 	// are named.
 	Rules rules.Options
+	// Shares are folders that the Server Service lists.
+	Shares []backend.Share
 	// Limits are those of the session.
 	Limits pnp.SessionLimits
 	// Problems are the options that could not be understood.
@@ -61,6 +63,8 @@ func (o *Options) take(word string) error {
 	case "help":
 		o.Help = true
 		return nil
+	case "share":
+		return ignored(o.share(rules.Unescape(value)))
 	}
 	if l := limitOf(key); l != nil {
 		return ignored(l.parse(&o.Limits, rules.Unescape(value)))
@@ -68,6 +72,19 @@ func (o *Options) take(word string) error {
 	known, err := o.Rules.Take(word)
 	if !known {
 		return ignored(o.unknown(word))
+	}
+	return err
+}
+
+// share takes the value of the option share:.
+func (o *Options) share(value string) error {
+	name, path, _ := strings.Cut(value, "=")
+	if name == "" || path == "" {
+		return errors.New("it is written share:NAME=PATH")
+	}
+	path, err := rules.Absolute(path)
+	if err == nil {
+		o.Shares = append(o.Shares, backend.Share{Name: name, Path: path})
 	}
 	return err
 }
@@ -101,7 +118,7 @@ func (o *Options) unknown(word string) error {
 
 // words returns all options, without their values.
 func (o *Options) words() []string {
-	words := append(o.Rules.Words(), "help")
+	words := append(o.Rules.Words(), "help", "share")
 	for _, l := range limits {
 		words = append(words, l.key)
 	}

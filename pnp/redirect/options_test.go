@@ -59,6 +59,8 @@ func TestProblems(t *testing.T) {
 	for word, want := range map[string]string{
 		"nonsense":      "it is ignored: there is no such option",
 		"loopback:x":    "it is ignored: it takes no value",
+		"srvsvc:x":      `it is ignored: "x" is not read-only`,
+		"share:docs":    "it is ignored: it is written share:NAME=PATH",
 		"char:":         "it is ignored: the path is missing, as in char:/dev/NAME",
 		"max-reply:x":   `it is ignored: "x" is not a number from 1 to 2147483647, such as 100, 64K or 16M`,
 		"max-reply:0":   `it is ignored: "0" is not a number from 1 to 2147483647`,
@@ -159,13 +161,14 @@ func TestUsage(t *testing.T) {
 	values := map[string]string{
 		"auto": "", "usb": "0403:6001", "rule": "deny+vid=1", "config": "/x", "hwid": "A", "compat": "A", "name": "A",
 		"guid": "{86E0D1E0-8089-11D0-9CE4-08003E301F73}", "container": "{86E0D1E0-8089-11D0-9CE4-08003E301F73}",
-		"caps": "lock", "optional": "", "ro": "",
+		"caps": "lock", "optional": "", "ro": "", "srvsvc": "read-only", "share": "docs=/x",
 	}
 	for _, line := range Usage(kinds.All()) {
 		if !strings.HasPrefix(line, "  ") || strings.HasPrefix(line, "    ") {
 			continue
 		}
 		for _, word := range strings.Split(line, ", ") {
+			word = strings.NewReplacer("[:", ":", "]", "").Replace(word) // what may be left out
 			key, argument, hasArgument := strings.Cut(strings.Fields(word)[0], ":")
 			value, known := values[key]
 			if !known {

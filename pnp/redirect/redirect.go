@@ -6,6 +6,7 @@
 package redirect
 
 import (
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -42,6 +43,8 @@ type Config struct {
 	Log  *slog.Logger
 	// Devices receives the devices.
 	Devices Devices
+	// Host is what the RDP client knows about the session.
+	Host backend.Host
 	// Files are where rules are read from.
 	Files rules.Files
 	// Discovery is where devices are looked for.
@@ -53,7 +56,8 @@ type Config struct {
 // Session is the redirection of one connection.
 type Session struct {
 	log       *slog.Logger
-	devices   Devices
+	devices   *members
+	shown     *backend.Session // what devices may know of the session
 	discovery discover.Config
 	kinds     backend.Table
 	startWait time.Duration
@@ -85,7 +89,7 @@ type Session struct {
 // out. What hangs is waited for a while; it goes on after Start has returned.
 func Start(o *Options, cfg Config) *Session {
 	s := &Session{
-		log: cfg.Log, devices: cfg.Devices, discovery: cfg.Discovery, kinds: o.Rules.Kinds,
+		log: cfg.Log, devices: newMembers(cfg.Devices), discovery: cfg.Discovery, kinds: o.Rules.Kinds,
 		loaded: make(chan struct{}), started: make(chan struct{}),
 		byPath: make(map[string][]*node), known: make(map[string]*discover.Device),
 		found: make(map[string]discovered), excess: make(map[string]bool), refused: make(map[string]error),
@@ -94,6 +98,7 @@ func Start(o *Options, cfg Config) *Session {
 		s.startWait = defaultStartWait
 	}
 	s.discovery.Log = s.log
+	s.shown = &backend.Session{Session: s.devices, Host: cfg.Host, Shares: o.Shares, Since: time.Now()}
 	s.load(cfg.Files, &o.Rules)
 	s.explain(o)
 	s.name(&o.Rules)
@@ -191,8 +196,12 @@ func (s *Session) name(o *rules.Options) {
 // waits a while.
 func (s *Session) start(name string) {
 	var paths []string
+	var judged []*node // without a path
 	for _, n := range s.named {
 		switch {
+		case n.Kind.Nodes == 0 && n.Kind.Judged:
+			s.set(n, 0, errors.New("the rules cannot be read"))
+			judged = append(judged, n)
 		case n.Kind.Nodes == 0:
 			s.add(n, devnode.Place{})
 		case !slices.Contains(paths, n.Path):
@@ -208,6 +217,16 @@ func (s *Session) start(name string) {
 			f()
 		}()
 	}
+	begin(func() {
+		if <-s.loaded; !s.rulesKnown() {
+			return
+		}
+		for _, n := range judged {
+			if !s.over.Load() {
+				s.add(n, devnode.Place{})
+			}
+		}
+	})
 	watched := make(chan struct{})
 	begin(func() {
 		defer close(watched)
@@ -248,11 +267,11 @@ func (s *Session) start(name string) {
 
 // redirect adds the device of a source as was decided.
 func (s *Session) redirect(src backend.Source, decision *rules.Decision) (id uint32, err error) {
-	src.Description, src.ReadOnly, src.Log = decision.Description, decision.ReadOnly, s.log
+	src.Description, src.ReadOnly, src.Log, src.Session = decision.Description, decision.ReadOnly, s.log, s.shown
 	src.IOControls = decision.IOControls
 	dev, err := decision.Kind.New(src)
 	if err != nil {
 		return 0, err
 	}
-	return s.devices.AddLimited(dev, decision.Limits)
+	return s.devices.add(decision.Kind, dev, decision.Limits)
 }

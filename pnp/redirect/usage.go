@@ -23,6 +23,7 @@ func Usage(kinds backend.Table) []string {
 		"  rule:allow+KEY=VALUE  devices that match; also deny. First match wins",
 		"    match by bus, vid, pid, class, subclass, protocol, interface, serial, hardware-id, driver, manufacturer, product, node",
 		"    and set name, backend, read-only, optional, handles, requests, handle-bytes, reply, event",
+		"  share:NAME=PATH       a folder that srvsvc lists beside the drives",
 		"  config:PATH           read rules from there instead of ~/.config/freerdp/pnpdr.toml",
 		"Of the device before it:",
 		"  name:TEXT             friendly name",

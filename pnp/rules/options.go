@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"freerdp-pnpdr/pnp/backend"
@@ -61,7 +62,7 @@ func (o *Options) Take(word string) (known bool, err error) {
 		o.Auto = true
 		return true, nil
 	case "config":
-		value, err := absolute(Unescape(value))
+		value, err := Absolute(Unescape(value))
 		if !hasValue || word == "config:" {
 			err = fmt.Errorf("the path is missing, as in config:/home/me/pnpdr.toml")
 		}
@@ -122,9 +123,9 @@ func (o *Options) Words() []string {
 	return words
 }
 
-// absolute returns the absolute path for the value of an option. No shell expands a
+// Absolute returns the absolute path for the value of an option. No shell expands a
 // ~ in it.
-func absolute(path string) (string, error) {
+func Absolute(path string) (string, error) {
 	if rest, ok := strings.CutPrefix(path, "~/"); ok {
 		home, err := os.UserHomeDir()
 		if err != nil {
@@ -165,6 +166,11 @@ func (o *Options) name(k *backend.Kind, word, value string, hasValue bool) error
 // locate completes the path of a device.
 func (n *Named) locate(value string, hasValue bool) (err error) {
 	switch n.Path = value; {
+	case n.Kind.Argument == "" && hasValue && len(n.Kind.Values) > 0:
+		if !slices.Contains(n.Kind.Values, value) {
+			return fmt.Errorf("%q is not %s%s", value, strings.Join(n.Kind.Values, " or "), didYouMean(value, n.Kind.Values))
+		}
+		return nil
 	case n.Kind.Argument == "" && hasValue:
 		return fmt.Errorf("it takes no value")
 	case n.Kind.Argument == "":
@@ -174,7 +180,7 @@ func (n *Named) locate(value string, hasValue bool) (err error) {
 	case n.isRule() && strings.ContainsAny(value, "*?"):
 		return fmt.Errorf("%q does not name a single device; a pattern is written rule:allow+node=%s", value, value)
 	case n.Kind.Nodes != 0:
-		n.Path, err = absolute(value)
+		n.Path, err = Absolute(value)
 	}
 	return err
 }

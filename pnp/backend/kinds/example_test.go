@@ -20,5 +20,6 @@ func ExampleAll() {
 	// file:PATH
 	// pipe:PATH
 	// provider:PATH
+	// srvsvc[:read-only]
 	// loopback
 }

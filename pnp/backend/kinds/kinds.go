@@ -14,7 +14,9 @@ import (
 	"freerdp-pnpdr/pnp/backend/pipe"
 	"freerdp-pnpdr/pnp/backend/provider"
 	"freerdp-pnpdr/pnp/backend/serial"
+	"freerdp-pnpdr/pnp/backend/srvsvc"
 	"freerdp-pnpdr/pnp/discover"
+	"freerdp-pnpdr/pnp/srvs"
 )
 
 // All returns the kinds, in the order in which help lists them.
@@ -75,6 +77,17 @@ func All() backend.Table {
 			Nodes:       backend.Socket,
 			Description: pnp.Description{HardwareIDs: []string{`PNPDR\PROVIDER`}},
 			Attend:      provider.Attend,
+		},
+		{
+			Name:   "srvsvc",
+			Values: []string{srvsvc.ReadOnly},
+			Help:   "what this session redirects, for administration programs at the server",
+			Judged: true,
+			Description: pnp.Description{
+				Name:        srvs.PipeName,
+				HardwareIDs: []string{`PNPDR\SRVSVC`}, CompatibleIDs: []string{`PNPDR\PIPE`},
+			},
+			New: backend.Constructor(srvsvc.New),
 		},
 		{
 			Name:        "loopback",
