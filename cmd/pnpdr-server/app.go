@@ -15,6 +15,7 @@ import (
 
 	"freerdp-pnpdr/channels"
 	"freerdp-pnpdr/channels/server"
+	"freerdp-pnpdr/channels/server/ncalrpc"
 	rdp "freerdp-pnpdr/cshim/server"
 	"freerdp-pnpdr/pnp/present/folder"
 )
@@ -26,6 +27,7 @@ type app struct {
 	log   *slog.Logger
 	next  func() (*statement, error) // nil without a script
 	pipes []*pipe
+	samba *ncalrpc.Folder // nil without --ncalrpc
 
 	mounts *mounts // nil without --mount
 
@@ -122,6 +124,9 @@ func (a *app) converse(ctx context.Context, opener channels.Opener, who string) 
 	}
 	for _, p := range a.pipes {
 		p.Follow(ctx, s, p.match)
+	}
+	if a.samba != nil {
+		a.samba.Follow(ctx, s)
 	}
 	if a.next != nil {
 		return newRunner(s, a.out, a.opt.runOptions).run(ctx, a.interruptible(ctx))

@@ -135,6 +135,7 @@ func TestRealSessions(t *testing.T) {
 			t.Run("mount", func(t *testing.T) { testMount(t, binary, client) })
 			t.Run("once", func(t *testing.T) { testOnce(t, binary, client) })
 			t.Run("pipes", func(t *testing.T) { testPipes(t, binary, client) })
+			t.Run("srvsvc", func(t *testing.T) { testSrvsvc(t, binary, client) })
 		})
 	}
 }

@@ -55,6 +55,7 @@ type options struct {
 	cert, key        string
 	script           string
 	pipes            []string
+	ncalrpc          string
 	once             bool
 	mount            string
 	as               []string
@@ -134,6 +135,7 @@ did not, and 2 if the options or the script cannot be understood.`,
 	f.StringVar(&o.key, "key", "", "PEM `FILE` of the certificate's private key")
 	f.StringVar(&o.script, "script", "", "run the commands in `FILE`, or - for standard input, with the first client's devices, and end")
 	f.StringArrayVar(&o.pipes, "pipe", nil, "give local programs the pipe of the client's that is called NAME, at `NAME=unix:PATH` or NAME=tcp:127.0.0.1:PORT; may be repeated")
+	f.StringVar(&o.ncalrpc, "ncalrpc", "", "give Samba's programs the client's srvsvc, and an endpoint mapper, in the folder `DIR` (their \"ncalrpc dir\")")
 	f.BoolVar(&o.once, "once", false, "end after the first client")
 	f.StringVar(&o.mount, "mount", "", "make a folder for each session in `FOLDER`, with its devices for the programs of this machine, as pnpdr-agent does")
 	f.StringArrayVar(&o.as, "as", nil, "with --mount, present a device as another kind: `DEVICE=KIND`")

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"freerdp-pnpdr/channels/server"
+	"freerdp-pnpdr/channels/server/ncalrpc"
 	"freerdp-pnpdr/channels/server/pipebridge"
 )
 
@@ -44,11 +45,20 @@ func (a *app) openPipes() error {
 		a.pipes = append(a.pipes, p)
 		a.out.note("%s is at %s:%v", clean(p.name), p.Addr().Network(), p.Addr())
 	}
+	if a.opt.ncalrpc != "" {
+		var err error
+		if a.samba, err = ncalrpc.Listen(a.opt.ncalrpc, a.log); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
 func (a *app) closePipes() {
 	for _, p := range a.pipes {
 		p.Close()
+	}
+	if a.samba != nil {
+		a.samba.Close()
 	}
 }

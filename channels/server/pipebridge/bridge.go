@@ -47,6 +47,10 @@ type Opener func(ctx context.Context) (Handle, error)
 
 // Bridge is one pipe. Its methods may be called from any goroutine.
 type Bridge struct {
+	// Wrap, if any, is called with each handle that is opened; set it before anything is
+	// added.
+	Wrap func(Handle) Handle
+
 	log      *slog.Logger
 	listener net.Listener
 	cleanup  func()
@@ -196,6 +200,9 @@ func (b *Bridge) open(ctx context.Context) (Handle, error) {
 		}
 		h, err := d.open(ctx)
 		later := errors.Is(err, pnp.ERROR_PIPE_BUSY) || errors.Is(err, pnp.ERROR_DEVICE_NOT_CONNECTED) || errors.Is(err, channels.ErrClosed)
+		if err == nil && b.Wrap != nil {
+			h = b.Wrap(h)
+		}
 		if !later || !pause(ctx) {
 			return h, err
 		}
@@ -340,7 +347,7 @@ func read(ctx context.Context, h Handle, to io.Writer) error {
 func ended(err error) bool {
 	for _, end := range []error{
 		pnp.ERROR_BROKEN_PIPE, pnp.ERROR_NO_DATA, pnp.ERROR_PIPE_NOT_CONNECTED, pnp.ERROR_HANDLE_EOF,
-		pnp.ERROR_DEVICE_NOT_CONNECTED, channels.ErrClosed, os.ErrClosed,
+		pnp.ERROR_DEVICE_NOT_CONNECTED, channels.ErrClosed, os.ErrClosed, io.EOF, io.ErrClosedPipe,
 	} {
 		if errors.Is(err, end) {
 			return true
