@@ -67,6 +67,18 @@ func TestHardened(t *testing.T) {
 	}
 }
 
+// TestStatic: the agent needs nothing of the machine that it runs on, not even a loader.
+func TestStatic(t *testing.T) {
+	f, err := elf.Open(filepath.Join(built(t), "pnpdr-agent"))
+	require.NoError(t, err)
+	defer f.Close()
+	requireNotWritableCode(t, f)
+	for _, p := range f.Progs {
+		require.NotEqual(t, elf.PT_INTERP, p.Type)
+		require.NotEqual(t, elf.PT_DYNAMIC, p.Type)
+	}
+}
+
 // TestNoNetworkInThePlugin: nothing of it looks for hosts in any other way.
 func TestNoNetworkInThePlugin(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", "freerdp-pnpdr/plugin").CombinedOutput()
@@ -83,18 +95,14 @@ func requireHardened(t *testing.T, f *elf.File) {
 	require.Equal(t, elf.ET_DYN, f.Type)
 	require.NotZero(t, dynamic(t, f, elf.DT_FLAGS)&uint64(elf.DF_BIND_NOW), "BIND_NOW")
 	require.Zero(t, dynamic(t, f, elf.DT_FLAGS)&uint64(elf.DF_TEXTREL), "TEXTREL")
-	var readOnly, stack *elf.Prog
+	requireNotWritableCode(t, f)
+	var readOnly *elf.Prog
 	for _, p := range f.Progs {
-		switch p.Type {
-		case elf.PT_GNU_RELRO:
+		if p.Type == elf.PT_GNU_RELRO {
 			readOnly = p
-		case elf.PT_GNU_STACK:
-			stack = p
 		}
-		require.NotEqual(t, elf.PF_W|elf.PF_X, p.Flags&(elf.PF_W|elf.PF_X), "%v", p.ProgHeader)
 	}
 	require.NotNil(t, readOnly, "RELRO")
-	require.NotNil(t, stack, "a stack that is not executable")
 	tables := 0
 	for _, s := range f.Sections {
 		switch s.Name {
@@ -104,6 +112,17 @@ func requireHardened(t *testing.T, f *elf.File) {
 		}
 	}
 	require.Greater(t, tables, 1)
+}
+
+// requireNotWritableCode checks that nothing can be both written and executed.
+func requireNotWritableCode(t *testing.T, f *elf.File) {
+	t.Helper()
+	stack := false
+	for _, p := range f.Progs {
+		stack = stack || p.Type == elf.PT_GNU_STACK
+		require.NotEqual(t, elf.PF_W|elf.PF_X, p.Flags&(elf.PF_W|elf.PF_X), "%v", p.ProgHeader)
+	}
+	require.True(t, stack, "a stack that is not executable")
 }
 
 // dynamic returns the entry of the dynamic section with a tag, 0 if there is none.

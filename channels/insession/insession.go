@@ -25,8 +25,11 @@ type Server interface {
 	// Name is the server's own name, for messages: "xrdp".
 	Name() string
 
-	// Join connects to the session that env, the environment of the process,
-	// describes. It fails with ErrNotInSession if there is none, and with
+	// Inside fails with ErrNotInSession if env, the environment of the process, is not
+	// that of a session of this server. It does not ask the server.
+	Inside(env func(key string) string) error
+
+	// Join connects to the session that env describes. It fails with ErrNotInSession if there is none, and with
 	// channels.ErrRefused if the session's client does not redirect Plug and Play
 	// devices.
 	Join(ctx context.Context, env func(key string) string, log *slog.Logger) (Session, error)
@@ -48,6 +51,16 @@ type Session interface {
 	// Close ends the session and waits until every channel's receiver was told.
 	// It must not be called from a receiver. Further calls wait, too.
 	Close()
+}
+
+// Inside reports whether the process runs in a session of one of these servers'.
+func Inside(env func(key string) string, servers ...Server) bool {
+	for _, server := range servers {
+		if server.Inside(env) == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // Join joins the session that the process runs in, if it is one of these servers'. The

@@ -76,6 +76,12 @@ type Server struct {
 // Name implements insession.Server.
 func (Server) Name() string { return "xrdp" }
 
+// Inside implements insession.Server.
+func (Server) Inside(env func(string) string) error {
+	_, err := socketPath(env)
+	return err
+}
+
 // Join implements insession.Server. It asks the client for its version on a
 // FileRedirectorChannel, and keeps that channel.
 func (v Server) Join(ctx context.Context, env func(string) string, log *slog.Logger) (insession.Session, error) {

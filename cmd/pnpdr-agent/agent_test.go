@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -22,9 +23,12 @@ import (
 	"freerdp-pnpdr/channels/memory"
 	"freerdp-pnpdr/channels/xrdp"
 	"freerdp-pnpdr/channels/xrdp/xrdptest"
+	"freerdp-pnpdr/cmd/internal/manpages"
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend/loopback"
 	"freerdp-pnpdr/pnp/devtest"
+	"freerdp-pnpdr/pnp/present/choose"
+	"freerdp-pnpdr/pnp/present/kinds"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -128,7 +132,7 @@ func (p *program) folders(names ...string) {
 // ask runs list or status and returns its output.
 func (p *program) ask(args ...string) (string, int) {
 	var out bytes.Buffer
-	c := &cli{stdout: &out, stderr: &out, env: p.cli.env}
+	c := &cli{stdout: &out, stderr: &out, env: p.cli.env, servers: p.cli.servers}
 	status := c.run(context.Background(), append(args, "--dir", p.dir))
 	return out.String(), status
 }
@@ -238,6 +242,9 @@ func TestOneInstance(t *testing.T) {
 	out, status := p.ask()
 	require.Equal(t, exitFailed, status)
 	require.Contains(t, out, "another program serves devices there")
+	out, status = p.ask("--autostart")
+	require.Equal(t, exitOK, status)
+	require.Empty(t, out)
 	p.stop()
 	require.Equal(t, exitOK, p.status())
 }
@@ -280,6 +287,7 @@ func TestCommandLine(t *testing.T) {
 		{"", exitFailed, "XDG_RUNTIME_DIR is not set"},
 		{"list", exitFailed, "XDG_RUNTIME_DIR is not set"},
 		{"--dir " + filepath.Join(t.TempDir(), "x"), exitFailed, "not in a session of this RDP server (xrdp)"},
+		{"--autostart", exitOK, ""},
 		{"--help", exitOK, "--only RULE"},
 		{"--version", exitOK, "pnpdr-agent " + version},
 	} {
@@ -291,6 +299,28 @@ func TestCommandLine(t *testing.T) {
 	dir, err := (&cli{env: func(string) string { return "/run/user/7" }}).dir()
 	require.NoError(t, err)
 	require.Equal(t, "/run/user/7/pnpdr", dir)
+}
+
+func TestManual(t *testing.T) {
+	dir := t.TempDir()
+	root := newCLI().command()
+	require.NoError(t, manpages.Write(root, dir))
+	page, err := os.ReadFile(filepath.Join(dir, "pnpdr-agent.1"))
+	require.NoError(t, err)
+	for _, flags := range []*pflag.FlagSet{root.Flags(), root.PersistentFlags()} {
+		flags.VisitAll(func(f *pflag.Flag) { require.Contains(t, string(page), "--"+f.Name) })
+	}
+	for _, key := range choose.Keys {
+		require.Contains(t, string(page), key)
+	}
+	page, err = os.ReadFile(filepath.Join(dir, "pnpdr-agent-kinds.1"))
+	require.NoError(t, err)
+	for _, k := range kinds.All() {
+		require.Contains(t, string(page), k.Help)
+	}
+	for _, name := range []string{"list", "status"} {
+		require.FileExists(t, filepath.Join(dir, "pnpdr-agent-"+name+".1"))
+	}
 }
 
 func TestNumbers(t *testing.T) {

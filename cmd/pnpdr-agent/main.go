@@ -62,6 +62,7 @@ type options struct {
 	dir            string
 	only, deny, as []string
 	input          bool
+	autostart      bool
 	jsonLog        bool
 	verbose        bool
 	json           bool // of list and status
@@ -97,16 +98,15 @@ func (c *cli) command() *cobra.Command {
 		Use:   "pnpdr-agent",
 		Short: "Use the Plug and Play devices that the client of this session redirects",
 		Long: `pnpdr-agent runs in a session of xrdp and makes the devices that its client
-redirects usable by the programs there. Each device has a folder:
-
-` + strings.Join(kindHelp(), "\n") + `
+redirects usable by the programs there. Each device has a folder; what is in it depends
+on the kind of the device, see "pnpdr-agent help kinds".
 
 It runs in the foreground until the session ends. When the client reconnects, the
 devices come back under the same names.
 
-A RULE is one or more of ` + strings.Join(choose.Keys, ", ") + `, as in
-vid=0403+pid=6001 or product=Scale*; the words are those of rule: on the client. A
-DEVICE is a name or a hardware id, with * and ? for any characters.`,
+A RULE is one or more of ` + strings.Join(choose.Keys, ", ") + `, joined
+by plus signs, as in vid=0403+pid=6001 or product=Scale*; the words are those of rule:
+on the client. A DEVICE is a name or a hardware id, with * and ? for any characters.`,
 		Example: `  pnpdr-agent
   pnpdr-agent --only vid=0403 --deny 'product=*debug*'
   pnpdr-agent --as 'Label printer=stream'
@@ -127,18 +127,35 @@ DEVICE is a name or a hardware id, with * and ? for any characters.`,
 	f.StringArrayVar(&o.deny, "deny", nil, "do not present devices that this `RULE` matches")
 	f.StringArrayVar(&o.as, "as", nil, "present a device as another kind: `DEVICE=KIND`")
 	f.BoolVar(&o.input, "input", false, "let the desktop use HID devices as input devices, too")
+	f.BoolVar(&o.autostart, "autostart", false, "end at once, without an error, if this is no remote session or if an agent is running")
 	f.BoolVar(&o.jsonLog, "json-log", false, "log lines of JSON")
 	f.BoolVar(&o.verbose, "verbose", false, "log what goes on in detail")
-	root.AddCommand(c.listCommand(), c.statusCommand())
+	root.AddCommand(c.listCommand(), c.statusCommand(), &cobra.Command{
+		Use:   "kinds",
+		Short: "The kinds of devices",
+		Long:  strings.Join(kindHelp(), "\n"),
+	})
 	return root
 }
 
-// kindHelp are the kinds of devices.
-func kindHelp() (lines []string) {
+// kindHelp says what devices become.
+func kindHelp() []string {
+	lines := []string{
+		"A device is of the first of these kinds that its client's description fits, or of",
+		"the one that --as says.",
+		"",
+	}
 	for _, k := range kinds.All() {
 		lines = append(lines, fmt.Sprintf("  %-9s%s", k.Name, k.Help))
 	}
-	return lines
+	return append(lines,
+		"",
+		"Each has these in its folder:",
+		"",
+		"  info.json   what the client says about it",
+		"  data        reads, writes and controls it",
+		"  events      a line of JSON for each of its custom events",
+		"  control     a socket for control codes")
 }
 
 func (c *cli) listCommand() *cobra.Command {
@@ -187,6 +204,9 @@ func (c *cli) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.opt.autostart && !insession.Inside(c.env, c.servers...) {
+		return nil
+	}
 	dir, err := c.dir()
 	if err != nil {
 		return err
@@ -199,6 +219,9 @@ func (c *cli) serve(ctx context.Context) error {
 		Options: present.Options{Input: c.opt.input},
 		Log:     log,
 	})
+	if c.opt.autostart && errors.Is(err, folder.ErrInUse) {
+		return nil
+	}
 	if err != nil {
 		return failure{err}
 	}

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"runtime/debug"
 
+	"golang.org/x/sys/unix"
+
 	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/pnp/present"
 	"freerdp-pnpdr/pnp/present/fusefs"
@@ -126,10 +128,10 @@ func callPresenter(ctx context.Context, d *present.Device) (p present.Presentati
 }
 
 // later has remove call f. A file that has gone already is no reason for a line in the
-// log.
+// log, and neither is a folder in which the user has put something.
 func (e *entry) later(f func() error) {
 	e.undo = append(e.undo, func() {
-		if err := f(); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := f(); err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.ENOTEMPTY) {
 			e.dev.Log.Warn("something is left in the folder of a device that has gone", "err", err)
 		}
 	})
