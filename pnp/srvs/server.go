@@ -212,4 +212,10 @@ func codeTail(c *ndr.Coder, known bool, more []func(), tail func()) {
 			return
 		}
 	}
+	// Nothing is decoded behind an error, so that tail takes back what it set.
+	c.Attempt(func() bool {
+		c.Fail("a union of a level that is not known")
+		tail()
+		return false
+	})
 }
