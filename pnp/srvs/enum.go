@@ -45,13 +45,16 @@ func (p *enumParams[T]) codeOut(c *ndr.Coder, arms arms[T]) {
 	c.UniqueUint32(&p.resume)
 }
 
+// drop leaves an empty container.
+func (p *enumParams[T]) drop() { p.info.container = &container[T]{} }
+
 // level drops what the request had in its container, and tells whether the method
 // has the level of the request.
 func (p *enumParams[T]) level(allowed ...uint32) bool {
 	p.info.container = nil
 	for _, level := range allowed {
 		if p.info.level == level {
-			p.info.container = &container[T]{}
+			p.drop()
 			return true
 		}
 	}

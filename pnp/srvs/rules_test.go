@@ -3,8 +3,10 @@
 package srvs
 
 import (
+	"bytes"
 	"encoding/csv"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -22,8 +24,25 @@ type ruleTest struct {
 // ruleTests holds the tests of each requirement by its id.
 var ruleTests = make(map[string][]ruleTest)
 
-// pipeRules are tested where the pipe device is: under their ids in pipeTests.
-const pipeTests = "../backend/pipe"
+// pipeTests are the tests of the pipe device below, in pipeFolder, that test the
+// requirements of the role pipe.
+var pipeTests = map[string]string{
+	"RP-01": "TestServe",
+	"RP-02": "TestServe",
+	"RP-03": "TestMessageMode",
+	"RP-04": "TestServe",
+	"RP-05": "TestMessageMode",
+	"RP-06": "TestSuite",
+	"RP-07": "TestServe",
+	"RP-08": "TestTransceive",
+	"RP-09": "TestTransceive",
+	"RP-10": "TestTransceive",
+	"RP-11": "TestPeek",
+	"RP-12": "TestServe",
+	"RP-13": "TestBounds",
+}
+
+const pipeFolder = "../backend/pipe"
 
 // rule registers f as a test of the requirements ids, which stand with blanks
 // between them. It is called from init functions.
@@ -48,7 +67,11 @@ func TestEveryRequirementHasATest(t *testing.T) {
 	known := make(map[string]bool)
 	for _, r := range readRequirements(t) {
 		known[r.id] = true
-		if len(ruleTests[r.id]) == 0 && r.role != "pipe" {
+		if r.role == "pipe" {
+			if test := pipeTests[r.id]; test == "" || !hasTest(t, pipeFolder, test) {
+				t.Errorf("%s has no test in %s: %s (%s)", r.id, pipeFolder, r.text, r.section)
+			}
+		} else if len(ruleTests[r.id]) == 0 {
 			t.Errorf("%s has no test: %s (%s)", r.id, r.text, r.section)
 		}
 	}
@@ -57,6 +80,25 @@ func TestEveryRequirementHasATest(t *testing.T) {
 			t.Errorf("%s_%s does not test any requirement", id, tests[0].name)
 		}
 	}
+}
+
+// hasTest tells whether a folder has a test of that name.
+func hasTest(t *testing.T, folder, name string) bool {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(folder, "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(source, []byte("\nfunc "+name+"(")) {
+			return true
+		}
+	}
+	return false
 }
 
 func readRequirements(t *testing.T) []requirement {

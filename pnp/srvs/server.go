@@ -4,6 +4,7 @@ package srvs
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"sync/atomic"
@@ -91,17 +92,9 @@ func kernelVersion() (major, minor uint32) {
 	return parseVersion(unix.ByteSliceToString(u.Release[:]))
 }
 
+// parseVersion returns the numbers that a release such as 6.1.0-44-amd64 begins with.
 func parseVersion(release string) (major, minor uint32) {
-	for _, r := range release {
-		switch {
-		case r >= '0' && r <= '9' && minor < 1e6:
-			minor = 10*minor + uint32(r-'0')
-		case r == '.' && major == 0 && minor != 0:
-			major, minor = minor, 0
-		default:
-			return major, minor
-		}
-	}
+	fmt.Sscanf(release, "%d.%d", &major, &minor)
 	return major, minor
 }
 
@@ -142,6 +135,9 @@ func (s *Server) call(m method, call *dcerpc.Call) ([]byte, error) {
 	if err == nil && len(stub) > maxAnswer {
 		p := m.new()
 		p.in(ndr.NewDecoder(call.Stub, call.Order))
+		if enum, ok := p.(interface{ drop() }); ok {
+			enum.drop()
+		}
 		return encodeAnswer(p, errorNotEnoughMemory)
 	}
 	return stub, err

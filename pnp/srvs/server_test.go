@@ -3,6 +3,8 @@
 package srvs
 
 import (
+	"io"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -78,7 +80,7 @@ func newTestServer(t testing.TB, change func(*Config, *fakeSource)) (*Server, *f
 	source := newSource(t.TempDir())
 	now := testStarted
 	config := Config{Host: "thin-client7.example.org", Comment: "a desk", Major: 6, Minor: 1,
-		Now: func() time.Time { return now }}
+		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: func() time.Time { return now }}
 	if change != nil {
 		change(&config, source)
 	}
