@@ -21,8 +21,9 @@ import (
 
 // pace is how long the agent waits.
 type pace struct {
-	// again is the time before it looks for a client again. After a client that
-	// stayed for a shorter time than most, it is twice as long each time, up to most.
+	// again is the time before it looks for a client again. After one that is still
+	// there, but has ended PNPDR before it stayed for most, it is twice as long each
+	// time, up to most.
 	again, most time.Duration
 	// refused is the same after a client that does not redirect devices: each look
 	// costs the RDP server something that it does not get back, see docs/server.md.
@@ -83,7 +84,7 @@ func (a *agent) run(ctx context.Context) error {
 			}
 		default:
 			seen = true
-			if time.Since(begun) >= a.pace.most {
+			if errors.Is(err, errLeft) || time.Since(begun) >= a.pace.most {
 				again = a.pace.again
 			}
 			wait = again
@@ -126,7 +127,7 @@ func (a *agent) serve(ctx context.Context) error {
 	}
 	a.log.Info("a client is connected")
 	a.setConnected()
-	return wait(ctx, s, role)
+	return a.wait(ctx, s, role)
 }
 
 func (a *agent) start(ctx context.Context, role *server.Session) error {
@@ -138,8 +139,11 @@ func (a *agent) start(ctx context.Context, role *server.Session) error {
 	return role.LoggedOn()
 }
 
+// errLeft is part of the error of serve if the client was served until it went.
+var errLeft = errors.New("it has left the session")
+
 // wait waits until the client has gone, or has ended PNPDR.
-func wait(ctx context.Context, s insession.Session, role *server.Session) error {
+func (a *agent) wait(ctx context.Context, s insession.Session, role *server.Session) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ended := make(chan error, 1)
@@ -151,10 +155,18 @@ func wait(ctx context.Context, s insession.Session, role *server.Session) error 
 	case <-s.Done():
 		cancel()
 		<-ended
-		return s.Err()
 	case err := <-ended:
-		return err
+		// A client that goes ends PNPDR, too, and the session learns of it a little
+		// later.
+		select {
+		case <-s.Done():
+		case <-time.After(a.pace.again):
+			return err
+		case <-ctx.Done():
+			return err
+		}
 	}
+	return fmt.Errorf("%w: %w", errLeft, s.Err())
 }
 
 // connection is what the agent publishes.

@@ -185,6 +185,23 @@ func TestReconnection(t *testing.T) {
 	require.Contains(t, p.log.String(), "the session has ended")
 }
 
+// TestManyReconnections: each client is served as soon as the first, however short they
+// stay.
+func TestManyReconnections(t *testing.T) {
+	f := xrdptest.New(t, nil)
+	p := newProgram(t, f.Env)
+	p.cli.pace.again, p.cli.pace.most = 100*time.Millisecond, time.Hour
+	p.start()
+	for range 12 { // the last would take minutes
+		f.Connect(newClient(t, "Scale"))
+		p.folders("Scale")
+		f.Connect(nil)
+		p.folders()
+	}
+	p.stop()
+	require.Equal(t, exitOK, p.status())
+}
+
 // without is a client that has none of our channels.
 type without struct{ asked chan struct{} }
 
