@@ -71,6 +71,9 @@ func (f *Folder) Follow(ctx context.Context, s *server.Session) {
 	f.service.Follow(ctx, s, func(d *server.Device) bool { return d.Description().Name == srvs.PipeName })
 }
 
+// Add uses a pipe, as Bridge.Add does.
+func (f *Folder) Add(open pipebridge.Opener, gone <-chan struct{}) { f.service.Add(open, gone) }
+
 // Close ends all connections and removes the sockets.
 func (f *Folder) Close() {
 	f.mapper.Close()

@@ -10,6 +10,7 @@ import (
 
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/present"
+	"freerdp-pnpdr/pnp/present/pipe"
 	"freerdp-pnpdr/pnp/present/tty"
 )
 
@@ -38,6 +39,18 @@ func All() present.Table {
 			Help:   "bytes that stay where they are: a file with a size",
 			Data:   present.RandomAccess,
 			Serves: func(d *pnp.Description) bool { return id(d, `PNPDR\FILE`) },
+		},
+		{
+			Name:    "srvsvc",
+			Help:    "what the client redirects, for administration programs: two sockets",
+			Serves:  func(d *pnp.Description) bool { return id(d, `PNPDR\SRVSVC`) },
+			Present: pipe.PresentService,
+		},
+		{
+			Name:    "pipe",
+			Help:    "a named pipe: a socket",
+			Serves:  func(d *pnp.Description) bool { return id(d, `PNPDR\PIPE`) },
+			Present: pipe.Present,
 		},
 		{
 			Name: "printer",

@@ -15,7 +15,10 @@ import (
 
 // TestOurClient: what our client announces for a path finds its presenter.
 func TestOurClient(t *testing.T) {
-	want := map[string]string{"serial": "serial", "hid": "hid", "file": "file", "char": "stream", "loopback": "stream"}
+	want := map[string]string{
+		"serial": "serial", "hid": "hid", "file": "file", "char": "stream", "loopback": "stream",
+		"pipe": "pipe", "srvsvc": "srvsvc", "provider": "stream",
+	}
 	for _, k := range backends.All() {
 		d := k.Describe("/dev/x")
 		require.Equal(t, want[k.Name], kinds.All().Serving(&d).Name, k.Name)
