@@ -99,6 +99,9 @@ need_packages() {
 	fi
 }
 
+# want_packages ITEM...: as need_packages, but what is missing is not needed.
+want_packages() { need_packages "$@" || say "going on without these"; }
+
 # ----------------------------------------------------------------- FreeRDP --
 
 # has_dev MAJOR: whether pkg-config finds its headers and all that they depend on.

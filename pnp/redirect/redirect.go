@@ -217,20 +217,16 @@ func (s *Session) start(name string) {
 			f()
 		}()
 	}
-	begin(func() {
-		if <-s.loaded; !s.rulesKnown() {
-			return
-		}
-		for _, n := range judged {
-			if !s.over.Load() {
-				s.add(n, devnode.Place{})
-			}
-		}
-	})
 	watched := make(chan struct{})
 	begin(func() {
 		defer close(watched)
-		if <-s.loaded; s.rulesKnown() && !s.over.Load() && len(paths) > 0 {
+		if <-s.loaded; !s.rulesKnown() || s.over.Load() {
+			return
+		}
+		for _, n := range judged {
+			s.add(n, devnode.Place{})
+		}
+		if len(paths) > 0 {
 			s.watch(paths)
 		}
 	})
