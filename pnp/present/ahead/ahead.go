@@ -32,10 +32,17 @@ const (
 	// blockSize is how much one request reads ahead.
 	blockSize = 128 << 10
 
-	// firstWindow and maxWindow are how far a Reader reads ahead at first, and at most:
-	// enough for 200 MiB/s at a round trip of 40 ms.
+	// firstWindow is how far a Reader reads ahead at first. It may read ahead by maxWindow,
+	// which is enough for 200 MiB/s at a round trip of 40 ms, and by minWindow in any
+	// case: ten times what the kernel has under way by itself.
 	firstWindow = 512 << 10
+	minWindow   = 20 * blockSize
 	maxWindow   = 8 << 20
+
+	// queueing is how much longer than the quickest answer, doubled, an answer may take.
+	// If it takes longer, requests wait for each other, and more of them would only
+	// delay what other programs want.
+	queueing = 50 * time.Millisecond
 
 	// slack is how far from the end of what was read a read may begin and still
 	// belong to it: the kernel's reads overtake each other.
@@ -48,7 +55,7 @@ const (
 	// accepted and not completed, and maxUnwritten how many bytes they have.
 	maxWrites    = 64
 	maxAccepted  = 256
-	maxUnwritten = 4 << 20
+	maxUnwritten = 6 << 20
 )
 
 // Budget bounds the memory of several Files.
@@ -89,9 +96,11 @@ type File struct {
 	mu        sync.Mutex
 	closed    bool
 	size      uint64
-	accepted  uint64   // writes so far
-	window    uint64   // how far a Reader may read ahead at most
-	writes    []*write // accepted and not complete, oldest first
+	accepted  uint64        // writes so far
+	window    uint64        // how far a Reader may read ahead at most
+	quickest  time.Duration // of the answers to what was read ahead; 0 for none
+	queueing  time.Duration // the constant, but in tests
+	writes    []*write      // accepted and not complete, oldest first
 	underWay  int
 	unwritten int
 	room      chan struct{} // closed when unwritten falls
@@ -102,7 +111,7 @@ type File struct {
 
 // New makes a File. One write to remote carries piece bytes at most.
 func New(remote Remote, budget *Budget, piece int) *File {
-	f := &File{remote: remote, budget: budget, piece: piece, window: maxWindow, room: make(chan struct{}), readers: make(map[*Reader]struct{})}
+	f := &File{remote: remote, budget: budget, piece: piece, window: minWindow, queueing: queueing, room: make(chan struct{}), readers: make(map[*Reader]struct{})}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	return f
 }

@@ -10,6 +10,7 @@ import (
 	"math/rand"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -42,7 +43,7 @@ func TestReadsAhead(t *testing.T) {
 	r := newRemote(32 << 20)
 	f := newFile(t, r)
 	reader := f.NewReader()
-	const reached = 2 << 20
+	const reached = 4 << 20
 	r.hold = func(s span) bool { return s.off >= reached }
 	done := make(chan []byte)
 	go func() { done <- readAll(t, reader, 128<<10, len(r.data)) }()
@@ -83,6 +84,27 @@ func TestReadsOvertake(t *testing.T) {
 	require.True(t, bytes.Equal(r.data, got))
 	assert.Less(t, r.total(), len(r.data)+1<<20, "what was read ahead is used")
 	assert.EqualValues(t, maxWindow, reader.window)
+}
+
+// TestWindow: the window doubles with each round trip, until requests wait for each other.
+func TestWindow(t *testing.T) {
+	f := newFile(t, newRemote(1))
+	answers := func(n int, took time.Duration) uint64 {
+		for range n {
+			f.adapt(took, nil)
+		}
+		return f.window
+	}
+	f.queueing = queueing
+	const trip = 40 * time.Millisecond
+	window := f.window
+	assert.Equal(t, 2*window, answers(int(window/blockSize), trip))
+	assert.EqualValues(t, maxWindow, answers(1000, trip))
+	assert.EqualValues(t, maxWindow, answers(1000, 2*trip+queueing))
+	assert.EqualValues(t, maxWindow-10*blockSize, answers(10, 3*trip+queueing))
+	assert.EqualValues(t, minWindow, answers(1000, 3*trip+queueing))
+	f.adapt(trip, pnp.ERROR_NO_SYSTEM_RESOURCES)
+	assert.EqualValues(t, minWindow/2, f.window)
 }
 
 func TestRandomReaderPaysNothing(t *testing.T) {

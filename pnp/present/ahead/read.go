@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"sync"
+	"time"
 )
 
 // Reader reads a File for one program. Its methods may be called from any goroutine.
@@ -197,9 +198,9 @@ func (r *Reader) fetch(size int) bool {
 	return true
 }
 
-// fill reads what nobody has asked for yet: if the client is busy, it gives up, and less
-// will be read ahead.
+// fill reads what nobody has asked for yet. If the client is busy, it gives up.
 func (f *File) fill(ctx context.Context, p []byte, off uint64) (n int, err error) {
+	begun := time.Now()
 	for n < len(p) && err == nil {
 		var k int
 		k, err = f.remote.ReadAt(ctx, p[n:], off+uint64(n))
@@ -208,15 +209,27 @@ func (f *File) fill(ctx context.Context, p []byte, off uint64) (n int, err error
 			err = io.EOF
 		}
 	}
+	f.adapt(time.Since(begun), err)
+	return n, err
+}
+
+// adapt learns from an answer how far to read ahead. The window doubles with each round
+// trip until answers take longer for it.
+func (f *File) adapt(took time.Duration, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
 	case busy(err):
 		f.window = max(f.window/2, blockSize)
-	case err == nil:
+	case err != nil:
+	case f.quickest > 0 && took > 2*f.quickest+f.queueing:
+		f.window = max(f.window-blockSize, minWindow)
+	default:
 		f.window = min(f.window+blockSize, maxWindow)
 	}
-	return n, err
+	if err == nil && (f.quickest == 0 || took < f.quickest) {
+		f.quickest = took
+	}
 }
 
 func (r *Reader) served(b *block, n int) {

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"log/slog"
+	"math/bits"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -64,13 +65,17 @@ type conn struct {
 	idle    atomic.Int32 // goroutines that read
 	running sync.WaitGroup
 	large   sync.Pool // of *[]byte, for requests
-	replies sync.Pool // of *[]byte
+	// replies has buffers for replies by the binary logarithm of the data that fits:
+	// one that waits for a while does not keep more than it needs.
+	replies [21]sync.Pool // of *[]byte
 }
 
 func newConn(dev *os.File, raw fuse.RawFileSystem, log *slog.Logger) *conn {
 	c := &conn{dev: dev, log: log}
 	c.large.New = func() any { b := make([]byte, requestRoom); return &b }
-	c.replies.New = func() any { b := make([]byte, replyRoom+maxTransfer); return &b }
+	for i := range c.replies {
+		c.replies[i].New = func() any { b := make([]byte, replyRoom+1<<i); return &b }
+	}
 	c.srv = fuse.NewProtocolServer(raw, &fuse.MountOptions{
 		MaxWrite:             maxTransfer,
 		MaxBackground:        64,
@@ -164,9 +169,10 @@ func (c *conn) handle(msg []byte) {
 		c.handlePoll(unique, msg[inHeader:])
 		return
 	}
-	buf := c.replies.Get().(*[]byte)
-	defer c.replies.Put(buf)
-	n, status := c.srv.HandleRequest([][]byte{msg}, [][]byte{(*buf)[:min(replyRoom+payload(op, msg), len(*buf))]})
+	pool := &c.replies[bits.Len(uint(max(payload(op, msg), 1)-1))]
+	buf := pool.Get().(*[]byte)
+	defer pool.Put(buf)
+	n, status := c.srv.HandleRequest([][]byte{msg}, [][]byte{*buf})
 	switch {
 	case n > 0:
 		c.reply((*buf)[:n])

@@ -54,8 +54,8 @@ func TestClientEndsChannel(t *testing.T) {
 	}
 }
 
-// TestLostWrite: what a client does not write is an error of close, of fsync or of the next
-// write. Nobody else hears of it.
+// TestLostWrite: what a client does not write is an error of the next write or of close for
+// the program that wrote, and of fsync for each that had the file open.
 func TestLostWrite(t *testing.T) {
 	size := []byte{0, 0, 1, 0, 0, 0, 0, 0}
 	fails := map[string]pnp.HRESULT{"x": pnp.ERROR_DISK_FULL, "y": pnp.ERROR_IO_DEVICE}
@@ -83,15 +83,17 @@ def tell(f, *args):
     except OSError as e: print(e.strerror)
 fd = os.open(sys.argv[1], os.O_RDWR)
 other = os.open(sys.argv[1], os.O_RDWR)
+third = os.open(sys.argv[1], os.O_RDONLY)
 print(os.write(fd, b"x" * 100))
 tell(os.fsync, fd)
 tell(os.fsync, fd)
 print(os.write(fd, b"y" * 100))
 tell(os.close, fd)
 tell(os.close, other)
+tell(os.fsync, third)
 late = os.open(sys.argv[1], os.O_RDWR)
 tell(os.close, late)`, s.data)
-	assert.Equal(t, "100\nNo space left on device\nNone\n100\nInput/output error\nInput/output error\nNone\n", python.wait())
+	assert.Equal(t, "100\nNo space left on device\nNone\n100\nInput/output error\nNone\nInput/output error\nNone\n", python.wait())
 }
 
 // serve lets the device be opened, and answers what is sent on its channels.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -42,9 +43,10 @@ type random struct {
 	busy  chan struct{}
 	now   *shared // nil if there is no handle
 	timer *time.Timer
-	last  uint64    // the size
-	asked time.Time // when; zero if it has to be asked for
-	found bool      // the client cannot tell
+	asked time.Time // when the size was; zero if it has to be asked for
+	found bool      // the client cannot tell it
+
+	last atomic.Uint64 // the size, as far as it is known; not guarded
 }
 
 func newRandom(c *folder) *random { return &random{folder: c, busy: make(chan struct{}, 1)} }
@@ -203,7 +205,8 @@ func (r *random) askSize(ctx context.Context, s *shared) error {
 	if !s.file.SetSize(size) {
 		return nil // it is about to change
 	}
-	r.last, r.asked, r.found = size, time.Now(), found
+	r.asked, r.found = time.Now(), found
+	r.last.Store(size)
 	return nil
 }
 
@@ -215,7 +218,7 @@ func (r *random) size(ctx context.Context) (uint64, time.Duration) {
 	ctx, cancel = context.WithTimeout(ctx, statPatience)
 	defer cancel()
 	if r.lock(ctx) != nil {
-		return 0, 0
+		return r.last.Load(), 0
 	}
 	defer r.unlock()
 	s, err := r.use(ctx)
@@ -223,11 +226,11 @@ func (r *random) size(ctx context.Context) (uint64, time.Duration) {
 		if r.folder.ctx.Err() == nil && !errors.Is(err, context.Canceled) {
 			r.folder.dev.Log.Debug("the size of data is not known", "err", err)
 		}
-		return r.last, sizeValid
+		return r.last.Load(), sizeValid
 	}
 	defer r.leave(s)
-	r.last = s.file.Size()
-	return r.last, sizeValid
+	r.last.Store(s.file.Size())
+	return r.last.Load(), sizeValid
 }
 
 // open implements content.
@@ -273,6 +276,7 @@ type randomFile struct {
 	random *random
 	*shared
 	reader *ahead.Reader
+	wrote  atomic.Bool
 
 	mu   sync.Mutex
 	seen ahead.Failures // that the program has been told of
@@ -324,6 +328,7 @@ func (f *randomFile) early(ctx context.Context, p []byte, n int, off, accepted u
 }
 
 func (f *randomFile) write(ctx context.Context, p []byte, off uint64, flags uint32) (int, error) {
+	f.wrote.Store(true)
 	if flags&through != 0 {
 		return f.file.WriteThrough(ctx, p, off)
 	}
@@ -333,6 +338,7 @@ func (f *randomFile) write(ctx context.Context, p []byte, off uint64, flags uint
 	if err := f.file.Write(ctx, p, off); err != nil {
 		return 0, err
 	}
+	f.random.last.Store(f.file.Size())
 	return len(p), nil
 }
 
@@ -347,7 +353,17 @@ func (f *randomFile) check() error {
 	return err
 }
 
+// flush is what close waits for: that all is written, if the program has written anything.
 func (f *randomFile) flush(ctx context.Context) error {
+	if !f.wrote.Load() {
+		return nil
+	}
+	return f.written(ctx)
+}
+
+// written waits until all that was accepted is written, and returns the error of an earlier
+// write.
+func (f *randomFile) written(ctx context.Context) error {
 	if err := f.file.Flush(ctx); err != nil {
 		return err
 	}
@@ -359,7 +375,7 @@ func (f *randomFile) flush(ctx context.Context) error {
 }
 
 func (f *randomFile) fsync(ctx context.Context) error {
-	if err := f.flush(ctx); err != nil {
+	if err := f.written(ctx); err != nil {
 		return err
 	}
 	if f.readOnly {

@@ -8,11 +8,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/channels/server"
+	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/devtest"
 	"freerdp-pnpdr/pnp/present/presenttest"
 )
@@ -206,4 +209,52 @@ for i in range(1, 20):
 `
 	run(t, "python3", "-c", script, data)
 	run(t, "cmp", local, data)
+}
+
+// holding is a device whose reads behind an offset wait.
+type holding struct {
+	pnp.Device
+	from    uint64
+	waiting chan *pnp.Request
+}
+
+func (d holding) Open(r pnp.OpenRequest) (pnp.Handle, error) {
+	h, err := d.Device.Open(r)
+	return holdingHandle{h, d}, err
+}
+
+type holdingHandle struct {
+	pnp.Handle
+	d holding
+}
+
+func (h holdingHandle) Submit(r *pnp.Request) {
+	if r.Op == pnp.OpRead && r.Offset >= h.d.from {
+		h.d.waiting <- r
+		return
+	}
+	h.Handle.Submit(r)
+}
+
+func (h holdingHandle) Cancel(r *pnp.Request) { r.Complete(pnp.ERROR_OPERATION_ABORTED, 0) }
+
+// TestReadsAheadOfTheKernel: while cat waits for the client, there are ten times as many
+// reads under way as the kernel makes by itself.
+func TestReadsAheadOfTheKernel(t *testing.T) {
+	d := holding{fileDevice(t, newFile(t, make([]byte, 32<<20)), false), 16 << 20, make(chan *pnp.Request, 1000)}
+	p := presenttest.NewPair(t, server.Config{}, d)
+	f := mountFS(t)
+	data := add(t, f, p, "disk", randomKind)
+	cat := start(t, "sh", "-c", "exec cat "+data+" > /dev/null")
+	bytes := 0
+	for bytes < 20*(128<<10) {
+		select {
+		case r := <-d.waiting:
+			bytes += len(r.Out)
+		case <-time.After(presenttest.Patience):
+			t.Fatalf("%d bytes are under way", bytes)
+		}
+	}
+	cat.signal(unix.SIGKILL)
+	cat.wait() // although the client does not answer
 }
