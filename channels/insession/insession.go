@@ -29,6 +29,11 @@ type Server interface {
 	// that of a session of this server. It does not ask the server.
 	Inside(env func(key string) string) error
 
+	// Client returns what tells the session's client from any other that comes later,
+	// without asking it; "" while none is connected. It fails if env is not that of a
+	// session, or if the server does not tell.
+	Client(env func(key string) string) (string, error)
+
 	// Join connects to the session that env describes. It fails with ErrNotInSession if there is none, and with
 	// channels.ErrRefused if the session's client does not redirect Plug and Play
 	// devices.
@@ -61,6 +66,16 @@ func Inside(env func(key string) string, servers ...Server) bool {
 		}
 	}
 	return false
+}
+
+// Client returns Server.Client of the first of these servers that knows the session.
+func Client(env func(key string) string, servers ...Server) (string, error) {
+	for _, server := range servers {
+		if server.Inside(env) == nil {
+			return server.Client(env)
+		}
+	}
+	return "", ErrNotInSession
 }
 
 // Join joins the session that the process runs in, if it is one of these servers'. The

@@ -442,3 +442,26 @@ func descriptors(t *testing.T) int {
 	require.NoError(t, err)
 	return len(list)
 }
+
+// TestClient: another client is another one, whether or not there is a time without any.
+func TestClient(t *testing.T) {
+	f := xrdptest.New(t, nil)
+	client := func() string {
+		t.Helper()
+		c, err := insession.Client(f.Env, xrdp.Server{})
+		require.NoError(t, err)
+		return c
+	}
+	require.Empty(t, client())
+	f.Connect(newClient(t))
+	first := client()
+	require.NotEmpty(t, first)
+	require.Equal(t, first, client())
+	f.Connect(newClient(t))
+	require.NotEmpty(t, client())
+	require.NotEqual(t, first, client())
+	f.Connect(nil)
+	require.Empty(t, client())
+	_, err := insession.Client(func(string) string { return "" }, xrdp.Server{})
+	require.ErrorIs(t, err, insession.ErrNotInSession)
+}

@@ -21,12 +21,12 @@ import (
 
 // pace is how long the agent waits.
 type pace struct {
-	// again is the time before it looks for a client again. After one that is still
-	// there, but has ended PNPDR before it stayed for most, it is twice as long each
-	// time, up to most.
+	// again is the time before it looks for a client again. If a client stays, but
+	// breaks the protocol, it is twice as long each time, up to most.
 	again, most time.Duration
-	// refused is the same after a client that does not redirect devices: each look
-	// costs the RDP server something that it does not get back, see docs/server.md.
+	// refused is the same for a client that does not redirect devices, unless another
+	// one comes: each look costs the RDP server something that it does not get back,
+	// see docs/server.md.
 	refused, mostRefused time.Duration
 	// patience is how long a client may take to begin, and for how long the session
 	// may not be there yet when the agent starts.
@@ -53,55 +53,89 @@ func (a *agent) run(ctx context.Context) error {
 	a.log.Info("devices will be in this folder", "folder", a.folder.Dir())
 	started := time.Now()
 	seen := false // the session has been there
-	again, refused := a.pace.again, a.pace.refused
-	for {
-		begun := time.Now()
+	broken, refused := a.pace.again, a.pace.refused
+	for ctx.Err() == nil {
+		who := a.client()
 		err := a.serve(ctx)
 		if ctx.Err() != nil {
-			return nil
+			break
 		}
 		news := a.setProblem(err)
-		wait := a.pace.again
+		seen = seen || !hasEnded(err)
 		switch {
 		case errors.Is(err, insession.ErrNotInSession):
 			return err
 		case errors.Is(err, channels.ErrRefused):
-			seen = true
-			wait = refused
-			refused = min(2*refused, a.pace.mostRefused)
-			a.log.Warn("the client does not redirect Plug and Play devices (is it started with /dvc:pnpdr?)", "next_try", wait)
-		case hasEnded(err) && (seen || time.Since(started) >= a.pace.patience):
-			if !seen {
-				return fmt.Errorf("nobody serves this session: %w", err)
+			a.log.Warn("the client does not redirect Plug and Play devices (is it started with /dvc:pnpdr?)", "next_try", refused)
+			if a.sleep(ctx, refused, who) {
+				refused = a.pace.refused
+			} else {
+				refused = min(2*refused, a.pace.mostRefused)
 			}
+		case hasEnded(err) && seen:
 			a.log.Info("the session has ended")
 			return nil
-		case hasEnded(err), errors.Is(err, errNotJoined):
+		case hasEnded(err) && time.Since(started) >= a.pace.patience:
+			return fmt.Errorf("nobody serves this session: %w", err)
+		case errors.Is(err, errNotJoined):
 			// Nothing is lost by looking again soon.
-			seen = seen || !hasEnded(err)
 			if news {
 				a.log.Info("waiting for a client", "err", err)
 			}
-		default:
-			seen = true
-			if errors.Is(err, errLeft) || time.Since(begun) >= a.pace.most {
-				again = a.pace.again
+			a.sleep(ctx, a.pace.again, "")
+		case errors.Is(err, errBroken):
+			a.log.Error("the client breaks the protocol", "err", err, "next_try", broken)
+			if a.sleep(ctx, broken, who) {
+				broken = a.pace.again
+			} else {
+				broken = min(2*broken, a.pace.most)
 			}
-			wait = again
-			again = min(2*again, a.pace.most)
-			refused = a.pace.refused
+		default:
 			a.log.Info("the client has gone", "err", err)
-		}
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return nil
+			broken, refused = a.pace.again, a.pace.refused
+			a.sleep(ctx, a.pace.again, "")
 		}
 	}
+	return nil
 }
 
-// errNotJoined is part of the error of serve if there was no client.
-var errNotJoined = errors.New("no client is connected")
+// client returns what tells the client from others; "" if that is not known.
+func (a *agent) client() string {
+	who, err := insession.Client(a.env, a.servers...)
+	if err != nil {
+		a.log.Debug("the RDP server does not tell its clients apart", "err", err)
+		return ""
+	}
+	return who
+}
+
+// sleep waits for a time, or until a client is there that is not who, if that is known.
+// It reports whether such a client came.
+func (a *agent) sleep(ctx context.Context, d time.Duration, who string) (other bool) {
+	end := time.Now().Add(d)
+	for left := d; left > 0; left = time.Until(end) {
+		select {
+		case <-time.After(min(left, a.pace.again)):
+		case <-ctx.Done():
+			return false
+		}
+		if who == "" {
+			continue
+		}
+		if now := a.client(); now != "" && now != who {
+			return true
+		}
+	}
+	return false
+}
+
+var (
+	// errNotJoined is part of the error of serve if there was no client.
+	errNotJoined = errors.New("no client is connected")
+	// errBroken is part of it if the client is there, but redirects no devices any
+	// more.
+	errBroken = errors.New("the redirection of devices has ended")
+)
 
 // hasEnded reports whether the session helper has gone, or is not there yet.
 func hasEnded(err error) bool {
@@ -122,12 +156,22 @@ func (a *agent) serve(ctx context.Context) error {
 		Limits:         folder.Limits,
 	})
 	defer role.Close()
-	if err := a.start(ctx, role); err != nil {
+	if err = a.start(ctx, role); err == nil {
+		a.log.Info("a client is connected")
+		a.setConnected()
+		err = wait(ctx, s, role)
+	}
+	if errors.Is(err, channels.ErrRefused) {
 		return err
 	}
-	a.log.Info("a client is connected")
-	a.setConnected()
-	return a.wait(ctx, s, role)
+	// A client that goes ends PNPDR, too, and the session learns of it a little later.
+	select {
+	case <-s.Done():
+		return s.Err()
+	case <-time.After(a.pace.again):
+	case <-ctx.Done():
+	}
+	return fmt.Errorf("%w: %w", errBroken, err)
 }
 
 func (a *agent) start(ctx context.Context, role *server.Session) error {
@@ -139,11 +183,8 @@ func (a *agent) start(ctx context.Context, role *server.Session) error {
 	return role.LoggedOn()
 }
 
-// errLeft is part of the error of serve if the client was served until it went.
-var errLeft = errors.New("it has left the session")
-
 // wait waits until the client has gone, or has ended PNPDR.
-func (a *agent) wait(ctx context.Context, s insession.Session, role *server.Session) error {
+func wait(ctx context.Context, s insession.Session, role *server.Session) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ended := make(chan error, 1)
@@ -155,18 +196,10 @@ func (a *agent) wait(ctx context.Context, s insession.Session, role *server.Sess
 	case <-s.Done():
 		cancel()
 		<-ended
+		return s.Err()
 	case err := <-ended:
-		// A client that goes ends PNPDR, too, and the session learns of it a little
-		// later.
-		select {
-		case <-s.Done():
-		case <-time.After(a.pace.again):
-			return err
-		case <-ctx.Done():
-			return err
-		}
+		return err
 	}
-	return fmt.Errorf("%w: %w", errLeft, s.Err())
 }
 
 // connection is what the agent publishes.

@@ -33,11 +33,14 @@ type Chansrv struct {
 	t   testing.TB
 	dir string
 	ln  *net.UnixListener
+	// clients is where xrdp's process for a client connects.
+	clients *net.UnixListener
 
 	active sync.WaitGroup
 
 	mu     sync.Mutex
 	client memory.Acceptor // nil: no client is connected
+	link   [2]net.Conn     // the client's connection to clients, and its other end
 	silent bool            // the client does not answer
 	conns  map[*conn]struct{}
 }
@@ -51,6 +54,10 @@ func New(t testing.TB, c memory.Acceptor) *Chansrv {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if f.clients, err = net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(f.dir, "xrdp_chansrv_socket_"+number), Net: "unix"}); err != nil {
+		t.Fatal(err)
+	}
+	f.connectLink()
 	f.active.Add(1)
 	go f.listen()
 	t.Cleanup(f.Close)
@@ -67,6 +74,7 @@ func (f *Chansrv) Env(key string) string {
 func (f *Chansrv) Connect(c memory.Acceptor) {
 	f.mu.Lock()
 	f.client = c
+	f.connectLink()
 	var list []*conn
 	for c := range f.conns {
 		list = append(list, c)
@@ -74,6 +82,26 @@ func (f *Chansrv) Connect(c memory.Acceptor) {
 	f.mu.Unlock()
 	for _, c := range list {
 		c.endClient()
+	}
+}
+
+// connectLink connects the client's process of xrdp, if there is a client.
+func (f *Chansrv) connectLink() {
+	for _, end := range f.link {
+		if end != nil {
+			_ = end.Close()
+		}
+	}
+	f.link = [2]net.Conn{}
+	if f.client == nil {
+		return
+	}
+	var err error
+	if f.link[0], err = net.Dial("unix", f.clients.Addr().String()); err == nil {
+		f.link[1], err = f.clients.Accept()
+	}
+	if err != nil {
+		f.t.Error("connecting xrdp's process for the client:", err)
 	}
 }
 
@@ -107,6 +135,9 @@ func (f *Chansrv) Inject(name string, b []byte) {
 func (f *Chansrv) Close() {
 	_ = f.ln.Close()
 	f.mu.Lock()
+	f.client = nil
+	f.connectLink()
+	_ = f.clients.Close()
 	for c := range f.conns {
 		_ = c.sock.Close()
 	}
