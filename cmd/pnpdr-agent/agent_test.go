@@ -226,6 +226,22 @@ func TestRefused(t *testing.T) {
 	require.Equal(t, exitOK, p.status())
 }
 
+// TestRefusedAndReplaced: the next client does not wait for the last one's sake.
+func TestRefusedAndReplaced(t *testing.T) {
+	w := without{make(chan struct{}, 100)}
+	f := xrdptest.New(t, w)
+	p := newProgram(t, f.Env)
+	p.cli.pace.refused = time.Hour
+	p.start()
+	p.said("next_try=1h0m0s")
+	f.Connect(nil)
+	f.Connect(newClient(t, "Scale"))
+	p.folders("Scale")
+	p.stop()
+	require.Equal(t, exitOK, p.status())
+	require.Len(t, w.asked, 1)
+}
+
 func TestChoices(t *testing.T) {
 	f := xrdptest.New(t, newClient(t, "Scale", "Old scale", "Printer"))
 	p := launch(t, f, "--only", "product=*scale", "--deny", "product=old*", "--as", "sc*=serial")

@@ -216,17 +216,20 @@ func (f *Folder) leaving(id identity) *entry {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, k := range f.names.byID[id] {
-		e := f.entries[k]
-		if e == nil {
-			continue
-		}
-		select {
-		case <-e.dev.Gone():
+		if e := f.entries[k]; e != nil && e.gone() {
 			return e
-		default:
 		}
 	}
 	return nil
+}
+
+func (e *entry) gone() bool {
+	select {
+	case <-e.dev.Gone():
+		return true
+	default:
+		return false
+	}
 }
 
 // leave gives back what enter took.
@@ -254,7 +257,9 @@ func (f *Folder) Devices() []Status {
 	f.mu.Lock()
 	entries := make([]*entry, 0, len(f.entries))
 	for _, e := range f.entries {
-		entries = append(entries, e)
+		if !e.gone() {
+			entries = append(entries, e)
+		}
 	}
 	f.mu.Unlock()
 	slices.SortFunc(entries, func(a, b *entry) int { return cmp.Compare(a.number, b.number) })

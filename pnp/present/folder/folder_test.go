@@ -241,7 +241,11 @@ func TestFilesOfTheUser(t *testing.T) {
 	mine := filepath.Join(f.Dir(), "Scale", "label.zpl")
 	require.NoError(t, os.WriteFile(mine, nil, 0o600))
 	p.Client.Remove(1)
-	eventually(t, func() bool { return len(f.Devices()) == 0 }, "removal")
+	eventually(t, func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return len(f.entries) == 0
+	}, "removal")
 	require.FileExists(t, mine)
 	p.Add(loop("Scale"))
 	waitFor(t, f, "Scale")
