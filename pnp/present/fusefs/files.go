@@ -27,15 +27,20 @@ func (t *tree) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) 
 	if n == nil {
 		return fuse.ENODEV
 	}
-	// Opening ends with the device, too.
-	ctx, stop := context.WithCancel(n.folder.ctx)
-	defer stop()
-	defer context.AfterFunc(interrupt(cancel), stop)()
-	inner, how, err := n.content.open(ctx, in.Flags)
+	var inner openFile
+	var how uint32
+	err := n.wait(cancel, in.Pid, func(ctx context.Context) (err error) {
+		// Opening ends with the device, too.
+		ctx, stop := context.WithCancel(ctx)
+		defer stop()
+		defer context.AfterFunc(n.folder.ctx, stop)()
+		inner, how, err = n.content.open(ctx, in.Flags)
+		return err
+	})
 	if err != nil {
 		return t.failed(n.folder, err)
 	}
-	o := &opened{openFile: inner, folder: n.folder}
+	o := &opened{openFile: inner, file: n, folder: n.folder}
 	errno := n.folder.enter(o)
 	if errno == 0 {
 		t.fs.mu.Lock()
@@ -61,7 +66,11 @@ func (t *tree) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.R
 		return nil, fuse.EBADF
 	}
 	buf = buf[:min(len(buf), int(in.Size))]
-	n, err := o.read(interrupt(cancel), buf, in.Offset, in.Flags)
+	var n int
+	err := o.file.wait(cancel, in.Pid, func(ctx context.Context) (err error) {
+		n, err = o.read(ctx, buf, in.Offset, in.Flags)
+		return err
+	})
 	if err != nil && n == 0 && !present.IsEOF(err) {
 		return nil, t.failed(o.folder, err)
 	}
@@ -74,7 +83,11 @@ func (t *tree) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (uin
 	if o == nil {
 		return 0, fuse.EBADF
 	}
-	n, err := o.write(interrupt(cancel), data, in.Offset, in.Flags)
+	var n int
+	err := o.file.wait(cancel, in.Pid, func(ctx context.Context) (err error) {
+		n, err = o.write(ctx, data, in.Offset, in.Flags)
+		return err
+	})
 	if n == 0 && err != nil {
 		return 0, t.failed(o.folder, err)
 	}
@@ -83,12 +96,12 @@ func (t *tree) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (uin
 
 // Flush implements fuse.RawFileSystem.
 func (t *tree) Flush(cancel <-chan struct{}, in *fuse.FlushIn) fuse.Status {
-	return t.with(in.Fh, func(o *opened) error { return o.flush(interrupt(cancel)) })
+	return t.with(in.Fh, func(o *opened) error { return o.file.wait(cancel, in.Pid, o.flush) })
 }
 
 // Fsync implements fuse.RawFileSystem.
 func (t *tree) Fsync(cancel <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
-	return t.with(in.Fh, func(o *opened) error { return o.fsync(interrupt(cancel)) })
+	return t.with(in.Fh, func(o *opened) error { return o.file.wait(cancel, in.Pid, o.fsync) })
 }
 
 // with calls do with an open file.

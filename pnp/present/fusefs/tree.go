@@ -39,6 +39,14 @@ type file struct {
 func (f *file) number() uint64 { return f.id }
 func (f *file) mode() uint32   { return unix.S_IFREG | f.content.permissions() }
 
+// wait calls do for a thread of a program, until it is done or interrupted.
+func (f *file) wait(cancel <-chan struct{}, thread uint32, do func(context.Context) error) error {
+	if _, random := f.content.(*random); random {
+		return patiently(cancel, thread, do)
+	}
+	return do(interrupt(cancel))
+}
+
 // content is what a file is about. Its methods may wait for the client; then they give up
 // when ctx ends.
 type content interface {
@@ -74,6 +82,7 @@ type openFile interface {
 // opened is an open file as the kernel knows it.
 type opened struct {
 	openFile
+	file   *file
 	folder *folder
 }
 
@@ -128,7 +137,7 @@ func (t *tree) opened(fh uint64) *opened {
 
 // Lookup implements fuse.RawFileSystem. Names are looked up again each time they are used,
 // since they come and go.
-func (t *tree) Lookup(cancel <-chan struct{}, header *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
+func (t *tree) Lookup(_ <-chan struct{}, header *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
 	t.fs.mu.Lock()
 	parent, _ := t.fs.nodes[header.NodeId].(*dir)
 	var n node
@@ -140,29 +149,30 @@ func (t *tree) Lookup(cancel <-chan struct{}, header *fuse.InHeader, name string
 		return fuse.ENOENT
 	}
 	out.NodeId = n.number()
-	out.SetAttrTimeout(t.attributes(interrupt(cancel), n, &out.Attr))
+	out.SetAttrTimeout(t.attributes(n, &out.Attr))
 	return fuse.OK
 }
 
 // attributes sets what stat tells of n, and returns for how long it is true.
-func (t *tree) attributes(ctx context.Context, n node, a *fuse.Attr) (valid time.Duration) {
+// It is not interrupted: there is no error, and the size matters to the kernel.
+func (t *tree) attributes(n node, a *fuse.Attr) (valid time.Duration) {
 	a.Ino, a.Mode, a.Nlink, a.Blksize = n.number(), n.mode(), 1, 4096
 	a.Uid, a.Gid = uint32(os.Geteuid()), uint32(os.Getegid())
 	a.SetTimes(&t.fs.began, &t.fs.began, &t.fs.began)
 	if n, ok := n.(*file); ok {
-		a.Size, valid = n.content.size(ctx)
+		a.Size, valid = n.content.size(context.Background())
 		a.Blocks = (a.Size + 511) / 512
 	}
 	return valid
 }
 
 // GetAttr implements fuse.RawFileSystem.
-func (t *tree) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
+func (t *tree) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
 	n := t.node(in.NodeId)
 	if n == nil {
 		return fuse.ENODEV
 	}
-	out.SetTimeout(t.attributes(interrupt(cancel), n, &out.Attr))
+	out.SetTimeout(t.attributes(n, &out.Attr))
 	return fuse.OK
 }
 
@@ -173,17 +183,17 @@ func (t *tree) SetAttr(cancel <-chan struct{}, in *fuse.SetAttrIn, out *fuse.Att
 	if n == nil {
 		return fuse.ENODEV
 	}
-	ctx := interrupt(cancel)
 	if size, ok := in.GetSize(); ok {
 		n, ok := n.(*file)
 		if !ok {
 			return fuse.Status(unix.EISDIR)
 		}
-		if err := n.content.truncate(ctx, size); err != nil {
+		err := n.wait(cancel, in.Pid, func(ctx context.Context) error { return n.content.truncate(ctx, size) })
+		if err != nil {
 			return t.failed(n.folder, err)
 		}
 	}
-	out.SetTimeout(t.attributes(ctx, n, &out.Attr))
+	out.SetTimeout(t.attributes(n, &out.Attr))
 	return fuse.OK
 }
 
