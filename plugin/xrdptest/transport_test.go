@@ -182,15 +182,25 @@ func traffic(t *testing.T) {
 // one is served like the first.
 func reconnect(t *testing.T) {
 	ctx := within(t)
+	client := func() string {
+		c, err := insession.Client(os.Getenv, xrdp.Server{})
+		require.NoError(t, err)
+		return c
+	}
+	last := ""
 	for _, end := range []func() error{
 		func() error { return os.Remove(clientFile) },
 		func() error { return os.WriteFile(clientFile, []byte(takeOver), 0o666) },
 		func() error { return os.Remove(clientFile) },
 	} {
 		s := join(t, ctx)
+		require.NotEmpty(t, client())
+		require.NotEqual(t, last, client(), "it is another client")
+		last = client()
 		_, d := start(t, ctx, s)
 		h, err := d.Open(ctx, server.OpenOptions{})
 		require.NoError(t, err)
+		require.Equal(t, last, client(), "it is the same client")
 		require.NoError(t, end())
 		select {
 		case <-s.Done():
