@@ -68,6 +68,9 @@ func printStatus(w io.Writer, r folder.Report) {
 	fmt.Fprintf(w, "agent %d, %s\n", r.PID, connection(r))
 	for _, d := range r.Devices {
 		fmt.Fprintf(w, "\n%s (%s) in %s\n", clean(d.Name), d.Kind, filepath.Join(r.Folder, d.Folder))
+		if d.Problem != "" {
+			fmt.Fprintf(w, "  in part only: %s\n", clean(d.Problem))
+		}
 		fmt.Fprintf(w, "  %d handles open, %d opened, %d failed\n", d.Open, d.Opened, d.Failed)
 		for _, op := range []struct {
 			name string

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -24,6 +25,8 @@ type entry struct {
 	dev    *present.Device
 	files  *fusefs.FS
 	done   chan struct{} // closed when nothing is left
+
+	problem atomic.Value // a string
 
 	undo []func() // takes away what was made, the last first
 }
@@ -63,6 +66,7 @@ func (e *entry) run(ctx context.Context) {
 	log.Info("device has come", "kind", e.dev.Kind.Name, "folder", e.dev.Dir)
 	if err := e.present(ctx); err != nil && ctx.Err() == nil {
 		log.Warn("device is presented in part only", "err", err)
+		e.problem.Store(err.Error())
 	}
 	<-ctx.Done()
 	log.Info("device has gone")
@@ -145,6 +149,7 @@ func (e *entry) remove() {
 
 func (e *entry) status() Status {
 	s := Status{Folder: e.known.name, Files: []string{}, Info: infoOf(e.dev), Stats: e.dev.Stats()}
+	s.Problem, _ = e.problem.Load().(string)
 	entries, _ := os.ReadDir(e.dev.Dir) // none if it is going
 	for _, f := range entries {
 		if name := f.Name(); name != infoName && name != infoName+".new" {

@@ -248,6 +248,8 @@ type Status struct {
 	// to use.
 	Folder string   `json:"folder"`
 	Files  []string `json:"files"`
+	// Problem says what is missing, and why; "" if nothing is.
+	Problem string `json:"problem,omitempty"`
 	Info
 	present.Stats
 }

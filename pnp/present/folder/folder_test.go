@@ -220,6 +220,9 @@ func TestPresenters(t *testing.T) {
 	all := filesOf(f, "tty")
 	eventually(t, func() bool { return len(f.Devices()[0].Files) == len(all) }, "a link")
 	require.Equal(t, all, f.Devices()[0].Files)
+	eventually(t, func() bool { return f.Devices()[1].Problem == "no" }, "a problem")
+	eventually(t, func() bool { return f.Devices()[2].Problem == "panic in the presenter of panics: oh" }, "another one")
+	require.Empty(t, f.Devices()[0].Problem)
 	p.Client.Remove(4)
 	servertest.Wait(t, "the one that hangs", hanging)
 	select {
