@@ -310,11 +310,16 @@ type process struct {
 
 func startProcess(t *testing.T, f *xrdptest.Chansrv) *process {
 	t.Helper()
+	return startIn(t, f, filepath.Join(t.TempDir(), "pnpdr"))
+}
+
+func startIn(t *testing.T, f *xrdptest.Chansrv, dir string) *process {
+	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
 	p := &process{
 		t:   t,
-		dir: filepath.Join(t.TempDir(), "pnpdr"),
+		dir: dir,
 		cmd: exec.Command(self, "-test.run", "^TestHostileClients$", "-test.timeout", "0"),
 	}
 	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
