@@ -15,7 +15,6 @@ import (
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend"
 	filebackend "freerdp-pnpdr/pnp/backend/file"
-	"freerdp-pnpdr/pnp/internal/fusetest"
 	"freerdp-pnpdr/pnp/present"
 	"freerdp-pnpdr/pnp/present/ahead"
 	"freerdp-pnpdr/pnp/present/presenttest"
@@ -24,9 +23,7 @@ import (
 // BenchmarkFile copies a file of 64 MiB from and to a client, over links with and without
 // delay, with and without read-ahead and write-behind.
 func BenchmarkFile(b *testing.B) {
-	if err := fusetest.Unavailable(); err != nil {
-		b.Skip(err)
-	}
+	needFUSE(b)
 	const size = 64 << 20
 	for _, trip := range []time.Duration{0, 40 * time.Millisecond} {
 		for _, budget := range []int64{0, sessionBudget} {

@@ -34,12 +34,20 @@ var (
 	randomKind = &present.Kind{Name: "random", Data: present.RandomAccess}
 )
 
+// needFUSE skips the test where no file system can be mounted.
+func needFUSE(t testing.TB) {
+	t.Helper()
+	if err := fusetest.Unavailable(); err != nil {
+		if _, missing := findFusermount(); missing != nil {
+			t.Skipf("%v, and there is no fusermount3", err)
+		}
+	}
+}
+
 // mountFS mounts a file system for the test.
 func mountFS(t *testing.T) *FS {
 	t.Helper()
-	if err := fusetest.Unavailable(); err != nil {
-		t.Skip(err)
-	}
+	needFUSE(t)
 	f, err := Mount(filepath.Join(t.TempDir(), "mnt"), presenttest.Log(t))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, closeFS(t, f)) })

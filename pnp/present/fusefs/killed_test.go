@@ -22,7 +22,6 @@ import (
 	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend/loopback"
-	"freerdp-pnpdr/pnp/internal/fusetest"
 	"freerdp-pnpdr/pnp/present"
 	"freerdp-pnpdr/pnp/present/presenttest"
 )
@@ -89,9 +88,7 @@ func serveToBeKilled(path string) {
 // TestKilled: after kill -9 of the process that serves a file system, no program hangs, and
 // the next one mounts in the same place.
 func TestKilled(t *testing.T) {
-	if err := fusetest.Unavailable(); err != nil {
-		t.Skip(err)
-	}
+	needFUSE(t)
 	path := filepath.Join(t.TempDir(), "mnt")
 	t.Cleanup(func() { _ = unix.Unmount(path, unix.MNT_DETACH) })
 	cmd := exec.Command("/proc/self/exe")

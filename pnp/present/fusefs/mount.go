@@ -26,7 +26,7 @@ const unmountPatience = 10 * time.Second
 func mount(dir string) (dev *os.File, unmount func() error, err error) {
 	clearStale(dir)
 	fd, err := mountDirectly(dir)
-	if errors.Is(err, unix.EPERM) {
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
 		var helper string
 		if helper, err = findFusermount(); err == nil {
 			fd, err = mountByHelper(helper, dir)

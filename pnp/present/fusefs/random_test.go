@@ -17,6 +17,7 @@ import (
 	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/devtest"
+	"freerdp-pnpdr/pnp/present"
 	"freerdp-pnpdr/pnp/present/presenttest"
 )
 
@@ -242,9 +243,9 @@ func (h holdingHandle) Cancel(r *pnp.Request) { r.Complete(pnp.ERROR_OPERATION_A
 // reads under way as the kernel makes by itself.
 func TestReadsAheadOfTheKernel(t *testing.T) {
 	d := holding{fileDevice(t, newFile(t, make([]byte, 32<<20)), false), 16 << 20, make(chan *pnp.Request, 1000)}
-	p := presenttest.NewPair(t, server.Config{}, d)
 	f := mountFS(t)
-	data := add(t, f, p, "disk", randomKind)
+	t.Cleanup(f.Add(theDevice(t, newNetwork(t, 0, d), randomKind), Shape{Data: present.RandomAccess}))
+	data := filepath.Join(f.Path(), "disk", "data")
 	cat := start(t, "sh", "-c", "exec cat "+data+" > /dev/null")
 	bytes := 0
 	for bytes < 20*(128<<10) {
