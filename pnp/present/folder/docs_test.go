@@ -56,5 +56,8 @@ func TestDocumentedExamples(t *testing.T) {
 	if f.files == nil {
 		t.Skip("there is no FUSE here; the log says why")
 	}
+	if _, err := exec.LookPath("python3"); err == nil {
+		require.Equal(t, "0x0 b'hello'\n", output("python3", "-c", example("python", "fcntl")))
+	}
 	require.Regexp(t, `^\{\n  "name": "Ts Fake Device",(?s:.*)\n\}\nhello\n$`, output("sh", "-ec", example("sh", "cat info.json")))
 }

@@ -23,19 +23,19 @@ import (
 //	};
 //
 // in this machine's byte order. The number of the ioctl has the argument's size, up to
-// MaxIoctl, because the kernel copies as much as that.
+// maxIoctl, because the kernel copies as much as that.
 const (
 	ioctlType   = 'P'
 	ioctlNumber = 1
 	ioctlHeader = 16
 
-	// MaxIoctl is the largest size of the argument: the number has 14 bits for it.
-	MaxIoctl = 1<<14 - 1
+	// maxIoctl is the largest size of the argument: the number has 14 bits for it.
+	maxIoctl = 1<<14 - 1
 )
 
-// IoctlRequest returns the number of the ioctl for an argument of size bytes, from 16 to
-// MaxIoctl: _IOWR('P', 1, char[size]).
-func IoctlRequest(size int) uint32 {
+// ioctlRequest returns the number of the ioctl for an argument of size bytes, from 16 to
+// maxIoctl: _IOWR('P', 1, char[size]).
+func ioctlRequest(size int) uint32 {
 	const readWrite = 3
 	return readWrite<<30 | uint32(size)<<16 | ioctlType<<8 | ioctlNumber
 }
@@ -46,7 +46,7 @@ func (t *tree) Ioctl(cancel <-chan struct{}, in *fuse.IoctlIn, input []byte, _ *
 	if o == nil {
 		return fuse.EBADF
 	}
-	if in.Cmd != IoctlRequest(int(in.Cmd>>16)&MaxIoctl) {
+	if in.Cmd != ioctlRequest(int(in.Cmd>>16)&maxIoctl) {
 		return fuse.Status(unix.ENOTTY)
 	}
 	if len(input) < ioctlHeader || len(output) < len(input) {

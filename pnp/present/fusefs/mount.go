@@ -87,6 +87,24 @@ func findFusermount() (string, error) {
 	return "", errors.New("only root can do without fusermount3; install the package fuse3")
 }
 
+// fuseConf is where the administrator says what fusermount does for users.
+const fuseConf = "/etc/fuse.conf"
+
+// rootMayEnter reports whether fusermount lets others than the user into a file system: root,
+// to make a loop device.
+func rootMayEnter() bool {
+	conf, err := os.ReadFile(fuseConf)
+	if err != nil {
+		return false
+	}
+	for _, line := range strings.Split(string(conf), "\n") {
+		if strings.TrimSpace(line) == "user_allow_other" {
+			return true
+		}
+	}
+	return false
+}
+
 // mountByHelper has fusermount mount, which hands back its /dev/fuse.
 func mountByHelper(helper, dir string) (int, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -97,6 +115,10 @@ func mountByHelper(helper, dir string) (int, error) {
 	theirs := os.NewFile(uintptr(pair[1]), "fusermount")
 	defer theirs.Close()
 	options := fmt.Sprintf("nosuid,nodev,fsname=%s,subtype=%s,max_read=%d", fsType, fsType, maxTransfer)
+	if rootMayEnter() {
+		// The kernel then checks permissions, which are the user's alone.
+		options += ",allow_other,default_permissions"
+	}
 	cmd := exec.Command(helper, "-o", options, "--", dir)
 	cmd.Env = append(os.Environ(), "_FUSE_COMMFD=3")
 	cmd.ExtraFiles = []*os.File{theirs}
