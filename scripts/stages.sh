@@ -80,6 +80,12 @@ stage_freerdp2() {
 ## one-cpu        (slow) tests on one processor, where code that spins or needs a second one hangs
 stage_one_cpu() { GOMAXPROCS=1 go_test ./channels/... ./pnp/...; }
 
+## srvsvc         (slow) programs of others, Samba's and impacket, that ask the Server Service
+stage_srvsvc() {
+	want_packages smbclient:rpcclient samba-testsuite:smbtorture python3-impacket
+	go_test -race -run '^TestClients$' ./pnp/srvs
+}
+
 ## cmake          (slow) configure, build, install and uninstall as a packager does
 stage_cmake() {
 	cmake_with Ninja
