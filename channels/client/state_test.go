@@ -64,7 +64,7 @@ func TestState(t *testing.T) {
 // removed, and so does the next request. With that its channel ends, and others do not.
 func TestEndHandle(t *testing.T) {
 	limits := pnp.DefaultLimits()
-	limits.Handles = 3
+	limits.Handles = 2
 	d := &testDevice{}
 	var mu sync.Mutex
 	closed := 0
@@ -95,6 +95,7 @@ func TestEndHandle(t *testing.T) {
 	// A channel that is idle stays, but counts no more among the device's handles.
 	require.True(t, s.EndHandle(2))
 	close(release)
+	require.Eventually(t, func() bool { return s.Counts().Handles == 0 }, patience, time.Millisecond)
 	three, _ := openChannel(t, s)
 	four, _ := openChannel(t, s)
 	require.Len(t, s.State().Handles, 2)

@@ -53,12 +53,11 @@ func (h *asSystem) ReadAt(ctx context.Context, p []byte, off uint64) (int, error
 		return n, err
 	}
 	trailer := h.trailer.Swap(nil)
-	pad := -n & 3
-	if trailer == nil || int(binary.LittleEndian.Uint16(p[8:])) != n || n+pad+len(*trailer) > len(p) {
+	// The length of such an answer is a multiple of 4, as the place of a trailer is.
+	if trailer == nil || int(binary.LittleEndian.Uint16(p[8:])) != n || n%4 != 0 || n+len(*trailer) > len(p) {
 		return n, nil
 	}
-	(*trailer)[2] = byte(pad)
-	end := append(append(p[:n], make([]byte, pad)...), *trailer...)
+	end := append(p[:n], *trailer...)
 	binary.LittleEndian.PutUint16(end[8:], uint16(len(end)))
 	binary.LittleEndian.PutUint16(end[10:], uint16(len(*trailer)-trailerSize))
 	return len(end), nil
@@ -80,6 +79,7 @@ func withoutAuth(p []byte) (bind, trailer []byte) {
 		return nil, nil
 	}
 	trailer = append(bytes.Clone(p[at:at+trailerSize]), authOK...)
+	trailer[2] = 0 // nothing is padded
 	bind = bytes.Clone(p[:at-pad])
 	binary.LittleEndian.PutUint16(bind[8:], uint16(len(bind)))
 	binary.LittleEndian.PutUint16(bind[10:], 0)

@@ -70,13 +70,14 @@ func bindPDU(s dcerpc.Syntax, auth []byte) []byte {
 	b = append(append(append(b, syntax(s)...), syntax(dcerpc.NDR)...), auth...)
 	binary.LittleEndian.PutUint16(b[8:], uint16(len(b)))
 	if len(auth) > 0 {
-		binary.LittleEndian.PutUint16(b[10:], uint16(len(auth)-trailerSize))
+		binary.LittleEndian.PutUint16(b[10:], uint16(len(auth)-4-trailerSize))
 	}
 	return b
 }
 
+// authentication is a security trailer with 4 bytes of padding before it.
 func authentication(token string) []byte {
-	return append([]byte{authType, authLevel, 0, 0, 1, 2, 3, 4}, token...)
+	return append([]byte{0, 0, 0, 0, authType, authLevel, 4, 0, 1, 2, 3, 4}, token...)
 }
 
 // ask sends a PDU and returns the answer.
@@ -128,10 +129,10 @@ func TestAuthentication(t *testing.T) {
 	at := len(ack) - trailerSize - len(authOK)
 	require.EqualValues(t, len(authOK), binary.LittleEndian.Uint16(ack[10:]))
 	require.Zero(t, at%4)
-	require.Equal(t, []byte{authType, authLevel, ack[at+2], 0, 1, 2, 3, 4}, ack[at:at+trailerSize])
+	require.Equal(t, []byte{authType, authLevel, 0, 0, 1, 2, 3, 4}, ack[at:at+trailerSize])
 	require.Equal(t, authOK, string(ack[at+trailerSize:]))
 	without := ask(t, dial(t, dir, srvs.PipeName), bindPDU(srvs.Syntax, nil))
-	require.Len(t, without, at-int(ack[at+2]))
+	require.Len(t, without, at)
 
 	// Nothing else is touched: NetrRemoteTOD.
 	request := []byte{5, 0, 0, 3, 0x10, 0, 0, 0, 28, 0, 0, 0, 2, 0, 0, 0, 4, 0, 0, 0, 0, 0, 28, 0, 0, 0, 0, 0}

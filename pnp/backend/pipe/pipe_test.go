@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -461,6 +462,14 @@ func TestOpenFails(t *testing.T) {
 		_, err := d.Open(acceptance.ReadWrite)
 		require.Equal(t, hr.Name(), pnp.HRESULTOf(err).Name(), "%v", err)
 	}
+	for range 2 * maxInstances {
+		h, err := d.Open(acceptance.ReadWrite)
+		require.NoError(t, err, "those that are released count no more")
+		released := make(chan struct{})
+		h.Close(func() { close(released) })
+		<-released
+		s.next(t)
+	}
 	for range maxInstances {
 		open(t, d)
 	}
@@ -526,6 +535,19 @@ func TestBounds(t *testing.T) {
 			require.NoError(t, <-sent)
 		})
 	}
+}
+
+// TestReceiveAtOnce: one piece is no longer than what is kept.
+func TestReceiveAtOnce(t *testing.T) {
+	s := listen(t, "unix")
+	c, err := dial(s.path)
+	require.NoError(t, err)
+	defer c.close()
+	send(t, s.next(t), string(make([]byte, 2*maxUnread)))
+	p, err := c.tryReceive()
+	require.NoError(t, err)
+	require.NotEmpty(t, p)
+	require.LessOrEqual(t, len(p), maxUnread)
 }
 
 // TestMemory: of the session's memory a handle takes what is unread, and gives it back. If
@@ -645,4 +667,35 @@ func TestServe(t *testing.T) {
 	// A panic closes the pipe.
 	c = open(t, Serve(pnp.Description{Name: "panics"}, nil, func(net.Conn, pnp.OpenRequest) { panic("serving") }))
 	require.Equal(t, result{hr: pnp.ERROR_BROKEN_PIPE}, c.read(10))
+}
+
+// TestServeBounds: what the function does not read waits with the writer, and what nobody
+// reads from the handle waits with the function.
+func TestServeBounds(t *testing.T) {
+	var wrote atomic.Int64
+	proceed := make(chan struct{})
+	c := open(t, Serve(pnp.Description{Name: "slow"}, nil, func(c net.Conn, _ pnp.OpenRequest) {
+		for range 3 * maxMessages {
+			if _, err := c.Write([]byte("x")); err != nil {
+				return
+			}
+			wrote.Add(1)
+		}
+		<-proceed
+		io.Copy(io.Discard, c)
+	}))
+	c.await(maxMessages)
+	require.LessOrEqual(t, wrote.Load(), int64(2*maxMessages+1))
+	for range 3 * maxMessages {
+		require.Equal(t, "x", c.read(10).out)
+	}
+
+	for range maxMessages {
+		require.Equal(t, pnp.S_OK, c.write("y").hr)
+	}
+	waiting := &pnp.Request{Op: pnp.OpWrite, In: []byte("y")}
+	done := c.start(waiting)
+	require.False(t, waiting.Completed())
+	close(proceed)
+	require.Equal(t, pnp.S_OK, c.end(done).hr)
 }
