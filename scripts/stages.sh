@@ -116,7 +116,9 @@ cmake_installed() {
 		dir=$(realpath -m "$(pkg-config --variable=libdir "freerdp$major")")/freerdp$major
 		check "plugin in $dir" test -s "$dest$dir/libpnpdr-client.so"
 	done
-	check "manual pages" test -s "$dest/$share/man/man1/pnpdr-list.1" -a -s "$dest/$share/man/man1/pnpdr-server.1"
+	check "manual pages" test -s "$dest/$share/man/man1/pnpdr-list.1" -a -s "$dest/$share/man/man1/pnpdr-server.1" -a -s "$dest/$share/man/man1/pnpdr-agent.1"
+	check "the agent starts with sessions" \
+		test -s "$dest/etc/xdg/autostart/pnpdr-agent.desktop" -a -s "$dest/usr/local/lib/systemd/user/pnpdr-agent.service"
 	check "completion" grep -q __start_pnpdr "$dest/$share/bash-completion/completions/pnpdr"
 	check "no renderer of manual pages in the installed program" \
 		test -z "$(go version -m "$dest/usr/local/bin/pnpdr" | grep md2man)"
