@@ -147,7 +147,7 @@ func TestAgent(t *testing.T) {
 	require.Zero(t, status)
 	require.Regexp(t, `^NAME +KIND +FOLDER +WITH\nScale +stream +\S+/pnpdr/Scale +\S.*\n`, out)
 	out, _ = p.ask("status")
-	require.Regexp(t, `^agent \d+, a client is connected since .*\n\nScale \(stream\) in \S+\n  0 handles open`, out)
+	require.Regexp(t, `^agent \d+, a client is connected since .*\n\nScale \(stream\) in \S+\n  handles: 0 open`, out)
 	out, _ = p.ask("status", "--json")
 	var s struct {
 		Connected time.Time
@@ -362,4 +362,5 @@ func TestNumbers(t *testing.T) {
 	require.Equal(t, "4096 GiB", amount(4<<40+1))
 	require.Equal(t, 1230*time.Microsecond, short(1234567))
 	require.Equal(t, "a\ufffdb", clean("a\x1bb"))
+	require.Equal(t, maxText, len([]rune(clean(strings.Repeat("é", 70000)))))
 }

@@ -71,7 +71,7 @@ func printStatus(w io.Writer, r folder.Report) {
 		if d.Problem != "" {
 			fmt.Fprintf(w, "  in part only: %s\n", clean(d.Problem))
 		}
-		fmt.Fprintf(w, "  %d handles open, %d opened, %d failed\n", d.Open, d.Opened, d.Failed)
+		fmt.Fprintf(w, "  handles: %d open, %d so far, %d could not be opened\n", d.Open, d.Opened, d.Failed)
 		for _, op := range []struct {
 			name string
 			present.OpStats
@@ -115,13 +115,20 @@ func short(d time.Duration) time.Duration {
 	return d.Round(unit)
 }
 
-// clean replaces characters that a terminal would act on: a client chooses the names of
-// its devices.
+// maxText is how much is shown of a text that comes from the client, in characters.
+const maxText = 200
+
+// clean shortens a text, and replaces characters that a terminal would act on: a client
+// chooses the names of its devices.
 func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
+	text := []rune(s)
+	if len(text) > maxText {
+		text = append(text[:maxText-1], '…')
+	}
+	for i, r := range text {
+		if !unicode.IsPrint(r) {
+			text[i] = unicode.ReplacementChar
 		}
-		return unicode.ReplacementChar
-	}, s)
+	}
+	return string(text)
 }
