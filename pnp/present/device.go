@@ -101,6 +101,26 @@ func (h *Handle) IOControl(ctx context.Context, code uint32, in, out []byte) (in
 	return n, err
 }
 
+// Start sends a request. See server.Handle.Start.
+func (h *Handle) Start(r server.Request) (cancel func(), err error) {
+	begun, done, stats := h.stats.begin(), r.Done, &h.stats.read
+	switch r.Op {
+	case pnp.OpWrite:
+		stats = &h.stats.write
+	case pnp.OpIOControl:
+		stats = &h.stats.control
+	}
+	sent := 0
+	if r.Op == pnp.OpIOControl {
+		sent = len(r.In)
+	}
+	r.Done = func(n int, err error) {
+		stats.end(begun, sent+n, err)
+		done(n, err)
+	}
+	return h.Handle.Start(r)
+}
+
 // Events returns the custom events of the device, each of them once. The channel is
 // bounded, and closed by cancel and when the device has gone. See server.Device.Events.
 //

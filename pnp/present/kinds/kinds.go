@@ -12,6 +12,7 @@ import (
 	"freerdp-pnpdr/pnp/present"
 	"freerdp-pnpdr/pnp/present/pipe"
 	"freerdp-pnpdr/pnp/present/tty"
+	"freerdp-pnpdr/pnp/present/uhid"
 )
 
 // All returns the kinds, in the order in which they are asked: the interface class tells
@@ -33,6 +34,7 @@ func All() present.Table {
 			Serves: func(d *pnp.Description) bool {
 				return has(d, pnp.GUID_DEVINTERFACE_HID) || id(d, `PNPDR\HID`, `HID_DEVICE`)
 			},
+			Present: uhid.Present,
 		},
 		{
 			Name:   "file",
