@@ -30,6 +30,7 @@ func TestSessions(t *testing.T) {
 		{"HID", testHID, false},
 		{"instrument", testInstrument, false},
 		{"composite", testComposite, false},
+		{"presented", testPresented, false},
 		{"auto", testAuto, true},
 		{"named", testNamed, false},
 		{"denied", testDenied, false},

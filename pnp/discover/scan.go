@@ -241,12 +241,15 @@ func (s *scan) usbmisc(_ string, d *Device, u *usbDevice, i *usbInterface) bool 
 func (s *scan) hidraw(dir string, d *Device, u *usbDevice, i *usbInterface) bool {
 	hid := path.Dir(path.Dir(dir)) // …/0003:046D:C31C.0001/hidraw/hidraw0
 	var class usbClass
+	copied := false
 	if u != nil {
 		class = i.usbClass
 	} else {
-		s.otherHID(hid, d)
+		copied = s.otherHID(hid, d)
 	}
-	s.hid(hid, d, class)
+	if s.hid(hid, d, class); copied {
+		d.Excluded = becauseCopy
+	}
 	return true
 }
 
@@ -264,8 +267,9 @@ func (s *scan) hid(hid string, d *Device, class usbClass) {
 	}
 }
 
-// otherHID describes a HID device that is not on USB.
-func (s *scan) otherHID(hid string, d *Device) {
+// otherHID describes a HID device that is not on USB. It reports whether the device was
+// made of one that is redirected to this machine.
+func (s *scan) otherHID(hid string, d *Device) (copied bool) {
 	p := s.fs.Uevent(hid)
 	id := parseHIDID(p["HID_ID"])
 	switch id.bus {
@@ -280,6 +284,7 @@ func (s *scan) otherHID(hid string, d *Device) {
 	d.Product, d.Serial = sysfs.Clean(p["HID_NAME"]), sysfs.Clean(p["HID_UNIQ"])
 	d.Driver = s.fs.Link(hid, "driver")
 	d.Fixed = d.Bus == "i2c"
+	return hidreport.IsCopy(p["HID_PHYS"])
 }
 
 // bareInterface lists a USB interface that has no node of its own.

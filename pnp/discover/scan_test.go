@@ -12,6 +12,7 @@ import (
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/discover"
 	"freerdp-pnpdr/pnp/discover/discovertest"
+	"freerdp-pnpdr/pnp/internal/hidreport"
 )
 
 func scan(t testing.TB, m *discovertest.Tree) []*discover.Device {
@@ -269,6 +270,18 @@ func TestOtherBuses(t *testing.T) {
 	}, d.Description.HardwareIDs)
 	require.NotNil(t, d.Description.Container)
 	require.Contains(t, by[keys.Keys[0]].Excluded, "keyboard")
+}
+
+// TestCopies: a HID device that was made of one that is redirected to this machine is not
+// redirected again, or it would go round in circles where client and server are one machine.
+func TestCopies(t *testing.T) {
+	for _, input := range []bool{false, true} {
+		m := discovertest.New(t)
+		pad := discovertest.BluetoothGamepad()
+		pad.Phys = hidreport.Phys(input, 1000, "1-1")
+		copied := m.PlugBluetooth(pad)
+		require.Contains(t, byKey(scan(t, m))[copied.Keys[0]].Excluded, "redirected to this machine")
+	}
 }
 
 func TestWebcamIsOneOfEach(t *testing.T) {

@@ -152,6 +152,7 @@ const (
 	becausePointer   = "a pointing device: it drives the local desktop"
 	becauseControls  = "media or system keys: they drive the local desktop"
 	becauseFIDO      = "a security key: whoever reaches it can ask it to sign in as its owner"
+	becauseCopy      = "redirected to this machine: it would come back to where it is"
 	becauseModem     = "part of a network device: this machine's connection may depend on it"
 	becauseFixedTTY  = "part of this machine: it was not plugged in"
 	becauseNoHIDRaw  = "it has no hidraw node: no HID driver uses it"

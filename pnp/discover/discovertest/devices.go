@@ -47,6 +47,7 @@ type Interface struct {
 // Bluetooth is a HID device on Bluetooth.
 type Bluetooth struct {
 	Name, Address     string
+	Phys              string
 	Vendor, ProductID uint16
 	Report            []byte
 	Target            string

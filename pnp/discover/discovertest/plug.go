@@ -150,8 +150,8 @@ func (p *Plugged) addHID(dir string, bus int, i Interface, names map[string]stri
 	hid := path.Join(dir, fmt.Sprintf("%04X:%04X:%04X.%04X", bus, vendor, product, m.next["hid"]))
 	m.device(hid, "hid", map[string]string{
 		"report_descriptor": string(i.Report),
-		"uevent": fmt.Sprintf("DRIVER=hid-generic\nHID_ID=%04X:%08X:%08X\nHID_NAME=%s\nHID_UNIQ=%s\n",
-			bus, vendor, product, names["NAME"], names["UNIQ"]),
+		"uevent": fmt.Sprintf("DRIVER=hid-generic\nHID_ID=%04X:%08X:%08X\nHID_NAME=%s\nHID_PHYS=%s\nHID_UNIQ=%s\n",
+			bus, vendor, product, names["NAME"], names["PHYS"], names["UNIQ"]),
 	})
 	m.driver(hid, "hid", "hid-generic")
 	p.made = append(p.made, made{hid, "hid"})
@@ -170,7 +170,7 @@ func (m *Tree) PlugBluetooth(d Bluetooth) *Plugged {
 	}
 	p := &Plugged{tree: m}
 	p.addHID(uhid, 5, Interface{HIDRaw: "hidraw#", Report: d.Report, Target: d.Target},
-		map[string]string{"NAME": d.Name, "UNIQ": d.Address}, d.Vendor, d.ProductID)
+		map[string]string{"NAME": d.Name, "PHYS": d.Phys, "UNIQ": d.Address}, d.Vendor, d.ProductID)
 	p.Key = p.made[0].path
 	for _, made := range p.made {
 		m.event("add", made.path, made.subsystem)

@@ -5,6 +5,7 @@ package hidreport
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 )
 
 // IOCTL_PNPDR_HID_GET_IDENTITY asks a HID device of this project's client for its
@@ -26,6 +27,27 @@ const identitySize = 12
 
 // MaxIdentity is the greatest size of an identity, in bytes.
 const MaxIdentity = identitySize + MaxDescriptor
+
+// Phys returns the physical address of a device that a user's program makes of a
+// redirected one. n tells it from others; input says whether it may be an input device.
+// 72-pnpdr-agent.rules reads it, too.
+func Phys(input bool, uid int, n string) string {
+	kind := copyPhys
+	if input {
+		kind = inputCopyPhys
+	}
+	return fmt.Sprintf("%s%d/%s", kind, uid, n)
+}
+
+// IsCopy reports whether a physical address is one of Phys.
+func IsCopy(phys string) bool {
+	return strings.HasPrefix(phys, copyPhys) || strings.HasPrefix(phys, inputCopyPhys)
+}
+
+const (
+	copyPhys      = "pnpdr/"
+	inputCopyPhys = "pnpdr-input/"
+)
 
 // Append appends the identity to b. The descriptor is at most MaxDescriptor bytes long.
 func (i Identity) Append(b []byte) []byte {

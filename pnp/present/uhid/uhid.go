@@ -83,12 +83,7 @@ func (s system) present(ctx context.Context, d *present.Device) (present.Present
 		k.close()
 		return nil, err
 	}
-	// 72-pnpdr-agent.rules reads it, too.
-	phys := "pnpdr"
-	if d.Options.Input {
-		phys += "-input"
-	}
-	phys = fmt.Sprintf("%s/%d/%d-%d", phys, os.Getuid(), os.Getpid(), made.Add(1))
+	phys := hidreport.Phys(d.Options.Input, os.Getuid(), fmt.Sprintf("%d-%d", os.Getpid(), made.Add(1)))
 	if err := k.create(i, names.device(), phys, names.serial); err != nil {
 		k.close()
 		return nil, fmt.Errorf("making a HID device: %w", err)
