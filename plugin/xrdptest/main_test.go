@@ -26,7 +26,7 @@ const (
 var whyNot string
 
 // need skips the test where it cannot run.
-func need(t *testing.T) {
+func need(t testing.TB) {
 	t.Helper()
 	if whyNot != "" {
 		t.Skip("NOT TESTED: sessions of xrdp: " + whyNot)

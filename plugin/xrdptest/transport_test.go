@@ -191,7 +191,6 @@ func reconnect(t *testing.T) {
 	for _, end := range []func() error{
 		func() error { return os.Remove(clientFile) },
 		func() error { return os.WriteFile(clientFile, []byte(takeOver), 0o666) },
-		func() error { return os.Remove(clientFile) },
 	} {
 		s := join(t, ctx)
 		require.NotEmpty(t, client())

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package xrdptest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"freerdp-pnpdr/cshim/server/servertest"
+)
+
+// reading is a way of reading a file.
+type reading struct {
+	Name   string
+	Size   int
+	Random bool
+}
+
+var readings = []reading{
+	{"read 64 B, in order", 64, false},
+	{"read 64 B, anywhere", 64, true},
+	{"read 64 KiB, in order", 64 << 10, false},
+	{"read 64 KiB, anywhere", 64 << 10, true},
+	{"read 1 MiB, in order", 1 << 20, false},
+}
+
+const (
+	benchSize     = 256 << 20
+	benchSlice    = 300 * time.Millisecond
+	benchVariable = "PNPDR_XRDP_BENCH"
+)
+
+// task is what the program in the session measures.
+type task struct {
+	reading
+	Files [2]string // the agent's and the drive's
+	Port  string
+	Pairs int
+}
+
+// result is for each pair of slices operations per second, of the one file and the
+// other.
+type result [][2]float64
+
+// BenchmarkAgent reads a file of the client's through the agent and through xrdp's own
+// redirection of drives, in turn, and asks a meter on the client's serial port.
+func BenchmarkAgent(b *testing.B) {
+	if whyNot != "" {
+		b.Skip(whyNot)
+	}
+	needAgent(b)
+	for _, major := range []int{2, 3} {
+		b.Run(fmt.Sprint("xfreerdp", major), func(b *testing.B) {
+			binary := servertest.RequireClient(b, major)
+			x := startXrdp(b)
+			dev := newClient(b)
+			dir := filepath.Dir(dev.card)
+			require.NoError(b, os.Truncate(dev.card, benchSize))
+			_, s := x.connect(b, binary, alice, dev.args(), "/drive:share,"+dir)
+			s.startAgent(b)
+			drive := s.home() + "/thinclient_drives/share/card.img"
+			s.waitFor(b, "card/data", "meter/tty")
+			s.waitFor(b, drive)
+			for _, r := range readings {
+				b.Run(r.Name, func(b *testing.B) {
+					res := s.measure(b, task{reading: r, Files: [2]string{s.devices() + "/card/data", drive}, Pairs: b.N})
+					unit, scale := "ops/s", 1.0
+					if r.Size >= 64<<10 {
+						unit, scale = "MiB/s", float64(r.Size)/(1<<20)
+					}
+					b.ReportMetric(scale*res.median(func(p [2]float64) float64 { return p[0] }), "agent_"+unit)
+					b.ReportMetric(scale*res.median(func(p [2]float64) float64 { return p[1] }), "drive_"+unit)
+					b.ReportMetric(res.median(func(p [2]float64) float64 { return p[0] / p[1] }), "ratio")
+					b.ReportMetric(0, "ns/op")
+				})
+			}
+			b.Run("serial round trip", func(b *testing.B) {
+				res := s.measure(b, task{Port: s.devices() + "/meter/tty", Pairs: b.N})
+				b.ReportMetric(1e6/res.median(func(p [2]float64) float64 { return p[0] }), "agent_us")
+				b.ReportMetric(0, "ns/op")
+			})
+		})
+	}
+}
+
+func (r result) median(of func([2]float64) float64) float64 {
+	var values []float64
+	for _, pair := range r {
+		values = append(values, of(pair))
+	}
+	slices.Sort(values)
+	return values[len(values)/2]
+}
+
+// measure runs this program in the session.
+func (s *session) measure(b *testing.B, t task) (r result) {
+	b.Helper()
+	text, err := json.Marshal(t)
+	require.NoError(b, err)
+	cmd := s.command("/usr/bin/inside", "-test.run", "^TestMeasure$")
+	cmd.Env = append(cmd.Env, inSession+"=1", benchVariable+"="+string(text))
+	out, err := cmd.CombinedOutput()
+	require.NoError(b, err, "%s", out)
+	require.NoError(b, json.NewDecoder(bytes.NewReader(out)).Decode(&r), "%s", out)
+	return r
+}
+
+// TestMeasure is the program of BenchmarkAgent.
+func TestMeasure(t *testing.T) {
+	text := os.Getenv(benchVariable)
+	if text == "" {
+		return
+	}
+	var it task
+	require.NoError(t, json.Unmarshal([]byte(text), &it))
+	r := make(result, it.Pairs)
+	for i := range r {
+		for n := range r[i] {
+			which := (n + i) % 2
+			var err error
+			switch {
+			case it.Port == "":
+				r[i][which], err = readSlice(it.reading, it.Files[which])
+			case which == 0:
+				r[i][which], err = askSlice(it.Port)
+			}
+			require.NoError(t, err)
+		}
+	}
+	require.NoError(t, json.NewEncoder(os.Stdout).Encode(r))
+}
+
+// readSlice reads for a while, nothing of which is in the page cache.
+func readSlice(how reading, path string) (perSecond float64, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	if err := unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
+		return 0, err
+	}
+	buf := make([]byte, how.Size)
+	off := rand.Int64N(benchSize/2/(1<<20)) << 20
+	n := 0
+	begun := time.Now()
+	for time.Since(begun) < benchSlice {
+		if how.Random {
+			off = rand.Int64N(benchSize/(1<<16)) << 16
+		}
+		if _, err := f.ReadAt(buf, off); err == io.EOF {
+			off = 0
+			continue
+		} else if err != nil {
+			return 0, err
+		}
+		off += int64(how.Size)
+		n++
+	}
+	return float64(n) / time.Since(begun).Seconds(), nil
+}
+
+func askSlice(path string) (perSecond float64, err error) {
+	tty, err := openRaw(path)
+	if err != nil {
+		return 0, err
+	}
+	defer tty.Close()
+	buf := make([]byte, 64)
+	n := 0
+	begun := time.Now()
+	for time.Since(begun) < benchSlice {
+		if _, err := tty.WriteString("echo 1\n"); err != nil {
+			return 0, err
+		}
+		if _, err := io.ReadFull(tty, buf[:2]); err != nil {
+			return 0, err
+		}
+		n++
+	}
+	return float64(n) / time.Since(begun).Seconds(), nil
+}
