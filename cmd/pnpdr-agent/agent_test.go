@@ -277,7 +277,30 @@ func TestOneInstance(t *testing.T) {
 	require.Contains(t, out, "another program serves devices there")
 	out, status = p.ask("--autostart")
 	require.Equal(t, exitOK, status)
-	require.Empty(t, out)
+	require.Contains(t, out, "an agent is running already")
+
+	// With --autostart, it waits for one that is about to end.
+	next := newProgram(t, f.Env)
+	next.dir = p.dir
+	next.start("--autostart")
+	p.folders("Scale")
+	p.stop()
+	require.Equal(t, exitOK, p.status())
+	next.said("device has come")
+	next.stop()
+	require.Equal(t, exitOK, next.status())
+}
+
+// TestOneInstanceEnd: it ends when it is told to while it waits.
+func TestOneInstanceEnd(t *testing.T) {
+	f := xrdptest.New(t, newClient(t, "Scale"))
+	p := launch(t, f)
+	p.folders("Scale")
+	next := newProgram(t, f.Env)
+	next.dir = p.dir
+	next.start("--autostart")
+	next.stop()
+	require.Equal(t, exitOK, next.status())
 	p.stop()
 	require.Equal(t, exitOK, p.status())
 }

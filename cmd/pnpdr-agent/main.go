@@ -127,7 +127,7 @@ on the client. A DEVICE is a name or a hardware id, with * and ? for any charact
 	f.StringArrayVar(&o.deny, "deny", nil, "do not present devices that this `RULE` matches")
 	f.StringArrayVar(&o.as, "as", nil, "present a device as another kind: `DEVICE=KIND`")
 	f.BoolVar(&o.input, "input", false, "let the desktop use HID devices as input devices, too")
-	f.BoolVar(&o.autostart, "autostart", false, "end at once, without an error, if this is no remote session or if an agent is running")
+	f.BoolVar(&o.autostart, "autostart", false, "end without an error if this is no remote session, or if an agent is running and goes on")
 	f.BoolVar(&o.jsonLog, "json-log", false, "log lines of JSON")
 	f.BoolVar(&o.verbose, "verbose", false, "log what goes on in detail")
 	root.AddCommand(c.listCommand(), c.statusCommand(), &cobra.Command{
@@ -212,7 +212,7 @@ func (c *cli) serve(ctx context.Context) error {
 		return err
 	}
 	log := logging.New(c.stderr, c.opt.jsonLog, c.opt.verbose)
-	f, err := folder.New(dir, folder.Config{
+	f, err := c.open(ctx, dir, folder.Config{
 		Table:   kinds.All(),
 		As:      choices.Kind,
 		Wanted:  choices.Wanted,
@@ -220,6 +220,7 @@ func (c *cli) serve(ctx context.Context) error {
 		Log:     log,
 	})
 	if c.opt.autostart && errors.Is(err, folder.ErrInUse) {
+		log.Info("an agent is running already")
 		return nil
 	}
 	if err != nil {
@@ -234,6 +235,22 @@ func (c *cli) serve(ctx context.Context) error {
 		return failure{err}
 	}
 	return nil
+}
+
+// open makes the folder. When a user logs out and in again, the agent of the old session
+// may still be about to end.
+func (c *cli) open(ctx context.Context, dir string, cfg folder.Config) (*folder.Folder, error) {
+	for end := time.Now().Add(c.pace.patience); ; {
+		f, err := folder.New(dir, cfg)
+		if !c.opt.autostart || !errors.Is(err, folder.ErrInUse) || time.Now().After(end) {
+			return f, err
+		}
+		select {
+		case <-time.After(c.pace.again):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
 }
 
 func choicesOf(o *options, table present.Table) (*choose.Choices, error) {

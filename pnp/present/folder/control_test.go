@@ -8,6 +8,7 @@ import (
 	"net"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"freerdp-pnpdr/channels"
 	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/channels/server/servertest"
+	"freerdp-pnpdr/channels/xrdp"
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend/loopback"
 	"freerdp-pnpdr/pnp/present"
@@ -224,8 +226,9 @@ func TestResults(t *testing.T) {
 		pnp.ERROR_DEVICE_NOT_CONNECTED: channels.ErrClosed,
 		pnp.ERROR_OPERATION_ABORTED:    context.Canceled,
 		pnp.ERROR_BUSY:                 pnp.ERROR_BUSY,
+		pnp.ERROR_TOO_MANY_OPEN_FILES:  xrdp.ErrTooManyChannels,
 	} {
 		require.Equal(t, result, resultOf(err))
 	}
-	require.Equal(t, present.Stream, plain[0].Data)
+	require.Equal(t, syscall.EMFILE, present.Errno(xrdp.ErrTooManyChannels))
 }

@@ -4,10 +4,12 @@ package folder
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,6 +30,9 @@ func unmountBelow(dir string) error {
 	return nil
 }
 
+// unmountPatience is how long FUSE's helper may take.
+const unmountPatience = 10 * time.Second
+
 func unmount(path string) error {
 	err := unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
 	if err != unix.EPERM {
@@ -35,7 +40,9 @@ func unmount(path string) error {
 	}
 	// A user's own FUSE mounts are unmounted by FUSE's helper, which is setuid.
 	for _, helper := range []string{"fusermount3", "fusermount"} {
-		out, failed := exec.Command(helper, "-u", "-z", "--", path).CombinedOutput()
+		ctx, cancel := context.WithTimeout(context.Background(), unmountPatience)
+		out, failed := exec.CommandContext(ctx, helper, "-u", "-z", "--", path).CombinedOutput()
+		cancel()
 		if failed == nil {
 			return nil
 		}
