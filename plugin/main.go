@@ -15,7 +15,9 @@ import (
 
 	"freerdp-pnpdr/channels/client"
 	cshim "freerdp-pnpdr/cshim/client"
+	"freerdp-pnpdr/cshim/libusb"
 	"freerdp-pnpdr/pnp/backend"
+	"freerdp-pnpdr/pnp/backend/image"
 	"freerdp-pnpdr/pnp/backend/kinds"
 	"freerdp-pnpdr/pnp/redirect"
 	"freerdp-pnpdr/pnp/rules"
@@ -28,7 +30,10 @@ const version = "0.1.0"
 // let go.
 const endWait = time.Second
 
-func init() { cshim.SetEntry(start) }
+func init() {
+	cshim.SetEntry(start)
+	image.Use(libusb.USB{})
+}
 
 // main is not called: the library has no program.
 func main() {}

@@ -300,8 +300,10 @@ func (a *app) completeOptions(*cobra.Command, []string, string) ([]string, cobra
 		if d.Bus == "usb" && !slices.Contains(offers, usb) {
 			offers = append(offers, usb)
 		}
-		if k := a.kinds.Serving(d); k != nil && k.Rules == backend.Named && d.Node != "" {
-			offers = append(offers, fmt.Sprintf("%s:%s\t%s", k.Name, d.Node, name))
+		if k := a.kinds.Serving(d); k != nil {
+			if option, ok := k.Option(d); ok && d.Node != "" {
+				offers = append(offers, option+"\t"+name)
+			}
 		}
 	}
 	return offers, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace

@@ -13,6 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"freerdp-pnpdr/channels/client"
+	"freerdp-pnpdr/cshim/libusb"
+	"freerdp-pnpdr/pnp/backend/image"
 	"freerdp-pnpdr/pnp/provide"
 	"freerdp-pnpdr/pnp/redirect"
 	"freerdp-pnpdr/pnp/rules"
@@ -55,6 +57,7 @@ func (a *app) provide(ctx context.Context, socket string, words []string) error 
 	files := rules.DefaultFiles(&options.Rules)
 	files.Admin = a.admin
 	log := slog.New(slog.NewTextHandler(a.errs, nil))
+	image.Use(libusb.USB{})
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 

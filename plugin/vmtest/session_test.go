@@ -37,6 +37,7 @@ func TestSessions(t *testing.T) {
 		{"permissions", testPermissions, false},
 		{"udev", testUdev, false},
 		{"IOControls", testIOControls, false},
+		{"image", testImage, true},
 		{"cycles", testCycles, false},
 	} {
 		for _, major := range []int{2, 3} {

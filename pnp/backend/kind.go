@@ -23,6 +23,9 @@ type Kind struct {
 	// Values are what an option without an argument may take all the same; the
 	// source has it for a path.
 	Values []string
+	// ByPort is set if the argument is the USB port that the device is at, instead of
+	// a path: "1-2.1". Such a device is always found by discovery.
+	ByPort bool
 	// Help says in a few words what the option redirects.
 	Help string
 	// Nodes are the types of nodes that the argument may lead to. The argument of
@@ -77,8 +80,8 @@ const (
 	// Chosen is a kind that a rule can choose by its setting backend.
 	Chosen
 	// Named is a kind that a rule can choose. Its option is itself a rule of the
-	// user, rule:allow+node=PATH with this backend, and discovery describes the
-	// device.
+	// user, rule:allow+node=PATH or +port=PORT with this backend, and discovery
+	// describes the device.
 	Named
 )
 
@@ -91,6 +94,16 @@ func (k *Kind) Usage() string {
 		return k.Name + "[:" + strings.Join(k.Values, "|") + "]"
 	}
 	return k.Name
+}
+
+// Option returns the option that names a device which discovery has found, if the kind has
+// one for it.
+func (k *Kind) Option(d *discover.Device) (option string, ok bool) {
+	argument := d.Node
+	if k.ByPort {
+		argument = d.Port
+	}
+	return k.Name + ":" + argument, k.Rules == Named && argument != ""
 }
 
 // Describe returns the description of a device if only the path of its node is

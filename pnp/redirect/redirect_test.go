@@ -159,13 +159,15 @@ func TestAuto(t *testing.T) {
 	uart := m.Plug(discovertest.FTDI("A1"))
 	for _, d := range []discovertest.USB{
 		discovertest.Mouse(), discovertest.Stick(), discovertest.Hub(""), discovertest.CardReader(),
-		discovertest.Webcam(), discovertest.Network(), discovertest.Phone(), discovertest.Camera(), discovertest.Unknown(),
+		discovertest.Webcam(), discovertest.Network(), discovertest.Unknown(),
 	} {
 		m.Plug(d)
 	}
 	require.Len(t, m.redirected(), 2)
 	uart.Unplug()
 	require.Equal(t, []string{"Dual Action"}, m.redirected())
+	m.Plug(discovertest.Camera())
+	require.Equal(t, []string{"Canon Digital Camera", "Dual Action"}, m.redirected())
 	require.Contains(t, m.log.String(), "device is redirected")
 }
 

@@ -21,7 +21,7 @@ func Usage(kinds backend.Table) []string {
 		"  auto                  every eligible device, present or plugged in later",
 		"  usb:VID:PID           USB devices, in hexadecimal; * is any",
 		"  rule:allow+KEY=VALUE  devices that match; also deny. First match wins",
-		"    match by bus, vid, pid, class, subclass, protocol, interface, serial, hardware-id, driver, manufacturer, product, node",
+		"    match by bus, vid, pid, class, subclass, protocol, interface, serial, hardware-id, driver, manufacturer, product, node, port",
 		"    and set name, backend, read-only, optional, handles, requests, handle-bytes, reply, event",
 		"  share:NAME=PATH       a folder that srvsvc lists beside the drives",
 		"  config:PATH           read rules from there instead of ~/.config/freerdp/pnpdr.toml",

@@ -129,6 +129,7 @@ driver       = "ftdi_sio"
 manufacturer = "*"
 product      = "*UART*"
 node         = "/dev/ttyUSB*"
+port         = "1-*"
 name         = "Scale"
 backend      = "serial"
 read-only    = true
@@ -152,7 +153,7 @@ iocontrols   = [
 	require.Len(t, c.rules, 2)
 	r := c.rules[0]
 	assert.Equal(t, `allow bus=usb vid=0403 pid=* class=ff subclass=* protocol=* interface=00 serial=A* hardware-id=USB\VID_0403* `+
-		`driver=ftdi_sio manufacturer=* product=*UART* node=/dev/ttyUSB*`, r.Text())
+		`driver=ftdi_sio manufacturer=* product=*UART* node=/dev/ttyUSB* port=1-*`, r.Text())
 	assert.True(t, r.Matches(meter))
 	assert.Equal(t, "Scale", r.Settings.Description.Name)
 	assert.Equal(t, kind("serial"), r.Settings.Kind)
@@ -162,10 +163,10 @@ iocontrols   = [
 		{Code: 0x222004, Request: 0x80045705, Argument: backend.Out, Size: 4},
 	}, r.Settings.IOControls)
 	assert.Equal(t, 6, r.Line)
-	assert.Equal(t, `rule 2 of f (line 36): deny everything`, c.rules[1].reason())
+	assert.Equal(t, `rule 2 of f (line 37): deny everything`, c.rules[1].reason())
 
 	// Every key is known to this test.
-	assert.Len(t, fileKeys, 25)
+	assert.Len(t, fileKeys, 26)
 }
 
 func TestEmptyFile(t *testing.T) {

@@ -19,11 +19,11 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // meter is a serial converter, keyboard and scanner are HID devices of which
-// the first is not eligible, camera is served by nothing.
+// the first is not eligible, pulse is served by nothing.
 var (
 	meter = &discover.Device{
 		Key: "devices/1-1:1.0/ttyUSB0/tty/ttyUSB0", Node: "/dev/ttyUSB0", Subsystem: "tty",
-		Bus: "usb", VendorID: 0x0403, ProductID: 0x6001,
+		Port: "1-1", Bus: "usb", VendorID: 0x0403, ProductID: 0x6001,
 		Class: 0xff, SubClass: 0xff, Protocol: 0xff,
 		Manufacturer: "FTDI", Product: "FT232R USB UART", Serial: "A600", Driver: "ftdi_sio",
 		Description: pnp.Description{
@@ -41,9 +41,9 @@ var (
 		Bus: "usb", VendorID: 0x05e0, ProductID: 0x1200, Interface: 1, Class: 3,
 		Product: "Symbol Scanner", Serial: "S1",
 	}
-	camera = &discover.Device{
+	pulse = &discover.Device{
 		Key: "devices/1-4:1.0", Node: "/dev/bus/usb/001/004", Subsystem: "usb",
-		Bus: "usb", VendorID: 0x04a9, ProductID: 0x3270, Class: 6, SubClass: 1, Protocol: 1, Product: "Camera",
+		Bus: "usb", VendorID: 0x04a9, ProductID: 0x3270, Class: 0x0f, Product: "Pulse monitor",
 	}
 	touchpad = &discover.Device{
 		Key: "devices/i2c-1/hidraw2", Node: "/dev/hidraw2", Subsystem: "hidraw",

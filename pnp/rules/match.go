@@ -48,6 +48,7 @@ var conditionKeys = map[string]func(pattern string) (matcher, error){
 	"driver":       text(func(d *discover.Device) []string { return []string{d.Driver} }),
 	"manufacturer": text(func(d *discover.Device) []string { return []string{d.Manufacturer} }),
 	"product":      text(func(d *discover.Device) []string { return []string{d.Product} }),
+	"port":         text(func(d *discover.Device) []string { return []string{d.Port} }),
 	"hardware-id":  text(func(d *discover.Device) []string { return d.Description.HardwareIDs }),
 	"node":         node,
 }

@@ -140,6 +140,9 @@ func Absolute(path string) (string, error) {
 // that is left out must not be taken for the device before it.
 func (o *Options) name(k *backend.Kind, word, value string, hasValue bool) error {
 	o.begin(nil)
+	if k.ByPort {
+		return o.port(k, word, value)
+	}
 	n := &Named{Option: word, Kind: k}
 	err := n.locate(Unescape(value), hasValue)
 	if !n.isRule() {
@@ -160,6 +163,24 @@ func (o *Options) name(k *backend.Kind, word, value string, hasValue bool) error
 	}
 	o.Named = append(o.Named, n)
 	o.current = n.Settings
+	return nil
+}
+
+// port takes a device that an option names by its USB port.
+func (o *Options) port(k *backend.Kind, word, value string) error {
+	r := &Rule{Source: word, Settings: Settings{Kind: k}}
+	err := fmt.Errorf("the port is missing, as in %s:1-2 (pnpdr explain shows it)", k.Name)
+	if value != "" {
+		err = r.require("bus", "usb", "port", Unescape(value))
+	}
+	if err == nil && !r.exact()["port"] {
+		err = fmt.Errorf("%q does not name a single port", value)
+	}
+	if err != nil {
+		return o.deny(word, err)
+	}
+	o.add(r)
+	o.current = &r.Settings
 	return nil
 }
 

@@ -178,8 +178,10 @@ func (p *Policy) Eligible(d *discover.Device) bool {
 func (p *Policy) Advice(d *discover.Device, o *Decision) string {
 	const allow = "rule:allow+node="
 	node := allow + d.Node
-	if o.Kind != nil && o.Kind.Rules == backend.Named {
-		node = o.Kind.Name + ":" + d.Node
+	if o.Kind != nil {
+		if option, ok := o.Kind.Option(d); ok {
+			node = option
+		}
 	}
 	plain := p.kinds.Plain(backend.CharDevice)
 	usb := ""

@@ -37,7 +37,7 @@ func TestMerge(t *testing.T) {
 		{"auto in the user's file", "", auto, nil, meter, Redirected, "auto in"},
 		{"auto in the administrator's file", auto, "", nil, meter, Redirected, "auto in"},
 		{"auto leaves out what is not eligible", "", "", []string{"auto"}, keyboard, NotEligible, "it is a keyboard"},
-		{"auto leaves out what nothing serves", "", "", []string{"auto"}, camera, NoBackend, "no backend yet"},
+		{"auto leaves out what nothing serves", "", "", []string{"auto"}, pulse, NoBackend, "no backend yet"},
 		{"user's rule", "", allowMeter, nil, meter, Redirected, "rule 1 of"},
 		{"user's rule is for others", "", allowMeter, nil, scanner, NotAsked, ""},
 		{"user's default allows", "", allowAll, nil, meter, Redirected, `its default is "allow"`},
@@ -77,8 +77,8 @@ func TestMerge(t *testing.T) {
 		{"exact permission under the administrator's auto is", "auto=true\n[[rule]]\naction=\"allow\"\nvid=\"046d\"\npid=\"c31c\"", "", nil, keyboard, Redirected, "rule 1 of"},
 		{"deny comes before not eligible", denyAll, "", []string{"auto"}, keyboard, Denied, ""},
 
-		{"a backend for what has none", "", "", []string{"rule:allow+class=06+backend=char"}, camera, Redirected, ""},
-		{"naming without one", "", "", []string{"usb:04a9:3270"}, camera, NoBackend, ""},
+		{"a backend for what has none", "", "", []string{"rule:allow+class=0f+backend=char"}, pulse, Redirected, ""},
+		{"naming without one", "", "", []string{"usb:04a9:3270"}, pulse, NoBackend, ""},
 
 		{"a broken administrator's file denies all", "defualt = \"deny\"", "", []string{"auto"}, meter, Denied, "has errors"},
 		{"even what is named", "[[rule]]\n", "", []string{"usb:0403:6001"}, meter, Denied, "has errors"},
@@ -304,14 +304,14 @@ func TestAdvice(t *testing.T) {
 		{auto, keyboard, "to redirect it anyway, name it: hid:/dev/hidraw0, or usb:046d:c31c for everything in it"},
 		{auto, scope, "to pass its bytes as they are: rule:allow+node=/dev/usbtmc0+backend=char"},
 		{auto, modem, ""},
-		{auto, camera, ""},
+		{auto, pulse, ""},
 		{auto, meter, ""},
 	} {
 		d := test.policy.Decide(test.device)
 		assert.Equal(t, test.want, test.policy.Advice(test.device, &d))
 	}
 	// What nothing serves says so itself.
-	stick := *camera
+	stick := *pulse
 	stick.Excluded = "mass storage"
 	d := auto.Decide(&stick)
 	assert.Equal(t, NoBackend, d.Verdict)

@@ -66,18 +66,18 @@ func (r *Rule) Matches(d *discover.Device) bool {
 }
 
 // Exact reports whether the rule names a device rather than a kind of them: it
-// gives vendor and product, or the node, without a wildcard. Only such a rule
+// gives vendor and product, the port, or the node, without a wildcard. Only such a rule
 // redirects a device that is otherwise not eligible.
 func (r *Rule) Exact() bool {
 	exact := r.exact()
-	return exact["node"] || exact["vid"] && exact["pid"]
+	return exact["node"] || exact["port"] || exact["vid"] && exact["pid"]
 }
 
 // Names reports whether the rule asks for certain devices, so that its author wants
-// to know why one of them is not redirected: it allows a node or a vendor's devices.
+// to know why one of them is not redirected: it allows a node, a port or a vendor's devices.
 func (r *Rule) Names() bool {
 	exact := r.exact()
-	return !r.Deny && (exact["node"] || exact["vid"])
+	return !r.Deny && (exact["node"] || exact["port"] || exact["vid"])
 }
 
 // exact are the keys of the conditions without a wildcard.

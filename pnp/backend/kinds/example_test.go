@@ -16,6 +16,7 @@ func ExampleAll() {
 	// Output:
 	// serial:PATH
 	// hid:PATH
+	// image:PORT
 	// char:PATH
 	// file:PATH
 	// pipe:PATH

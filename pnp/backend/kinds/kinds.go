@@ -10,6 +10,7 @@ import (
 	"freerdp-pnpdr/pnp/backend/char"
 	"freerdp-pnpdr/pnp/backend/file"
 	"freerdp-pnpdr/pnp/backend/hid"
+	"freerdp-pnpdr/pnp/backend/image"
 	"freerdp-pnpdr/pnp/backend/loopback"
 	"freerdp-pnpdr/pnp/backend/pipe"
 	"freerdp-pnpdr/pnp/backend/provider"
@@ -47,6 +48,16 @@ func All() backend.Table {
 			},
 			Serves: func(d *discover.Device) bool { return d.Subsystem == "hidraw" },
 			New:    backend.Constructor(hid.New),
+		},
+		{
+			Name: "image", Argument: "PORT", ByPort: true,
+			Help:        "a camera, scanner or media player (PTP, MTP) at a USB port, such as 1-2",
+			Rules:       backend.Named,
+			Description: pnp.Description{HardwareIDs: []string{`PNPDR\IMAGE`}, Interfaces: []pnp.GUID{pnp.GUID_DEVINTERFACE_IMAGE}},
+			Serves:      isImage,
+			New:         backend.Constructor(image.New),
+
+			AlwaysWritable: true,
 		},
 		{
 			Name: "char", Argument: "PATH",
@@ -100,6 +111,13 @@ func All() backend.Table {
 			},
 		},
 	}
+}
+
+// isImage reports whether d is a USB interface that speaks PTP or MTP and that no driver
+// of the kernel's serves.
+func isImage(d *discover.Device) bool {
+	const stillImage = 0x06 // USB's class
+	return d.Subsystem == "usb" && (d.Class == stillImage || d.MTP) && (d.Excluded == "" || d.Unserved())
 }
 
 // isPrinterPort reports whether d is the raw port of a USB printer, which the

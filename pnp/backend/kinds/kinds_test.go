@@ -25,6 +25,8 @@ func TestRows(t *testing.T) {
 			assert.NotEmpty(t, k.Help)
 			if k.Nodes != 0 {
 				assert.NotEmpty(t, k.Argument, "a node is named by its path")
+			} else if k.ByPort {
+				assert.Equal(t, backend.Named, k.Rules, "the option is a rule")
 			} else {
 				assert.Equal(t, backend.NotChosen, k.Rules, "rules are about nodes")
 				assert.Nil(t, k.Serves)
@@ -61,8 +63,8 @@ func TestClassifiers(t *testing.T) {
 		{discovertest.SecurityKey(), "hid"},
 		{discovertest.Mouse(), "hid"},
 		{discovertest.Printer(), "char"},
-		{discovertest.Phone(), ""},
-		{discovertest.Camera(), ""},
+		{discovertest.Phone(), "image"},
+		{discovertest.Camera(), "image"},
 		{discovertest.Stick(), ""},
 		{discovertest.CardReader(), ""},
 		{discovertest.Network(), ""},
