@@ -58,14 +58,14 @@ func newSession(t *testing.T) *session {
 }
 
 // add redirects a pipe.
-func (s *session) add(name string, serve func(net.Conn)) (id uint32) {
-	d := pipe.Serve(pnp.Description{Name: name, HardwareIDs: []string{"X"}}, nil, func(c net.Conn, _ pnp.OpenRequest) { serve(c) })
+func (s *session) add(name string, serve func(io.ReadWriteCloser)) (id uint32) {
+	d := pipe.Serve(pnp.Description{Name: name, HardwareIDs: []string{"X"}}, nil, func(c io.ReadWriteCloser, _ pnp.OpenRequest) { serve(c) })
 	id, err := s.client.Add(d)
 	require.NoError(s.t, err)
 	return id
 }
 
-func echo(c net.Conn) { io.Copy(c, c) }
+func echo(c io.ReadWriteCloser) { io.Copy(c, c) }
 
 func named(name string) func(*server.Device) bool {
 	return func(d *server.Device) bool { return d.Description().Name == name }
@@ -114,7 +114,7 @@ func TestBytes(t *testing.T) {
 		s := newSession(t)
 		b := listen(t, address, nil)
 		b.Follow(context.Background(), s.remote, named("echo"))
-		s.add("other", func(c net.Conn) { io.WriteString(c, "wrong") })
+		s.add("other", func(c io.ReadWriteCloser) { io.WriteString(c, "wrong") })
 		s.add("echo", echo)
 		one, two := dial(t, b), dial(t, b)
 		says(t, one, "one", "one")
@@ -134,7 +134,7 @@ func TestBytes(t *testing.T) {
 func TestLongMessage(t *testing.T) {
 	s := newSession(t)
 	message := strings.Repeat("x", 300_000)
-	s.add("long", func(c net.Conn) {
+	s.add("long", func(c io.ReadWriteCloser) {
 		io.WriteString(c, message+"end")
 		io.Copy(io.Discard, c)
 	})
@@ -186,7 +186,7 @@ func TestEnds(t *testing.T) {
 	eachAddress(t, func(t *testing.T, address string) {
 		s := newSession(t)
 		came, ended := make(chan struct{}), make(chan struct{})
-		s.add("pipe", func(c net.Conn) {
+		s.add("pipe", func(c io.ReadWriteCloser) {
 			p := make([]byte, 3)
 			if io.ReadFull(c, p); string(p) == "bye" {
 				io.WriteString(c, "last words")

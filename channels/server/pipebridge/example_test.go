@@ -39,7 +39,7 @@ func Example() {
 	if err != nil {
 		return
 	}
-	here.Add(pipe.Serve(pnp.Description{Name: "greeter"}, nil, func(c net.Conn, _ pnp.OpenRequest) { io.WriteString(c, "hello") }))
+	here.Add(pipe.Serve(pnp.Description{Name: "greeter"}, nil, func(c io.ReadWriteCloser, _ pnp.OpenRequest) { io.WriteString(c, "hello") }))
 	text, err := io.ReadAll(program)
 	fmt.Printf("%s %v\n", text, err)
 

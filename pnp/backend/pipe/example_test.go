@@ -5,7 +5,6 @@ package pipe_test
 import (
 	"fmt"
 	"io"
-	"net"
 
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend/pipe"
@@ -13,7 +12,7 @@ import (
 
 // A pipe whose other end is in this process: it returns what it gets.
 func ExampleServe() {
-	d := pipe.Serve(pnp.Description{Name: "echo"}, nil, func(c net.Conn, _ pnp.OpenRequest) {
+	d := pipe.Serve(pnp.Description{Name: "echo"}, nil, func(c io.ReadWriteCloser, _ pnp.OpenRequest) {
 		io.Copy(c, c)
 	})
 	h, err := d.Open(pnp.OpenRequest{Access: pnp.GENERIC_READ | pnp.GENERIC_WRITE})

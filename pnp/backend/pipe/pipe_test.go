@@ -125,8 +125,8 @@ func TestSuite(t *testing.T) {
 				}
 			})
 			return acceptance.Instance{
-				Device: Serve(pnp.Description{Name: "served"}, nil, func(c net.Conn, _ pnp.OpenRequest) {
-					e := &ended{Conn: c, end: make(chan struct{}), in: make(chan byte, 1<<20)}
+				Device: Serve(pnp.Description{Name: "served"}, nil, func(c io.ReadWriteCloser, _ pnp.OpenRequest) {
+					e := &ended{ReadWriteCloser: c, end: make(chan struct{}), in: make(chan byte, 1<<20)}
 					conns <- e
 					e.run()
 				}),
@@ -139,7 +139,7 @@ func TestSuite(t *testing.T) {
 // ended is a connection of a function that runs until the handle or the test has
 // closed it.
 type ended struct {
-	net.Conn
+	io.ReadWriteCloser
 	end chan struct{}
 	in  chan byte
 }
@@ -147,7 +147,7 @@ type ended struct {
 func (e *ended) run() {
 	p := make([]byte, 1000)
 	for {
-		n, err := e.Conn.Read(p)
+		n, err := e.ReadWriteCloser.Read(p)
 		for _, b := range p[:n] {
 			e.in <- b
 		}
@@ -631,7 +631,7 @@ func TestDescriptorsAreDropped(t *testing.T) {
 func TestServe(t *testing.T) {
 	var requests []pnp.OpenRequest
 	ended := make(chan error, 1)
-	d := Serve(pnp.Description{Name: "echo"}, nil, func(c net.Conn, r pnp.OpenRequest) {
+	d := Serve(pnp.Description{Name: "echo"}, nil, func(c io.ReadWriteCloser, r pnp.OpenRequest) {
 		requests = append(requests, r)
 		p := make([]byte, 3)
 		for {
@@ -665,7 +665,7 @@ func TestServe(t *testing.T) {
 	<-released
 
 	// A panic closes the pipe.
-	c = open(t, Serve(pnp.Description{Name: "panics"}, nil, func(net.Conn, pnp.OpenRequest) { panic("serving") }))
+	c = open(t, Serve(pnp.Description{Name: "panics"}, nil, func(io.ReadWriteCloser, pnp.OpenRequest) { panic("serving") }))
 	require.Equal(t, result{hr: pnp.ERROR_BROKEN_PIPE}, c.read(10))
 }
 
@@ -674,7 +674,7 @@ func TestServe(t *testing.T) {
 func TestServeBounds(t *testing.T) {
 	var wrote atomic.Int64
 	proceed := make(chan struct{})
-	c := open(t, Serve(pnp.Description{Name: "slow"}, nil, func(c net.Conn, _ pnp.OpenRequest) {
+	c := open(t, Serve(pnp.Description{Name: "slow"}, nil, func(c io.ReadWriteCloser, _ pnp.OpenRequest) {
 		for range 3 * maxMessages {
 			if _, err := c.Write([]byte("x")); err != nil {
 				return

@@ -5,10 +5,7 @@ package pipe
 import (
 	"io"
 	"log/slog"
-	"net"
-	"os"
 	"sync"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -18,12 +15,12 @@ import (
 // Serve makes a pipe in message mode whose other end is in this process: serve is
 // called for each handle, with the request that opened it, on a goroutine of its own.
 // conn is a stream of what was written to the handle, whatever the messages were, and
-// each Write to it is a message; at most 64 KiB wait in either direction. Deadlines
-// fail with os.ErrNoDeadline.
+// each Write to it is a message; at most 64 KiB wait in either direction. Its methods may
+// be called from any goroutine.
 //
 // When the handle is closed, conn.Read returns io.EOF and conn.Write fails; serve must
 // return then. When serve returns, the other end closes.
-func Serve(d pnp.Description, log *slog.Logger, serve func(conn net.Conn, r pnp.OpenRequest)) *Device {
+func Serve(d pnp.Description, log *slog.Logger, serve func(conn io.ReadWriteCloser, r pnp.OpenRequest)) *Device {
 	if log == nil {
 		log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
@@ -32,7 +29,7 @@ func Serve(d pnp.Description, log *slog.Logger, serve func(conn net.Conn, r pnp.
 		if err := r.CheckCancelled(); err != nil {
 			return nil, err
 		}
-		p := &served{name: d.Name, done: make(chan struct{})}
+		p := &served{done: make(chan struct{})}
 		p.changed = sync.NewCond(&p.mu)
 		go func() {
 			defer close(p.done)
@@ -46,9 +43,8 @@ func Serve(d pnp.Description, log *slog.Logger, serve func(conn net.Conn, r pnp.
 }
 
 // served is a connection within the process: the end that the handle uses, and the
-// net.Conn that serve uses.
+// one that serve uses.
 type served struct {
-	name string
 	done chan struct{} // closed when serve has returned
 
 	mu      sync.Mutex
@@ -119,14 +115,14 @@ func (p *served) shutdown() {
 
 func (p *served) close() { <-p.done }
 
-// Read implements net.Conn.
+// Read implements io.Reader.
 func (p *served) Read(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for len(p.in) == 0 {
 		switch {
 		case p.ourClosed:
-			return 0, net.ErrClosed
+			return 0, io.ErrClosedPipe
 		case p.handleClosed:
 			return 0, io.EOF
 		}
@@ -141,14 +137,14 @@ func (p *served) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// Write implements net.Conn. It waits until there is room.
+// Write implements io.Writer. It waits until there is room.
 func (p *served) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for {
 		switch {
 		case p.ourClosed:
-			return 0, net.ErrClosed
+			return 0, io.ErrClosedPipe
 		case p.handleClosed:
 			return 0, io.ErrClosedPipe
 		case roomFor(p.outBytes, len(p.out)):
@@ -161,7 +157,7 @@ func (p *served) Write(b []byte) (int, error) {
 	}
 }
 
-// Close implements net.Conn. The handle can still read what was written.
+// Close implements io.Closer. The handle can still read what was written.
 func (p *served) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -169,23 +165,3 @@ func (p *served) Close() error {
 	p.changed.Broadcast()
 	return nil
 }
-
-type address string
-
-func (a address) Network() string { return "pipe" }
-func (a address) String() string  { return string(a) }
-
-// LocalAddr implements net.Conn.
-func (p *served) LocalAddr() net.Addr { return address(p.name) }
-
-// RemoteAddr implements net.Conn.
-func (p *served) RemoteAddr() net.Addr { return address(p.name) }
-
-// SetDeadline implements net.Conn.
-func (p *served) SetDeadline(time.Time) error { return os.ErrNoDeadline }
-
-// SetReadDeadline implements net.Conn.
-func (p *served) SetReadDeadline(time.Time) error { return os.ErrNoDeadline }
-
-// SetWriteDeadline implements net.Conn.
-func (p *served) SetWriteDeadline(time.Time) error { return os.ErrNoDeadline }

@@ -10,7 +10,6 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 
 	"freerdp-pnpdr/pnp"
@@ -36,7 +35,7 @@ func New(src backend.Source) (*pipe.Device, error) {
 		Host: s.client(), Domain: s.session.Host.Domain, Comment: comment,
 		ReadOnly: src.ReadOnly || src.Path == ReadOnly, Log: log,
 	}, s)
-	return pipe.Serve(src.Description, log, func(conn net.Conn, r pnp.OpenRequest) {
+	return pipe.Serve(src.Description, log, func(conn io.ReadWriteCloser, r pnp.OpenRequest) {
 		// It ends with conn.
 		if err := server.Serve(context.Background(), conn, r.Handle); err != nil {
 			log.Warn("the Server Service has hung up on its client", "err", err)

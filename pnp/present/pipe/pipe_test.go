@@ -26,7 +26,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // presented is a pipe of a client that returns what it gets, presented.
 func presented(t *testing.T, how func(context.Context, *present.Device) (present.Presentation, error)) (*presenttest.Pair, uint32, *present.Device, present.Presentation) {
 	pair := presenttest.NewPair(t, server.Config{})
-	id := pair.Add(backend.Serve(pnp.Description{Name: "echo", HardwareIDs: []string{"X"}}, nil, func(c net.Conn, _ pnp.OpenRequest) {
+	id := pair.Add(backend.Serve(pnp.Description{Name: "echo", HardwareIDs: []string{"X"}}, nil, func(c io.ReadWriteCloser, _ pnp.OpenRequest) {
 		io.Copy(c, c)
 	}))
 	d := pair.Device("echo", &present.Kind{Name: "pipe", Present: how})
