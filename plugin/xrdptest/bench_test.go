@@ -9,8 +9,11 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -60,8 +63,9 @@ func BenchmarkAgent(b *testing.B) {
 		b.Skip(whyNot)
 	}
 	needAgent(b)
+	version := xrdpVersion(b)
 	for _, major := range []int{2, 3} {
-		b.Run(fmt.Sprint("xfreerdp", major), func(b *testing.B) {
+		b.Run(fmt.Sprint("xrdp", version, "/xfreerdp", major), func(b *testing.B) {
 			binary := servertest.RequireClient(b, major)
 			x := startXrdp(b)
 			dev := newClient(b)
@@ -92,6 +96,18 @@ func BenchmarkAgent(b *testing.B) {
 			})
 		})
 	}
+}
+
+// xrdpVersion is what the server says that it is.
+func xrdpVersion(b *testing.B) string {
+	b.Helper()
+	cmd := exec.Command("/usr/sbin/xrdp", "--version")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: machine}
+	out, err := cmd.Output()
+	require.NoError(b, err)
+	m := regexp.MustCompile(`xrdp (\S+)`).FindSubmatch(out)
+	require.NotNil(b, m, "%s", out)
+	return string(m[1])
 }
 
 func (r result) median(of func([2]float64) float64) float64 {

@@ -114,6 +114,30 @@ func memoryTable(rows []*row, versions map[string]string) [][]string {
 	return table
 }
 
+// agentTable has reads of a file through pnpdr-agent beside those through xrdp's own
+// redirection of drives, and the serial port, which xrdp has nothing to compare with.
+func agentTable(rows []*row, versions map[string]string) [][]string {
+	table := [][]string{{"in a session of xrdp", "unit", "xrdp", "FreeRDP", "agent", "drive", "ratio"}}
+	for _, r := range rows {
+		// BenchmarkAgent/xrdp0.9.21/xfreerdp2/read_64_B,_in_order
+		parts := strings.SplitN(r.name, "/", 4)
+		line := []string{strings.ReplaceAll(parts[3], "_", " "), "", strings.TrimPrefix(parts[1], "xrdp"),
+			versions[strings.TrimPrefix(parts[2], "xfreerdp")]}
+		unit := "ops/s"
+		switch {
+		case r.has("agent_us"):
+			table = append(table, append(line[:1], "µs", line[2], line[3], number(r.median("agent_us")), "", ""))
+			continue
+		case r.has("agent_MiB/s"):
+			unit = "MiB/s"
+		}
+		line[1] = unit
+		table = append(table, append(line, number(r.median("agent_"+unit)), number(r.median("drive_"+unit)),
+			fmt.Sprintf("%.2f", r.median("ratio"))))
+	}
+	return table
+}
+
 func codecTable(rows []*row) [][]string {
 	table := [][]string{{"message", "decode, ns", "encode, ns", "allocations"}}
 	lines := make(map[string][]string)
@@ -176,6 +200,7 @@ func run(out io.Writer, dir string, versions map[string]string) error {
 		{"together.log", 2, func(r []*row) [][]string { return sessionTable("two clients at once", r, versions) }},
 		{"memory.log", 1, func(r []*row) [][]string { return memoryTable(r, versions) }},
 		{"codec.log", 1, codecTable},
+		{"agent.log", 2, func(r []*row) [][]string { return agentTable(r, versions) }},
 	} {
 		f, err := os.Open(filepath.Join(dir, t.file))
 		if err != nil {
@@ -186,7 +211,9 @@ func run(out io.Writer, dir string, versions map[string]string) error {
 		if err != nil {
 			return err
 		}
-		markdown(out, t.make(rows), t.left)
+		if len(rows) > 0 {
+			markdown(out, t.make(rows), t.left)
+		}
 	}
 	return nil
 }
