@@ -259,3 +259,25 @@ func TestReadsAheadOfTheKernel(t *testing.T) {
 	cat.signal(unix.SIGKILL)
 	cat.wait() // although the client does not answer
 }
+
+// TestOneHandle: programs share a handle, and it is closed when nobody uses it any more, or
+// the device is removed.
+func TestOneHandle(t *testing.T) {
+	p := presenttest.NewPair(t, server.Config{}, fileDevice(t, newFile(t, pattern(1000)), false))
+	d := p.Device("disk", randomKind)
+	f := mountFS(t)
+	remove := f.Add(d, Shape{Data: present.RandomAccess})
+	data := filepath.Join(f.Path(), "disk", "data")
+	holder := start(t, "perl", "-e", `$| = 1; open(F, "<", $ARGV[0]) or die; print "open"; sleep 1000`, data)
+	holder.begun()
+	run(t, "cmp", data, data)
+	run(t, "sh", "-c", "printf x | tee -a "+data+" | cat - "+data)
+	assert.EqualValues(t, 1, d.Stats().Opened)
+	holder.signal(unix.SIGTERM)
+	holder.wait()
+	require.Eventually(t, func() bool { return d.Stats().Open == 0 }, presenttest.Patience, linger/20)
+
+	run(t, "cat", data)
+	remove()
+	require.Eventually(t, func() bool { return d.Stats().Open == 0 }, presenttest.Patience, linger/100)
+}

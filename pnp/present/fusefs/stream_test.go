@@ -3,6 +3,7 @@
 package fusefs
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/backend/char"
+	"freerdp-pnpdr/pnp/backend/serial"
 	"freerdp-pnpdr/pnp/devtest"
 	"freerdp-pnpdr/pnp/present/presenttest"
 )
@@ -77,4 +79,29 @@ func TestPollStream(t *testing.T) {
 		}
 	}()
 	assert.Equal(t, "answer 0?\nanswer 1?\nanswer 2?\n", run(t, "python3", "-c", selecting, data))
+}
+
+// TestReadSerialPort: although a port waits at first until a buffer is full, a program gets
+// what is there.
+func TestReadSerialPort(t *testing.T) {
+	master, slave := devtest.OpenPTY(t)
+	d, err := serial.New(backend.Source{Path: slave, Description: pnp.Description{
+		Name: "port", Interfaces: []pnp.GUID{pnp.GUID_DEVINTERFACE_COMPORT}}})
+	require.NoError(t, err)
+	p := presenttest.NewPair(t, server.Config{}, d)
+	data := add(t, mountFS(t), p, "port", streamKind)
+	python := start(t, "python3", "-c", `
+import os, sys
+fd = os.open(sys.argv[1], os.O_RDWR)
+print("open", flush=True)
+os.write(fd, b"weight?")
+print(os.read(fd, 100))`, data)
+	python.begun()
+	b := make([]byte, 7)
+	_, err = io.ReadFull(master, b)
+	require.NoError(t, err)
+	require.Equal(t, "weight?", string(b))
+	_, err = master.Write([]byte("0.42 kg"))
+	require.NoError(t, err)
+	assert.Equal(t, "open\nb'0.42 kg'\n", python.wait())
 }
