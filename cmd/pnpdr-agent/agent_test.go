@@ -83,10 +83,13 @@ func launch(t *testing.T, f *xrdptest.Chansrv, args ...string) *program {
 	return p
 }
 
-func (p *program) start(args ...string) {
+func (p *program) start(args ...string) { p.startHere(append(args, "--dir", p.dir)...) }
+
+// startHere starts the agent with its usual folder.
+func (p *program) startHere(args ...string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p.stop = cancel
-	go func() { p.done <- p.cli.run(ctx, append(args, "--dir", p.dir)) }()
+	go func() { p.done <- p.cli.run(ctx, args) }()
 	p.t.Cleanup(func() {
 		cancel()
 		if p.t.Failed() {
@@ -131,9 +134,13 @@ func (p *program) folders(names ...string) {
 
 // ask runs list or status and returns its output.
 func (p *program) ask(args ...string) (string, int) {
+	return p.askHere(append(args, "--dir", p.dir)...)
+}
+
+func (p *program) askHere(args ...string) (string, int) {
 	var out bytes.Buffer
 	c := &cli{stdout: &out, stderr: &out, env: p.cli.env, servers: p.cli.servers}
-	status := c.run(context.Background(), append(args, "--dir", p.dir))
+	status := c.run(context.Background(), args)
 	return out.String(), status
 }
 
@@ -352,9 +359,39 @@ func TestCommandLine(t *testing.T) {
 		require.Equal(t, c.status, p.run(context.Background(), strings.Fields(c.args)), c.args)
 		require.Contains(t, out.String(), c.says, c.args)
 	}
-	dir, err := (&cli{env: func(string) string { return "/run/user/7" }}).dir()
-	require.NoError(t, err)
-	require.Equal(t, "/run/user/7/pnpdr", dir)
+}
+
+// TestTwoSessions: the agent of a user's second session has a folder of its own.
+func TestTwoSessions(t *testing.T) {
+	run := t.TempDir()
+	session := func(name, display, device string) *program {
+		f := xrdptest.New(t, newClient(t, device))
+		sockets := f.Env("XRDP_SOCKET_PATH")
+		// All fakes have the same display.
+		own := filepath.Join(sockets, "xrdpapi_"+display)
+		if _, err := os.Lstat(own); err != nil {
+			require.NoError(t, os.Symlink(filepath.Join(sockets, "xrdpapi_10"), own))
+		}
+		env := map[string]string{"XDG_RUNTIME_DIR": run, "DISPLAY": ":" + display + ".0", "XRDP_SESSION": "1", "XRDP_SOCKET_PATH": sockets}
+		p := newProgram(t, func(key string) string { return env[key] })
+		p.dir = filepath.Join(run, name)
+		p.startHere()
+		p.folders(device)
+		return p
+	}
+	p := session("pnpdr", "10", "Scale")
+	again, status := p.askHere()
+	require.Equal(t, exitFailed, status)
+	require.Contains(t, again, "another program serves devices there")
+	q := session("pnpdr-11", "11", "Printer")
+	out, _ := q.askHere("list")
+	require.Contains(t, out, "Printer")
+	out, _ = p.askHere("list")
+	require.Contains(t, out, "Scale")
+	for _, r := range []*program{p, q} {
+		r.stop()
+		require.Equal(t, exitOK, r.status())
+	}
 }
 
 func TestManual(t *testing.T) {

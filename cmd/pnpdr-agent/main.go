@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
@@ -186,18 +185,6 @@ the device are among them.`,
 	return cmd
 }
 
-// dir returns the folder.
-func (c *cli) dir() (string, error) {
-	if c.opt.dir != "" {
-		return c.opt.dir, nil
-	}
-	runtime := c.env("XDG_RUNTIME_DIR")
-	if !filepath.IsAbs(runtime) {
-		return "", failure{errors.New("XDG_RUNTIME_DIR is not set in this session: name a folder with --dir")}
-	}
-	return filepath.Join(runtime, "pnpdr"), nil
-}
-
 // serve presents devices until the session ends.
 func (c *cli) serve(ctx context.Context) error {
 	choices, err := choicesOf(&c.opt, kinds.All())
@@ -207,12 +194,9 @@ func (c *cli) serve(ctx context.Context) error {
 	if c.opt.autostart && !insession.Inside(c.env, c.servers...) {
 		return nil
 	}
-	dir, err := c.dir()
-	if err != nil {
-		return err
-	}
 	log := logging.New(c.stderr, c.opt.jsonLog, c.opt.verbose)
-	f, err := c.open(ctx, dir, folder.Config{
+	f, err := c.open(ctx, folder.Config{
+		Session: c.session(),
 		Table:   kinds.All(),
 		As:      choices.Kind,
 		Wanted:  choices.Wanted,
@@ -235,22 +219,6 @@ func (c *cli) serve(ctx context.Context) error {
 		return failure{err}
 	}
 	return nil
-}
-
-// open makes the folder. When a user logs out and in again, the agent of the old session
-// may still be about to end.
-func (c *cli) open(ctx context.Context, dir string, cfg folder.Config) (*folder.Folder, error) {
-	for end := time.Now().Add(c.pace.patience); ; {
-		f, err := folder.New(dir, cfg)
-		if !c.opt.autostart || !errors.Is(err, folder.ErrInUse) || time.Now().After(end) {
-			return f, err
-		}
-		select {
-		case <-time.After(c.pace.again):
-		case <-ctx.Done():
-			return nil, err
-		}
-	}
 }
 
 func choicesOf(o *options, table present.Table) (*choose.Choices, error) {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -16,24 +17,14 @@ import (
 	"freerdp-pnpdr/pnp/present/folder"
 )
 
-// query asks the agent that is running.
-func (c *cli) query() (folder.Report, error) {
-	dir, err := c.dir()
-	if err != nil {
-		return folder.Report{}, err
-	}
-	r, err := folder.Query(dir)
-	if err != nil {
-		return r, failure{fmt.Errorf("%w; is pnpdr-agent running in this session?", err)}
-	}
-	return r, nil
-}
-
 // show prints the answer as JSON, or as print does.
 func (c *cli) show(print func(w io.Writer, r folder.Report)) error {
 	r, err := c.query()
-	if err != nil {
-		return err
+	switch {
+	case errors.Is(err, folder.ErrNotServed):
+		return failure{fmt.Errorf("%w; is pnpdr-agent running in this session?", err)}
+	case err != nil:
+		return failure{err}
 	}
 	if !c.opt.json {
 		print(c.stdout, r)

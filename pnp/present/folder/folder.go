@@ -33,6 +33,8 @@ var Limits = server.Limits{Devices: maxDevices, DescriptionBytes: 1 << 20}
 
 // Config configures a Folder.
 type Config struct {
+	// Session names the session in reports.
+	Session string
 	// Table has the kinds of presenters.
 	Table present.Table
 	// As returns the kind that the user wants a device to be of; nil for the one that

@@ -28,6 +28,8 @@ const (
 type Report struct {
 	PID    int    `json:"pid"`
 	Folder string `json:"folder"`
+	// Session is Config.Session.
+	Session string `json:"session,omitempty"`
 	// Connected is since when a client is connected; nil while none is, and then
 	// Problem says why.
 	Connected *time.Time `json:"connected"`
@@ -84,7 +86,7 @@ func (f *Folder) publish(ln *net.UnixListener, connection func() (time.Time, str
 }
 
 func (f *Folder) report(since time.Time, problem string) Report {
-	r := Report{PID: os.Getpid(), Folder: f.Dir(), Problem: problem, Devices: f.Devices()}
+	r := Report{PID: os.Getpid(), Folder: f.Dir(), Session: f.cfg.Session, Problem: problem, Devices: f.Devices()}
 	if !since.IsZero() {
 		r.Connected = &since
 	}

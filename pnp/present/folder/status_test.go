@@ -12,7 +12,7 @@ import (
 )
 
 func TestPublish(t *testing.T) {
-	f := newFolder(t, Config{})
+	f := newFolder(t, Config{Session: ":7"})
 	pair(t, f, loop("Scale"))
 	waitFor(t, f, "Scale")
 	_, err := Query(f.Dir())
@@ -24,7 +24,7 @@ func TestPublish(t *testing.T) {
 	got, err := Query(f.Dir())
 	require.NoError(t, err)
 	require.True(t, now.Equal(*got.Connected))
-	require.Equal(t, Report{PID: os.Getpid(), Folder: f.Dir(), Connected: got.Connected, Problem: "why", Devices: f.Devices()}, got)
+	require.Equal(t, Report{PID: os.Getpid(), Folder: f.Dir(), Session: ":7", Connected: got.Connected, Problem: "why", Devices: f.Devices()}, got)
 
 	// One who does not read to the end, and one who does.
 	answers <- time.Time{}
