@@ -10,12 +10,14 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend/hid"
+	"freerdp-pnpdr/pnp/discover"
 	"freerdp-pnpdr/pnp/internal/hidreport"
 )
 
@@ -33,6 +35,7 @@ type fakeKernel struct {
 	noDriver      bool
 
 	made    chan created
+	uevents chan discover.Uevent
 	reports chan string // input reports
 	answers chan answer
 	gone    chan struct{} // closed when the device has gone
@@ -56,7 +59,7 @@ func newFakeKernel(t testing.TB) *fakeKernel {
 	require.NoError(t, err)
 	k := &fakeKernel{
 		t: t, file: os.NewFile(uintptr(fds[0]), "kernel"), ours: os.NewFile(uintptr(fds[1]), "uhid"), root: t.TempDir(),
-		made: make(chan created, 1), reports: make(chan string, 256), answers: make(chan answer, 64), gone: make(chan struct{}),
+		made: make(chan created, 1), uevents: make(chan discover.Uevent, 8), reports: make(chan string, 256), answers: make(chan answer, 64), gone: make(chan struct{}),
 	}
 	require.NoError(t, os.MkdirAll(filepath.Join(k.root, "devices"), 0o755))
 	go k.serve()
@@ -65,7 +68,43 @@ func newFakeKernel(t testing.TB) *fakeKernel {
 }
 
 func (k *fakeKernel) system() system {
-	return system{open: func() (io.ReadWriteCloser, error) { return k.ours, nil }, sysfs: k.root}
+	return system{
+		open: func() (io.ReadWriteCloser, error) { return k.ours, nil },
+		listen: func() (discover.Source, error) {
+			return &fakeSource{uevents: k.uevents, closed: make(chan struct{})}, nil
+		},
+		sysfs: k.root,
+	}
+}
+
+// fakeSource is what the kernel tells of devices.
+type fakeSource struct {
+	uevents chan discover.Uevent
+	closed  chan struct{}
+}
+
+func (s *fakeSource) Receive(time.Duration) ([]discover.Uevent, error) {
+	select {
+	case e := <-s.uevents:
+		return []discover.Uevent{e}, nil
+	case <-s.closed:
+		return nil, os.ErrClosed
+	}
+}
+
+func (s *fakeSource) Close() error { close(s.closed); return nil }
+
+// device is the folder of the HID device below sysfs.
+const device = "devices/virtual/misc/uhid/0003:1209:ABCD.0001"
+
+// makeInput makes an input device in a folder below that of the HID device.
+func (k *fakeKernel) makeInput(below, name string) {
+	dir := filepath.Join(device, below, "input", name)
+	require.NoError(k.t, os.MkdirAll(filepath.Join(k.root, dir), 0o755))
+	if !k.uninhibitable {
+		require.NoError(k.t, os.WriteFile(filepath.Join(k.root, dir, "inhibited"), []byte("0\n"), 0o644))
+	}
+	k.uevents <- discover.Uevent{Action: "add", Subsystem: "input", Path: dir}
 }
 
 func (k *fakeKernel) serve() {
@@ -103,23 +142,19 @@ func (k *fakeKernel) serve() {
 
 // makeDevices makes what sysfs shows of a HID device.
 func (k *fakeKernel) makeDevices(c created) {
-	dir := filepath.Join(k.root, "devices/virtual/misc/uhid/0003:1209:ABCD.0001")
+	dir := filepath.Join(k.root, device)
 	require.NoError(k.t, os.MkdirAll(dir, 0o755))
 	require.NoError(k.t, os.WriteFile(filepath.Join(dir, "uevent"), []byte("HID_NAME="+c.name+"\nHID_PHYS="+c.phys+"\n"), 0o644))
 	for i := range k.inputs {
-		input := filepath.Join(dir, "input", fmt.Sprintf("input%d", i))
-		require.NoError(k.t, os.MkdirAll(input, 0o755))
-		if !k.uninhibitable {
-			require.NoError(k.t, os.WriteFile(filepath.Join(input, "inhibited"), []byte("0\n"), 0o644))
-		}
+		k.makeInput("", fmt.Sprintf("input%d", i))
 	}
 	if !k.noDriver {
 		require.NoError(k.t, os.MkdirAll(filepath.Join(dir, "hidraw/hidraw7"), 0o755))
 	}
 }
 
-func (k *fakeKernel) inhibited(i int) string {
-	b, err := os.ReadFile(filepath.Join(k.root, "devices/virtual/misc/uhid/0003:1209:ABCD.0001/input", fmt.Sprintf("input%d", i), "inhibited"))
+func (k *fakeKernel) inhibited(below, name string) string {
+	b, err := os.ReadFile(filepath.Join(k.root, device, below, "input", name, "inhibited"))
 	require.NoError(k.t, err)
 	return string(b[:1])
 }

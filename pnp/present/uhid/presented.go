@@ -6,12 +6,14 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
 	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend/hid"
+	"freerdp-pnpdr/pnp/discover"
 	"freerdp-pnpdr/pnp/internal/hidreport"
 	"freerdp-pnpdr/pnp/present"
 )
@@ -36,20 +38,25 @@ type presented struct {
 	dev    *present.Device
 	kernel *kernel
 	layout layout
-	link   string // in the device's folder; "" if there is none
+	inputs inputs
+	source discover.Source // tells of input devices; nil if they may be there
+	link   string          // in the device's folder; "" if there is none
 
 	ctx     context.Context
 	cancel  context.CancelFunc
 	served  sync.WaitGroup
 	events  chan event
+	lost    chan struct{} // closed when the kernel's device is of no use any more
 	opened  chan opened
-	settled chan inputs
+	settled chan error    // the result of inhibiting
+	appears chan struct{} // an input device has appeared
 	// results has room for those of all requests that are outstanding.
 	results chan result
 
 	// All below is for run alone.
 	using    bool // a program has the kernel's device open
-	inputs   *inputs
+	settling bool // settled gets a value
+	unready  bool // input may not be passed on
 	handle   *present.Handle
 	opening  bool
 	retry    *time.Timer // runs while opening the device has to wait
@@ -89,16 +96,20 @@ type result struct {
 	err     error
 }
 
-func newPresented(d *present.Device, k *kernel, l layout) *presented {
+func newPresented(d *present.Device, k *kernel, l layout, source discover.Source) *presented {
 	p := &presented{
-		dev: d, kernel: k, layout: l,
+		dev: d, kernel: k, layout: l, source: source,
 		events:  make(chan event, maxRequests),
+		lost:    make(chan struct{}),
 		opened:  make(chan opened, 1),
-		settled: make(chan inputs, 1),
+		settled: make(chan error, 1),
+		appears: make(chan struct{}, 1),
 		results: make(chan result, readAhead+maxRequests),
 		retry:   time.NewTimer(0),
 		linger:  time.NewTimer(0),
 		backoff: minRetry,
+
+		settling: true, unready: true, // until ready
 	}
 	stopTimer(p.retry)
 	stopTimer(p.linger)
@@ -109,10 +120,23 @@ func newPresented(d *present.Device, k *kernel, l layout) *presented {
 	return p
 }
 
+// ready is called once the kernel has made its devices: from now on input is passed on.
+func (p *presented) ready(in inputs) {
+	p.inputs = in
+	if p.source != nil {
+		p.served.Add(1)
+		go p.watch()
+	}
+	p.settled <- nil
+}
+
 // Close implements present.Presentation.
 func (p *presented) Close() {
 	p.cancel()
 	p.kernel.close()
+	if p.source != nil {
+		p.source.Close()
+	}
 	p.served.Wait()
 	if p.link != "" {
 		os.Remove(p.link)
@@ -122,11 +146,12 @@ func (p *presented) Close() {
 // read takes the kernel's events.
 func (p *presented) read() {
 	defer p.served.Done()
+	defer close(p.lost)
 	b := make([]byte, eventSize)
 	for {
 		e, err := p.kernel.next(b)
 		if err != nil {
-			if p.ctx.Err() == nil {
+			if !errors.Is(err, os.ErrClosed) {
 				p.dev.Log.Error("HID device is of no use any more", "err", err)
 			}
 			return
@@ -137,6 +162,32 @@ func (p *presented) read() {
 			return
 		}
 	}
+}
+
+// watch watches out for input devices that a driver makes later.
+func (p *presented) watch() {
+	defer p.served.Done()
+	for {
+		list, err := p.source.Receive(-1)
+		switch {
+		case err != nil && !errors.Is(err, discover.ErrLost):
+			if p.ctx.Err() == nil {
+				p.takeAway(err)
+			}
+			return
+		case err != nil || slices.ContainsFunc(list, p.inputs.concerns):
+			select {
+			case p.appears <- struct{}{}:
+			default:
+			}
+		}
+	}
+}
+
+// takeAway removes the device, which must not do what err says.
+func (p *presented) takeAway(err error) {
+	p.dev.Log.Error("HID device is taken away", "err", err)
+	p.kernel.close()
 }
 
 // run serves the device. It never waits for the client.
@@ -150,12 +201,21 @@ func (p *presented) run() {
 			over = p.handle.Done()
 		}
 		select {
-		case <-p.ctx.Done():
+		case <-p.lost:
 			return
 		case e := <-p.events:
 			p.event(e)
-		case in := <-p.settled:
-			p.inputs = &in
+		case err := <-p.settled:
+			if p.settling, p.unready = false, err != nil; err != nil && p.ctx.Err() == nil {
+				p.takeAway(err)
+			}
+		case <-p.appearing():
+			p.settling, p.unready = true, true
+			p.served.Add(1)
+			go func() {
+				defer p.served.Done()
+				p.settled <- p.inputs.inhibit(p.ctx)
+			}()
 		case o := <-p.opened:
 			p.opening = false
 			p.openedAs(o)
@@ -176,6 +236,14 @@ func (p *presented) run() {
 	}
 }
 
+// appearing returns appears, unless what appeared before is still being inhibited.
+func (p *presented) appearing() <-chan struct{} {
+	if p.settling {
+		return nil
+	}
+	return p.appears
+}
+
 // end closes what run has opened.
 func (p *presented) end() {
 	stopTimer(p.retry)
@@ -191,7 +259,7 @@ func (p *presented) end() {
 // step opens the device at the client if it is needed, closes it if it is not, and
 // sends what waits.
 func (p *presented) step() {
-	reading := p.using && p.inputs != nil
+	reading := p.using && !p.unready
 	switch {
 	case p.handle != nil && !p.using && p.requests+len(p.waiting) == 0:
 		p.close()
@@ -249,13 +317,8 @@ func (p *presented) event(e event) {
 	case eventOpen:
 		p.using = true
 		stopTimer(p.linger)
-		if p.inputs != nil {
-			// A driver may have made another one meanwhile.
-			if err := p.inputs.inhibit(p.ctx); err != nil {
-				p.dev.Log.Error("HID device is taken away", "err", err)
-				p.kernel.close()
-			}
-		}
+		stopTimer(p.retry) // a program has come that may find the device free
+		p.retries, p.backoff = false, minRetry
 	case eventClose:
 		p.using = false
 		p.linger.Reset(lingerLimit)
@@ -347,7 +410,7 @@ func (p *presented) result(r result) {
 	default:
 		p.reads--
 		p.backoff = minRetry
-		if p.inputs != nil {
+		if !p.unready && len(p.appears) == 0 {
 			p.input(r.out[:r.n])
 		}
 	}

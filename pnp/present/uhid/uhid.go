@@ -25,8 +25,9 @@
 // The kernel makes input devices of keyboards, pointing devices and others, and the
 // client decides what its device is. Unless the user wishes that, no input may reach the
 // desktop or a console of this machine: all of them are inhibited (Linux 5.11) before
-// the first report is passed on, which does not affect hidraw. That takes root, or a
-// udev rule; without either, the device is not made.
+// the first report is passed on, which does not affect hidraw, and so are those that a
+// driver makes later. That takes root, or a udev rule; without either, the device is not
+// made, or is taken away.
 package uhid
 
 import (
@@ -45,6 +46,7 @@ import (
 	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend/hid"
+	"freerdp-pnpdr/pnp/discover"
 	"freerdp-pnpdr/pnp/internal/hidreport"
 	"freerdp-pnpdr/pnp/internal/sysfs"
 	"freerdp-pnpdr/pnp/present"
@@ -55,13 +57,18 @@ const Link = "hidraw"
 
 // Present implements present.Kind.
 func Present(ctx context.Context, d *present.Device) (present.Presentation, error) {
-	return system{open: func() (io.ReadWriteCloser, error) { return openKernel("/dev/uhid") }, sysfs: "/sys"}.present(ctx, d)
+	return system{
+		open:   func() (io.ReadWriteCloser, error) { return openKernel("/dev/uhid") },
+		listen: discover.Listen,
+		sysfs:  "/sys",
+	}.present(ctx, d)
 }
 
 // system is the part of this machine that devices are made with. Tests have others.
 type system struct {
-	open  func() (io.ReadWriteCloser, error)
-	sysfs string // mount point
+	open   func() (io.ReadWriteCloser, error)
+	listen func() (discover.Source, error)
+	sysfs  string // mount point
 }
 
 // made numbers the devices of this process.
@@ -73,24 +80,38 @@ func (s system) present(ctx context.Context, d *present.Device) (present.Present
 		return nil, err
 	}
 	k := &kernel{file}
-	i, names, err := identify(ctx, d)
+	p, err := s.make(ctx, d, k)
 	if err != nil {
 		k.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// make makes the kernel's device. The caller closes k if it fails.
+func (s system) make(ctx context.Context, d *present.Device, k *kernel) (*presented, error) {
+	i, names, err := identify(ctx, d)
+	if err != nil {
 		return nil, err
 	}
 	l, err := parse(i.Descriptor)
 	if err != nil {
-		k.close()
 		return nil, err
 	}
+	var source discover.Source
+	if !d.Options.Input { // before anything can be missed
+		if source, err = s.listen(); err != nil {
+			return nil, err
+		}
+	}
 	phys := hidreport.Phys(d.Options.Input, os.Getuid(), fmt.Sprintf("%d-%d", os.Getpid(), made.Add(1)))
+	p := newPresented(d, k, l, source)
 	if err := k.create(i, names.device(), phys, names.serial); err != nil {
-		k.close()
+		p.Close()
 		return nil, fmt.Errorf("making a HID device: %w", err)
 	}
-	p := newPresented(d, k, l)
-	inputs := inputs{root: s.sysfs, phys: phys, wanted: d.Options.Input}
-	node, err := inputs.settle(ctx)
+	in := inputs{root: s.sysfs, phys: phys, wanted: d.Options.Input}
+	node, err := in.settle(ctx)
 	if err != nil {
 		p.Close()
 		return nil, err
@@ -101,7 +122,7 @@ func (s system) present(ctx context.Context, d *present.Device) (present.Present
 		d.Log.Warn("making the link to the HID device failed", "err", err)
 	}
 	d.Log.Info("HID device is made", "node", node, "input", d.Options.Input)
-	p.settled <- inputs
+	p.ready(in)
 	return p, nil
 }
 

@@ -19,6 +19,7 @@ import (
 	"freerdp-pnpdr/channels/server/servertest"
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend/hid"
+	"freerdp-pnpdr/pnp/discover"
 	"freerdp-pnpdr/pnp/internal/hidreport"
 	"freerdp-pnpdr/pnp/internal/hidreport/hidreporttest"
 	"freerdp-pnpdr/pnp/present"
@@ -79,6 +80,16 @@ func (f *fixture) reading() {
 	f.t.Helper()
 	f.open()
 	f.eventually("pending reads", func() bool { return f.remote.pending() == readAhead })
+}
+
+// closed waits until the client's device is closed, at both ends.
+func (f *fixture) closed() {
+	f.t.Helper()
+	f.eventually("closing", func() bool {
+		f.remote.mu.Lock()
+		defer f.remote.mu.Unlock()
+		return f.dev.Stats().Open == 0 && f.remote.handles == 0
+	})
 }
 
 func (f *fixture) eventually(what string, is func() bool) {
@@ -190,13 +201,13 @@ func TestOpenOnlyWhileUsed(t *testing.T) {
 		f.reading()
 		require.EqualValues(t, 1, f.dev.Stats().Open)
 		f.close()
-		f.eventually("closing", func() bool { return f.dev.Stats().Open == 0 })
+		f.closed()
 	}
 	// A driver asks without opening the device.
 	f.remote.get = func(uint32, byte) (string, pnp.HRESULT) { return "\x01abcde", pnp.S_OK }
 	f.get(1, featureReport, 1)
 	require.Equal(t, answer{eventGetReportReply, 1, 0, "\x01abcde"}, next(t, f.answers))
-	f.eventually("closing", func() bool { return f.dev.Stats().Open == 0 })
+	f.closed()
 }
 
 func TestOutput(t *testing.T) {
@@ -279,7 +290,7 @@ func TestRefusals(t *testing.T) {
 	require.NotZero(t, next(t, f.answers).errno)
 	f.output("\x09a")
 	f.remote.set(func() { f.remote.openFails = pnp.ERROR_SHARING_VIOLATION })
-	f.eventually("closing", func() bool { return f.dev.Stats().Open == 0 })
+	f.closed()
 	f.set(6, featureReport, "\x01a")
 	require.Equal(t, answer{eventSetReportReply, 6, 16, ""}, next(t, f.answers), "EBUSY")
 	require.Empty(t, f.remote.sent)
@@ -320,7 +331,7 @@ func TestSilentClient(t *testing.T) {
 	require.NotZero(t, a.errno)
 	require.LessOrEqual(t, len(f.remote.stucks), maxRequests)
 	f.close()
-	f.eventually("closing", func() bool { return f.dev.Stats().Open == 0 })
+	f.closed()
 	f.remote.set(func() { f.remote.silent = false })
 	f.reading()
 	f.output("\x02abcd")
@@ -361,8 +372,8 @@ func TestClientEnds(t *testing.T) {
 func TestInputDevices(t *testing.T) {
 	f, err := newFixture(t, withIDs, func(k *fakeKernel, _ *fakeHID) { k.inputs = 2 })
 	require.NoError(t, err)
-	require.Equal(t, "1", f.inhibited(0))
-	require.Equal(t, "1", f.inhibited(1))
+	require.Equal(t, "1", f.inhibited("", "input0"))
+	require.Equal(t, "1", f.inhibited("", "input1"))
 
 	_, err = newFixture(t, withIDs, func(k *fakeKernel, _ *fakeHID) { k.inputs, k.uninhibitable = 1, true })
 	require.ErrorContains(t, err, "must not reach the desktop")
@@ -374,8 +385,28 @@ func TestInputDevices(t *testing.T) {
 	dev.Options.Input = true
 	p, err := k.system().present(bg, dev)
 	require.NoError(t, err)
-	require.Equal(t, "0", k.inhibited(0))
+	require.Equal(t, "0", k.inhibited("", "input0"))
 	p.Close()
+}
+
+// TestLaterInputDevices: a driver makes an input device of a device behind the device,
+// when the client says that there is one.
+func TestLaterInputDevices(t *testing.T) {
+	f := present1(t, withIDs)
+	f.reading()
+	f.makeInput("0003:1209:0001.0002", "input5")
+	f.eventually("inhibiting", func() bool { return f.inhibited("0003:1209:0001.0002", "input5") == "1" })
+	f.uevents <- discover.Uevent{Action: "add", Subsystem: "input", Path: "devices/virtual/input/input6"} // another's
+	f.remote.feed("\x01abc\x00\x00\x00\x00")
+	f.eventually("input goes on", func() bool {
+		f.remote.feed("\x01abc\x00\x00\x00\x00")
+		return len(f.reports) > 0
+	})
+
+	f.uninhibitable = true
+	f.makeInput("", "input7")
+	<-f.gone
+	f.closed()
 }
 
 // TestGivesUp: no driver takes the device until nobody waits any more.
