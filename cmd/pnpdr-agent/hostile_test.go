@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -15,22 +14,17 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"freerdp-pnpdr/channels"
+	"freerdp-pnpdr/channels/hostiletest"
 	"freerdp-pnpdr/channels/insession"
-	"freerdp-pnpdr/channels/memory"
 	"freerdp-pnpdr/channels/xrdp"
 	"freerdp-pnpdr/channels/xrdp/xrdptest"
-	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend/loopback"
-	"freerdp-pnpdr/pnp/wire"
 )
 
 // TestHostileClients has an agent serve one hostile client after the other, while the
@@ -47,15 +41,15 @@ func TestHostileClients(t *testing.T) {
 	attacked := startProcess(t, chansrv)
 	attacked.wait("Scale")
 	before := attacked.memory()
-	for _, attack := range attacks {
-		t.Run(attack.name, func(t *testing.T) {
-			h := newHostileClient(attack)
-			defer h.stop()
+	for _, attack := range hostiletest.Attacks {
+		t.Run(attack.Name, func(t *testing.T) {
+			h := hostiletest.New(attack)
+			defer h.Stop()
 			chansrv.Connect(nil)
 			attacked.wait()
 			chansrv.Connect(h)
 			select {
-			case <-h.begun:
+			case <-h.Begun():
 			case <-time.After(watchdog):
 				t.Fatal("the attack does not begin")
 			}
@@ -63,7 +57,7 @@ func TestHostileClients(t *testing.T) {
 				attacked.use() // whatever there is
 				require.Less(t, attacked.memory(), before+memoryFactor*96<<10, "KiB; %d before", before)
 			}
-			h.stop()
+			h.Stop()
 			chansrv.Connect(nil)
 			attacked.wait()
 			chansrv.Connect(newClient(t, "Scale"))
@@ -86,219 +80,6 @@ func beAgent(t *testing.T, dir string) {
 	c.stdout, c.stderr = os.Stderr, os.Stderr
 	c.servers = []insession.Server{xrdp.Server{ProbeInterval: 20 * time.Millisecond, ProbeTimeout: 10 * time.Second}}
 	require.Equal(t, exitOK, c.run(ctx, []string{"--dir", dir}))
-}
-
-// attack is what a hostile client does on its channels.
-type attack struct {
-	name string
-	// info is called once the server has told that the client is logged on. It
-	// returns when over is closed.
-	info func(over <-chan struct{}, rnd *rand.Rand, send func([]byte) bool)
-	// reply returns what to send for a request; nil is what an honest client would.
-	reply func(rnd *rand.Rand, m wire.Message) []byte
-}
-
-var attacks = []attack{
-	{"devices without end", func(over <-chan struct{}, rnd *rand.Rand, send func([]byte) bool) {
-		for id := uint32(1); send(addition(id, fmt.Sprint("device ", id))); id++ {
-			pause(over, id)
-		}
-	}, nil},
-	{"devices that come and go", func(over <-chan struct{}, rnd *rand.Rand, send func([]byte) bool) {
-		for i := uint32(1); send(addition(i%7, fmt.Sprint("device ", i%3))) && send(wire.DeviceRemoval{ClientDeviceID: i % 7}.Append(nil)); i++ {
-			pause(over, i)
-		}
-	}, nil},
-	{"names", func(over <-chan struct{}, rnd *rand.Rand, send func([]byte) bool) {
-		for i, name := range []string{
-			"", ".", "..", "/", "../../etc/passwd", "a/b", "\x00", "a\x00b", ".lock", "control", "-rf", "\u202Egnp.exe", "\x1b[2J",
-			strings.Repeat("x", 255), strings.Repeat("ü", 255), strings.Repeat("y", 60000), "\ufeff", "a\nb", "~", "$(reboot)", "CON", "\ufffd", "\U0001F680",
-		} {
-			send(addition(uint32(i+1), name))
-			send(addition(uint32(i+101), name))
-		}
-		<-over
-	}, nil},
-	{"large descriptions", func(over <-chan struct{}, rnd *rand.Rand, send func([]byte) bool) {
-		for id := uint32(1); send(addition(id, strings.Repeat("z", 1<<20))); id++ {
-			pause(over, 0)
-		}
-	}, nil},
-	{"four gigabytes announced", func(over <-chan struct{}, rnd *rand.Rand, send func([]byte) bool) {
-		for send(binary.LittleEndian.AppendUint32(nil, 0xFFFFFFFF)) && send(make([]byte, 1<<15)) {
-			pause(over, 0)
-		}
-	}, nil},
-	{"bytes without sense", func(over <-chan struct{}, rnd *rand.Rand, send func([]byte) bool) {
-		for send(randomBytes(rnd)) {
-			pause(over, 0)
-		}
-	}, nil},
-	{"a message that never ends", func(over <-chan struct{}, rnd *rand.Rand, send func([]byte) bool) {
-		b := addition(1, "cut")
-		send(b[:len(b)-3])
-		<-over
-	}, nil},
-	{"silence", someDevices, func(*rand.Rand, wire.Message) []byte { return []byte{} }},
-	{"replies that nobody asked for", someDevices, func(rnd *rand.Rand, m wire.Message) []byte {
-		var b []byte
-		for range 50 {
-			b = wire.DataReply{RequestID: wire.RequestID(rnd.Uint32N(1 << 24)), Data: make([]byte, rnd.IntN(4096))}.Append(b)
-		}
-		return b
-	}},
-	{"replies without sense", someDevices, func(rnd *rand.Rand, m wire.Message) []byte { return randomBytes(rnd) }},
-	{"more data than asked for", someDevices, func(rnd *rand.Rand, m wire.Message) []byte {
-		switch m.Kind {
-		case wire.KindReadRequest, wire.KindIOControlRequest:
-			return wire.DataReply{RequestID: m.RequestID, Data: make([]byte, 1<<20)}.Append(nil)
-		}
-		return nil
-	}},
-	{"events without end", someDevices, func(rnd *rand.Rand, m wire.Message) []byte {
-		var b []byte
-		for range 200 {
-			b = wire.CustomEvent{Data: make([]byte, rnd.IntN(4096))}.Append(b)
-		}
-		return append(b, honestReply(m)...)
-	}},
-	{"replies cut off", someDevices, func(rnd *rand.Rand, m wire.Message) []byte {
-		b := honestReply(m)
-		return b[:rnd.IntN(len(b)+1)]
-	}},
-}
-
-// pause lets others run, and has the flood last until it is over.
-func pause(over <-chan struct{}, n uint32) {
-	if n%100 != 0 {
-		return
-	}
-	select {
-	case <-over:
-	case <-time.After(time.Millisecond):
-	}
-}
-
-func randomBytes(rnd *rand.Rand) []byte {
-	b := make([]byte, rnd.IntN(1<<rnd.IntN(15))+1)
-	for i := range b {
-		b[i] = byte(rnd.Uint32() >> rnd.Uint32N(24))
-	}
-	return b
-}
-
-// someDevices are of every kind.
-func someDevices(over <-chan struct{}, _ *rand.Rand, send func([]byte) bool) {
-	for i, id := range []string{`PNPDR\SERIAL`, `PNPDR\HID`, `PNPDR\FILE`, `USB\Class_07`, "other"} {
-		d := pnp.Description{Name: fmt.Sprint("d", i), HardwareIDs: []string{id}, CompatibleIDs: []string{id}}
-		send(wire.DeviceAddition{DeviceCount: 1, DeviceDescriptions: wire.NewDeviceDescription(uint32(i), &d).Append(nil)}.Append(nil))
-	}
-	<-over
-}
-
-func addition(id uint32, name string) []byte {
-	d := pnp.Description{Name: name, HardwareIDs: []string{name}}
-	return wire.DeviceAddition{DeviceCount: 1, DeviceDescriptions: wire.NewDeviceDescription(id, &d).Append(nil)}.Append(nil)
-}
-
-func honestReply(m wire.Message) []byte {
-	switch m.Kind {
-	case wire.KindCapabilitiesRequest:
-		return wire.CapabilitiesReply{RequestID: m.RequestID, Version: wire.VersionWithCustomEvents}.Append(nil)
-	case wire.KindCreateFileRequest:
-		return wire.CreateFileReply{RequestID: m.RequestID}.Append(nil)
-	case wire.KindReadRequest:
-		return wire.DataReply{RequestID: m.RequestID, Data: make([]byte, m.ReadRequest().CbBytesToRead)}.Append(nil)
-	case wire.KindWriteRequest:
-		return wire.WriteReply{RequestID: m.RequestID, CbBytesWritten: uint32(len(m.WriteRequest().Data))}.Append(nil)
-	case wire.KindIOControlRequest:
-		return wire.DataReply{RequestID: m.RequestID}.Append(nil)
-	}
-	return nil
-}
-
-// hostileClient is the client end of a session.
-type hostileClient struct {
-	attack
-	begun, over chan struct{}
-	begin, stop func() // close them
-}
-
-func newHostileClient(a attack) *hostileClient {
-	h := &hostileClient{attack: a, begun: make(chan struct{}), over: make(chan struct{})}
-	h.begin = sync.OnceFunc(func() { close(h.begun) })
-	h.stop = sync.OnceFunc(func() { close(h.over) })
-	return h
-}
-
-// Accept implements memory.Acceptor.
-func (h *hostileClient) Accept(name string, conn channels.Conn) (channels.Receiver, error) {
-	e := &hostileEnd{h: h, conn: conn, rnd: rand.New(rand.NewPCG(1, 2)), closed: make(chan struct{})}
-	if name == channels.PNPDR {
-		return &hostileInfo{hostileEnd: e}, nil
-	}
-	return e, nil
-}
-
-var _ memory.Acceptor = (*hostileClient)(nil)
-
-// hostileEnd is the client end of a channel for I/O.
-type hostileEnd struct {
-	h      *hostileClient
-	conn   channels.Conn
-	rnd    *rand.Rand
-	asked  int
-	closed chan struct{}
-}
-
-func (e *hostileEnd) Receive(msg []byte) error {
-	m, err := wire.Decode(msg, wire.IOToClient)
-	if err != nil {
-		return nil
-	}
-	e.asked++
-	var b []byte
-	// The transport's own channel only asks for capabilities. It is answered honestly,
-	// or there would be no session.
-	if m.Kind != wire.KindCapabilitiesRequest && e.h.reply != nil {
-		b = e.h.reply(e.rnd, m)
-	}
-	if b == nil {
-		b = honestReply(m)
-	}
-	_ = e.conn.Send(b)
-	return nil
-}
-
-func (e *hostileEnd) Closed() { close(e.closed) }
-
-// hostileInfo is the client end of the channel that announces devices.
-type hostileInfo struct{ *hostileEnd }
-
-func (e *hostileInfo) Receive(msg []byte) error {
-	m, err := wire.Decode(msg, wire.InfoToClient)
-	if err != nil {
-		return nil
-	}
-	switch m.Kind {
-	case wire.KindVersion:
-		return e.conn.Send(wire.Version{MajorVersion: 1, MinorVersion: 5, Capabilities: 1}.Append(nil))
-	case wire.KindAuthenticatedClient:
-		go func() {
-			e.h.info(e.h.over, e.rnd, func(b []byte) bool {
-				e.h.begin()
-				select {
-				case <-e.h.over:
-					return false
-				case <-e.closed:
-					return false
-				default:
-					return e.conn.Send(b) == nil
-				}
-			})
-		}()
-	}
-	return nil
 }
 
 // process is an agent in a session of the fake server.
