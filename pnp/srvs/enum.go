@@ -85,8 +85,11 @@ func (p *enumParams[T]) enumerate(list []entry[T], arms arms[T]) uint32 {
 	if n == 0 && len(list) > 0 {
 		return nerrBufTooSmall
 	}
-	for _, e := range list[:n] {
-		p.info.container.entries = append(p.info.container.entries, e.info)
+	if n > 0 {
+		p.info.container.entries = make([]T, n)
+	}
+	for i, e := range list[:n] {
+		p.info.container.entries[i] = e.info
 	}
 	resume, code := uint32(0), uint32(nerrSuccess)
 	if n < len(list) {

@@ -242,5 +242,5 @@ func (c *Coder) Range(value, least, most uint32) {
 
 // UTF16 returns s as the text of a [string]. It is never nil.
 func UTF16(s string) []uint16 {
-	return append([]uint16{}, utf16.Encode([]rune(s))...)
+	return utf16.Encode([]rune(s))
 }
