@@ -198,6 +198,11 @@ func (r *random) askSize(ctx context.Context, s *shared) error {
 	if !r.asked.IsZero() && time.Since(r.asked) < valid {
 		return nil
 	}
+	if s.users == 1 {
+		// Nobody else needs the handle: do not wait for what the client says to being
+		// asked in vain.
+		defer context.AfterFunc(ctx, s.Close)()
+	}
 	size, found, err := length(ctx, s)
 	if err != nil {
 		return err

@@ -325,3 +325,15 @@ except OSError as e: print(e.strerror)`, s.data)
 	require.NoError(t, s.Info.Inject(servertest.Removal(scriptedID)))
 	assert.Equal(t, "polling\nTrue\nNo such device\nNo such device\n", python.wait())
 }
+
+// TestInterruptedOpen: a program that waits for the size of a file can be stopped at once,
+// although the client does not answer.
+func TestInterruptedOpen(t *testing.T) {
+	s := newScripted(t, randomKind)
+	perl := start(t, "perl", "-e", `sysopen(F, $ARGV[0], 0)`, s.data)
+	ch := s.opens()
+	servertest.NextAs[wire.IOControlRequest](ch)
+	perl.signal(unix.SIGKILL)
+	perl.wait()
+	ch.WaitEnd()
+}

@@ -137,7 +137,7 @@ func (t *tree) opened(fh uint64) *opened {
 
 // Lookup implements fuse.RawFileSystem. Names are looked up again each time they are used,
 // since they come and go.
-func (t *tree) Lookup(_ <-chan struct{}, header *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
+func (t *tree) Lookup(cancel <-chan struct{}, header *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
 	t.fs.mu.Lock()
 	parent, _ := t.fs.nodes[header.NodeId].(*dir)
 	var n node
@@ -149,30 +149,33 @@ func (t *tree) Lookup(_ <-chan struct{}, header *fuse.InHeader, name string, out
 		return fuse.ENOENT
 	}
 	out.NodeId = n.number()
-	out.SetAttrTimeout(t.attributes(n, &out.Attr))
+	out.SetAttrTimeout(t.attributes(cancel, header.Pid, n, &out.Attr))
 	return fuse.OK
 }
 
-// attributes sets what stat tells of n, and returns for how long it is true.
-// It is not interrupted: there is no error, and the size matters to the kernel.
-func (t *tree) attributes(n node, a *fuse.Attr) (valid time.Duration) {
+// attributes sets what stat tells a thread of n, and returns for how long it is true.
+func (t *tree) attributes(cancel <-chan struct{}, thread uint32, n node, a *fuse.Attr) (valid time.Duration) {
 	a.Ino, a.Mode, a.Nlink, a.Blksize = n.number(), n.mode(), 1, 4096
 	a.Uid, a.Gid = uint32(os.Geteuid()), uint32(os.Getegid())
 	a.SetTimes(&t.fs.began, &t.fs.began, &t.fs.began)
 	if n, ok := n.(*file); ok {
-		a.Size, valid = n.content.size(context.Background())
+		// Interrupted, it tells the last size that is known, since there is no error.
+		_ = n.wait(cancel, thread, func(ctx context.Context) error {
+			a.Size, valid = n.content.size(ctx)
+			return ctx.Err()
+		})
 		a.Blocks = (a.Size + 511) / 512
 	}
 	return valid
 }
 
 // GetAttr implements fuse.RawFileSystem.
-func (t *tree) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
+func (t *tree) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
 	n := t.node(in.NodeId)
 	if n == nil {
 		return fuse.ENODEV
 	}
-	out.SetTimeout(t.attributes(n, &out.Attr))
+	out.SetTimeout(t.attributes(cancel, in.Pid, n, &out.Attr))
 	return fuse.OK
 }
 
@@ -193,7 +196,7 @@ func (t *tree) SetAttr(cancel <-chan struct{}, in *fuse.SetAttrIn, out *fuse.Att
 			return t.failed(n.folder, err)
 		}
 	}
-	out.SetTimeout(t.attributes(n, &out.Attr))
+	out.SetTimeout(t.attributes(cancel, in.Pid, n, &out.Attr))
 	return fuse.OK
 }
 
