@@ -30,7 +30,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const patience = presenttest.Patience
 
 // kind is the row for serial ports.
-var kind = &present.Kind{Name: "serial", Exclusive: true, Present: Present}
+var kind = &present.Kind{Name: "serial", Exclusive: true, Present: PresentPseudo}
 
 // bench is a serial port at the client, made of a pseudo terminal, and the terminal that
 // the server makes of it.

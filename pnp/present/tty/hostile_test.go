@@ -5,7 +5,6 @@ package tty
 import (
 	"os"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,85 +15,26 @@ import (
 	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend/serial"
+	"freerdp-pnpdr/pnp/present/internal/port/porttest"
 	"freerdp-pnpdr/pnp/present/presenttest"
 )
 
-// forged is a serial port that answers as it likes.
-type forged struct {
-	pnp.Description
-	submit func(*pnp.Request)
-	refuse atomic.Int32 // how many opens to refuse
-
-	mu      sync.Mutex
-	pending map[*pnp.Request]bool
-	counts  map[pnp.Op]int
-}
-
-type forgedDevice struct{ *forged }
-
-func (d forgedDevice) Description() *pnp.Description { return &d.forged.Description }
-
-func (d forgedDevice) Open(pnp.OpenRequest) (pnp.Handle, error) {
-	if d.refuse.Add(-1) >= 0 {
-		return nil, pnp.ERROR_ACCESS_DENIED
-	}
-	return d, nil
-}
-
-func (d forgedDevice) Submit(r *pnp.Request) {
-	d.mu.Lock()
-	d.pending[r] = true
-	d.counts[r.Op]++
-	d.mu.Unlock()
-	d.submit(r)
-}
-
-func (d forgedDevice) count(op pnp.Op) int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.counts[op]
-}
-
-// Cancel does nothing.
-func (d forgedDevice) Cancel(*pnp.Request) {}
-
-func (d forgedDevice) Close(released func()) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for r := range d.pending {
-		r.Complete(pnp.ERROR_OPERATION_ABORTED, 0)
-	}
-	clear(d.pending)
-	released()
-}
-
-// newForged presents a port that answers like submit.
-func newForged(t *testing.T, submit func(*pnp.Request)) (*bench, forgedDevice) {
+// newForged presents a port that answers like answer.
+func newForged(t *testing.T, answer func(*pnp.Request)) (*bench, *porttest.Forged) {
 	t.Helper()
-	d := forgedDevice{&forged{
-		Description: pnp.Description{Name: "meter"}, submit: submit,
-		pending: make(map[*pnp.Request]bool), counts: make(map[pnp.Op]int),
-	}}
+	d := porttest.NewForged("meter", answer)
+	d.Deaf = true
 	b := &bench{t: t, pair: presenttest.NewPair(t, server.Config{CancelWait: 24 * time.Hour})}
 	b.id = b.pair.Add(d)
 	b.present()
 	return b, d
 }
 
-// obey is a port that takes everything and has no data.
-func obey(r *pnp.Request) {
-	switch r.Op {
-	case pnp.OpRead:
-	default:
-		r.Complete(pnp.S_OK, len(r.Buffer()))
-	}
-}
-
 // TestRefused: a program whose open the client refuses is hung up on, and the next one
 // may be luckier.
 func TestRefused(t *testing.T) {
-	b, d := newForged(t, obey)
-	d.refuse.Store(1)
+	b, d := newForged(t, porttest.Obey)
+	d.Refuse.Store(1)
 	f := b.open()
 	requireHungUp(t, f)
 	b.eventually("another terminal", func() bool {
@@ -104,7 +44,7 @@ func TestRefused(t *testing.T) {
 		}
 		defer f.Close()
 		_, err = f.Write([]byte("x"))
-		return err == nil && d.count(pnp.OpWrite) > 0
+		return err == nil && d.Count(pnp.OpWrite) > 0
 	})
 }
 
@@ -117,7 +57,7 @@ func TestLost(t *testing.T) {
 			r.Complete(pnp.ERROR_DEVICE_NOT_CONNECTED, 0)
 			return
 		}
-		obey(r)
+		porttest.Obey(r)
 	})
 	f := b.open()
 	change(t, f, func(s *unix.Termios) { speed(s, 4800) })
@@ -130,7 +70,7 @@ func TestLost(t *testing.T) {
 		}
 		defer f.Close()
 		_, err = f.Write([]byte("y"))
-		return err == nil && d.count(pnp.OpWrite) > 1
+		return err == nil && d.Count(pnp.OpWrite) > 1
 	})
 	require.Equal(t, uint32(4800), termios(t, b.open()).Ospeed)
 }
@@ -142,13 +82,13 @@ func TestSettingsRefused(t *testing.T) {
 			r.Complete(pnp.ERROR_INVALID_PARAMETER, 0)
 			return
 		}
-		obey(r)
+		porttest.Obey(r)
 	})
 	f := b.open()
 	for baud := range uint32(5) {
 		change(t, f, func(s *unix.Termios) { speed(s, 1000+baud) })
 		give(t, f, []byte("x"))
-		b.eventually("data", func() bool { return d.count(pnp.OpWrite) > int(baud) })
+		b.eventually("data", func() bool { return d.Count(pnp.OpWrite) > int(baud) })
 	}
 }
 
@@ -169,7 +109,7 @@ func TestSilent(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			b, _ := newForged(t, func(r *pnp.Request) {
 				if !c.silent(r) {
-					obey(r)
+					porttest.Obey(r)
 				}
 			})
 			f := b.open()
@@ -193,11 +133,11 @@ func TestEmptyReads(t *testing.T) {
 			r.Complete(pnp.S_OK, 0)
 			return
 		}
-		obey(r)
+		porttest.Obey(r)
 	})
 	f := b.open()
-	b.eventually("reads", func() bool { return d.count(pnp.OpRead) >= 4 })
-	require.Less(t, d.count(pnp.OpRead), 100)
+	b.eventually("reads", func() bool { return d.Count(pnp.OpRead) >= 4 })
+	require.Less(t, d.Count(pnp.OpRead), 100)
 	require.NoError(t, f.Close())
 	b.handles(0)
 }
@@ -208,7 +148,7 @@ func TestEndless(t *testing.T) {
 	f := b.open()
 	last, same := -1, 0
 	b.eventually("a pause", func() bool {
-		n := d.count(pnp.OpRead)
+		n := d.Count(pnp.OpRead)
 		if n != last {
 			last, same = n, 0
 		}
@@ -226,7 +166,7 @@ func TestEndless(t *testing.T) {
 func TestFlood(t *testing.T) {
 	b, _ := newForged(t, func(r *pnp.Request) {
 		if r.Op != pnp.OpWrite {
-			obey(r)
+			porttest.Obey(r)
 		}
 	})
 	f := b.open()
@@ -254,7 +194,7 @@ func TestNotTaken(t *testing.T) {
 	stuck.Store(true)
 	b, d := newForged(t, func(r *pnp.Request) {
 		if r.Op != pnp.OpWrite || !stuck.Load() {
-			obey(r)
+			porttest.Obey(r)
 		}
 	})
 	b.term.Close()
@@ -265,21 +205,21 @@ func TestNotTaken(t *testing.T) {
 	change(t, f, func(s *unix.Termios) { speed(s, 4000000) })
 	require.NoError(t, f.SetWriteDeadline(time.Now().Add(50*time.Millisecond)))
 	_, _ = f.Write(make([]byte, 1<<20))
-	b.eventually("a write", func() bool { return d.count(pnp.OpWrite) > 0 })
+	b.eventually("a write", func() bool { return d.Count(pnp.OpWrite) > 0 })
 	before, err := os.Readlink(b.path)
 	require.NoError(t, err)
 	require.NoError(t, f.Close())
 	b.eventually("another terminal", func() bool { to, err := os.Readlink(b.path); return err == nil && to != before })
 	stuck.Store(false)
 	f = b.open()
-	before2 := d.count(pnp.OpWrite)
+	before2 := d.Count(pnp.OpWrite)
 	give(t, f, []byte("x"))
-	b.eventually("a write", func() bool { return d.count(pnp.OpWrite) > before2 })
+	b.eventually("a write", func() bool { return d.Count(pnp.OpWrite) > before2 })
 }
 
 // TestGone: a device that is removed takes the terminal along, although it is silent.
 func TestGone(t *testing.T) {
-	b, _ := newForged(t, obey)
+	b, _ := newForged(t, porttest.Obey)
 	f := b.open()
 	b.handles(1)
 	b.pair.Client.Remove(b.id)

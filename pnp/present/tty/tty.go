@@ -2,7 +2,7 @@
 
 // Package tty makes a terminal of a redirected serial port, for any program that uses
 // serial ports: a pseudo terminal behind the link "tty" in the device's folder. It takes
-// no rights.
+// no rights. Where /dev/cuse may be opened, Present prefers package cuse.
 //
 // The port at the client is open while a program has the terminal open. Opening it raises
 // DTR and RTS, and closing it drops them. If the client refuses, or the device goes,
@@ -58,6 +58,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp/present"
+	"freerdp-pnpdr/pnp/present/cuse"
 	"freerdp-pnpdr/pnp/present/internal/port"
 )
 
@@ -69,17 +70,8 @@ const (
 
 // initial are the settings of a new terminal.
 func initial() unix.Termios {
-	t := unix.Termios{
-		Cflag: unix.CS8 | unix.CREAD | unix.CLOCAL | unix.HUPCL | unix.B9600,
-		Lflag: extproc,
-	}
-	// The other characters are those of every terminal (ttydefaults.h).
-	copy(t.Cc[:], []byte{
-		unix.VINTR: 3, unix.VQUIT: 28, unix.VERASE: 127, unix.VKILL: 21, unix.VEOF: 4, unix.VMIN: 1,
-		unix.VSTART: 17, unix.VSTOP: 19, unix.VSUSP: 26, unix.VREPRINT: 18, unix.VDISCARD: 15,
-		unix.VWERASE: 23, unix.VLNEXT: 22,
-	})
-	t.Ispeed, t.Ospeed = 9600, 9600
+	t := port.InitialTermios()
+	t.Lflag |= extproc
 	return t
 }
 
@@ -94,8 +86,25 @@ type terminal struct {
 	done   chan struct{}
 }
 
-// Present makes the terminal of d. It does not ask the client.
-func Present(_ context.Context, d *present.Device) (present.Presentation, error) {
+// Present makes the terminal of d: one of package cuse, which can do more, if this user
+// may have that, or else a pseudo terminal. It does not ask the client.
+func Present(ctx context.Context, d *present.Device) (present.Presentation, error) {
+	p, err := cuse.Present(ctx, d)
+	switch {
+	case err == nil:
+		return p, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.Is(err, cuse.ErrUnavailable):
+		d.Log.Debug("the terminal has no modem lines", "err", err)
+	default:
+		d.Log.Warn("the terminal has no modem lines", "err", err)
+	}
+	return PresentPseudo(ctx, d)
+}
+
+// PresentPseudo makes a pseudo terminal of d. It does not ask the client.
+func PresentPseudo(_ context.Context, d *present.Device) (present.Presentation, error) {
 	t, err := newTerminal(d, closingLimit)
 	if err != nil {
 		return nil, err
@@ -150,16 +159,16 @@ func (t *terminal) run(ctx context.Context) {
 	}()
 	for t.awaitOpen(ctx) {
 		err := t.serve(ctx)
-		if err == nil {
-			err = t.pty.reset()
-		}
-		if err == nil {
-			continue
-		}
 		if t.over(ctx) {
 			return
 		}
-		t.d.Log.Warn("programs lose the terminal", "err", err)
+		if err != nil {
+			t.d.Log.Warn("programs lose the terminal", "err", err)
+		} else if err = t.pty.reset(); err == nil {
+			continue
+		} else {
+			t.d.Log.Debug("the terminal is made again", "err", err)
+		}
 		if err := t.replace(); err != nil {
 			t.d.Log.Error("the terminal cannot be made again", "err", err)
 			return

@@ -6,6 +6,9 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -241,15 +244,40 @@ func TestExclusive(t *testing.T) {
 		require.NoError(t, f.Close())
 		b.handles(0)
 		b.eventually("the end of TIOCEXCL", func() bool {
-			excl := 1
-			slave, err := b.term.pty.openSlave()
-			if err == nil {
-				excl, err = unix.IoctlGetInt(slave, 0x80045440) // TIOCGEXCL
-				unix.Close(slave)
+			f, err := os.OpenFile(b.path, os.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
+			if err != nil { // if the user is not root
+				return false
 			}
-			return err == nil && excl == 0
+			defer f.Close()
+			conn, err := f.SyscallConn()
+			require.NoError(t, err)
+			exclusive := 1
+			require.NoError(t, conn.Control(func(fd uintptr) { exclusive, err = unix.IoctlGetInt(int(fd), unix.TIOCGEXCL) }))
+			return err == nil && exclusive == 0
 		})
+		b.handles(0)
 	}
+}
+
+// TestUnprivileged runs tests as a user without rights, if this one has any.
+func TestUnprivileged(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("all tests run without rights")
+	}
+	dir, err := os.MkdirTemp("", "pnpdr")
+	require.NoError(t, err)
+	defer os.RemoveAll(dir)
+	require.NoError(t, os.Chmod(dir, 0o755))
+	program, err := os.ReadFile("/proc/self/exe")
+	require.NoError(t, err)
+	path := filepath.Join(dir, "tests")
+	require.NoError(t, os.WriteFile(path, program, 0o755))
+	cmd := exec.Command(path, "-test.v", "-test.run", "^(TestExclusive|TestBothWays|TestClosedAtOnce|TestPrivate|TestSettings|TestInputOfBefore)$")
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &unix.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.Contains(t, string(out), "--- PASS: TestExclusive")
 }
 
 // TestUnplug: programs are hung up on, and the link vanishes.

@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"freerdp-pnpdr/channels"
 	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/pnp"
@@ -64,11 +66,12 @@ type Port struct {
 	o *Opener
 	h *present.Handle
 
-	mu   sync.Mutex // held while settings change
-	set  bool       // have is valid
+	applying sync.Mutex // held while settings change; guards set
+	set      bool       // the client was told settings
+
+	mu   sync.Mutex // guards have; never held while the client is asked
 	have Settings   // what the client has accepted
 
-	baud    atomic.Uint32 // the speed, for Duration
 	written atomic.Uint64 // counts writes
 	sent    atomic.Uint64 // the writes that the client has sent for sure
 }
@@ -168,68 +171,79 @@ func (p *Port) controls(ctx context.Context, requests []request) error {
 // Apply changes the settings to s, as far as they differ from those that the client has.
 // Each setting that the client refuses stays as it is, and is part of the error.
 func (p *Port) Apply(ctx context.Context, s Settings) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	have, first := &p.have, !p.set
+	p.applying.Lock()
+	defer p.applying.Unlock()
+	have, first := p.Settings(), !p.set
+	p.set = true
 	var requests []request
-	if s.Baud != 0 && (first || have.Baud != s.Baud) {
-		requests = append(requests, request{fmt.Sprint(s.Baud, " bit/s"), serial.IOCTL_SERIAL_SET_BAUD_RATE, u32s(s.Baud),
-			func() {
-				have.Baud = s.Baud
-				p.baud.Store(s.Baud)
-			}})
-	}
-	if first || have.Frame != s.Frame {
-		requests = append(requests, request{s.Frame.String(), serial.IOCTL_SERIAL_SET_LINE_CONTROL, s.line(),
-			func() { have.Frame = s.Frame }})
-	}
-	if first || have.Xon != s.Xon || have.Xoff != s.Xoff {
-		requests = append(requests, request{"the characters of the flow control", serial.IOCTL_SERIAL_SET_CHARS, s.chars(),
-			func() { have.Xon, have.Xoff = s.Xon, s.Xoff }})
-	}
-	if first || have.flow() != s.flow() {
-		requests = append(requests, request{"the flow control", serial.IOCTL_SERIAL_SET_HANDFLOW, s.handflow(), func() {
-			have.Lines, have.StopOutput, have.StopInput = s.Lines, s.StopOutput, s.StopInput
+	add := func(what string, code uint32, in []byte, accepted func(have *Settings)) {
+		requests = append(requests, request{what, code, in, func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			accepted(&p.have)
 		}})
 	}
-	hungUp := have.Baud == 0
-	p.set = true
+	if s.Baud != 0 && (first || have.Baud != s.Baud) {
+		add(fmt.Sprint(s.Baud, " bit/s"), serial.IOCTL_SERIAL_SET_BAUD_RATE, u32s(s.Baud),
+			func(have *Settings) { have.Baud = s.Baud })
+	}
+	if first || have.Frame != s.Frame {
+		add(s.Frame.String(), serial.IOCTL_SERIAL_SET_LINE_CONTROL, s.line(),
+			func(have *Settings) { have.Frame = s.Frame })
+	}
+	if first || have.Xon != s.Xon || have.Xoff != s.Xoff {
+		add("the characters of the flow control", serial.IOCTL_SERIAL_SET_CHARS, s.chars(),
+			func(have *Settings) { have.Xon, have.Xoff = s.Xon, s.Xoff })
+	}
+	if first || have.flow() != s.flow() {
+		add("the flow control", serial.IOCTL_SERIAL_SET_HANDFLOW, s.handflow(), func(have *Settings) {
+			have.Lines, have.StopOutput, have.StopInput = s.Lines, s.StopOutput, s.StopInput
+		})
+	}
 	err := p.controls(ctx, requests)
 	switch {
 	case first:
-	case s.Baud == 0 && !hungUp:
-		have.Baud = 0
-		err = errors.Join(err, p.drop(ctx))
-	case s.Baud != 0 && hungUp:
-		err = errors.Join(err, p.raise(ctx, have.Lines))
+	case s.Baud == 0 && have.Baud != 0:
+		err = errors.Join(err, p.hangUp(ctx))
+	case s.Baud != 0 && have.Baud == 0:
+		err = errors.Join(err, p.raise(ctx, s.Lines))
 	}
 	return err
 }
 
-func (s *Settings) flow() [3]bool { return [3]bool{s.Lines, s.StopOutput, s.StopInput} }
+// hangUp drops DTR and RTS, but not an RTS that the flow control drives.
+func (p *Port) hangUp(ctx context.Context) error {
+	p.mu.Lock()
+	p.have.Baud = 0
+	driven := p.have.Lines
+	p.mu.Unlock()
+	if driven {
+		return p.SetLines(ctx, 0, unix.TIOCM_DTR)
+	}
+	return p.SetLines(ctx, 0, unix.TIOCM_DTR|unix.TIOCM_RTS)
+}
 
 // raise raises DTR and RTS, but not an RTS that the flow control drives.
 func (p *Port) raise(ctx context.Context, driven bool) error {
-	requests := []request{{what: "DTR", code: serial.IOCTL_SERIAL_SET_DTR}}
-	if !driven {
-		requests = append(requests, request{what: "RTS", code: serial.IOCTL_SERIAL_SET_RTS})
+	if driven {
+		return p.SetLines(ctx, unix.TIOCM_DTR, 0)
 	}
-	return p.controls(ctx, requests)
+	return p.SetLines(ctx, unix.TIOCM_DTR|unix.TIOCM_RTS, 0)
 }
 
-// drop drops DTR and RTS. The flow control may keep RTS.
-func (p *Port) drop(ctx context.Context) error {
-	requests := []request{{what: "DTR", code: serial.IOCTL_SERIAL_CLR_DTR}}
-	if !p.have.Lines {
-		requests = append(requests, request{what: "RTS", code: serial.IOCTL_SERIAL_CLR_RTS})
-	}
-	return p.controls(ctx, requests)
+// Settings returns the settings that the client has. It does not block.
+func (p *Port) Settings() Settings {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.have
 }
+
+func (s *Settings) flow() [3]bool { return [3]bool{s.Lines, s.StopOutput, s.StopInput} }
 
 // Duration returns how long n characters take at the present speed.
 func (p *Port) Duration(n int) time.Duration {
 	const bits = 12 // of the longest frame
-	return time.Duration(n) * bits * time.Second / time.Duration(max(p.baud.Load(), 50))
+	return time.Duration(n) * bits * time.Second / time.Duration(max(p.Settings().Baud, 50))
 }
 
 // pauses is for requests that succeed without having done anything, which a client may

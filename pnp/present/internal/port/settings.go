@@ -23,6 +23,21 @@ type Settings struct {
 	Lines, StopOutput, StopInput bool
 }
 
+// InitialTermios returns the settings of a port that no program has used yet: raw, 8N1,
+// 9600 bit/s.
+func InitialTermios() unix.Termios {
+	t := unix.Termios{Cflag: unix.CS8 | unix.CREAD | unix.CLOCAL | unix.HUPCL | unix.B9600, Ispeed: 9600, Ospeed: 9600}
+	// The other characters are those of every terminal (ttydefaults.h).
+	for i, c := range map[int]byte{
+		unix.VINTR: 3, unix.VQUIT: 28, unix.VERASE: 127, unix.VKILL: 21, unix.VEOF: 4, unix.VMIN: 1,
+		unix.VSTART: 17, unix.VSTOP: 19, unix.VSUSP: 26, unix.VREPRINT: 18, unix.VDISCARD: 15,
+		unix.VWERASE: 23, unix.VLNEXT: 22,
+	} {
+		t.Cc[i] = c
+	}
+	return t
+}
+
 // Frame is how a character goes over the line: SERIAL_LINE_CONTROL.
 type Frame struct {
 	StopBits, Parity, WordLength uint8
