@@ -328,6 +328,45 @@ func TestFiles(t *testing.T) {
 	waitFor(t, f)
 }
 
+// TestDescriptors: none is left of a Folder, whatever its devices were used for.
+func TestDescriptors(t *testing.T) {
+	count := func() int {
+		list, err := os.ReadDir("/proc/self/fd")
+		require.NoError(t, err)
+		return len(list)
+	}
+	use := func() {
+		f, err := New(filepath.Join(t.TempDir(), "pnpdr"), Config{Table: plain})
+		require.NoError(t, err)
+		require.NoError(t, f.Publish(func() (time.Time, string) { return time.Time{}, "" }))
+		p := pair(t, f)
+		for i := range 20 {
+			p.Add(loop(fmt.Sprint("Scale ", i)))
+		}
+		eventually(t, func() bool { return len(f.Devices()) == 20 }, "devices")
+		for i := range 20 {
+			path := filepath.Join(f.Dir(), fmt.Sprint("Scale_", i), controlName)
+			eventually(t, func() bool { return exists(path) }, path)
+			c := dial(t, path)
+			c.send(requestIOControl, 1, loopback.IOCTL_WAIT, 0, "\xff\xff\xff\xff")
+			c.send(requestEvents, 2, 0, 0, "")
+			c.want(2, pnp.S_OK, "")
+			defer c.conn.Close()
+		}
+		f.Close()
+		p.Close()
+	}
+	use() // the runtime opens some for itself
+	before := count()
+	use()
+	eventually(t, func() bool { return count() <= before }, "descriptors")
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
 // TestLongPath: a folder whose path is too long for a socket works all the same.
 func TestLongPath(t *testing.T) {
 	f, err := New(filepath.Join(t.TempDir(), strings.Repeat("x", 200)), Config{Table: plain})
