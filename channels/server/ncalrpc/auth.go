@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"sync/atomic"
 
+	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/channels/server/pipebridge"
 )
 
@@ -46,21 +47,32 @@ func (h *asSystem) WriteAt(ctx context.Context, p []byte, off uint64) (int, erro
 	return n, err
 }
 
-// ReadAt implements pipebridge.Handle. It adds the authentication to the answer.
-func (h *asSystem) ReadAt(ctx context.Context, p []byte, off uint64) (int, error) {
-	n, err := h.Handle.ReadAt(ctx, p, off)
-	if err != nil || n < headerSize || p[2] != ptypeBindAck {
-		return n, err
+// Start implements pipebridge.Handle. It adds the authentication to the answer.
+func (h *asSystem) Start(r server.Request) (cancel func(), err error) {
+	done := r.Done
+	r.Done = func(n int, err error) {
+		if err == nil {
+			n = h.answer(r.Out, n)
+		}
+		done(n, err)
+	}
+	return h.Handle.Start(r)
+}
+
+// answer completes the answer to a bind, which has n bytes of p, and returns its length.
+func (h *asSystem) answer(p []byte, n int) int {
+	if n < headerSize || p[2] != ptypeBindAck {
+		return n
 	}
 	trailer := h.trailer.Swap(nil)
 	// The length of such an answer is a multiple of 4, as the place of a trailer is.
 	if trailer == nil || int(binary.LittleEndian.Uint16(p[8:])) != n || n%4 != 0 || n+len(*trailer) > len(p) {
-		return n, nil
+		return n
 	}
 	end := append(p[:n], *trailer...)
 	binary.LittleEndian.PutUint16(end[8:], uint16(len(end)))
 	binary.LittleEndian.PutUint16(end[10:], uint16(len(*trailer)-trailerSize))
-	return len(end), nil
+	return len(end)
 }
 
 // withoutAuth returns a bind without its authentication, and the trailer of the answer;

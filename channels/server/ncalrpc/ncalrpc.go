@@ -35,34 +35,29 @@ func Listen(dir string, log *slog.Logger) (*Folder, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	listen := func(name string) (*pipebridge.Bridge, error) {
-		a, err := pipebridge.ParseAddress("unix:" + filepath.Join(dir, name))
-		if err != nil {
-			return nil, err
-		}
-		return pipebridge.Listen(a, log)
+	service, err := pipebridge.ParseAddress("unix:" + filepath.Join(dir, srvs.PipeName))
+	if err != nil {
+		return nil, err
+	}
+	endpoint, err := pipebridge.ParseAddress("unix:" + filepath.Join(dir, epm.Socket))
+	if err != nil {
+		return nil, err
 	}
 	f := new(Folder)
-	var err error
-	if f.service, err = listen(srvs.PipeName); err != nil {
+	if f.service, err = pipebridge.Listen(service, log); err != nil {
 		return nil, err
 	}
 	f.service.Wrap = func(h pipebridge.Handle) pipebridge.Handle { return &asSystem{Handle: h} }
-	if f.mapper, err = listen(epm.Socket); err != nil {
+	mapper := epm.New(srvs.Syntax, epm.Endpoint{Socket: srvs.PipeName}, log)
+	f.mapper, err = pipebridge.Serve(endpoint, log, func(ctx context.Context, c net.Conn) {
+		if err := mapper.Serve(ctx, c, nil); err != nil {
+			log.Debug("the endpoint mapper has hung up", "err", err)
+		}
+	})
+	if err != nil {
 		f.service.Close()
 		return nil, err
 	}
-	mapper := epm.New(srvs.Syntax, epm.Endpoint{Socket: srvs.PipeName}, log)
-	f.mapper.Add(func(context.Context) (pipebridge.Handle, error) {
-		here, there := net.Pipe()
-		go func() {
-			// It ends with the program's connection.
-			if err := mapper.Serve(context.Background(), there, nil); err != nil {
-				log.Debug("the endpoint mapper has hung up", "err", err)
-			}
-		}()
-		return local{here}, nil
-	}, nil)
 	return f, nil
 }
 
@@ -79,9 +74,3 @@ func (f *Folder) Close() {
 	f.mapper.Close()
 	f.service.Close()
 }
-
-// local is a connection within this process.
-type local struct{ net.Conn }
-
-func (l local) ReadAt(_ context.Context, p []byte, _ uint64) (int, error)  { return l.Read(p) }
-func (l local) WriteAt(_ context.Context, p []byte, _ uint64) (int, error) { return l.Write(p) }

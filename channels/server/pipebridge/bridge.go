@@ -6,9 +6,9 @@
 // Each connection opens a handle of its own, once the client has announced the device,
 // and bytes go both ways until either end closes. What a program writes at once is one
 // write, and so one message of a pipe in message mode, up to 64 KiB and to what the
-// transport can carry. One read is always pending. The answer may be of any length:
-// ERROR_MORE_DATA says that a message goes on. That is what DCE/RPC needs, where each
-// fragment says how long it is.
+// transport can carry. Several reads are always pending, so that an answer of many messages
+// does not take a round trip for each. A message may be of any length: ERROR_MORE_DATA says
+// that it goes on. That is what DCE/RPC needs, where each fragment says how long it is.
 package pipebridge
 
 import (
@@ -31,13 +31,16 @@ const (
 	// maxConnections is how many programs are served at a time; others wait to be
 	// accepted.
 	maxConnections = 64
-	// chunk is the most that is read at once from either end, in bytes.
+	// chunk is the most that is written at once, in bytes.
 	chunk = 64 << 10
+	// pending is how many reads of a handle are under way, of readSize bytes each.
+	pending  = 8
+	readSize = 16 << 10
 )
 
 // Handle is what the bridge needs of a handle. *server.Handle is one.
 type Handle interface {
-	ReadAt(ctx context.Context, p []byte, off uint64) (int, error)
+	Start(r server.Request) (cancel func(), err error)
 	WriteAt(ctx context.Context, p []byte, off uint64) (int, error)
 	Close() error
 }
@@ -54,6 +57,7 @@ type Bridge struct {
 	log      *slog.Logger
 	listener net.Listener
 	cleanup  func()
+	serve    func(ctx context.Context, c net.Conn)
 	slots    chan struct{} // one for each connection
 	ctx      context.Context
 	cancel   context.CancelFunc
@@ -69,7 +73,15 @@ type Bridge struct {
 type device struct{ open Opener }
 
 // Listen makes a bridge whose connections wait until there is a device. log may be nil.
-func Listen(a Address, log *slog.Logger) (*Bridge, error) {
+func Listen(a Address, log *slog.Logger) (*Bridge, error) { return listen(a, log, nil) }
+
+// Serve makes a bridge that leads to a function of this process instead of a device. serve
+// is called for each connection, which is closed when it returns, and when the bridge is.
+func Serve(a Address, log *slog.Logger, serve func(ctx context.Context, c net.Conn)) (*Bridge, error) {
+	return listen(a, log, serve)
+}
+
+func listen(a Address, log *slog.Logger, serve func(ctx context.Context, c net.Conn)) (*Bridge, error) {
 	l, cleanup, err := a.listen()
 	if err != nil {
 		return nil, err
@@ -78,8 +90,11 @@ func Listen(a Address, log *slog.Logger) (*Bridge, error) {
 		log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
 	b := &Bridge{
-		log: log.With("pipe", a.String()), listener: l, cleanup: cleanup,
+		log: log.With("pipe", a.String()), listener: l, cleanup: cleanup, serve: serve,
 		slots: make(chan struct{}, maxConnections), changed: make(chan struct{}),
+	}
+	if b.serve == nil {
+		b.serve = b.relay
 	}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.running.Add(1)
@@ -238,17 +253,19 @@ func (b *Bridge) accept() {
 			defer b.running.Done()
 			defer func() { <-b.slots }()
 			defer pnp.Guard(b.log, "serving a connection", nil)
-			b.serve(c)
+			defer c.Close()
+			ctx, cancel := context.WithCancel(b.ctx)
+			defer context.AfterFunc(ctx, func() { _ = c.Close() })()
+			defer cancel()
+			b.serve(ctx, c)
 		}()
 	}
 }
 
-// serve opens a handle for a connection and moves bytes until either ends.
-func (b *Bridge) serve(c net.Conn) {
-	defer c.Close()
-	ctx, cancel := context.WithCancel(b.ctx)
-	defer context.AfterFunc(ctx, func() { _ = c.Close() })()
-
+// relay opens a handle for a connection and moves bytes until either ends.
+func (b *Bridge) relay(ctx context.Context, c net.Conn) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer context.AfterFunc(ctx, func() { _ = c.Close() })() // ends receive
 	var moving sync.WaitGroup
 	defer moving.Wait()
 	defer cancel() // before the wait
@@ -281,7 +298,7 @@ func (b *Bridge) serve(c net.Conn) {
 			cancel()
 		}
 	}()
-	if err := read(ctx, h, c); err != nil && !ended(err) && ctx.Err() == nil {
+	if err := read(h, c); err != nil && !ended(err) && ctx.Err() == nil {
 		b.log.Warn("reading failed; the connection is closed", "err", err)
 	}
 	b.log.Debug("a program is disconnected")
@@ -326,17 +343,41 @@ func write(ctx context.Context, h Handle, from <-chan []byte) error {
 	}
 }
 
-// read passes on what the handle reads, until it ends.
-func read(ctx context.Context, h Handle, to io.Writer) error {
-	p := make([]byte, chunk)
-	for {
-		n, err := h.ReadAt(ctx, p, 0)
-		if n > 0 {
-			if _, err := to.Write(p[:n]); err != nil {
+// read passes on what the handle reads, until it or the program ends. The reads that are
+// pending then end with the handle.
+func read(h Handle, to io.Writer) error {
+	type result struct {
+		n   int
+		err error
+	}
+	type slot struct {
+		p    []byte
+		done chan result
+	}
+	var slots [pending]slot
+	start := func(s *slot) error {
+		_, err := h.Start(server.Request{Op: pnp.OpRead, Out: s.p, Done: func(n int, err error) { s.done <- result{n, err} }})
+		return err
+	}
+	for i := range slots {
+		slots[i] = slot{make([]byte, readSize), make(chan result, 1)}
+		if err := start(&slots[i]); err != nil {
+			return err
+		}
+	}
+	// The client serves them in the order in which they were sent.
+	for i := 0; ; i = (i + 1) % pending {
+		s := &slots[i]
+		r := <-s.done
+		if r.n > 0 {
+			if _, err := to.Write(s.p[:r.n]); err != nil {
 				return nil // the program has closed
 			}
 		}
-		if err != nil && !errors.Is(err, pnp.ERROR_MORE_DATA) {
+		if r.err != nil && !errors.Is(r.err, pnp.ERROR_MORE_DATA) {
+			return r.err
+		}
+		if err := start(s); err != nil {
 			return err
 		}
 	}
