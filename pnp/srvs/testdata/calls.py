@@ -145,23 +145,10 @@ def enum_level(level):
     return fill
 
 
-def arm(level, name, **members):
-    """Sets the arm of a union that has pointers."""
-
-    def fill(union):
-        union["tag"] = level
-        fields = union[name + str(level)]
-        for member, kind in fields.structure:
-            short = member.split("_", 1)[-1]
-            if short in members:
-                fields[member] = members[short]
-            elif issubclass(kind, NDRPOINTER):
-                fields[member] = NULL
-
-    return fill
-
-
 def structure(**members):
+    """Sets members by what follows the prefix of their names. The pointers among the
+    others are null."""
+
     def fill(fields):
         for member, kind in fields.structure:
             short = member.split("_", 1)[-1]
@@ -173,7 +160,9 @@ def structure(**members):
     return fill
 
 
-def union_structure(level, name, **members):
+def arm(level, name, **members):
+    """Sets the arm of a union."""
+
     def fill(union):
         union["tag"] = level
         structure(**members)(union[name + str(level)])
@@ -192,7 +181,7 @@ SERVER = dict(
     maxworkitemidletime=10,
 )
 
-# The levels whose member has another name in impacket than in SERVER_INFO_599.
+# The levels of NetrServerSetInfo.
 SET_LEVELS = (
     [101, 102, 502, 503, 599, 1005, 1107, 1010, 1016, 1017, 1018, 1501, 1502, 1503, 1506]
     + list(range(1510, 1517)) + [1518, 1523, 1528, 1529, 1530, 1533, 1534, 1535, 1536]
@@ -265,7 +254,7 @@ def main():
            SecurityDescriptor=structure(Length=len(DESCRIPTOR), Buffer=[bytes([b]) for b in DESCRIPTOR]))
     for level in (0, 1, 2, 3):
         c.call(level, DENIED, srvs.NetrServerTransportAddEx, Level=level,
-               Buffer=union_structure(level, "Transport", domain="d\0", password=bytes(256), **TRANSPORT))
+               Buffer=arm(level, "Transport", domain="d\0", password=bytes(256), **TRANSPORT))
     uid = bytes(range(16))
     c.call(None, NO_FILE, srvs.NetrDfsGetVersion)
     c.call(None, NOT_SUPPORTED, srvs.NetrDfsCreateLocalPartition, ShareName="s\0", EntryUid=uid, EntryPrefix="p\0", ShortName="n\0",
@@ -280,7 +269,7 @@ def main():
     c.call(None, NOT_SUPPORTED, ReportSiteInfo, ppSiteInfo=NULL)
     for level in (0, 1):
         c.call(level, DENIED, srvs.NetrServerTransportDelEx, Level=level,
-               Buffer=union_structure(level, "Transport", domain="d\0", password=bytes(256), **TRANSPORT))
+               Buffer=arm(level, "Transport", domain="d\0", password=bytes(256), **TRANSPORT))
     c.call(0, DENIED, srvs.NetrServerAliasAdd, Level=0,
            InfoStruct=arm(0, "ServerAliasInfo", alias="a\0", target="thin-client7\0"))
     c.call(0, 0, srvs.NetrServerAliasEnum, InfoStruct=enum_level(0), PreferedMaximumLength=ALL, ResumeHandle=0)
