@@ -227,9 +227,14 @@ func rawDescriptor(fd int) ([]byte, error) {
 	return bytes.Clone(d.Value[:size]), nil
 }
 
-// leaving is how long to wait for the kernel to remove a device after a transfer has
-// failed in a way that unplugging can cause.
-const leaving = 100 * time.Millisecond
+const (
+	// leaving is how long to wait for the kernel to remove a device after a transfer has
+	// failed in a way that unplugging can cause.
+	leaving = 100 * time.Millisecond
+	// leavingUSB is leaving for errors of USB, which few devices cause in another way: the
+	// kernel asks a hub four times a second, and may have other things to do.
+	leavingUSB = time.Second
+)
 
 // result is the result of a request for which the node returned err. If err may mean
 // that the device is being unplugged, result waits up to patience for the kernel to
@@ -240,7 +245,11 @@ func result(n node, err error, patience time.Duration) pnp.HRESULT {
 		return pnp.S_OK
 	}
 	switch {
-	case errors.Is(err, unix.EIO), errors.Is(err, unix.EPROTO), errors.Is(err, unix.EILSEQ), errors.Is(err, unix.ETIME):
+	case errors.Is(err, unix.EIO):
+	case errors.Is(err, unix.EPROTO), errors.Is(err, unix.EILSEQ), errors.Is(err, unix.ETIME):
+		if patience > 0 {
+			patience = leavingUSB
+		}
 	default:
 		patience = 0
 	}
