@@ -122,3 +122,16 @@ func (s *scripted) serve(answer func(wire.Message) any) {
 		}
 	}
 }
+
+// TestChannelEndsUnused: a handle that ends while nobody uses it is replaced.
+func TestChannelEndsUnused(t *testing.T) {
+	s := newScripted(t, randomKind)
+	for range 3 {
+		ls := start(t, "ls", "-l", s.data)
+		ch := s.opens()
+		r := servertest.NextAs[wire.IOControlRequest](ch)
+		s.inject(ch, wire.DataReply{RequestID: r.RequestID, Data: []byte{100, 0, 0, 0, 0, 0, 0, 0}})
+		assert.Contains(t, ls.wait(), " 100 ")
+		ch.End()
+	}
+}

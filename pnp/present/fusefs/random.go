@@ -90,7 +90,10 @@ func (r *random) whileThere(ctx context.Context) (context.Context, context.Cance
 func (r *random) use(ctx context.Context) (*shared, error) {
 	s := r.now
 	if s != nil && s.Err() != nil { // the channel has ended
-		r.now, s = nil, nil
+		if r.now = nil; s.users == 0 {
+			r.close(s)
+		}
+		s = nil
 	}
 	if s == nil {
 		var err error
