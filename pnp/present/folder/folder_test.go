@@ -338,6 +338,7 @@ func TestDescriptors(t *testing.T) {
 	use := func() {
 		f, err := New(filepath.Join(t.TempDir(), "pnpdr"), Config{Table: plain})
 		require.NoError(t, err)
+		defer f.Close()
 		require.NoError(t, f.Publish(func() (time.Time, string) { return time.Time{}, "" }))
 		p := pair(t, f)
 		for i := range 20 {
@@ -345,9 +346,9 @@ func TestDescriptors(t *testing.T) {
 		}
 		eventually(t, func() bool { return len(f.Devices()) == 20 }, "devices")
 		for i := range 20 {
-			path := filepath.Join(f.Dir(), fmt.Sprint("Scale_", i), controlName)
-			eventually(t, func() bool { return exists(path) }, path)
-			c := dial(t, path)
+			dir := filepath.Join(f.Dir(), fmt.Sprint("Scale_", i))
+			eventually(t, func() bool { return exists(filepath.Join(dir, infoName)) }, dir)
+			c := dial(t, filepath.Join(dir, controlName))
 			c.send(requestIOControl, 1, loopback.IOCTL_WAIT, 0, "\xff\xff\xff\xff")
 			c.send(requestEvents, 2, 0, 0, "")
 			c.want(2, pnp.S_OK, "")
