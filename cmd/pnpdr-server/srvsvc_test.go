@@ -83,12 +83,64 @@ func testSrvsvc(t *testing.T, binary string, client servertest.ClientOptions) {
 
 			c.end(s)
 			if c.name == "read-only" {
+				t.Run("smbtorture", func(t *testing.T) { testSmbtorture(t, address) })
+				t.Run("impacket", func(t *testing.T) { testImpacket(t, address) })
 				return // the script waits for ever
 			}
 			require.NoError(t, os.WriteFile(filepath.Join(p.cmd.Dir, "ended"), nil, 0o600))
 			require.Equal(t, exitOK, p.status())
 		})
 	}
+}
+
+// testSmbtorture: Samba's test suite gets through the chain what it gets from the service
+// itself.
+func testSmbtorture(t *testing.T, address string) {
+	program, err := exec.LookPath("smbtorture")
+	if err != nil {
+		t.Skip("NOT TESTED: smbtorture is not installed (samba-testsuite)")
+	}
+	out := runProgram(t, program, "--configfile=/dev/null", "-U%", binding(address), "rpc.srvsvc")
+	require.Equal(t, 11, strings.Count(out, "\nsuccess: srvsvc "), out)
+}
+
+// impacketScript lists the shares with impacket.
+const impacketScript = `
+import sys
+from impacket.dcerpc.v5 import srvs, transport
+rpc = transport.DCERPCTransportFactory(sys.argv[1]).get_dce_rpc()
+rpc.connect()
+rpc.bind(srvs.MSRPC_UUID_SRVS)
+for s in srvs.hNetrShareEnum(rpc, 1)["InfoStruct"]["ShareInfo"]["Level1"]["Buffer"]:
+    print(s["shi1_netname"][:-1])
+`
+
+func testImpacket(t *testing.T, address string) {
+	if err := exec.Command("/usr/bin/python3", "-c", "import impacket.dcerpc.v5.srvs").Run(); err != nil {
+		t.Skip("NOT TESTED: impacket is not installed (python3-impacket)")
+	}
+	out := runProgram(t, "/usr/bin/python3", "-c", impacketScript, binding(address))
+	require.Equal(t, "docs\nfolder\nlaser\nTs Fake Device\nIPC$\n", out)
+}
+
+// binding is how both name an address.
+func binding(address string) string {
+	host, port, _ := strings.Cut(address, ":")
+	return "ncacn_ip_tcp:" + host + "[" + port + "]"
+}
+
+// runProgram returns what a program prints, whether it succeeds or not.
+func runProgram(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), servertest.Patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = t.TempDir() // where some leave files
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Logf("%s: %v", name, err)
+	}
+	return string(out)
 }
 
 // service is a client's Server Service as programs at the server reach it.
