@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -227,6 +228,14 @@ func init() {
 			w.expect(0, p)
 			assert.Equal(t, remark, p.info.remark)
 		}
+		// A character of two units is not cut in two.
+		w.source.state.Shares[1].Remark = strings.Repeat("r", 47) + "\U0001F600"
+		p := &netrShareGetInfo{netName: str("Scale"), level: 1}
+		w.expect(0, p)
+		assert.Equal(t, str(strings.Repeat("r", 47)), p.info.remark)
+		w.source.state.Shares[1].Remark = strings.Repeat("r", 46) + "\U0001F600"
+		w.expect(0, p)
+		assert.Len(t, p.info.remark, 48)
 	})
 	rule("SV-021", "Paths", func(t *testing.T) {
 		w := newWorld(t)
@@ -337,6 +346,13 @@ func init() {
 		assert.Empty(t, p.info.container.entries)
 		other.expect(0x90A, &netrFileClose{id: 1})
 		assert.Empty(t, w.source.closed)
+	})
+	rule("SV-034", "UpperCase", func(t *testing.T) {
+		for u := range 0x10000 {
+			up := unicode.ToUpper(rune(u))
+			require.LessOrEqual(t, up, rune(0xFFFF))
+			require.EqualValues(t, up, upper(uint16(u)))
+		}
 	})
 	rule("SV-033 SV-034", "NamesWithoutCase", func(t *testing.T) {
 		w := newWorldWith(t, func(_ *Config, s *fakeSource) {

@@ -20,13 +20,9 @@ func str(s string) text { return ndr.UTF16(s) }
 
 func goString(s text) string { return string(utf16.Decode(s)) }
 
-// upper maps one unit to upper case.
-func upper(u uint16) uint16 {
-	if r := unicode.ToUpper(rune(u)); r <= 0xFFFF && !utf16.IsSurrogate(r) {
-		return uint16(r)
-	}
-	return u
-}
+// upper maps one unit to upper case. None of the first 64 Ki characters has its upper
+// case beyond them.
+func upper(u uint16) uint16 { return uint16(unicode.ToUpper(rune(u))) }
 
 func upperText(s text) text {
 	t := make(text, len(s))

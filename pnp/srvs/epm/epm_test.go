@@ -3,17 +3,24 @@
 package epm
 
 import (
+	"context"
 	"encoding/binary"
+	"io"
+	"log/slog"
+	"net"
 	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/srvs/dcerpc"
 	"freerdp-pnpdr/pnp/srvs/ndr"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var iface = dcerpc.Syntax{UUID: pnp.MustGUID("01020304-0506-0708-090a-0b0c0d0e0f10"), Major: 3}
 
@@ -101,6 +108,43 @@ func TestMap(t *testing.T) {
 		_, err := eptMap(&dcerpc.Call{Stub: c.Stub(), Order: binary.LittleEndian}, iface, Endpoint{})
 		assert.Equal(t, len(tower) > maxTower, err != nil)
 	}
+}
+
+// TestServe asks over a connection, as a client does.
+func TestServe(t *testing.T) {
+	peer, conn := net.Pipe()
+	done := make(chan error, 1)
+	mapper := New(iface, Endpoint{Socket: "srvsvc"}, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	go func() { done <- mapper.Serve(context.Background(), conn, nil) }()
+	ask := func(kind byte, body []byte) []byte {
+		pdu := append([]byte{5, 0, kind, 3, 0x10, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0}, body...)
+		binary.LittleEndian.PutUint16(pdu[8:], uint16(len(pdu)))
+		_, err := peer.Write(pdu)
+		require.NoError(t, err)
+		answer := make([]byte, 4280)
+		n, err := peer.Read(answer)
+		require.NoError(t, err)
+		return answer[:n]
+	}
+	c := ndr.NewEncoder()
+	for _, s := range []dcerpc.Syntax{syntax, dcerpc.NDR} {
+		c.GUID(&s.UUID)
+		c.Uint16(&s.Major)
+		c.Uint16(&s.Minor)
+	}
+	ack := ask(11, append([]byte{0xb8, 0x10, 0xb8, 0x10, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0}, c.Stub()...))
+	assert.EqualValues(t, 12, ack[2])
+
+	c = ndr.NewEncoder()
+	p := mapParams{tower: &twr{towerOf(iface, []byte{16}, []byte{0})}, most: 1}
+	p.in(c)
+	response := ask(0, append([]byte{0, 0, 0, 0, 0, 0, opnumMap, 0}, c.Stub()...))
+	require.EqualValues(t, 2, response[2])
+	assert.Contains(t, string(response), "srvsvc\x00")
+	fault := ask(0, []byte{0, 0, 0, 0, 0, 0, 2, 0})
+	assert.EqualValues(t, 3, fault[2], "ept_lookup")
+	peer.Close()
+	assert.NoError(t, <-done)
 }
 
 func FuzzMap(f *testing.F) {
