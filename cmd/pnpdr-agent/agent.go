@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,7 +68,7 @@ func (a *agent) run(ctx context.Context) error {
 			return err
 		case errors.Is(err, channels.ErrRefused):
 			a.log.Warn("the client does not redirect Plug and Play devices (is it started with /dvc:pnpdr?)", "next_try", refused)
-			if a.sleep(ctx, refused, who) {
+			if a.sleep(ctx, refused, cmp.Or(who, a.client())) {
 				refused = a.pace.refused
 			} else {
 				refused = min(2*refused, a.pace.mostRefused)
@@ -84,7 +85,7 @@ func (a *agent) run(ctx context.Context) error {
 			}
 			a.sleep(ctx, a.pace.again, "")
 		case errors.Is(err, errBroken):
-			a.log.Error("the client breaks the protocol", "err", err, "next_try", broken)
+			a.log.Error("the client redirects no devices any more", "err", err, "next_try", broken)
 			if a.sleep(ctx, broken, who) {
 				broken = a.pace.again
 			} else {
