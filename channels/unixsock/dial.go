@@ -4,7 +4,6 @@ package unixsock
 
 import (
 	"context"
-	"net"
 	"sync"
 	"sync/atomic"
 
@@ -14,7 +13,7 @@ import (
 // Dialer opens channels to the process that listens at a socket. It is the Opener of a
 // server role. Close it when that has ended.
 type Dialer struct {
-	dial func(context.Context) (net.Conn, error)
+	dial func(context.Context) (Conn, error)
 
 	sent    atomic.Uint64
 	mu      sync.Mutex
@@ -24,8 +23,10 @@ type Dialer struct {
 }
 
 // NewDialer makes a Dialer that connects with dial.
-func NewDialer(dial func(context.Context) (net.Conn, error)) *Dialer {
-	return &Dialer{dial: dial, open: make(map[*conn]struct{})}
+func NewDialer[C Conn](dial func(context.Context) (C, error)) *Dialer {
+	d := &Dialer{open: make(map[*conn]struct{})}
+	d.dial = func(ctx context.Context) (Conn, error) { return dial(ctx) }
+	return d
 }
 
 // Open implements channels.Opener. A channel that the other end refuses is opened, and

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,15 +29,21 @@ const (
 	nameTimeout = 10 * time.Second
 )
 
+// Listener accepts connections. A net.Listener is one.
+type Listener[C Conn] interface {
+	Accept() (C, error)
+	Close() error
+}
+
 // Serve accepts connections until ctx is done or l fails, and hands each as a channel to
 // session. It closes l, ends all channels, and returns when their receivers were told;
 // the error is nil if ctx was done.
-func Serve(ctx context.Context, l net.Listener, session Acceptor, log *slog.Logger) error {
+func Serve[C Conn](ctx context.Context, l Listener[C], session Acceptor, log *slog.Logger) error {
 	var (
 		sent    atomic.Uint64
 		running sync.WaitGroup
 		mu      sync.Mutex
-		open    = make(map[net.Conn]struct{})
+		open    = make(map[Conn]struct{})
 	)
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
@@ -91,7 +96,7 @@ func Serve(ctx context.Context, l net.Listener, session Acceptor, log *slog.Logg
 }
 
 // serveOne serves one connection until it ends.
-func serveOne(nc net.Conn, sent *atomic.Uint64, session Acceptor, log *slog.Logger) {
+func serveOne(nc Conn, sent *atomic.Uint64, session Acceptor, log *slog.Logger) {
 	defer nc.Close()
 	_ = nc.SetReadDeadline(time.Now().Add(nameTimeout))
 	name, err := readName(nc)
@@ -113,7 +118,7 @@ func serveOne(nc net.Conn, sent *atomic.Uint64, session Acceptor, log *slog.Logg
 }
 
 // readName reads the first message of a connection.
-func readName(c net.Conn) (string, error) {
+func readName(c io.Reader) (string, error) {
 	const longest = len(channels.FileRedirectorChannel)
 	var buf [4 + longest]byte
 	if _, err := io.ReadFull(c, buf[:4]); err != nil {

@@ -18,7 +18,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -42,20 +41,30 @@ const lingerTime = 5 * time.Second
 // keepBuffer is the size up to which memory is kept for the next message.
 const keepBuffer = 128 << 10
 
+// Conn is a connection. A net.Conn is one, but this package does without Go's package net,
+// which does not belong in a library in somebody else's process. Without a method
+// CloseWrite() error, channels are closed at once.
+type Conn interface {
+	io.ReadWriteCloser
+	SetDeadline(t time.Time) error
+	SetReadDeadline(t time.Time) error
+	SetWriteDeadline(t time.Time) error
+}
+
 // conn is one channel: the sending end, and the two goroutines that serve the connection
 // until it ends.
 type conn struct {
-	net  net.Conn
+	net  Conn
 	sent *atomic.Uint64 // by all channels of the session
 
 	mu     sync.Mutex
 	wake   sync.Cond // queue or closed has changed
-	queue  net.Buffers
+	queue  [][]byte
 	queued int
 	closed bool
 }
 
-func newConn(c net.Conn, sent *atomic.Uint64) *conn {
+func newConn(c Conn, sent *atomic.Uint64) *conn {
 	k := &conn{net: c, sent: sent}
 	k.wake.L = &k.mu
 	return k
@@ -141,11 +150,13 @@ func (c *conn) write() {
 		c.queue = nil
 		c.mu.Unlock()
 
-		n, err := batch.WriteTo(c.net)
-		c.sent.Add(uint64(n))
-		if err != nil {
-			c.abort()
-			return
+		for _, b := range batch {
+			n, err := c.net.Write(b)
+			c.sent.Add(uint64(n))
+			if err != nil {
+				c.abort()
+				return
+			}
 		}
 		c.mu.Lock()
 		if !c.closed {
@@ -167,6 +178,7 @@ func (c *conn) serve(r channels.Receiver) error {
 		c.write()
 	}()
 	err := c.read(r)
+	closedHere := c.net.SetReadDeadline(time.Time{}) != nil
 	c.mu.Lock()
 	c.closed = true
 	c.wake.Signal()
@@ -175,7 +187,7 @@ func (c *conn) serve(r channels.Receiver) error {
 	<-written
 	r.Closed()
 	c.abort() // tells the other end that this one has let go
-	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
+	if closedHere || errors.Is(err, io.EOF) || errors.Is(err, os.ErrDeadlineExceeded) {
 		return nil
 	}
 	return err

@@ -15,7 +15,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"time"
 
 	"freerdp-pnpdr/channels"
@@ -68,7 +67,7 @@ func Attend(ctx context.Context, src backend.Source, come func(pnp.Device) (gone
 
 // serve follows one provider until it ends, and reports whether there was one.
 func serve(ctx context.Context, src *backend.Source, log *slog.Logger, come func(pnp.Device) (func(), error)) (served bool, err error) {
-	dialer := unixsock.NewDialer(func(ctx context.Context) (net.Conn, error) { return dial(ctx, src) })
+	dialer := unixsock.NewDialer(func(ctx context.Context) (unixsock.Conn, error) { return dial(ctx, src) })
 	defer dialer.Close()
 	session := server.New(dialer, server.Config{Log: log, Limits: limits})
 	defer session.Close()
@@ -118,7 +117,7 @@ func serve(ctx context.Context, src *backend.Source, log *slog.Logger, come func
 }
 
 // dial connects to the provider, if it is one of somebody who is trusted.
-func dial(ctx context.Context, src *backend.Source) (net.Conn, error) {
+func dial(ctx context.Context, src *backend.Source) (unixsock.Conn, error) {
 	c, err := src.Dial(ctx, "unix")
 	if err != nil {
 		return nil, err
