@@ -6,7 +6,7 @@ go 1.23
 
 require (
 	github.com/fsnotify/fsnotify v1.9.0
-	github.com/hanwen/go-fuse/v2 v2.12.1
+	github.com/hanwen/go-fuse/v2 v2.11.0 // 2.12 does not build for 32-bit processors
 	github.com/mattn/go-pointer v0.0.1
 	github.com/mattn/go-runewidth v0.0.19
 	github.com/pelletier/go-toml/v2 v2.4.3

@@ -10,29 +10,73 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
 )
 
-// The parts of the protocol that go-fuse does not have (include/uapi/linux/fuse.h).
+// The parts of the protocol that go-fuse does not export (include/uapi/linux/fuse.h).
 const (
-	opGetxattr  = 22
-	opListxattr = 23
-	opRead      = 15
-	opReaddir   = 28
-	opIoctl     = 39
-	opPoll      = 40
+	opLookup      = 1
+	opForget      = 2
+	opGetattr     = 3
+	opSetattr     = 4
+	opSymlink     = 6
+	opMknod       = 8
+	opMkdir       = 9
+	opUnlink      = 10
+	opRmdir       = 11
+	opRename      = 12
+	opLink        = 13
+	opOpen        = 14
+	opRead        = 15
+	opWrite       = 16
+	opStatfs      = 17
+	opRelease     = 18
+	opFsync       = 20
+	opFlush       = 25
+	opInit        = 26
+	opOpendir     = 27
+	opReaddir     = 28
+	opReleasedir  = 29
+	opCreate      = 35
+	opInterrupt   = 36
+	opDestroy     = 38
+	opIoctl       = 39
+	opPoll        = 40
+	opBatchForget = 42
+	opRename2     = 45
 
 	notifyPoll = 1 // FUSE_NOTIFY_POLL, in place of a reply's error
 
 	inHeader  = 40 // struct fuse_in_header
 	outHeader = 16 // struct fuse_out_header
+	writeBody = 40 // struct fuse_write_in
 	pollBody  = 24 // struct fuse_poll_in: fh, kh, flags, events
-
-	// replyRoom is enough for each reply without its data.
-	replyRoom = 1 << 10
 )
+
+// replySizes has the operations that go-fuse decodes for tree, and the size of what follows
+// the header in a reply, without data.
+var replySizes = map[uint32]uintptr{
+	opLookup: unsafe.Sizeof(fuse.EntryOut{}), opForget: 0, opBatchForget: 0,
+	opGetattr: unsafe.Sizeof(fuse.AttrOut{}), opSetattr: unsafe.Sizeof(fuse.AttrOut{}),
+	opOpen: unsafe.Sizeof(fuse.OpenOut{}), opRelease: 0,
+	opRead: 0, opWrite: unsafe.Sizeof(fuse.WriteOut{}), opFlush: 0, opFsync: 0,
+	opIoctl:   unsafe.Sizeof(fuse.IoctlOut{}),
+	opOpendir: unsafe.Sizeof(fuse.OpenOut{}), opReaddir: 0, opReleasedir: 0,
+	opStatfs: unsafe.Sizeof(fuse.StatfsOut{}),
+	opInit:   unsafe.Sizeof(fuse.InitOut{}), opInterrupt: 0, opDestroy: 0,
+}
+
+// refused has the operations that nobody may do, rather than that do not exist.
+var refused = map[uint32]bool{
+	opSymlink: true, opMknod: true, opMkdir: true, opUnlink: true, opRmdir: true,
+	opRename: true, opRename2: true, opLink: true, opCreate: true,
+}
+
+// maxReply is enough for each reply without its data.
+const maxReply = 512
 
 const (
 	// maxTransfer is the most that one read or write of the kernel carries.
@@ -74,7 +118,7 @@ func newConn(dev *os.File, raw fuse.RawFileSystem, log *slog.Logger) *conn {
 	c := &conn{dev: dev, log: log}
 	c.large.New = func() any { b := make([]byte, requestRoom); return &b }
 	for i := range c.replies {
-		c.replies[i].New = func() any { b := make([]byte, replyRoom+1<<i); return &b }
+		c.replies[i].New = func() any { b := make([]byte, maxReply+1<<i); return &b }
 	}
 	c.srv = fuse.NewProtocolServer(raw, &fuse.MountOptions{
 		MaxWrite:             maxTransfer,
@@ -169,13 +213,41 @@ func (c *conn) handle(msg []byte) {
 		c.handlePoll(unique, msg[inHeader:])
 		return
 	}
-	pool := &c.replies[bits.Len(uint(max(payload(op, msg), 1)-1))]
+	size, ok := replySizes[op]
+	switch {
+	case refused[op]:
+		c.reply(message(unique, -int32(unix.EACCES)))
+		return
+	case !ok:
+		c.reply(message(unique, -int32(unix.ENOSYS)))
+		return
+	}
+	data := payload(op, msg)
+	pool := &c.replies[bits.Len(uint(max(data, 1)-1))]
 	buf := pool.Get().(*[]byte)
 	defer pool.Put(buf)
-	n, status := c.srv.HandleRequest([][]byte{msg}, [][]byte{*buf})
+	// go-fuse wants both in pieces, as virtio-fs has them: the header, what follows for
+	// the operation, and the data. Then it does not copy what is written.
+	in := [][]byte{msg}
+	if op == opWrite && len(msg) >= inHeader+writeBody {
+		in = [][]byte{msg[:inHeader], msg[inHeader:][:writeBody], msg[inHeader+writeBody:]}
+	}
+	room := (*buf)[:outHeader+int(size)+data]
+	clear(room[:outHeader+int(size)])
+	out := [][]byte{room[:outHeader]}
+	if size > 0 {
+		out = append(out, room[outHeader:][:size])
+	}
+	if data > 0 {
+		out = append(out, room[outHeader+int(size):])
+	}
+	n, status := c.srv.HandleRequest(in, out)
 	switch {
 	case n > 0:
-		c.reply((*buf)[:n])
+		// Requests that take no reply leave the header empty.
+		if order.Uint32(room) != 0 {
+			c.reply(room[:n])
+		}
 	case status != fuse.OK:
 		c.reply(message(unique, -int32(status)))
 	}
@@ -187,8 +259,6 @@ func payload(op uint32, msg []byte) int {
 	switch op {
 	case opRead, opReaddir: // struct fuse_read_in
 		at = 16
-	case opGetxattr, opListxattr: // struct fuse_getxattr_in
-		at = 0
 	case opIoctl: // struct fuse_ioctl_in
 		at = 28
 	}

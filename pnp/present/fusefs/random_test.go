@@ -281,3 +281,20 @@ func TestOneHandle(t *testing.T) {
 	remove()
 	require.Eventually(t, func() bool { return d.Stats().Open == 0 }, presenttest.Patience, linger/100)
 }
+
+// TestFixedFiles: nothing can be added to a folder, or taken away.
+func TestFixedFiles(t *testing.T) {
+	_, data := disk(t, pattern(1000))
+	other := data + ".new"
+	for _, args := range [][]string{
+		{"touch", other}, {"mkdir", other}, {"ln", "-s", data, other}, {"ln", data, other},
+		{"rm", "-f", data}, {"rmdir", filepath.Dir(data)}, {"mv", "-T", data, other}, {"mkfifo", other},
+	} {
+		out, err := try(t, nil, args[0], args[1:]...)
+		assert.Error(t, err)
+		assert.Contains(t, out, "Permission denied", "%v", args)
+	}
+	run(t, "chmod", "600", data)
+	run(t, "touch", data)
+	assert.Equal(t, "data\n", run(t, "ls", filepath.Dir(data)))
+}
