@@ -56,12 +56,7 @@ func (s *session) endRead() {
 
 // deliver writes input to the terminal, until ctx ends.
 func (s *session) deliver(ctx context.Context, b []byte) {
-	s.mu.Lock()
-	unsettled := s.unsettled
-	s.mu.Unlock()
-	if unsettled {
-		_ = s.p.settle() // the kernel is to process this input
-	}
+	_ = s.p.settle() // so that the kernel processes this input if it is to
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(stopped)

@@ -209,7 +209,9 @@ func (s *session) setDeadline() bool {
 	return true
 }
 
-// readPacket waits for a packet: a status, or data if there is room for it.
+// readPacket waits for a packet: a status, or data if there is room for it, or both. The
+// kernel looks for a status before it looks for data, so that it may have returned data
+// that came after a change. So what happens along with data counts as the first.
 func (s *session) readPacket(b []byte) (n int, err error) {
 	waited := s.p.conn.Read(func(fd uintptr) bool {
 		if !s.room() {
@@ -219,16 +221,24 @@ func (s *session) readPacket(b []byte) (n int, err error) {
 				return false
 			}
 		}
-		for {
-			if n, err = unix.Read(int(fd), b); err != unix.EINTR {
-				return err != unix.EAGAIN
-			}
+		n, err = readAgain(int(fd), b)
+		if n > 1 && poll(int(fd))&unix.POLLPRI != 0 {
+			_, err = readAgain(int(fd), b[:1]) // in the place of TIOCPKT_DATA
 		}
+		return err != unix.EAGAIN
 	})
 	if waited != nil {
 		return 0, waited
 	}
 	return n, err
+}
+
+func readAgain(fd int, b []byte) (n int, err error) {
+	for {
+		if n, err = unix.Read(fd, b); err != unix.EINTR {
+			return n, err
+		}
+	}
 }
 
 func (s *session) room() bool {
@@ -256,7 +266,7 @@ func (s *session) lastClose() {
 	s.changed.Broadcast()
 }
 
-// took takes a packet.
+// took takes a packet, a status and the data after it.
 func (s *session) took(b []byte) {
 	if len(b) == 0 {
 		return
@@ -282,7 +292,7 @@ func (s *session) took(b []byte) {
 		}
 		s.put(item{flush: s.flushes})
 	}
-	if status == unix.TIOCPKT_DATA && len(data) > 0 {
+	if len(data) > 0 {
 		s.size += len(data)
 		s.put(item{data: append([]byte(nil), data...)})
 	}
