@@ -30,7 +30,7 @@ const MaxIdentity = identitySize + MaxDescriptor
 
 // Phys returns the physical address of a device that a user's program makes of a
 // redirected one. n tells it from others; input says whether it may be an input device.
-// 72-pnpdr-agent.rules reads it, too.
+// 71-pnpdr-uhid.rules reads it, too.
 func Phys(input bool, uid int, n string) string {
 	kind := copyPhys
 	if input {

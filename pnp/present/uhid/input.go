@@ -91,7 +91,7 @@ func (in *inputs) inhibit(ctx context.Context) error {
 		})
 		if err != nil && tree.List(dir) != nil { // it is still there
 			return fmt.Errorf("the kernel makes an input device of it, which must not reach the desktop and cannot be inhibited: %w"+
-				" (72-pnpdr-agent.rules makes udev do it, and so can root since Linux 5.11; or allow input)", errors.Join(refused, err))
+				" (71-pnpdr-uhid.rules makes udev do it, and so can root since Linux 5.11; or allow input)", errors.Join(refused, err))
 		}
 	}
 	return nil

@@ -54,7 +54,7 @@ func openKernel(path string) (io.ReadWriteCloser, error) {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENODEV):
 		return nil, fmt.Errorf("%w (as root: modprobe uhid)", err)
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
-		return nil, fmt.Errorf("%w (72-pnpdr-agent.rules gives a group the right)", err)
+		return nil, fmt.Errorf("%w (71-pnpdr-uhid.rules gives a group the right)", err)
 	}
 	return nil, err
 }

@@ -48,14 +48,14 @@ func TestUHIDRules(t *testing.T) {
 	require.Contains(t, asUser(), "must not reach the desktop")
 
 	require.NoError(t, os.Chown("/dev/uhid", 0, 0))
-	require.Contains(t, asUser(), "72-pnpdr-agent.rules gives a group the right")
+	require.Contains(t, asUser(), "71-pnpdr-uhid.rules gives a group the right")
 
 	groups, err := os.ReadFile("/etc/group")
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile("/etc/group", append(bytes.Clone(groups), "pnpdr:x:"+group+":\n"...), 0o644))
-	rules, err := os.ReadFile("../../../build/udev/72-pnpdr-agent.rules")
+	rules, err := os.ReadFile("../../../build/udev/71-pnpdr-uhid.rules")
 	require.NoError(t, err)
-	const installed = "/run/udev/rules.d/72-pnpdr-agent.rules"
+	const installed = "/run/udev/rules.d/71-pnpdr-uhid.rules"
 	require.NoError(t, os.MkdirAll(filepath.Dir(installed), 0o755))
 	require.NoError(t, os.WriteFile(installed, rules, 0o644))
 	t.Cleanup(func() {
