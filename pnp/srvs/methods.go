@@ -13,6 +13,7 @@ type method struct {
 // lastReserved is the last of the opnums that are reserved but answered.
 const lastReserved = 7
 
+// of makes the parameters of a method.
 func of[T any, P interface {
 	*T
 	params

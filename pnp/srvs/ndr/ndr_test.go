@@ -403,6 +403,29 @@ func TestBombs(t *testing.T) {
 	}
 }
 
+// TestMaxItems tests that the bound itself is allowed, of all arrays and pointers
+// together.
+func TestMaxItems(t *testing.T) {
+	for more, ok := range map[int]bool{0: true, 1: false} {
+		const pointers = 10
+		n := MaxItems - pointers + more
+		e := NewEncoder()
+		for range pointers {
+			e.Unique(true, func() {})
+		}
+		list := make([]uint32, n)
+		Array(e, &list, 4, e.Uint32)
+		c := NewDecoder(e.Stub(), binary.LittleEndian)
+		for range pointers {
+			c.Unique(false, func() {})
+		}
+		list = nil
+		Array(c, &list, 4, c.Uint32)
+		assert.Equal(t, ok, c.Err() == nil, "%d more: %v", more, c.Err())
+		assert.Equal(t, ok, len(list) == n)
+	}
+}
+
 // FuzzDecode tests that whatever decodes encodes to something that decodes to the
 // same.
 func FuzzDecode(f *testing.F) {
