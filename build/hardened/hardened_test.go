@@ -13,15 +13,29 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+var dir string // what was built, once for all tests
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if dir != "" && dir != os.Getenv("PNPDR_BUILT") {
+		_ = os.RemoveAll(dir)
+	}
+	os.Exit(code)
+}
+
 // built returns the folder of what is tested.
 func built(t *testing.T) string {
 	t.Helper()
-	if dir := os.Getenv("PNPDR_BUILT"); dir != "" {
-		return dir
+	if dir == "" {
+		dir = os.Getenv("PNPDR_BUILT")
 	}
-	dir := t.TempDir()
-	out, err := exec.Command("../../scripts/build", dir).CombinedOutput()
-	require.NoError(t, err, string(out))
+	if dir == "" {
+		var err error
+		dir, err = os.MkdirTemp("", "hardened")
+		require.NoError(t, err)
+		out, err := exec.Command("../../scripts/build", dir).CombinedOutput()
+		require.NoError(t, err, string(out))
+	}
 	return dir
 }
 
