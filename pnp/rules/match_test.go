@@ -152,7 +152,7 @@ func TestTake(t *testing.T) {
 		"rule:deny+name=x":               `a rule that denies has no use for "name"`,
 		"rule:deny+":                     `there is no ""`,
 		"rule:allow+bus=usbb":            `"usbb" is not a bus (did you mean "usb"?)`,
-		"rule:allow+backend=chr":         `"chr" is not one of serial, hid, image, char (did you mean "char"?)`,
+		"rule:allow+backend=chr":         `"chr" is not one of serial, hid, image, printer, char (did you mean "char"?)`,
 		"rule:allow+handles=0":           `"0" is not a number from 1 to`,
 		"rule:allow+handles=99999999999": "is not a number from 1 to",
 		"rule:deny+event=64K":            `a rule that denies has no use for "event"`,

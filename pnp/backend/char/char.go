@@ -37,6 +37,7 @@ type Device struct {
 	src  backend.Source
 	log  *slog.Logger
 
+	controls   Controls
 	closeLimit time.Duration // closeLimit, but in tests
 }
 
@@ -50,6 +51,15 @@ func New(src backend.Source) (*Device, error) {
 		return nil, err
 	}
 	return &Device{path: src.Path, src: src, log: log, closeLimit: closeLimit}, nil
+}
+
+// NewWithControls is New for a kind of device that is a stream beside its IOControls.
+func NewWithControls(src backend.Source, c Controls) (*Device, error) {
+	d, err := New(src)
+	if err == nil {
+		d.controls = c
+	}
+	return d, err
 }
 
 // Description implements pnp.Device.
@@ -99,6 +109,11 @@ const (
 	// transfers are pollable nodes whose reads are USB transfers. One without
 	// data is not the end of file.
 	transfers
+	// threads are transfers of a driver whose poll can wait: usblp's takes a lock that
+	// its ioctls hold while the device does not answer. In the runtime's poller it would
+	// hold up every device of the process. So each lane waits in a thread of its own;
+	// the driver lets one open the node at a time.
+	threads
 	// instant nodes never wait.
 	instant
 	// blocking nodes may wait, and cannot be polled.
@@ -121,8 +136,14 @@ func classify(n devnode.Node) class {
 		}
 	}
 	tree, err := sysfs.Open("/sys")
+	driver := ""
+	if err == nil && number.Major == usbDevices {
+		driver = tree.Link("dev/char", number.String(), "device/driver")
+	}
 	switch {
-	case err == nil && number.Major == usbDevices && tree.Link("dev/char", number.String(), "device/driver") == "usbtmc":
+	case driver == "usblp":
+		return threads
+	case driver == "usbtmc":
 		// Its reads wait whatever O_NONBLOCK says. Its poll never says that there is
 		// something to read, and waits for a read that is under way: so then does
 		// every descriptor that is in the same epoll.

@@ -4,6 +4,7 @@ package char
 
 import (
 	"encoding/binary"
+	"errors"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -17,6 +18,18 @@ import (
 // controlWidth is how many ioctls of a handle may run at a time: one that waits for
 // something does not keep the others from running.
 const controlWidth = 4
+
+// Controls are the IOControls of a kind of device that is a stream otherwise, by IoCode.
+type Controls map[uint32]Control
+
+// Control is an IOControl of a kind of device.
+type Control struct {
+	// Do carries it out on the open node, and returns how many bytes it has put into
+	// r.Out. It may wait: it runs in a slot. If r is cancelled meanwhile, its buffers stay.
+	Do func(fd int, r *pnp.Request) (n int, err error)
+	// Changes is set if a read-only device refuses it.
+	Changes bool
+}
 
 // mapped returns what an IoCode is mapped to; nil if it is not.
 func (d *Device) mapped(code uint32) *backend.IOControl {
@@ -32,13 +45,16 @@ func (d *Device) mapped(code uint32) *backend.IOControl {
 // be longer than its data, but not shorter.
 func (h *handle) control(r *pnp.Request) {
 	c := h.dev.mapped(r.Code)
+	own, has := h.dev.controls[r.Code]
 	switch {
-	case c == nil:
+	case c == nil && !has:
 		h.q.Answer(r, pnp.ERROR_INVALID_FUNCTION, 0)
 	case !h.read && !h.write: // no driver takes an ioctl on an O_PATH descriptor
 		h.q.Answer(r, pnp.ERROR_ACCESS_DENIED, 0)
-	case h.dev.src.ReadOnly && c.Argument != backend.Out:
+	case h.dev.src.ReadOnly && (has && own.Changes || !has && c.Argument != backend.Out):
 		h.q.Answer(r, pnp.ERROR_ACCESS_DENIED, 0)
+	case has:
+		h.controls.Submit(r)
 	case !fits(c, r):
 		h.q.Answer(r, pnp.ERROR_INVALID_PARAMETER, 0)
 	default:
@@ -76,6 +92,10 @@ func size(c *backend.IOControl, r *pnp.Request) int {
 // ioctl passes a request to the driver. It may wait.
 func (h *handle) ioctl(it *queue.Item) (pnp.HRESULT, int) {
 	r := it.R
+	if own, has := h.dev.controls[r.Code]; has {
+		n, err := own.Do(h.fd, r)
+		return h.called(err), n
+	}
 	c := h.dev.mapped(r.Code)
 	n, request := size(c, r), c.Request
 	if c.Size == backend.SizeOfData {
@@ -86,7 +106,7 @@ func (h *handle) ioctl(it *queue.Item) (pnp.HRESULT, int) {
 		var value [8]byte
 		copy(value[:], r.In[:min(len(r.In), c.Size)])
 		_, _, errno = unix.Syscall(unix.SYS_IOCTL, uintptr(h.fd), uintptr(request), uintptr(binary.LittleEndian.Uint64(value[:])))
-		return h.called(errno), 0
+		return h.called(failed(errno)), 0
 	}
 	// A driver may move more than the size that a rule says, but hardly more than the
 	// number of an ioctl can tell.
@@ -95,7 +115,7 @@ func (h *handle) ioctl(it *queue.Item) (pnp.HRESULT, int) {
 		copy(data[:n], r.In)
 	}
 	_, _, errno = unix.Syscall(unix.SYS_IOCTL, uintptr(h.fd), uintptr(request), uintptr(unsafe.Pointer(&data)))
-	hr := h.called(errno)
+	hr := h.called(failed(errno))
 	if hr.Failed() || c.Argument == backend.In {
 		return hr, 0
 	}
@@ -103,9 +123,18 @@ func (h *handle) ioctl(it *queue.Item) (pnp.HRESULT, int) {
 }
 
 // called returns the result of an ioctl.
-func (h *handle) called(errno unix.Errno) pnp.HRESULT {
-	if errno == 0 {
-		return pnp.S_OK
+func (h *handle) called(err error) pnp.HRESULT {
+	hr := pnp.HRESULTOf(devnode.Failure(h.fd, err))
+	if errors.Is(err, unix.EPIPE) && hr != pnp.ERROR_DEVICE_NOT_CONNECTED {
+		return pnp.ERROR_GEN_FAILURE // the device refused: a USB stall
 	}
-	return pnp.HRESULTOf(devnode.Failure(h.fd, errno))
+	return hr
+}
+
+// failed is errno as an error; nil for 0.
+func failed(errno unix.Errno) error {
+	if errno == 0 {
+		return nil
+	}
+	return errno
 }

@@ -3,6 +3,7 @@
 package char
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -23,6 +24,7 @@ type handle struct {
 	file        *os.File // owns fd
 	conn        syscall.RawConn
 	class       class
+	wake        int // of class threads: an eventfd that ends waiting, or else -1; guarded by q
 	read, write bool
 	terminal    *devnode.Terminal // nil if it is not one
 	grant       *devnode.Grant
@@ -42,7 +44,15 @@ type handle struct {
 	writing  *queue.Item
 	queued   int
 	inDriver bool
+	// These tell whether the device may be going: readable says that there was something
+	// to read when the driver took the last of a write, and failing that a read has
+	// failed since.
+	readable, failing bool
 }
+
+// leaving is how long the kernel may take to notice that a device has gone whose transfers
+// end.
+const leaving = 100 * time.Millisecond
 
 // closeLimit is how long closing waits for a transfer that is under way.
 const closeLimit = 5 * time.Second
@@ -54,10 +64,10 @@ const busyLimit = closeLimit + 5*time.Second
 // newHandle makes the handle of an opened node. It owns the descriptor, even if it
 // fails.
 func newHandle(d *Device, n devnode.Node, c class, r pnp.OpenRequest) (*handle, error) {
-	h := &handle{dev: d, fd: n.FD, class: c, read: n.Read, write: n.Write, q: queue.New(d.path, r.Workers, d.log)}
+	h := &handle{dev: d, fd: n.FD, class: c, wake: -1, read: n.Read, write: n.Write, q: queue.New(d.path, r.Workers, d.log)}
 	// Without either it is an O_PATH descriptor, which no request uses.
 	usable := n.Read || n.Write
-	if usable && !h.polls() {
+	if usable && (!h.polls() || c == threads) {
 		if err := unix.SetNonblock(n.FD, false); err != nil {
 			unix.Close(n.FD)
 			return nil, err
@@ -68,6 +78,7 @@ func newHandle(d *Device, n devnode.Node, c class, r pnp.OpenRequest) (*handle, 
 		if usable {
 			err = devnode.Failure(n.FD, err)
 		}
+		h.closeWake()
 		h.file.Close()
 		return nil, err
 	}
@@ -75,7 +86,11 @@ func newHandle(d *Device, n devnode.Node, c class, r pnp.OpenRequest) (*handle, 
 }
 
 func (h *handle) prepare(n *devnode.Node, r pnp.OpenRequest, usable bool) error {
-	if usable && h.polls() && errors.Is(h.file.SetDeadline(time.Time{}), os.ErrNoDeadline) {
+	if usable && h.class == threads {
+		if err := h.prepareThreads(); err != nil {
+			return err
+		}
+	} else if usable && h.polls() && errors.Is(h.file.SetDeadline(time.Time{}), os.ErrNoDeadline) {
 		// epoll refuses the node, so the only way to wait for it is to block.
 		h.class = blocking
 		if err := unix.SetNonblock(h.fd, false); err != nil {
@@ -98,6 +113,42 @@ func (h *handle) prepare(n *devnode.Node, r pnp.OpenRequest, usable bool) error 
 	h.reads, h.writes = h.lane(pnp.OpRead), h.lane(pnp.OpWrite)
 	h.controls = h.q.Add(queue.Lane{Width: controlWidth, Do: h.ioctl})
 	return nil
+}
+
+// prepareThreads prepares for waiting in threads.
+func (h *handle) prepareThreads() error {
+	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return err
+	}
+	if err := unix.SetNonblock(h.fd, true); err != nil { // the poller has not noticed
+		unix.Close(wake)
+		return err
+	}
+	h.wake = wake
+	return nil
+}
+
+// interrupt ends the waits.
+func (h *handle) interrupt() {
+	// It fails for nodes that are not in the poller.
+	_ = h.file.SetDeadline(time.Unix(1, 0))
+	h.q.Lock()
+	defer h.q.Unlock()
+	if h.wake >= 0 {
+		// It fails only if it has been written to before.
+		_, _ = unix.Write(h.wake, binary.NativeEndian.AppendUint64(nil, 1))
+	}
+}
+
+// closeWake closes what interrupt uses.
+func (h *handle) closeWake() {
+	h.q.Lock()
+	defer h.q.Unlock()
+	if h.wake >= 0 {
+		unix.Close(h.wake)
+		h.wake = -1
+	}
 }
 
 // makeRaw makes a terminal raw; nil if the node is not one.
@@ -166,9 +217,7 @@ func (h *handle) Close(released func()) {
 	h.q.Lock()
 	h.forget()
 	h.q.Unlock()
-	// Ends the waits in the poller. It fails for nodes that cannot be polled,
-	// where nobody waits.
-	_ = h.file.SetDeadline(time.Unix(1, 0))
+	h.interrupt()
 }
 
 // finish waits until the device has what its driver has queued.
@@ -184,6 +233,7 @@ func (h *handle) finish() {
 // close restores the terminal and closes the node.
 func (h *handle) close() {
 	defer h.grant.Release() // the next open finds the node closed
+	h.closeWake()
 	h.finish()
 	if h.terminal != nil {
 		err := h.terminal.Leave(h.fd, func(saved unix.Termios) error { return devnode.SetTermios(h.fd, saved) }, nil)

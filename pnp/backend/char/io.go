@@ -5,6 +5,7 @@ package char
 import (
 	"bytes"
 	"errors"
+	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -57,13 +58,18 @@ func (h *handle) do(op pnp.Op, it *queue.Item) (pnp.HRESULT, int) {
 	}
 	h.q.Unlock()
 	n, err := h.move(op, it.R.Out, nil)
+	if err != nil && err != unix.EAGAIN {
+		h.q.Lock()
+		h.failing = true
+		h.q.Unlock()
+	}
 	return h.result(op, n, err), n
 }
 
 // doWrite writes the rest of a request. If the driver only queues data, doWrite runs
 // once more when the driver is ready again, which says that the device has the data.
 func (h *handle) doWrite(it *queue.Item) (pnp.HRESULT, int) {
-	gone := h.queues() && devnode.HungUp(h.fd)
+	gone := h.queues() && h.gone()
 	h.q.Lock()
 	if it.Ended() {
 		h.q.Unlock()
@@ -84,9 +90,11 @@ func (h *handle) doWrite(it *queue.Item) (pnp.HRESULT, int) {
 	case n == len(it.R.In):
 		return pnp.S_OK, n
 	}
+	readable := h.isUSB() && devnode.Readable(h.fd)
 	_, err := h.move(pnp.OpWrite, it.R.In[n:], func(k int) {
 		h.q.Lock()
 		defer h.q.Unlock()
+		h.readable, h.failing = readable, false
 		done = n // it was ready for more
 		n += k
 		h.took(it, done, n)
@@ -99,6 +107,23 @@ func (h *handle) doWrite(it *queue.Item) (pnp.HRESULT, int) {
 	}
 	return h.result(pnp.OpWrite, n, err), n
 }
+
+// gone reports whether the device has gone. When a USB device goes, its transfers end
+// before the kernel notices, and a driver that queues does not say how. But then a read
+// that it has under way fails, too, and looks as if there were something to read.
+func (h *handle) gone() bool {
+	if devnode.HungUp(h.fd) {
+		return true
+	}
+	readable := h.isUSB() && devnode.Readable(h.fd)
+	h.q.Lock()
+	suspicious := h.inDriver && (h.failing || readable && !h.readable)
+	h.q.Unlock()
+	return suspicious && devnode.HungUpWithin(h.fd, leaving)
+}
+
+// isUSB reports whether the node moves USB transfers.
+func (h *handle) isUSB() bool { return h.class == transfers || h.class == threads }
 
 // took records that the driver has n bytes of a request, and the device done of them
 // at least. The queue is locked.
@@ -115,8 +140,10 @@ func (h *handle) took(it *queue.Item, done, n int) {
 // terminal's driver does, too, but sends it when the node is closed.
 func (h *handle) queues() bool { return h.polls() && h.terminal == nil }
 
-// polls reports whether the runtime's poller waits for the node.
-func (h *handle) polls() bool { return h.class == pollable || h.class == transfers }
+// polls reports whether the node is waited for, so that calls of the driver do not.
+func (h *handle) polls() bool {
+	return h.class == pollable || h.class == transfers || h.class == threads
+}
 
 // move reads once, or writes b until the node takes no more. It calls moved, if any,
 // with the count of each step. EAGAIN says that the node is not ready.
@@ -169,11 +196,31 @@ func (h *handle) await(op pnp.Op) error {
 	if op == pnp.OpWrite {
 		wait, events = h.conn.Write, unix.POLLOUT
 	}
+	if h.class == threads {
+		return h.awaitInThread(events)
+	}
 	return wait(func(uintptr) bool {
 		p := []unix.PollFd{{Fd: int32(h.fd), Events: events}}
 		n, err := unix.Poll(p, 0)
 		return n > 0 || err != nil && err != unix.EINTR
 	})
+}
+
+// awaitInThread waits until one of the events has come, or the handle is closed.
+func (h *handle) awaitInThread(events int16) error {
+	p := []unix.PollFd{{Fd: int32(h.fd), Events: events}, {Fd: int32(h.wake), Events: unix.POLLIN}}
+	for {
+		_, err := unix.Poll(p, -1)
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return err
+		case p[1].Revents != 0:
+			return os.ErrClosed
+		default:
+			return nil
+		}
+	}
 }
 
 // call is one system call for reading or writing b.
@@ -205,7 +252,7 @@ func (h *handle) result(op pnp.Op, n int, err error) pnp.HRESULT {
 		return pnp.HRESULTOf(devnode.Failure(h.fd, err))
 	case op == pnp.OpWrite:
 		return pnp.ERROR_IO_DEVICE
-	case h.class == transfers, h.class == messages:
+	case h.isUSB(), h.class == messages:
 		return pnp.S_OK
 	}
 	return pnp.ERROR_HANDLE_EOF

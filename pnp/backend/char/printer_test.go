@@ -155,7 +155,7 @@ func (p *printer) openFor(closeLimit time.Duration) pnp.Handle {
 	d, err := New(backend.Source{Path: p.fs.Path, Log: p.log.Logger(slog.LevelWarn)})
 	require.NoError(p.t, err)
 	d.closeLimit = closeLimit
-	return open(p.t, fromUserSpace{d, transfers})
+	return open(p.t, fromUserSpace{d, threads})
 }
 
 // result is the end of a request.

@@ -17,6 +17,7 @@ func ExampleAll() {
 	// serial:PATH
 	// hid:PATH
 	// image:PORT
+	// printer:PATH
 	// char:PATH
 	// file:PATH
 	// pipe:PATH

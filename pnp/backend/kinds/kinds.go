@@ -13,6 +13,7 @@ import (
 	"freerdp-pnpdr/pnp/backend/image"
 	"freerdp-pnpdr/pnp/backend/loopback"
 	"freerdp-pnpdr/pnp/backend/pipe"
+	"freerdp-pnpdr/pnp/backend/printer"
 	"freerdp-pnpdr/pnp/backend/provider"
 	"freerdp-pnpdr/pnp/backend/serial"
 	"freerdp-pnpdr/pnp/backend/srvsvc"
@@ -60,12 +61,24 @@ func All() backend.Table {
 			AlwaysWritable: true,
 		},
 		{
+			Name: "printer", Argument: "PATH",
+			Help:      "a USB printer's raw port, such as /dev/usb/lp0",
+			Nodes:     backend.CharDevice,
+			Subsystem: "usbmisc",
+			Rules:     backend.Named,
+			Description: pnp.Description{
+				HardwareIDs: []string{`PNPDR\PRINTER`},
+				Interfaces:  []pnp.GUID{pnp.GUID_DEVINTERFACE_USBPRINT},
+			},
+			Serves: isPrinterPort,
+			New:    backend.Constructor(printer.New),
+		},
+		{
 			Name: "char", Argument: "PATH",
 			Help:        "any character device node: a stream of bytes",
 			Nodes:       backend.CharDevice,
 			Rules:       backend.Chosen,
 			Description: pnp.Description{HardwareIDs: []string{`PNPDR\CHAR`}},
-			Serves:      isPrinterPort,
 			New:         backend.Constructor(char.New),
 		},
 		{

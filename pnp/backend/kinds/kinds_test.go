@@ -62,7 +62,7 @@ func TestClassifiers(t *testing.T) {
 		{discovertest.Gamepad(), "hid"},
 		{discovertest.SecurityKey(), "hid"},
 		{discovertest.Mouse(), "hid"},
-		{discovertest.Printer(), "char"},
+		{discovertest.Printer(), "printer"},
 		{discovertest.Phone(), "image"},
 		{discovertest.Camera(), "image"},
 		{discovertest.Stick(), ""},

@@ -100,6 +100,7 @@ const (
 	stringsMagic       = 2
 	hasFullSpeed       = 1
 	hasHighSpeed       = 2
+	allRecipients      = 64 // FUNCTIONFS_ALL_CTRL_RECIP: control requests to whatever part
 
 	eventSetup = 4
 	eventSize  = 12 // struct usb_functionfs_event
@@ -124,7 +125,7 @@ func describe(interfaces []Interface) (b []byte, endpoints int) {
 		}
 		endpoints = int(number)
 	}
-	head := []uint32{descriptorsMagicV2, uint32(20 + len(bodies)), hasFullSpeed | hasHighSpeed, uint32(count), uint32(count)}
+	head := []uint32{descriptorsMagicV2, uint32(20 + len(bodies)), hasFullSpeed | hasHighSpeed | allRecipients, uint32(count), uint32(count)}
 	for _, v := range head {
 		b = binary.LittleEndian.AppendUint32(b, v)
 	}

@@ -25,6 +25,12 @@ const goneDelay = time.Second
 // terminal returns end of file, but in canonical mode that has other reasons, too.
 func HungUp(fd int) bool { return poll(fd, 0, 0)&broken != 0 }
 
+// HungUpWithin is HungUp, and waits for that up to limit.
+func HungUpWithin(fd int, limit time.Duration) bool { return poll(fd, 0, limit)&broken != 0 }
+
+// Readable reports whether there is something to read, which may be an error.
+func Readable(fd int) bool { return poll(fd, unix.POLLIN, 0)&unix.POLLIN != 0 }
+
 // broken are the events of a device that has gone.
 const broken = unix.POLLHUP | unix.POLLERR | unix.POLLNVAL
 
