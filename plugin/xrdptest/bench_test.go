@@ -28,14 +28,16 @@ type reading struct {
 	Name   string
 	Size   int
 	Random bool
+	Slice  time.Duration
 }
 
+// What comes in order is read for longer, since reading ahead has to get going.
 var readings = []reading{
-	{"read 64 B, in order", 64, false},
-	{"read 64 B, anywhere", 64, true},
-	{"read 64 KiB, in order", 64 << 10, false},
-	{"read 64 KiB, anywhere", 64 << 10, true},
-	{"read 1 MiB, in order", 1 << 20, false},
+	{"read 64 B, in order", 64, false, benchSlice},
+	{"read 64 B, anywhere", 64, true, benchSlice},
+	{"read 64 KiB, in order", 64 << 10, false, 3 * benchSlice},
+	{"read 64 KiB, anywhere", 64 << 10, true, benchSlice},
+	{"read 1 MiB, in order", 1 << 20, false, 5 * benchSlice},
 }
 
 const (
@@ -75,7 +77,9 @@ func BenchmarkAgent(b *testing.B) {
 			s.startAgent(b)
 			drive := s.home() + "/thinclient_drives/share/card.img"
 			s.waitFor(b, "card/data", "meter/tty")
-			s.waitFor(b, drive)
+			if !s.hasDrive(b, drive) {
+				drive = ""
+			}
 			for _, r := range readings {
 				b.Run(r.Name, func(b *testing.B) {
 					res := s.measure(b, task{reading: r, Files: [2]string{s.devices() + "/card/data", drive}, Pairs: b.N})
@@ -84,9 +88,12 @@ func BenchmarkAgent(b *testing.B) {
 						unit, scale = "MiB/s", float64(r.Size)/(1<<20)
 					}
 					b.ReportMetric(scale*res.median(func(p [2]float64) float64 { return p[0] }), "agent_"+unit)
+					b.ReportMetric(0, "ns/op")
+					if drive == "" {
+						return
+					}
 					b.ReportMetric(scale*res.median(func(p [2]float64) float64 { return p[1] }), "drive_"+unit)
 					b.ReportMetric(res.median(func(p [2]float64) float64 { return p[0] / p[1] }), "ratio")
-					b.ReportMetric(0, "ns/op")
 				})
 			}
 			b.Run("serial round trip", func(b *testing.B) {
@@ -96,6 +103,21 @@ func BenchmarkAgent(b *testing.B) {
 			})
 		})
 	}
+}
+
+// hasDrive reports whether xrdp shows the drive. xrdp 0.9.21 does not show those of
+// FreeRDP, which waits for a message that this version does not send
+// (RDPDR_USER_LOGGEDON_PDU).
+func (s *session) hasDrive(b *testing.B, file string) bool {
+	b.Helper()
+	for range 50 {
+		if _, err := s.try(b, "test -e "+file); err == nil {
+			return true
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	b.Log("xrdp does not show the client's drive")
+	return false
 }
 
 // xrdpVersion is what the server says that it is.
@@ -146,6 +168,7 @@ func TestMeasure(t *testing.T) {
 			which := (n + i) % 2
 			var err error
 			switch {
+			case it.Port == "" && it.Files[which] == "":
 			case it.Port == "":
 				r[i][which], err = readSlice(it.reading, it.Files[which])
 			case which == 0:
@@ -171,7 +194,7 @@ func readSlice(how reading, path string) (perSecond float64, err error) {
 	off := rand.Int64N(benchSize/2/(1<<20)) << 20
 	n := 0
 	begun := time.Now()
-	for time.Since(begun) < benchSlice {
+	for time.Since(begun) < how.Slice {
 		if how.Random {
 			off = rand.Int64N(benchSize/(1<<16)) << 16
 		}

@@ -132,8 +132,11 @@ func agentTable(rows []*row, versions map[string]string) [][]string {
 			unit = "MiB/s"
 		}
 		line[1] = unit
-		table = append(table, append(line, number(r.median("agent_"+unit)), number(r.median("drive_"+unit)),
-			fmt.Sprintf("%.2f", r.median("ratio"))))
+		line = append(line, number(r.median("agent_"+unit)), "", "")
+		if r.has("ratio") {
+			line[5], line[6] = number(r.median("drive_"+unit)), fmt.Sprintf("%.2f", r.median("ratio"))
+		}
+		table = append(table, line)
 	}
 	return table
 }
