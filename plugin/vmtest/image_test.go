@@ -5,7 +5,9 @@ package vmtest
 import (
 	"context"
 	"encoding/binary"
+	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -14,6 +16,8 @@ import (
 	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend/image"
+	"freerdp-pnpdr/pnp/present"
+	"freerdp-pnpdr/pnp/present/storage"
 )
 
 // ptp speaks the Picture Transfer Protocol (ISO 15740) to a redirected device: it sends
@@ -98,6 +102,20 @@ func u32array(b []byte) (all []uint32) {
 	return all
 }
 
+// files looks at the player's files as the agent presents them.
+func (r *remote) files(d *server.Device, folder string) {
+	r.t.Helper()
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	dir := r.t.TempDir()
+	p, err := storage.Present(r.ctx, present.NewDevice(d, &present.Kind{Name: "storage"}, "player", dir, log, present.Options{}))
+	require.NoError(r.t, err)
+	defer p.Close()
+	// Another process: this one serves the files.
+	out, err := exec.Command("sh", "-ec", `cd "$1"/storage/*; ls; for f in *.md; do cmp "$f" "$2/$f"; done`, "sh", dir, folder).CombinedOutput()
+	require.NoError(r.t, err, "%s", out)
+	require.Contains(r.t, string(out), "architecture.md")
+}
+
 // testImage fetches files from QEMU's media player, which shows a folder of this project.
 func testImage(t *testing.T, f *fixture) {
 	folder, err := filepath.Abs("../../docs")
@@ -139,6 +157,10 @@ func testImage(t *testing.T, f *fixture) {
 	require.Greater(t, fetched, 10)
 	p.ok(ptpCloseSession)
 
+	require.NoError(t, h.Close())
+	r.files(d, folder)
+
+	h = r.open(d)
 	ended := pending(func() (int, error) { return h.ReadAt(r.ctx, make([]byte, 512), 0) })
 	player.unplug()
 	r.requireGone(ended)

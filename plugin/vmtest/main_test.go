@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 
 // prepare installs the plugin and loads what is needed to make devices.
 func prepare() error {
-	modules := []string{"-a", "uhid", "dummy_hcd", "usb_f_acm", "usbmon"}
+	modules := []string{"-a", "fuse", "uhid", "dummy_hcd", "usb_f_acm", "usbmon"}
 	if out, err := exec.Command("modprobe", modules...).CombinedOutput(); err != nil {
 		return fmt.Errorf("modprobe: %w\n%s", err, out)
 	}

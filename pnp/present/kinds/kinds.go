@@ -11,6 +11,7 @@ import (
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/present"
 	"freerdp-pnpdr/pnp/present/pipe"
+	"freerdp-pnpdr/pnp/present/storage"
 	"freerdp-pnpdr/pnp/present/tty"
 	"freerdp-pnpdr/pnp/present/uhid"
 )
@@ -35,6 +36,16 @@ func All() present.Table {
 				return has(d, pnp.GUID_DEVINTERFACE_HID) || id(d, `PNPDR\HID`, `HID_DEVICE`)
 			},
 			Present: uhid.Present,
+		},
+		{
+			Name: "storage",
+			Help: "a camera, media player or phone (PTP, MTP): a folder with its files",
+			Serves: func(d *pnp.Description) bool {
+				return has(d, pnp.GUID_DEVINTERFACE_IMAGE) || has(d, pnp.GUID_DEVINTERFACE_WPD) ||
+					id(d, `PNPDR\IMAGE`, `USB\Class_06`, `USB\MS_COMP_MTP`)
+			},
+			Exclusive: true,
+			Present:   storage.Present,
 		},
 		{
 			Name:   "file",

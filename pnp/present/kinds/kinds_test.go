@@ -17,7 +17,7 @@ import (
 func TestOurClient(t *testing.T) {
 	want := map[string]string{
 		"serial": "serial", "hid": "hid", "file": "file", "char": "stream", "loopback": "stream",
-		"pipe": "pipe", "srvsvc": "srvsvc", "provider": "stream", "image": "stream",
+		"pipe": "pipe", "srvsvc": "srvsvc", "provider": "stream", "image": "storage",
 	}
 	for _, k := range backends.All() {
 		d := k.Describe("/dev/x")
@@ -41,7 +41,8 @@ func TestDescriptions(t *testing.T) {
 		{"hid", pnp.Description{HardwareIDs: []string{`HID\VID_05E0&PID_1200`, "HID_DEVICE"}}},
 		{"printer", pnp.Description{CompatibleIDs: []string{`USB\Class_07&SubClass_01`, `USB\Class_07`}}},
 		{"printer", pnp.Description{Interfaces: []pnp.GUID{pnp.GUID_DEVINTERFACE_USBPRINT}}},
-		{"stream", pnp.Description{Interfaces: []pnp.GUID{pnp.GUID_DEVINTERFACE_WPD}}},
+		{"storage", pnp.Description{Interfaces: []pnp.GUID{pnp.GUID_DEVINTERFACE_WPD}}},
+		{"storage", pnp.Description{CompatibleIDs: []string{`USB\Class_06&SubClass_01`, `USB\Class_06`}}},
 		{"stream", pnp.Description{}},
 	} {
 		require.Equal(t, c.want, kinds.All().Serving(&c.Description).Name, "%+v", c.Description)

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package storage
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+	"unicode/utf8"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+
+	"freerdp-pnpdr/pnp/present/ptp"
+)
+
+// listed is for how long a list is taken for granted, unless the device reports a change.
+const listed = 5 * time.Second
+
+// root has a folder for each memory.
+type root struct {
+	fs.Inode
+	device *device
+
+	mu       sync.Mutex
+	storages map[string]ptp.Storage
+	order    []string
+	when     time.Time
+	state    state
+}
+
+func (r *root) list(ctx context.Context) syscall.Errno {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now := r.device.now(); r.storages == nil || r.state != now || time.Since(r.when) > listed {
+		var all []ptp.Storage
+		errno := r.device.use(ctx, func(ctx context.Context, s *ptp.Session) (err error) {
+			all, err = s.Storages(ctx)
+			return err
+		})
+		if errno != 0 {
+			return errno
+		}
+		r.storages, r.order, r.when, r.state = make(map[string]ptp.Storage), nil, time.Now(), now
+		for _, st := range all {
+			name := st.Description
+			if name == "" {
+				name = st.Label
+			}
+			name = distinct(fileName(name, "Storage"), func(n string) bool { _, taken := r.storages[n]; return taken })
+			r.storages[name] = st
+			r.order = append(r.order, name)
+		}
+	}
+	return 0
+}
+
+func (r *root) Readdir(ctx context.Context) (fs.DirStream, syscall.Errno) {
+	if errno := r.list(ctx); errno != 0 {
+		return nil, errno
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var entries []fuse.DirEntry
+	for _, name := range r.order {
+		entries = append(entries, fuse.DirEntry{Name: name, Mode: unix.S_IFDIR, Ino: storageNode(r.storages[name].ID)})
+	}
+	return fs.NewListDirStream(entries), 0
+}
+
+func storageNode(id uint32) uint64 { return 1<<40 | uint64(id) }
+func objectNode(id uint32) uint64  { return 1<<41 | uint64(id) }
+
+func (r *root) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	if errno := r.list(ctx); errno != 0 {
+		return nil, errno
+	}
+	r.mu.Lock()
+	st, ok := r.storages[name]
+	r.mu.Unlock()
+	if !ok {
+		return nil, unix.ENOENT
+	}
+	out.Mode = unix.S_IFDIR | 0o700
+	n := &directory{device: r.device, storage: st.ID}
+	return r.NewInode(ctx, n, fs.StableAttr{Mode: unix.S_IFDIR, Ino: storageNode(st.ID)}), 0
+}
+
+// Statfs tells the capacity of all memories together.
+func (r *root) Statfs(ctx context.Context, out *fuse.StatfsOut) syscall.Errno {
+	const block = 4096
+	if errno := r.list(ctx); errno != 0 {
+		return errno
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out.Bsize, out.Frsize, out.NameLen = block, block, 255
+	for _, st := range r.storages {
+		out.Blocks += st.Capacity / block
+		out.Bfree += st.Free / block
+		out.Bavail += st.Free / block
+	}
+	return 0
+}
+
+// directory is a folder of the device: a storage, or an object.
+type directory struct {
+	fs.Inode
+	device  *device
+	storage uint32
+	handle  uint32 // 0 for the storage itself
+
+	mu      sync.Mutex
+	objects map[string]*ptp.Object
+	known   map[uint32]*ptp.Object
+	order   []string
+	when    time.Time
+	state   state
+}
+
+// list asks for the objects, unless it was asked a moment ago. Only those that are new are
+// asked about.
+func (d *directory) list(ctx context.Context) syscall.Errno {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.device.now()
+	if d.objects != nil && d.state == now && time.Since(d.when) <= listed {
+		return 0
+	}
+	objects, known, order := make(map[string]*ptp.Object), make(map[uint32]*ptp.Object), []string(nil)
+	errno := d.device.use(ctx, func(ctx context.Context, s *ptp.Session) error {
+		handles, err := s.Children(ctx, d.storage, d.handle)
+		if err != nil {
+			return err
+		}
+		for _, h := range handles {
+			o := d.known[h]
+			if o == nil || d.state.objects != now.objects {
+				if o, err = s.Object(ctx, h); err != nil {
+					return err
+				}
+			}
+			name := distinct(fileName(o.Name, fmt.Sprintf("%08X", h)), func(n string) bool { return objects[n] != nil })
+			objects[name], known[h] = o, o
+			order = append(order, name)
+		}
+		return nil
+	})
+	if errno == 0 {
+		d.objects, d.known, d.order, d.when, d.state = objects, known, order, time.Now(), now
+	}
+	return errno
+}
+
+// find returns the object with a name.
+func (d *directory) find(ctx context.Context, name string) (*ptp.Object, syscall.Errno) {
+	if errno := d.list(ctx); errno != 0 {
+		return nil, errno
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if o := d.objects[name]; o != nil {
+		return o, 0
+	}
+	return nil, unix.ENOENT
+}
+
+func (d *directory) Readdir(ctx context.Context) (fs.DirStream, syscall.Errno) {
+	if errno := d.list(ctx); errno != 0 {
+		return nil, errno
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var entries []fuse.DirEntry
+	for _, name := range d.order {
+		o := d.objects[name]
+		entries = append(entries, fuse.DirEntry{Name: name, Mode: mode(o), Ino: objectNode(o.Handle)})
+	}
+	return fs.NewListDirStream(entries), 0
+}
+
+func mode(o *ptp.Object) uint32 {
+	if o.Folder {
+		return unix.S_IFDIR
+	}
+	return unix.S_IFREG
+}
+
+func (d *directory) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	o, errno := d.find(ctx, name)
+	if errno != 0 {
+		return nil, errno
+	}
+	return d.inode(ctx, o, &out.Attr), 0
+}
+
+// inode returns the node of an object.
+func (d *directory) inode(ctx context.Context, o *ptp.Object, a *fuse.Attr) *fs.Inode {
+	stable := fs.StableAttr{Mode: mode(o), Ino: objectNode(o.Handle)}
+	if o.Folder {
+		a.Mode = unix.S_IFDIR | 0o700
+		return d.NewInode(ctx, &directory{device: d.device, storage: d.storage, handle: o.Handle}, stable)
+	}
+	f := &file{device: d.device, parent: d, object: o}
+	f.attributes(a)
+	return d.NewInode(ctx, f, stable)
+}
+
+func (d *directory) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	out.Mode = unix.S_IFDIR | 0o700
+	return 0
+}
+
+func (d *directory) Mkdir(ctx context.Context, name string, _ uint32, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	o := &ptp.Object{Name: name, Folder: true}
+	errno := d.device.use(ctx, func(ctx context.Context, s *ptp.Session) (err error) {
+		o.Handle, err = s.MakeFolder(ctx, d.storage, d.handle, name)
+		return err
+	})
+	if errno != 0 {
+		return nil, errno
+	}
+	d.device.touch()
+	return d.inode(ctx, o, &out.Attr), 0
+}
+
+func (d *directory) Unlink(ctx context.Context, name string) syscall.Errno {
+	return d.remove(ctx, name, false)
+}
+
+func (d *directory) Rmdir(ctx context.Context, name string) syscall.Errno {
+	return d.remove(ctx, name, true)
+}
+
+// remove deletes an object. A device deletes a folder with all that is in it, so that one
+// must be empty.
+func (d *directory) remove(ctx context.Context, name string, folder bool) syscall.Errno {
+	o, errno := d.find(ctx, name)
+	if errno != 0 {
+		return errno
+	}
+	errno = d.device.use(ctx, func(ctx context.Context, s *ptp.Session) error {
+		if folder {
+			inside, err := s.Children(ctx, d.storage, o.Handle)
+			if err != nil {
+				return err
+			}
+			if len(inside) > 0 {
+				return unix.ENOTEMPTY
+			}
+		}
+		return s.Delete(ctx, o.Handle)
+	})
+	d.device.touch()
+	return errno
+}
+
+// fileName makes a name that a folder can hold of what the device says, which may be
+// anything.
+func fileName(name, instead string) string {
+	name = strings.Map(func(r rune) rune {
+		if r == '/' || r < ' ' || r == 0x7F || r == utf8.RuneError {
+			return '_'
+		}
+		return r
+	}, strings.ToValidUTF8(name, "_"))
+	const longest = 240 // room for a number, below 255 bytes
+	for len(name) > longest {
+		_, n := utf8.DecodeLastRuneInString(name)
+		name = name[:len(name)-n]
+	}
+	if name == "" || name == "." || name == ".." {
+		return instead
+	}
+	return name
+}
+
+// distinct adds a number to a name that is taken.
+func distinct(name string, taken func(string) bool) string {
+	unique, extension := name, filepath.Ext(name)
+	for i := 2; taken(unique); i++ {
+		unique = fmt.Sprintf("%s (%d)%s", strings.TrimSuffix(name, extension), i, extension)
+	}
+	return unique
+}
