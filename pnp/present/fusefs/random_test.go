@@ -67,10 +67,16 @@ with open(sys.argv[1], "rb") as f:
     assert len(m) == 100000
     sys.stdout.buffer.write(m[99990:])
     assert m[10:16] == b"python"
+with open(sys.argv[1], "r+b") as f:
+    m = mmap.mmap(f.fileno(), 0)
+    m[70000:70006] = b"mapped"
+    m.flush()
+    m.close()
 `
 	want := string(content[50000:50010]) + string(content[99990:])
 	assert.Equal(t, want, run(t, "python3", "-c", script, data))
 	copy(content[10:], "python")
+	copy(content[70000:], "mapped")
 	checkFile(t, local, content)
 }
 
