@@ -17,7 +17,7 @@ import (
 func TestOurClient(t *testing.T) {
 	want := map[string]string{
 		"serial": "serial", "hid": "hid", "file": "file", "char": "stream", "loopback": "stream",
-		"pipe": "pipe", "srvsvc": "srvsvc", "provider": "stream", "image": "storage",
+		"pipe": "pipe", "srvsvc": "srvsvc", "provider": "stream", "image": "storage", "printer": "printer",
 	}
 	for _, k := range backends.All() {
 		d := k.Describe("/dev/x")
