@@ -69,8 +69,8 @@ func (c *connection) request(h *header, body []byte) error {
 		return c.hangUp(h, 0, "call %d lacks its first fragment", h.callID)
 	case call.header.callID != h.callID || call.Opnum != opnum || call.context != context || call.header.drep != h.drep:
 		return c.hangUp(h, 0, "a fragment of another call within call %d", call.header.callID)
-	case len(call.Stub)+len(stub) > maxStub || !last && hint > maxStub:
-		return deny("a request of more than %d bytes", maxStub)
+	case !last && hint > maxStub || !c.hold(len(stub)):
+		return deny("requests of more than %d bytes, or %d with those of others", maxStub, maxStubs)
 	}
 	call.Stub = append(call.Stub, stub...)
 	if !last {
@@ -83,6 +83,8 @@ func (c *connection) request(h *header, body []byte) error {
 // answer runs the operation and writes its response or fault.
 func (c *connection) answer(call *Call) error {
 	stub, err := c.runOperation(call)
+	call.Stub = nil // the answer may wait for the peer
+	c.release()
 	if err != nil {
 		return c.write(fault(0, call.header.callID, call.context, status(err)))
 	}

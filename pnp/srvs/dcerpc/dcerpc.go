@@ -8,8 +8,9 @@
 // connections to it, each in the goroutine that calls Serve: it takes one request
 // at a time, calls the operation and writes the answer before it reads on.
 //
-// What a peer can make a connection hold is bounded: one fragment, one request of
-// maxStub bytes, and maxContexts presentation contexts.
+// What a peer can make a connection hold is bounded: one fragment, one request of 4 MiB,
+// and 4000 presentation contexts. The requests of all connections of a Server take 16 MiB
+// together.
 package dcerpc
 
 import (

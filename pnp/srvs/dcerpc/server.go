@@ -10,13 +10,15 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 )
 
 const (
-	minFrag     = 2048    // fragments that every peer is expected to take
-	maxFrag     = 4280    // fragments that Windows uses on named pipes
-	maxStub     = 4 << 20 // bytes of a request, [MS-RPCE] 3.3.3.5.4
-	maxContexts = 4000    // of a connection to one interface, [MS-RPCE] 3.3.3.5.5
+	minFrag     = 2048        // fragments that every peer is expected to take
+	maxFrag     = 4280        // fragments that Windows uses on named pipes
+	maxStub     = 4 << 20     // bytes of a request, [MS-RPCE] 3.3.3.5.4
+	maxStubs    = 4 * maxStub // of all requests that a Server is at
+	maxContexts = 4000        // of a connection to one interface, [MS-RPCE] 3.3.3.5.5
 )
 
 // A Server serves one interface to any number of connections at once.
@@ -24,6 +26,7 @@ type Server struct {
 	iface       *Interface
 	log         *slog.Logger
 	maxContexts int
+	held        atomic.Int64 // bytes of requests
 
 	mu        sync.Mutex
 	groups    map[uint32]int // association groups: how many connections each has
@@ -51,6 +54,7 @@ func (s *Server) Serve(ctx context.Context, conn io.ReadWriteCloser, caller any)
 	})
 	c := &connection{Server: s, conn: conn, in: bufio.NewReaderSize(conn, maxFrag), caller: caller}
 	err := c.run()
+	c.release()
 	c.leaveGroup()
 	if !stop() {
 		<-closed
@@ -105,8 +109,21 @@ type connection struct {
 	contexts   map[uint16]Syntax
 
 	call   *Call // whose fragments are being collected
+	held   int   // bytes of its stub, which count with the Server's
 	called bool  // there was a request
 	lastID uint32
+}
+
+// hold counts n bytes of a request. It returns false if there are too many.
+func (c *connection) hold(n int) bool {
+	c.held += n
+	return c.Server.held.Add(int64(n)) <= maxStubs && c.held <= maxStub
+}
+
+// release forgets what hold counted.
+func (c *connection) release() {
+	c.Server.held.Add(-int64(c.held))
+	c.held = 0
 }
 
 // run reads and answers PDUs.
@@ -174,6 +191,7 @@ func (c *connection) dispatch(h *header, body []byte) error {
 	case ptypeOrphaned:
 		if c.call != nil && c.call.header.callID == h.callID {
 			c.call = nil
+			c.release()
 		}
 		return nil
 	case ptypeRPCAuth3, ptypeCoCancel:

@@ -11,6 +11,7 @@ import (
 	"net"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -219,6 +220,56 @@ func TestContextLimit(t *testing.T) {
 		assert.EqualValues(t, nakLocalLimit, binary.LittleEndian.Uint16(body))
 		assert.ErrorIs(t, <-done, ErrProtocol)
 	}
+}
+
+// TestStubLimit tests what the requests of several connections may take together.
+func TestStubLimit(t *testing.T) {
+	s := newServer()
+	part := make([]byte, 4096)
+	// collect sends a request of n parts but for its end.
+	collect := func(n int) net.Conn {
+		peer, _ := serve(t, s, 7)
+		write(t, peer, bindPDU(ptypeBind, 0xFFFF, echo.Syntax))
+		readPDU(t, peer)
+		for i := range n {
+			flags := uint8(0)
+			if i == 0 {
+				flags = flagFirst
+			}
+			write(t, peer, requestPDU(flags, 2, 0, 5, part))
+		}
+		return peer
+	}
+	// end sends the last part and returns the status of the fault that answers it.
+	end := func(peer net.Conn, flags uint8) uint32 {
+		write(t, peer, requestPDU(flags|flagLast, 2, 0, 5, part))
+		_, body := readPDU(t, peer)
+		return binary.LittleEndian.Uint32(body[8:])
+	}
+	held := func(want int64) {
+		t.Helper()
+		require.Eventually(t, func() bool { return s.held.Load() == want }, time.Minute, time.Millisecond)
+	}
+	const most = maxStub / 4096
+	var peers []net.Conn
+	for range maxStubs / maxStub {
+		peers = append(peers, collect(most))
+	}
+	held(maxStubs)
+	require.EqualValues(t, StatusAccessDenied, end(collect(0), flagFirst))
+	held(maxStubs)
+
+	// What ends gives back what it took: an orphaned call, a call, a connection.
+	write(t, peers[0], finish(appendHeader(nil, ptypeOrphaned, flagFirst|flagLast, 2)))
+	held(maxStubs - maxStub)
+	require.EqualValues(t, StatusCallFailed, end(collect(most-1), 0))
+	held(maxStubs - maxStub)
+	require.EqualValues(t, StatusAccessDenied, end(peers[1], 0), "more than 4 MiB")
+	held(maxStubs - 2*maxStub)
+	for _, peer := range peers {
+		peer.Close()
+	}
+	held(0)
 }
 
 // TestCancel tests that the end of the context ends a connection that waits.

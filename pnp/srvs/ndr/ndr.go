@@ -38,7 +38,7 @@ import (
 // MaxItems bounds the array elements and pointers of one decoded stub together.
 // Elements of byte, character and integer arrays do not count: their memory is
 // that of the stub.
-const MaxItems = 1 << 16
+const MaxItems = 1 << 13
 
 // ErrBadStub is in every error that a decoder reports. The peer gets a fault with
 // RPC_X_BAD_STUB_DATA for it.
