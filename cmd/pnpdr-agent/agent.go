@@ -155,6 +155,7 @@ func (a *agent) serve(ctx context.Context) error {
 		OnDevice:       a.folder.OnDevice,
 		AcceptOptional: a.wanted,
 		Limits:         folder.Limits,
+		CancelWait:     folder.CancelWait,
 	})
 	defer role.Close()
 	if err = a.start(ctx, role); err == nil {

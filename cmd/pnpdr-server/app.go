@@ -152,7 +152,7 @@ func (a *app) config(who string) (cfg server.Config, done func(), err error) {
 	if err != nil {
 		return cfg, nil, err
 	}
-	cfg.Limits = folder.Limits
+	cfg.Limits, cfg.CancelWait = folder.Limits, folder.CancelWait
 	cfg.OnDevice = f.OnDevice
 	if !quiet {
 		a.out.note("%s has its devices in %s", who, f.Dir())

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/pnp"
@@ -30,6 +31,10 @@ const maxDevices = 256
 // Limits are the limits of a server.Session whose devices are presented: they are fewer
 // than those of a program that only lists them.
 var Limits = server.Limits{Devices: maxDevices, DescriptionBytes: 1 << 20}
+
+// CancelWait is the Config.CancelWait of a server.Session whose devices are presented. While
+// it lasts, a program that was stopped by a signal cannot end.
+const CancelWait = 2 * time.Second
 
 // Config configures a Folder.
 type Config struct {
