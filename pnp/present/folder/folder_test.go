@@ -336,7 +336,7 @@ func TestDescriptors(t *testing.T) {
 		return len(list)
 	}
 	use := func() {
-		f, err := New(filepath.Join(t.TempDir(), "pnpdr"), Config{Table: plain})
+		f, err := New(filepath.Join(t.TempDir(), "pnpdr"), Config{Table: plain, Log: presenttest.Log(t)})
 		require.NoError(t, err)
 		defer f.Close()
 		require.NoError(t, f.Publish(func() (time.Time, string) { return time.Time{}, "" }))
