@@ -3,7 +3,6 @@
 package uhid
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -52,7 +51,7 @@ func TestUHIDRules(t *testing.T) {
 
 	groups, err := os.ReadFile("/etc/group")
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile("/etc/group", append(bytes.Clone(groups), "pnpdr:x:"+group+":\n"...), 0o644))
+	require.NoError(t, os.WriteFile("/etc/group", append([]byte("pnpdr:x:"+group+":\n"), groups...), 0o644)) // the first counts
 	rules, err := os.ReadFile("../../../build/udev/71-pnpdr-uhid.rules")
 	require.NoError(t, err)
 	const installed = "/run/udev/rules.d/71-pnpdr-uhid.rules"
