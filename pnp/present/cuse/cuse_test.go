@@ -212,6 +212,31 @@ func TestFrames(t *testing.T) {
 	require.ElementsMatch(t, []string{"9600 bit/s", "+DTR", "+RTS"}, m.Told())
 }
 
+// TestRefusedSettings: what the client refuses stays as it was, and the rest is set.
+func TestRefusedSettings(t *testing.T) {
+	m := porttest.NewForged("meter", func(r *pnp.Request) {
+		switch {
+		case r.Code == serial.IOCTL_SERIAL_SET_BAUD_RATE && order.Uint32(r.In) != 9600,
+			r.Code == serial.IOCTL_SERIAL_SET_LINE_CONTROL && r.In[2] != 8,
+			r.Code == serial.IOCTL_SERIAL_SET_HANDFLOW && r.In[0]&serial.SERIAL_CTS_HANDSHAKE != 0:
+			r.Complete(pnp.ERROR_INVALID_PARAMETER, 0)
+		default:
+			porttest.Obey(r)
+		}
+	})
+	b := newBench(t, m)
+	o := b.mustOpen()
+	before := o.termios()
+	o.change(unix.TCSETS2, func(s *unix.Termios) {
+		setSpeed(s, 77)
+		s.Cflag = s.Cflag&^unix.CSIZE | unix.CS7 | unix.PARENB
+		s.Cflag |= unix.CRTSCTS
+		s.Cc[unix.VSTART] = 'q'
+	})
+	before.Cc[unix.VSTART] = 'q'
+	require.Equal(t, before, o.termios())
+}
+
 func TestLines(t *testing.T) {
 	m := porttest.NewModem("meter")
 	b := newBench(t, m)

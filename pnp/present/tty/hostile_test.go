@@ -126,6 +126,33 @@ func TestSilent(t *testing.T) {
 	}
 }
 
+// TestFlushFirst: what a program writes after tcflush is not sent before the client has
+// discarded what came before: it may be a question whose answer would be discarded.
+func TestFlushFirst(t *testing.T) {
+	purge := make(chan *pnp.Request, 1)
+	b, d := newForged(t, func(r *pnp.Request) {
+		if r.Code == serial.IOCTL_SERIAL_PURGE {
+			purge <- r
+			return
+		}
+		porttest.Obey(r)
+	})
+	d.Deaf = false
+	f := b.open()
+	b.handles(1)
+	tcflush(t, f, unix.TCIFLUSH)
+	give(t, f, []byte("?"))
+	r := <-purge
+	b.eventually("the question", func() bool {
+		s := b.term.pty.state()
+		return s&unix.POLLIN == 0 // it was read from the terminal
+	})
+	time.Sleep(20 * time.Millisecond) // for a session that sends it at once
+	require.Zero(t, d.Count(pnp.OpWrite))
+	r.Complete(pnp.S_OK, 0)
+	b.eventually("the question", func() bool { return d.Count(pnp.OpWrite) == 1 })
+}
+
 // TestEmptyReads: a client that has nothing to say does not keep the machine busy.
 func TestEmptyReads(t *testing.T) {
 	b, d := newForged(t, func(r *pnp.Request) {
@@ -171,16 +198,20 @@ func TestFlood(t *testing.T) {
 	})
 	f := b.open()
 	b.handles(1)
+	written := 0
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	for i := range 2000 {
 		change(t, f, func(s *unix.Termios) { speed(s, uint32(1000+i)) })
 		require.NoError(t, f.SetWriteDeadline(time.Now().Add(time.Millisecond)))
-		_, _ = f.Write(make([]byte, 1000))
+		n, _ := f.Write(make([]byte, 1000))
+		written += n
 		if i%10 == 0 {
 			tcflush(t, f, unix.TCIFLUSH)
 		}
 	}
+	// The terminal itself holds some, too.
+	require.Less(t, written, 2*outputLimit)
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	require.Less(t, int64(after.HeapAlloc)-int64(before.HeapAlloc), int64(8<<20))
