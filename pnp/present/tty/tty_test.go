@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -38,6 +39,31 @@ func TestBothWays(t *testing.T) {
 	require.NoError(t, f.Close())
 	b.handles(0)
 	require.Equal(t, uint64(1), b.dev.Stats().Opened)
+}
+
+// TestHeldUp: a device that takes nothing for a while holds up the program, and nothing is
+// lost.
+func TestHeldUp(t *testing.T) {
+	b := newBench(t)
+	f := b.open()
+	data := random(1 << 20)
+	var written atomic.Int64
+	go func() {
+		for at := 0; at < len(data); at += 256 {
+			n, _ := f.Write(data[at : at+256])
+			written.Add(int64(n))
+		}
+	}()
+	last, same := int64(0), 0
+	b.eventually("a full terminal", func() bool {
+		n := written.Load()
+		if n != last {
+			last, same = n, 0
+		}
+		same++
+		return n > 0 && same > 50
+	})
+	require.True(t, bytes.Equal(data, take(t, b.far, len(data))))
 }
 
 // TestClosedAtOnce: what was written is sent, although the program ends at once.
