@@ -88,7 +88,7 @@ func (b *bench) remote() unix.Termios {
 	return termios(b.t, b.far)
 }
 
-func termios(t *testing.T, f *os.File) (s unix.Termios) {
+func termios(t testing.TB, f *os.File) (s unix.Termios) {
 	t.Helper()
 	conn, err := f.SyscallConn()
 	require.NoError(t, err)
@@ -98,7 +98,7 @@ func termios(t *testing.T, f *os.File) (s unix.Termios) {
 }
 
 // change changes the settings as a program does.
-func change(t *testing.T, f *os.File, edit func(*unix.Termios)) {
+func change(t testing.TB, f *os.File, edit func(*unix.Termios)) {
 	t.Helper()
 	s := termios(t, f)
 	edit(&s)
