@@ -39,6 +39,7 @@ func eventually(t testing.TB, ok func() bool, what string, args ...any) {
 type xrdpServer struct {
 	t       testing.TB
 	display string // for the clients
+	addr    string // that clients connect to
 }
 
 // eachClient runs test with each major version of xfreerdp, and an xrdp of its own.
@@ -59,7 +60,7 @@ func withClients(t *testing.T, majors []int, test func(t *testing.T, x *xrdpServ
 
 func startXrdp(t testing.TB) *xrdpServer {
 	t.Helper()
-	x := &xrdpServer{t: t, display: servertest.StartDisplay(t)}
+	x := &xrdpServer{t: t, display: servertest.StartDisplay(t), addr: "127.0.0.1:" + tcpPort}
 	t.Cleanup(func() {
 		if t.Failed() {
 			x.showLogs()
@@ -110,7 +111,7 @@ func (x *xrdpServer) connect(t testing.TB, binary string, u user, args ...string
 	t.Helper()
 	c := servertest.StartClient(t, servertest.ClientOptions{
 		Binary:  binary,
-		Addr:    "127.0.0.1:" + tcpPort,
+		Addr:    x.addr,
 		Display: x.display,
 		Plugin:  pluginPath(),
 		Args:    append([]string{"/u:" + u.name, "/p:" + u.name}, args...),
