@@ -220,7 +220,7 @@ func readSlice(how reading, path string) (perSecond float64, err error) {
 	begun := time.Now()
 	for time.Since(begun) < how.slice() {
 		if how.Random {
-			off = rand.Int64N(benchSize/(1<<16)) << 16
+			off = rand.Int64N((benchSize-1<<20)>>12) << 12 // whole pages, as the kernel reads
 		}
 		if _, err := f.ReadAt(buf, off); err == io.EOF {
 			off = 0
