@@ -249,6 +249,8 @@ assert os.read(f, 1) == b"a"
 	require.NoError(t, err)
 	require.NoError(t, <-ended)
 
+	t.Run("pyserial", func(t *testing.T) { testPyserial(t, a) })
+
 	// Two terminals at a time have nodes of their own, and go without a trace.
 	second, err := cuse.Present(context.Background(), present.NewDevice(nil, nil, "second", t.TempDir(), presenttest.Log(t), present.Options{}))
 	require.NoError(t, err)
@@ -257,4 +259,47 @@ assert os.read(f, 1) == b"a"
 	_, err = os.Lstat("/dev/pnpdr-0-1")
 	require.ErrorIs(t, err, os.ErrNotExist)
 	a.unplug()
+}
+
+// testPyserial uses lines, frames, breaks and timeouts as pyserial does.
+func testPyserial(t *testing.T, a *adapter) {
+	if out, err := exec.Command("python3", "-c", "import serial").CombinedOutput(); err != nil {
+		t.Skipf("NOT TESTED: pyserial with modem lines: python3-serial is not installed: %s", out)
+	}
+	const rounds, size = 5, 100
+	answered := pending(func() (int, error) {
+		for range rounds {
+			question := make([]byte, size)
+			if _, err := io.ReadFull(a.line, question); err != nil {
+				return 0, err
+			}
+			if _, err := a.line.Write(append(question, '\n')); err != nil {
+				return 0, err
+			}
+		}
+		return 0, nil
+	})
+	require.NoError(t, a.line.SetDeadline(time.Now().Add(patience)))
+	require.Equal(t, "ok\n", a.python(fmt.Sprintf(`
+import serial
+p = serial.Serial(path, 115200, timeout=60, parity="E", bytesize=7, stopbits=2, exclusive=True)
+assert p.dtr and p.rts and p.cts in (True, False)
+assert p.in_waiting == 0 and p.out_waiting == 0
+p.parity, p.bytesize, p.stopbits = "N", 8, 1
+for i in range(%d):
+    p.reset_input_buffer()
+    data = bytes([i + 100]) * %d
+    p.write(data)
+    p.flush()
+    assert p.read_until(b"\n") == data + b"\n"
+p.dtr = p.rts = False
+p.send_break(0.1)
+p.timeout = 0.2
+assert p.read(5) == b""
+p.timeout = 0
+assert p.read(5) == b""
+p.close()
+print("ok")
+`, rounds, size)))
+	require.NoError(t, <-answered)
 }
