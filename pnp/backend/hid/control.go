@@ -113,6 +113,8 @@ func (h *handle) answer(r *pnp.Request) (pnp.HRESULT, int) {
 	switch r.Code {
 	case IOCTL_HID_GET_COLLECTION_INFORMATION:
 		return h.collectionInformation(r.Out)
+	case IOCTL_HID_GET_COLLECTION_DESCRIPTOR:
+		return h.collectionDescriptor(r.Out)
 	case hidreport.IOCTL_PNPDR_HID_GET_IDENTITY:
 		return h.identity(r.Out)
 	case IOCTL_HID_GET_MANUFACTURER_STRING:
@@ -135,8 +137,7 @@ func (h *handle) answer(r *pnp.Request) (pnp.HRESULT, int) {
 	case IOCTL_HID_FLUSH_QUEUE:
 		h.input.flush()
 		return pnp.S_OK, 0
-	case IOCTL_HID_GET_COLLECTION_DESCRIPTOR,
-		IOCTL_GET_PHYSICAL_DESCRIPTOR,
+	case IOCTL_GET_PHYSICAL_DESCRIPTOR,
 		IOCTL_HID_GET_INDEXED_STRING,
 		IOCTL_HID_GET_MS_GENRE_DESCRIPTOR,
 		IOCTL_HID_GET_HARDWARE_ID,
@@ -152,17 +153,45 @@ func (h *handle) answer(r *pnp.Request) (pnp.HRESULT, int) {
 
 // collectionInformation writes a HID_COLLECTION_INFORMATION (hidclass.h): ULONG
 // DescriptorSize, BOOLEAN Polled, UCHAR Reserved1[1], USHORT VendorID, ProductID
-// and VersionNumber. DescriptorSize is 0 because there is no preparsed data.
+// and VersionNumber. DescriptorSize is 0 if there is no preparsed data.
 func (h *handle) collectionInformation(out []byte) (pnp.HRESULT, int) {
 	const size = 12
 	if len(out) < size {
 		return ERROR_INVALID_USER_BUFFER, 0
 	}
 	clear(out[:size])
+	binary.LittleEndian.PutUint32(out, uint32(len(h.preparsed())))
 	binary.LittleEndian.PutUint16(out[6:], h.facts.vendor)
 	binary.LittleEndian.PutUint16(out[8:], h.facts.product)
 	binary.LittleEndian.PutUint16(out[10:], h.facts.version)
 	return pnp.S_OK, size
+}
+
+// collectionDescriptor writes the preparsed data.
+func (h *handle) collectionDescriptor(out []byte) (pnp.HRESULT, int) {
+	switch b := h.preparsed(); {
+	case len(b) == 0:
+		return pnp.ERROR_NOT_SUPPORTED, 0
+	case len(out) < len(b):
+		return ERROR_INVALID_USER_BUFFER, 0
+	default:
+		return pnp.S_OK, copy(out, b)
+	}
+}
+
+// preparsed returns the preparsed data; nil if there are several top-level collections,
+// each of which has its own on Windows, or if its layout is not known. It is made when
+// asked for, since few programs ask and it is far longer than the descriptor.
+func (h *handle) preparsed() []byte {
+	if n := len(h.desc.TopLevel()); n != 1 {
+		h.dev.log.Debug("no preparsed data: the device does not have one top-level collection", "collections", n)
+		return nil
+	}
+	b, err := hidreport.Preparsed(h.raw, 0)
+	if err != nil {
+		h.dev.log.Debug("no preparsed data", "err", err)
+	}
+	return b
 }
 
 // identity writes a hidreport.Identity.

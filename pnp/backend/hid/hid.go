@@ -58,10 +58,11 @@
 // A hidraw node is a whole HID interface. Windows makes one device of each
 // top-level collection; here they are one device.
 //
-// Preparsed data (IOCTL_HID_GET_COLLECTION_DESCRIPTOR) has a layout that Microsoft
-// does not document; the request fails with ERROR_NOT_SUPPORTED, and DescriptorSize
-// is 0. Requests that hidraw cannot serve also fail with ERROR_NOT_SUPPORTED:
-// strings by index, physical descriptors, polling, secure reads.
+// So there is preparsed data (IOCTL_HID_GET_COLLECTION_DESCRIPTOR) only if there is one
+// top-level collection, and if it is known how Windows lays the data out (see
+// hidreport.Preparsed). Otherwise the request fails with ERROR_NOT_SUPPORTED, and
+// DescriptorSize is 0. Requests that hidraw cannot serve also fail with
+// ERROR_NOT_SUPPORTED: strings by index, physical descriptors, polling, secure reads.
 package hid
 
 import (

@@ -154,7 +154,7 @@ func TestInformation(t *testing.T) {
 	h := open(t, f.device(false))
 	hr, b := control(h, IOCTL_HID_GET_COLLECTION_INFORMATION, nil, 13)
 	require.Equal(t, "S_OK", hr)
-	require.Equal(t, []byte{0, 0, 0, 0, 0, 0, 0x09, 0x12, 0xCD, 0xAB, 0x23, 0x01}, b)
+	require.Equal(t, []byte{0x09, 0x12, 0xCD, 0xAB, 0x23, 0x01}, b[6:])
 	hr, _ = control(h, IOCTL_HID_GET_COLLECTION_INFORMATION, nil, 11)
 	require.Equal(t, invalidUserBuffer, hr)
 
@@ -189,11 +189,10 @@ func TestInformation(t *testing.T) {
 	hr, _ = control(h, IOCTL_HID_GET_SERIALNUMBER_STRING, nil, 1000)
 	require.Equal(t, "ERROR_INVALID_PARAMETER", hr)
 	for code, want := range map[uint32]string{
-		IOCTL_HID_GET_COLLECTION_DESCRIPTOR: "ERROR_NOT_SUPPORTED",
-		IOCTL_HID_GET_INDEXED_STRING:        "ERROR_NOT_SUPPORTED",
-		IOCTL_GET_PHYSICAL_DESCRIPTOR:       "ERROR_NOT_SUPPORTED",
-		IOCTL_HID_GET_POLL_FREQUENCY_MSEC:   "ERROR_NOT_SUPPORTED",
-		0xB01FF:                             "ERROR_INVALID_FUNCTION",
+		IOCTL_HID_GET_INDEXED_STRING:      "ERROR_NOT_SUPPORTED",
+		IOCTL_GET_PHYSICAL_DESCRIPTOR:     "ERROR_NOT_SUPPORTED",
+		IOCTL_HID_GET_POLL_FREQUENCY_MSEC: "ERROR_NOT_SUPPORTED",
+		0xB01FF:                           "ERROR_INVALID_FUNCTION",
 	} {
 		hr, _ := control(h, code, nil, 100)
 		require.Equal(t, want, hr)
@@ -201,6 +200,47 @@ func TestInformation(t *testing.T) {
 	f.unplug()
 	hr, _ = control(h, IOCTL_HID_GET_PRODUCT_STRING, nil, 100)
 	require.Equal(t, "ERROR_DEVICE_NOT_CONNECTED", hr)
+}
+
+// TestCollectionDescriptor gets the preparsed data, in the length that
+// IOCTL_HID_GET_COLLECTION_INFORMATION says. There is none if there are several
+// top-level collections, or if Windows' layout is not known.
+func TestCollectionDescriptor(t *testing.T) {
+	for name, c := range map[string]struct {
+		descriptor []byte
+		known      bool
+	}{
+		"without ids":         {withoutIDs, true},
+		"with ids":            {withIDs, true},
+		"two collections":     {collections, false},
+		"a reserved item":     {append([]byte{0x0C}, withIDs...), false},
+		"only feature report": {featureOnly, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := open(t, newFake(t, c.descriptor).device(false))
+			hr, b := control(h, IOCTL_HID_GET_COLLECTION_INFORMATION, nil, 12)
+			require.Equal(t, "S_OK", hr)
+			n := int(binary.LittleEndian.Uint32(b))
+			if !c.known {
+				require.Zero(t, n)
+				hr, b = control(h, IOCTL_HID_GET_COLLECTION_DESCRIPTOR, nil, 5000)
+				require.Equal(t, "ERROR_NOT_SUPPORTED", hr)
+				require.Empty(t, b)
+				return
+			}
+			want, err := hidreport.Preparsed(c.descriptor, 0)
+			require.NoError(t, err)
+			require.Len(t, want, n)
+			for _, room := range []int{n, 5000} {
+				hr, b = control(h, IOCTL_HID_GET_COLLECTION_DESCRIPTOR, nil, room)
+				require.Equal(t, "S_OK", hr)
+				require.Equal(t, want, b)
+			}
+			hr, b = control(h, IOCTL_HID_GET_COLLECTION_DESCRIPTOR, nil, n-1)
+			require.Equal(t, invalidUserBuffer, hr)
+			require.Empty(t, b)
+		})
+	}
 }
 
 // TestHandleWithoutAccess uses a handle that may neither read nor write, as Windows

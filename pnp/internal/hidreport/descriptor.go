@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package hidreport parses HID report descriptors: a device's collections, their
-// usages, and the lengths of its reports. It does no I/O, and the length of the
-// descriptor bounds its memory and time. Discovery and the HID backend both use it,
+// usages, and the lengths of its reports. It also makes Windows' preparsed data of them.
+// It does no I/O, and the length of the descriptor bounds its memory and time. Discovery and the HID backend both use it,
 // so that they agree.
 //
 // "Linux" in comments means drivers/hid/hid-core.c and hid-input.c.

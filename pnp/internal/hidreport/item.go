@@ -33,21 +33,29 @@ const (
 	tagEndCollection = 0xC
 )
 
-// The tags of global items (6.2.2.7) that matter here.
+// The tags of global items (6.2.2.7).
 const (
-	tagUsagePage   = 0x0
-	tagReportSize  = 0x7
-	tagReportID    = 0x8
-	tagReportCount = 0x9
-	tagPush        = 0xA
-	tagPop         = 0xB
+	tagUsagePage       = 0x0
+	tagLogicalMinimum  = 0x1
+	tagLogicalMaximum  = 0x2
+	tagPhysicalMinimum = 0x3
+	tagPhysicalMaximum = 0x4
+	tagUnitExponent    = 0x5
+	tagUnit            = 0x6
+	tagReportSize      = 0x7
+	tagReportID        = 0x8
+	tagReportCount     = 0x9
+	tagPush            = 0xA
+	tagPop             = 0xB
 )
 
 // The tags of local items (6.2.2.8) that matter here.
 const (
-	tagUsage        = 0x0
-	tagUsageMinimum = 0x1
-	tagUsageMaximum = 0x2
+	tagUsage           = 0x0
+	tagUsageMinimum    = 0x1
+	tagUsageMaximum    = 0x2
+	tagDesignatorIndex = 0x3
+	tagStringIndex     = 0x7
 )
 
 var errTruncatedItem = errors.New("an item goes past the end")
@@ -74,4 +82,15 @@ func decodeItem(b []byte) (i item, n int, err error) {
 	copy(data[:], b[1:n])
 	i.value = binary.LittleEndian.Uint32(data[:])
 	return i, n, nil
+}
+
+// signed is the value as a signed number of the item's size.
+func (i item) signed() int32 {
+	switch i.size {
+	case 1:
+		return int32(int8(i.value))
+	case 2:
+		return int32(int16(i.value))
+	}
+	return int32(i.value)
 }
