@@ -56,7 +56,7 @@ const (
 	pollBody  = 24 // struct fuse_poll_in: fh, kh, flags, events
 )
 
-// replySizes has the operations that go-fuse decodes for tree, and the size of what follows
+// replySizes has the operations that go-fuse decodes for us, and the size of what follows
 // the header in a reply, without data.
 var replySizes = map[uint32]uintptr{
 	opLookup: unsafe.Sizeof(fuse.EntryOut{}), opForget: 0, opBatchForget: 0,
@@ -67,10 +67,13 @@ var replySizes = map[uint32]uintptr{
 	opOpendir: unsafe.Sizeof(fuse.OpenOut{}), opReaddir: 0, opReleasedir: 0,
 	opStatfs: unsafe.Sizeof(fuse.StatfsOut{}),
 	opInit:   unsafe.Sizeof(fuse.InitOut{}), opInterrupt: 0, opDestroy: 0,
+	opCreate: unsafe.Sizeof(fuse.CreateOut{}), opMknod: unsafe.Sizeof(fuse.EntryOut{}),
+	opMkdir: unsafe.Sizeof(fuse.EntryOut{}), opUnlink: 0, opRmdir: 0,
+	opSymlink: unsafe.Sizeof(fuse.EntryOut{}), opLink: unsafe.Sizeof(fuse.EntryOut{}), opRename: 0, opRename2: 0,
 }
 
-// refused has the operations that nobody may do, rather than that do not exist.
-var refused = map[uint32]bool{
+// changes has the operations that change which files there are.
+var changes = map[uint32]bool{
 	opSymlink: true, opMknod: true, opMkdir: true, opUnlink: true, opRmdir: true,
 	opRename: true, opRename2: true, opLink: true, opCreate: true,
 }
@@ -104,6 +107,8 @@ type conn struct {
 	srv  *fuse.ProtocolServer
 	poll func(fh, kh uint64, notify bool, events uint32) (uint32, unix.Errno)
 	log  *slog.Logger
+	// fixed is set if nobody may change which files there are.
+	fixed bool
 
 	closing atomic.Bool
 	idle    atomic.Int32 // goroutines that read
@@ -215,7 +220,7 @@ func (c *conn) handle(msg []byte) {
 	}
 	size, ok := replySizes[op]
 	switch {
-	case refused[op]:
+	case c.fixed && changes[op]:
 		c.reply(message(unique, -int32(unix.EACCES)))
 		return
 	case !ok:

@@ -101,7 +101,7 @@ func Mount(path string, log *slog.Logger) (*FS, error) {
 	}
 	f.unmount = unmount
 	f.conn = newConn(dev, &tree{RawFileSystem: noOperations, fs: f}, log)
-	f.conn.poll = f.poll
+	f.conn.poll, f.conn.fixed = f.poll, true
 	f.conn.start()
 	return f, nil
 }
