@@ -101,3 +101,31 @@ func TestACMUnplugWhileOpening(t *testing.T) {
 		require.Equal(t, pnp.ERROR_DEVICE_NOT_CONNECTED.Name(), pnp.HRESULTOf(err).Name(), "%v", err)
 	}
 }
+
+// TestACMTakesNothing: a device that takes nothing makes writes with a time-out short,
+// although the kernel would take them.
+func TestACMTakesNothing(t *testing.T) {
+	const node = "/dev/ttyACM0"
+	g := gadgettest.New(t, "acm", nil, "cdc_acm")
+	g.Plug(node)
+	d, err := New(backend.Source{Path: node})
+	require.NoError(t, err)
+	var h pnp.Handle
+	require.Eventually(t, func() bool {
+		h, err = d.Open(acceptance.ReadWrite)
+		return err == nil
+	}, patience, tick, "udev may still be changing the node")
+	o := &opened{bench: &bench{t: t, dev: d}, h: h.(*handle), released: make(chan struct{})}
+	o.set(IOCTL_SERIAL_SET_TIMEOUTS, 0, 0, 0, 0, 300)
+	data := acceptance.Pattern(2048)
+	for n := len(data); n == len(data); {
+		c := o.write(data)
+		c.wait()
+		require.Equal(t, pnp.S_OK.Name(), c.hr.Name())
+		n = c.n
+	}
+	c := o.write(data)
+	c.wrote(pnp.S_OK, 0)
+	g.Unplug() // or else the kernel waits for the device when the port is closed, 30 s
+	o.close()
+}

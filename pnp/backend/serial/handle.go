@@ -260,7 +260,9 @@ func (h *handle) close() {
 	if h.set.stopped {
 		_ = h.port.flow(true)
 	}
-	h.port.drain()
+	if lost := h.port.drain(&h.set.termios, h.dev.drainLimit); lost > 0 && !h.port.hungUp() {
+		h.dev.log.Warn("data is lost: the port did not send it before it was closed", "bytes", lost)
+	}
 	h.q.Lock()
 	defer h.q.Unlock()
 	h.rx.drop() // an IOControl may have added to it since Close

@@ -14,8 +14,9 @@
 // same time.
 //
 // An open port is raw: 8 data bits, no parity, one stop bit, no flow control, at the
-// speed that it had. Close waits until all output is sent, at most drainLimit,
-// discards the rest and then restores the settings. The next open waits for that. If
+// speed that it had. Close waits until all output is sent, for as long as that takes at
+// the port's speed and drainLimit more, but no longer than longestDrain. Then it discards
+// the rest, says so in the log, and restores the settings. The next open waits for that. If
 // the port is also open as a character device, the last one to be closed restores the
 // settings, and until then the port is raw at the speed that it had.
 //
@@ -35,8 +36,12 @@
 //
 // # Writing
 //
-// A write is complete when the kernel has all of it, which may be before it is sent.
-// A write whose time ran out succeeds with the number of bytes that the kernel took.
+// A write without a time-out is complete when the kernel has all of it, which may be
+// before it is sent. A write with one is complete when the port has sent it, as far as the
+// driver can tell. If its time runs out, it succeeds with the number of bytes that were
+// sent, and the others are discarded: so an application notices a device that takes
+// nothing. Not all drivers can take back what they have. If what was written before has not been sent either, nothing is discarded, and
+// the bytes that the kernel took count.
 //
 // # Lines
 //
@@ -61,18 +66,24 @@ import (
 	"freerdp-pnpdr/pnp/internal/devnode"
 )
 
-// drainLimit is how long Close waits for output to be sent.
-const drainLimit = 5 * time.Second
+// drainLimit is how long Close waits for output to be sent beyond the time that the line
+// takes for it, and longestDrain how long it waits at most.
+const (
+	drainLimit   = 5 * time.Second
+	longestDrain = time.Minute
+)
 
 // busyLimit is how long an open waits for the closing of the one before it:
 // longer than it takes unless a driver hangs.
-const busyLimit = drainLimit + 5*time.Second
+const busyLimit = longestDrain + 5*time.Second
 
 // Device is one serial port.
 type Device struct {
 	path string
 	src  backend.Source
 	log  *slog.Logger
+
+	drainLimit time.Duration // drainLimit, but in tests
 }
 
 var _ pnp.Device = (*Device)(nil)
@@ -88,7 +99,7 @@ func New(src backend.Source) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Device{path: src.Path, src: src, log: log}, nil
+	return &Device{path: src.Path, src: src, log: log, drainLimit: drainLimit}, nil
 }
 
 // Description implements pnp.Device.

@@ -167,15 +167,37 @@ func retry(call func(int, []byte) (int, error), fd int, b []byte) (int, error) {
 	}
 }
 
-// drain waits until everything is sent, at most drainLimit, and discards the rest.
-func (p port) drain() {
+// drain waits until everything is sent, at most for limit and the time that it takes, and
+// discards the rest. It returns how many bytes those are.
+func (p port) drain(t *unix.Termios, limit time.Duration) (lost int) {
 	const interval = 5 * time.Millisecond
-	for end := time.Now().Add(drainLimit); p.unsent() > 0; time.Sleep(interval) {
-		if time.Now().After(end) {
-			_ = p.flush(unix.TCOFLUSH)
-			return
+	limit = min(limit+lineTime(p.unsent(), t), longestDrain)
+	for end := time.Now().Add(limit); ; time.Sleep(interval) {
+		lost = p.unsent()
+		if lost == 0 || time.Now().After(end) {
+			break
 		}
 	}
+	if lost > 0 {
+		_ = p.flush(unix.TCOFLUSH)
+	}
+	return lost
+}
+
+// lineTime returns how long n characters take with the settings given; 0 if they have no
+// speed.
+func lineTime(n int, t *unix.Termios) time.Duration {
+	if t.Ospeed == 0 {
+		return 0
+	}
+	bits := 1 + 5 + int(t.Cflag&unix.CSIZE)/int(unix.CS6) + 1 // start, data, stop
+	if t.Cflag&unix.PARENB != 0 {
+		bits++
+	}
+	if t.Cflag&unix.CSTOPB != 0 {
+		bits++
+	}
+	return time.Duration(n) * time.Duration(bits) * time.Second / time.Duration(t.Ospeed)
 }
 
 // raw returns t with the settings of a port that was just opened, as the package's

@@ -4,6 +4,7 @@ package serial
 
 import (
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -18,6 +19,9 @@ type transmitter struct {
 	device sync.Mutex // held while the descriptor is written
 
 	timed   *queue.Item // the write whose turn has come
+	bounded bool        // it has a time-out
+	sending *queue.Item // the kernel has all of that write, and has not sent it
+	look    *time.Timer // for that
 	running bool        // there is a writer
 	count   uint32
 	// dirty is set by writing, until SERIAL_EV_TXEMPTY happened.
@@ -39,7 +43,7 @@ func (h *handle) next() (*queue.Item, []byte) {
 	if it := h.immediate.First(); it != nil {
 		return it, it.R.In[:1]
 	}
-	if it := h.writes.First(); it != nil {
+	if it := h.writes.First(); it != nil && it != h.tx.sending {
 		return it, it.R.In[it.N:]
 	}
 	return nil, nil
@@ -97,18 +101,71 @@ func (h *handle) beginWrite() {
 		return
 	}
 	h.tx.timed = it
-	if limit, bounded := h.set.timeouts.write(len(it.R.In)); bounded {
+	limit, bounded := h.set.timeouts.write(len(it.R.In))
+	if h.tx.bounded = bounded; bounded {
 		total := h.after(limit, func() { h.writeTimeout(it) })
-		it.OnEnd = func() { total.Stop() }
+		it.OnEnd = func() {
+			total.Stop()
+			if h.tx.sending == it {
+				h.tx.look.Stop()
+				h.tx.sending, h.tx.look = nil, nil
+			}
+		}
 	}
 }
 
 func (h *handle) writeTimeout(it *queue.Item) {
 	h.q.Lock()
 	defer h.q.Unlock()
-	if h.q.Finish(it, pnp.S_OK, it.N) {
-		h.transmit()
+	if it.Ended() {
+		return
 	}
+	// Data of earlier writes, which are complete, must not be discarded.
+	if unsent := h.port.unsent(); unsent > 0 && unsent <= it.N && h.port.flush(unix.TCOFLUSH) == nil {
+		it.N -= unsent
+		h.tx.count -= uint32(unsent)
+	}
+	h.q.Finish(it, pnp.S_OK, it.N)
+	h.transmit()
+}
+
+// taken ends a write that the kernel has all of, once it is sent if it has a time-out.
+// The queue is locked.
+func (h *handle) taken(it *queue.Item) {
+	unsent := 0
+	if h.tx.bounded && it == h.tx.timed {
+		unsent = h.port.unsent()
+	}
+	if unsent == 0 {
+		h.q.Finish(it, pnp.S_OK, it.N)
+		return
+	}
+	h.tx.sending = it
+	h.lookAgain(it, unsent)
+}
+
+// lookAgain looks whether the rest of a write has been sent, when that can be. The queue is
+// locked.
+func (h *handle) lookAgain(it *queue.Item, unsent int) {
+	const shortest, longest = time.Millisecond, 20 * time.Millisecond
+	wait := min(max(lineTime(unsent, &h.set.termios), shortest), longest)
+	h.tx.look = h.after(wait, func() {
+		h.q.Lock()
+		defer h.q.Unlock()
+		if it.Ended() {
+			return
+		}
+		unsent := h.port.unsent()
+		switch {
+		case h.port.hungUp(): // then there is nothing to send
+			h.lost()
+		case unsent > 0:
+			h.lookAgain(it, unsent)
+		default:
+			h.q.Finish(it, pnp.S_OK, it.N)
+			h.transmit()
+		}
+	})
 }
 
 func (h *handle) startWriter() {
@@ -209,8 +266,11 @@ func (h *handle) wrote(it *queue.Item, n int, err error) (full bool) {
 		h.q.Finish(it, hr, 0)
 	default:
 		it.N += n
-		if it.N == len(it.R.In) || hr.Failed() {
+		switch {
+		case hr.Failed():
 			h.q.Finish(it, hr, it.N)
+		case it.N == len(it.R.In):
+			h.taken(it)
 		}
 	}
 	return false
