@@ -13,6 +13,18 @@ import (
 	"freerdp-pnpdr/pnp/devtest/gadgettest"
 )
 
+// openACM opens the port once udev has done with its node.
+func openACM(t *testing.T, d *Device) *opened {
+	t.Helper()
+	var h pnp.Handle
+	require.Eventually(t, func() bool {
+		var err error
+		h, err = d.Open(acceptance.ReadWrite)
+		return err == nil
+	}, patience, tick, "udev may still be changing the node")
+	return &opened{bench: &bench{t: t, dev: d}, h: h.(*handle), released: make(chan struct{})}
+}
+
 // TestACMUnplug: with the kernel's driver of USB modems, whatever is pending when the
 // device goes, or comes just afterwards, says so.
 func TestACMUnplug(t *testing.T) {
@@ -22,12 +34,7 @@ func TestACMUnplug(t *testing.T) {
 	require.NoError(t, err)
 	for range 15 {
 		g.Plug(node)
-		var h pnp.Handle
-		require.Eventually(t, func() bool {
-			h, err = d.Open(acceptance.ReadWrite)
-			return err == nil
-		}, patience, tick, "udev may still be changing the node")
-		o := &opened{bench: &bench{t: t, dev: d}, h: h.(*handle), released: make(chan struct{})}
+		o := openACM(t, d)
 		o.mask(SERIAL_EV_CTS | SERIAL_EV_DSR | SERIAL_EV_RXCHAR)
 		pending := []*call{o.read(64), o.waitOnMask()}
 		write := o.write(make([]byte, 1<<18))
@@ -78,6 +85,7 @@ func TestACMUnplugWhileOpening(t *testing.T) {
 	require.NoError(t, err)
 	for range 10 {
 		g.Plug(node)
+		openACM(t, d).close()
 		opened, failed := make(chan struct{}, 1), make(chan error, 1)
 		go func() {
 			for {
@@ -110,12 +118,7 @@ func TestACMTakesNothing(t *testing.T) {
 	g.Plug(node)
 	d, err := New(backend.Source{Path: node})
 	require.NoError(t, err)
-	var h pnp.Handle
-	require.Eventually(t, func() bool {
-		h, err = d.Open(acceptance.ReadWrite)
-		return err == nil
-	}, patience, tick, "udev may still be changing the node")
-	o := &opened{bench: &bench{t: t, dev: d}, h: h.(*handle), released: make(chan struct{})}
+	o := openACM(t, d)
 	o.set(IOCTL_SERIAL_SET_TIMEOUTS, 0, 0, 0, 0, 300)
 	data := acceptance.Pattern(2048)
 	for n := len(data); n == len(data); {

@@ -40,8 +40,8 @@
 // before it is sent. A write with one is complete when the port has sent it, as far as the
 // driver can tell. If its time runs out, it succeeds with the number of bytes that were
 // sent, and the others are discarded: so an application notices a device that takes
-// nothing. Not all drivers can take back what they have. If what was written before has not been sent either, nothing is discarded, and
-// the bytes that the kernel took count.
+// nothing. Not all drivers can take back what they have. If what was written before has
+// not been sent either, nothing is discarded, and the bytes that the kernel took count.
 //
 // # Lines
 //
