@@ -6,7 +6,8 @@
 // # Reports
 //
 // A report always begins with its id, which is 0 for a device without ids. A read
-// returns one input report, padded with zeros to InputReportByteLength; a write
+// returns input reports, each padded with zeros to InputReportByteLength: as many as
+// have arrived and as the buffer has room for. It waits for one, not for more. A write
 // takes one output report. Wrong sizes are handled as Windows handles them,
 // according to Wine's tests of the HID class driver (dlls/dinput/tests/hid.c),
 // which were written against Windows:
@@ -31,7 +32,7 @@
 //
 // # Input queue
 //
-// Each handle with read access has its own queue of 32 reports, or as many as
+// Each handle with read access has its own queue of 128 reports, or as many as
 // IOCTL_SET_NUM_DEVICE_INPUT_BUFFERS sets. When it is full, the oldest report is
 // dropped. The queues of all handles of a device take 1 MiB at most: each handle may use
 // an equal part of that, but at least one report. They also fit into what the session may
@@ -54,6 +55,8 @@
 // refuses any node that sysfs does not show as hidraw's.
 //
 // # Differences from Windows
+//
+// The input queue holds 128 reports at first, not 32: see defaultInputBuffers.
 //
 // A hidraw node is a whole HID interface. Windows makes one device of each
 // top-level collection; here they are one device.

@@ -16,7 +16,10 @@ import (
 // How many reports the input queue of a handle holds at first, and the limits of
 // HidD_SetNumInputBuffers.
 const (
-	defaultInputBuffers = 32
+	// defaultInputBuffers is more than Windows' 32, because between two reads lies the
+	// way to the server and back: 32 reports of a pen that sends 400 a second, if
+	// a way takes 40 ms. So there is room for three times more.
+	defaultInputBuffers = 128
 	minInputBuffers     = 2
 	maxInputBuffers     = 512
 
@@ -73,23 +76,33 @@ func (in *input) start(h *handle, memory *pnp.Memory) error {
 
 // tryRead completes a read if there is a report for it or the end has come. A read
 // that is too short for the reports of one collection leaves them, and takes those of
-// another: on Windows it would be a read of that collection's device. The queue is
-// locked.
+// another: on Windows it would be a read of that collection's device. If there is room,
+// the read takes the reports that follow too, as long as they take the same room: a reader
+// finds them by it. The queue is locked.
 func (h *handle) tryRead(it *queue.Item) {
-	in := &h.input
-	for i, report := range in.reports {
+	in, out := &h.input, it.R.Out
+	length := func(report []byte) int {
 		n, _ := h.desc.CollectionLength(hidreport.Input, report[0])
-		if len(it.R.Out) < n {
-			continue
+		return n
+	}
+	first := slices.IndexFunc(in.reports, func(report []byte) bool { return length(report) <= len(out) })
+	if first < 0 {
+		if in.end != pnp.S_OK {
+			h.q.Finish(it, in.end, 0)
 		}
-		clear(it.R.Out[copy(it.R.Out, report):n])
-		in.drop(i, 1)
-		h.q.Finish(it, pnp.S_OK, n)
 		return
 	}
-	if in.end != pnp.S_OK {
-		h.q.Finish(it, in.end, 0)
+	n, count := length(in.reports[first]), 0
+	for _, report := range in.reports[first:] {
+		if length(report) != n || (count+1)*n > len(out) {
+			break
+		}
+		room := out[count*n:][:n]
+		clear(room[copy(room, report):])
+		count++
 	}
+	in.drop(first, count)
+	h.q.Finish(it, pnp.S_OK, count*n)
 }
 
 // fill moves reports from the kernel's queue to this one until the device or the

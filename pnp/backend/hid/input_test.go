@@ -30,7 +30,7 @@ func TestReadsOfADeviceWithoutIDs(t *testing.T) {
 		require.Equal(t, c.want, b)
 	}
 	f.feed(9)
-	hr, b := read(h, 100) // a larger buffer changes nothing
+	hr, b := read(h, 100) // a larger buffer does not wait for more
 	require.Equal(t, "S_OK", hr)
 	require.Equal(t, []byte{0, 9, 0, 0, 0, 0, 0, 0, 0}, b)
 
@@ -82,7 +82,7 @@ func TestReadsOfCollections(t *testing.T) {
 		{2, 20, 21, 0, 0, 0, 0, 0, 0, 0},
 		{3, 30, 0, 0, 0, 0, 0, 0, 0, 0},
 	} {
-		hr, b = read(h, 64)
+		hr, b = read(h, 19)
 		require.Equal(t, "S_OK", hr)
 		require.Equal(t, want, b)
 	}
@@ -95,6 +95,72 @@ func TestReadsOfCollections(t *testing.T) {
 	f.feed(1, 13)
 	require.Equal(t, ending{pnp.S_OK, 4}, within(done))
 	require.Equal(t, []byte{1, 13, 0, 0}, r.Out)
+}
+
+// TestReadsOfSeveralReports: a read takes all reports that it has room for, if they take
+// the same room. What follows stays in order.
+func TestReadsOfSeveralReports(t *testing.T) {
+	f := newFake(t, collections)
+	h := open(t, f.device(false))
+	feed := func() {
+		f.feed(1, 10, 11, 12)
+		f.feed(1, 13)
+		f.feed(2, 20, 21)
+		f.feed(3, 30)
+		f.feed(1, 14)
+		arrived(t, h, 5)
+	}
+	one, two, three := []byte{1, 10, 11, 12}, []byte{1, 13, 0, 0}, []byte{1, 14, 0, 0}
+	long := []byte{2, 20, 21, 0, 0, 0, 0, 0, 0, 0, 3, 30, 0, 0, 0, 0, 0, 0, 0, 0}
+	for _, c := range []struct {
+		room int
+		want [][]byte // of one read after the other
+	}{
+		{1000, [][]byte{append(one, two...), long, three}},
+		{20, [][]byte{append(one, two...), long, three}},
+		{19, [][]byte{append(one, two...), long[:10], long[10:], three}},
+		{9, [][]byte{append(one, two...), three}}, // no room for the others
+		{7, [][]byte{one, two, three}},
+	} {
+		feed()
+		for _, want := range c.want {
+			r := &pnp.Request{Op: pnp.OpRead, Out: bytes.Repeat([]byte{0xCD}, c.room)}
+			require.Equal(t, ending{pnp.S_OK, len(want)}, within(start(h, r)), "room for %d", c.room)
+			require.Equal(t, want, r.Out[:len(want)], "room for %d", c.room)
+			require.Equal(t, bytes.Repeat([]byte{0xCD}, c.room-len(want)), r.Out[len(want):])
+		}
+		control(h, IOCTL_HID_FLUSH_QUEUE, nil, 0)
+	}
+}
+
+// TestPenOverASlowLink: a program at the other end of a link of 40 ms reads a pen that
+// sends 400 reports a second, one read at a time. So 32 reports come between the answer
+// to a read and the next one. The program loses none, not even if three answers more take
+// as long.
+func TestPenOverASlowLink(t *testing.T) {
+	const perRoundTrip = 400 * 2 * 40 / 1000
+	f := newFake(t, bytewise)
+	h := open(t, f.device(false))
+	var sent, got byte
+	trip := func(queued int) {
+		for range perRoundTrip {
+			f.feed(sent)
+			sent++
+		}
+		arrived(t, h, queued+perRoundTrip)
+	}
+	for range 20 {
+		for n := range 4 {
+			trip(n * perRoundTrip)
+		}
+		hr, b := read(h, 2*4*perRoundTrip)
+		require.Equal(t, "S_OK", hr)
+		require.Len(t, b, 2*4*perRoundTrip)
+		for i := 0; i < len(b); i += 2 {
+			require.Equal(t, []byte{0, got}, b[i:i+2])
+			got++
+		}
+	}
 }
 
 // TestInputQueue: each handle has its own queue, which drops the oldest reports.
@@ -124,8 +190,10 @@ func TestInputQueue(t *testing.T) {
 	_, n := control(a, IOCTL_GET_NUM_DEVICE_INPUT_BUFFERS, nil, 4)
 	require.Equal(t, []byte{5, 0, 0, 0}, n)
 	_, n = control(b, IOCTL_GET_NUM_DEVICE_INPUT_BUFFERS, nil, 9)
-	require.Equal(t, []byte{32, 0, 0, 0}, n)
+	require.Equal(t, []byte{128, 0, 0, 0}, n)
 
+	hr, _ := control(b, IOCTL_SET_NUM_DEVICE_INPUT_BUFFERS, []byte{32, 0, 0, 0}, 0)
+	require.Equal(t, "S_OK", hr)
 	for i := range byte(40) {
 		f.feed(i)
 	}
@@ -151,7 +219,7 @@ func TestInputQueue(t *testing.T) {
 		f.feed(i)
 	}
 	arrived(t, b, 10)
-	hr, _ := control(b, IOCTL_SET_NUM_DEVICE_INPUT_BUFFERS, []byte{3, 0, 0, 0}, 0)
+	hr, _ = control(b, IOCTL_SET_NUM_DEVICE_INPUT_BUFFERS, []byte{3, 0, 0, 0}, 0)
 	require.Equal(t, "S_OK", hr)
 	_, got := read(b, 2)
 	require.Equal(t, []byte{0, 7}, got)

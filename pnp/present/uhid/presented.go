@@ -278,7 +278,7 @@ func (p *presented) step() {
 	}
 	p.waiting = nil
 	for reading && p.handle != nil && p.reads < readAhead && p.layout.ByteLength(hidreport.Input) > 0 {
-		p.startRead(make([]byte, p.layout.ByteLength(hidreport.Input)))
+		p.startRead(make([]byte, p.layout.room()))
 	}
 }
 
@@ -425,12 +425,15 @@ func (p *presented) readFailed(err error) {
 
 // input passes on an input report.
 func (p *presented) input(b []byte) {
-	report, ok := p.layout.input(b)
-	if !ok {
-		p.dev.Log.Debug("dropped an input report that is not declared", "bytes", len(b))
-		return
+	for len(b) > 0 {
+		report, rest, ok := p.layout.input(b)
+		if !ok {
+			p.dev.Log.Debug("dropped input reports that are not declared", "bytes", len(b))
+			return
+		}
+		p.told(p.kernel.input(report))
+		b = rest
 	}
-	p.told(p.kernel.input(report))
 }
 
 // finish ends a request.

@@ -29,11 +29,25 @@ func parse(descriptor []byte) (layout, error) {
 	return layout{d}, nil
 }
 
-// input returns a report that a read brought, as the kernel takes it. It is a part of b.
-// It returns false if the device has no such report.
-func (l layout) input(b []byte) ([]byte, bool) {
+// A read has room for several reports, since many come while an answer is under way. All
+// reads together bring no more than hidraw keeps for a program, 63 reports.
+const (
+	readReports = 63 / readAhead
+	readBytes   = 16 << 10
+)
+
+// room is how many bytes a read asks for: room for readReports, or for as many as fit into
+// readBytes, but for one at least.
+func (l layout) room() int {
+	n := l.ByteLength(hidreport.Input)
+	return n * max(1, min(readReports, readBytes/max(n, 1)))
+}
+
+// input returns the first report that a read brought, as the kernel takes it, and what
+// follows it. Both are parts of b. It returns false if the device has no such report.
+func (l layout) input(b []byte) (report, rest []byte, ok bool) {
 	if len(b) == 0 {
-		return nil, false
+		return nil, nil, false
 	}
 	ids := l.UsesIDs(hidreport.Input)
 	id := b[0]
@@ -42,13 +56,15 @@ func (l layout) input(b []byte) ([]byte, bool) {
 	}
 	n, ok := l.ReportLength(hidreport.Input, id)
 	if !ok {
-		return nil, false
+		return nil, nil, false
 	}
+	longest, _ := l.CollectionLength(hidreport.Input, id)
+	rest = b[min(max(n, longest), len(b)):]
 	b = b[:min(n, len(b))]
 	if !ids {
 		b = b[1:]
 	}
-	return b, len(b) > 0
+	return b, rest, len(b) > 0
 }
 
 // outgoing returns a report that the kernel sends, as it goes over the wire. It returns

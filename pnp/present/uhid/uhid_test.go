@@ -163,6 +163,8 @@ func TestInput(t *testing.T) {
 	}{
 		"without ids": {withoutIDs, []string{"\x00abcdefgh", "\x00ab", "\x00"}, []string{"abcdefgh", "ab"}},
 		"with ids":    {withIDs, []string{"\x01abc\x00\x00\x00\x00", "\x03???", "", "\x02abcdefg"}, []string{"\x01abc", "\x02abcdefg"}},
+		"several at once": {withIDs, []string{"\x01abc\x00\x00\x00\x00\x02abcdefg\x01de", "\x01ghi\x00\x00\x00\x00\x03???\x00\x00\x00\x00\x02zzzzzzz", "\x02end"},
+			[]string{"\x01abc", "\x02abcdefg", "\x01de", "\x01ghi", "\x02end"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := present1(t, c.descriptor)
@@ -176,6 +178,16 @@ func TestInput(t *testing.T) {
 			f.eventually("pending reads", func() bool { return f.remote.pending() == readAhead })
 			require.Empty(t, f.reports)
 		})
+	}
+}
+
+// TestReadRoom: what all reads bring at once fits into hidraw's queue, and a read has room
+// for one report whatever its length.
+func TestReadRoom(t *testing.T) {
+	for bytes, want := range map[int]int{1: 15 * 2, 8: 15 * 9, 1091: 15 * 1092, 1092: 14 * 1093, maxData - 1: 4 * maxData} {
+		l, err := parse(hidreporttest.Vendor(hidreporttest.Input(0, bytes)))
+		require.NoError(t, err)
+		require.Equal(t, want, l.room(), "%d bytes", bytes)
 	}
 }
 
