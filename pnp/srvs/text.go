@@ -73,7 +73,7 @@ func cut(s text, n int) text {
 	if len(s) <= n {
 		return s
 	}
-	if n > 0 && utf16.IsSurrogate(rune(s[n])) && utf16.IsSurrogate(rune(s[n-1])) && s[n] >= 0xDC00 && s[n-1] < 0xDC00 {
+	if n > 0 && utf16.DecodeRune(rune(s[n-1]), rune(s[n])) != unicode.ReplacementChar {
 		n--
 	}
 	return s[:n]
