@@ -69,6 +69,7 @@ func Samples() []Sample {
 		{"keyboard with a security key", items("05 01 09 06 A1 01 " + keys + "06 D0 F1 09 01 A1 01 " + bytes8), u(0x10006, 0xF1D00001), Keyboard},
 		{"power supply", items("05 84 09 04 A1 01 09 24 A1 02 85 01 09 FE 75 08 95 01 B1 02 C0 C0"), u(0x840004), Other},
 		{"bar code scanner", items("05 8C 09 02 A1 01 " + bytes8), u(0x8C0002), Other},
+		{"magnetic stripe reader", items("05 8E 09 01 A1 01 " + bytes8), u(0x8E0001), Other},
 		{"sensors", items("05 20 09 01 A1 00 09 73 A1 00 " + bytes8 + "C0"), u(0x200001), Other},
 
 		// Windows makes a device of each top-level collection, whatever its type.
