@@ -59,10 +59,11 @@ func (c *copies) leave(h *Handle) {
 	}
 }
 
-// original takes an event that has arrived on h, and reports whether it is new
-// rather than a copy of one that arrived on another handle. Equal events in a row
-// are not copies of each other: each arrives on each handle.
-func (c *copies) original(h *Handle, e pnp.Event) bool {
+// original takes an event that has arrived on h, and calls offer if it is new rather
+// than a copy of one that arrived on another handle. Equal events in a row are not copies
+// of each other: each arrives on each handle. offer does not block: it is called with the
+// lock held, so that the event does not get behind a later one of another handle.
+func (c *copies) original(h *Handle, e pnp.Event, offer func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
@@ -73,7 +74,7 @@ func (c *copies) original(h *Handle, e pnp.Event) bool {
 	for _, o := range c.events {
 		if _, owed := o.owed[h]; owed && o.guid == e.GUID && o.data == data {
 			delete(o.owed, h)
-			return false
+			return
 		}
 	}
 	owed := maps.Clone(c.handles)
@@ -84,7 +85,7 @@ func (c *copies) original(h *Handle, e pnp.Event) bool {
 		}
 		c.events = append(c.events, original{e.GUID, data, now, owed})
 	}
-	return true
+	offer()
 }
 
 // drop forgets the oldest event.

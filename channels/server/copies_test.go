@@ -4,6 +4,8 @@ package server
 
 import (
 	"fmt"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,7 +22,8 @@ func TestCopiesThatNeverCome(t *testing.T) {
 	event := func(data string) pnp.Event { return pnp.Event{Data: []byte(data)} }
 	original := func(h *Handle, data string, want bool) {
 		t.Helper()
-		if got := c.original(h, event(data)); got != want {
+		got := false
+		if c.original(h, event(data), func() { got = true }); got != want {
 			t.Errorf("%q is an original: %v", data, got)
 		}
 	}
@@ -47,5 +50,36 @@ func TestCopiesThatNeverCome(t *testing.T) {
 	original(a, "alone", true)
 	if len(c.handles) != 0 || len(c.events) != 0 {
 		t.Errorf("%d handles and %d events are kept", len(c.handles), len(c.events))
+	}
+}
+
+// TestOriginalsAreInOrder: whatever handle an event arrives on first, those who get it
+// once get all in the order in which the client sent them.
+func TestOriginalsAreInOrder(t *testing.T) {
+	c := newCopies()
+	handles := make([]*Handle, 8)
+	for i := range handles {
+		handles[i] = new(Handle)
+		c.join(handles[i])
+	}
+	for round := range 500 {
+		var sent, got []string
+		for i := range 8 {
+			sent = append(sent, fmt.Sprint(round, " ", i))
+		}
+		var all sync.WaitGroup
+		for _, h := range handles {
+			all.Add(1)
+			go func() {
+				defer all.Done()
+				for _, data := range sent {
+					c.original(h, pnp.Event{Data: []byte(data)}, func() { got = append(got, data) })
+				}
+			}()
+		}
+		all.Wait()
+		if !slices.Equal(sent, got) {
+			t.Fatalf("%q, not %q", got, sent)
+		}
 	}
 }

@@ -69,10 +69,10 @@ func (h *Handle) customEvent(m wire.CustomEvent) {
 	dropped := len(m.Data) > h.s.cfg.Limits.EventBytes
 	if !dropped {
 		ev.Data = bytes.Clone(m.Data)
-		if h.device.copies.original(h, ev.Event) {
+		h.device.copies.original(h, ev.Event, func() {
 			dropped = !h.s.events.put(ev.GUID, ev)
 			dropped = !h.device.events.put(anyGUID, ev) || dropped
-		}
+		})
 		dropped = !h.events.put(ev.Event) || dropped
 	}
 	if dropped {
