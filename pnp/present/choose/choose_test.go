@@ -83,7 +83,7 @@ func TestAs(t *testing.T) {
 	require.Equal(t, "file", c.Kind(&pad).Name)
 	require.Nil(t, c.Kind(&port))
 
-	require.ErrorContains(t, c.As("x=y", table), `"x=y": "y" is not one of serial, hid, file, srvsvc, pipe, printer, stream`)
+	require.ErrorContains(t, c.As("x=y", table), `"x=y": "y" is not one of serial, hid, storage, file, srvsvc, pipe, printer, stream`)
 	require.ErrorContains(t, c.As("file", table), "it is not DEVICE=KIND")
 	require.Error(t, c.As("=file", table))
 }
