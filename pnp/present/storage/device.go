@@ -46,6 +46,7 @@ type device struct {
 type link struct {
 	handle  *present.Handle
 	session *ptp.Session
+	forget  func() bool   // the handle is not closed at the end any more
 	heard   chan struct{} // closed when nobody listens to the handle any more
 }
 
@@ -94,6 +95,9 @@ func (d *device) enter(ctx context.Context) (*ptp.Session, error) {
 		return nil, err
 	}
 	d.link, d.suspect = l, false
+	// Nobody has listened meanwhile, and numbers may mean other objects in a new session.
+	d.state.lists++
+	d.state.objects++
 	return l.session, nil
 }
 
@@ -102,15 +106,18 @@ func (d *device) open(ctx context.Context, suspect bool) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
+	// That ends a transaction, which nothing else does before the device answers.
+	forget := context.AfterFunc(d.ctx, func() { h.Close() })
 	if suspect {
 		reset(ctx, h)
 	}
 	s, err := ptp.Open(ctx, h, answerTime)
 	if err != nil {
+		forget()
 		h.Close()
 		return nil, err
 	}
-	l := &link{handle: h, session: s, heard: make(chan struct{})}
+	l := &link{handle: h, session: s, forget: forget, heard: make(chan struct{})}
 	go func() {
 		defer close(l.heard)
 		for e := range h.Events() {
@@ -148,6 +155,9 @@ func (d *device) leave(err error) {
 }
 
 func (d *device) closeIdle(l *link) {
+	// The next session must not begin before: the device has one pipe for both.
+	d.opening.Lock()
+	defer d.opening.Unlock()
 	d.mu.Lock()
 	idle := d.users == 0 && d.link == l
 	if idle {
@@ -163,6 +173,7 @@ func (d *device) closeIdle(l *link) {
 }
 
 func (l *link) close() {
+	l.forget()
 	l.handle.Close()
 	<-l.heard
 }

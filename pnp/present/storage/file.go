@@ -46,6 +46,15 @@ func (f *file) get() *ptp.Object {
 	return f.object
 }
 
+// update takes over what the device says now. What a program writes counts more.
+func (f *file) update(o *ptp.Object) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.object.Handle == o.Handle && len(f.writers) == 0 {
+		f.object = o
+	}
+}
+
 func (f *file) attributes(a *fuse.Attr) {
 	o := f.get()
 	a.Mode, a.Size = unix.S_IFREG|0o600, o.Size
@@ -248,10 +257,11 @@ func temporary() (*os.File, error) {
 type writer struct {
 	file *file
 
-	mu    sync.Mutex
-	tmp   *os.File
-	dirty bool
-	whole bool // the device's file is not empty, and nothing was said of emptying it
+	mu      sync.Mutex
+	tmp     *os.File
+	dirty   bool
+	whole   bool   // the device's file is not empty, and nothing was said of emptying it
+	deleted uint32 // the object whose place it takes, once that is deleted
 }
 
 func newWriter(f *file) (*writer, error) {
@@ -326,10 +336,11 @@ func (w *writer) Flush(ctx context.Context) syscall.Errno {
 	old, d := w.file.get(), w.file.parent
 	sent := &ptp.Object{Name: old.Name, Storage: d.storage, Size: uint64(st.Size()), Modified: time.Now()}
 	errno := w.file.device.use(ctx, func(ctx context.Context, s *ptp.Session) (err error) {
-		if old.Handle != 0 { // it takes the place of the one that is there
+		if old.Handle != w.deleted { // it takes the place of the one that is there
 			if err := s.Delete(ctx, old.Handle); err != nil {
 				return err
 			}
+			w.deleted = old.Handle
 		}
 		sent.Handle, err = s.Send(ctx, d.storage, d.handle, old.Name, sent.Size, io.NewSectionReader(w.tmp, 0, st.Size()))
 		return err

@@ -40,6 +40,7 @@ func (r *root) list(ctx context.Context) syscall.Errno {
 	if now := r.device.now(); r.storages == nil || r.state != now || time.Since(r.when) > listed {
 		var all []ptp.Storage
 		errno := r.device.use(ctx, func(ctx context.Context, s *ptp.Session) (err error) {
+			now = r.device.now() // opening the session is news
 			all, err = s.Storages(ctx)
 			return err
 		})
@@ -47,12 +48,13 @@ func (r *root) list(ctx context.Context) syscall.Errno {
 			return errno
 		}
 		r.storages, r.order, r.when, r.state = make(map[string]ptp.Storage), nil, time.Now(), now
+		var names namer
 		for _, st := range all {
 			name := st.Description
 			if name == "" {
 				name = st.Label
 			}
-			name = distinct(fileName(name, "Storage"), func(n string) bool { _, taken := r.storages[n]; return taken })
+			name = names.name(fileName(name, "Storage"))
 			r.storages[name] = st
 			r.order = append(r.order, name)
 		}
@@ -134,6 +136,8 @@ func (d *directory) list(ctx context.Context) syscall.Errno {
 	}
 	objects, known, order := make(map[string]*ptp.Object), make(map[uint32]*ptp.Object), []string(nil)
 	errno := d.device.use(ctx, func(ctx context.Context, s *ptp.Session) error {
+		now = d.device.now() // opening the session is news
+		var names namer
 		handles, err := s.Children(ctx, d.storage, d.handle)
 		if err != nil {
 			return err
@@ -145,7 +149,7 @@ func (d *directory) list(ctx context.Context) syscall.Errno {
 					return err
 				}
 			}
-			name := distinct(fileName(o.Name, fmt.Sprintf("%08X", h)), func(n string) bool { return objects[n] != nil })
+			name := names.name(fileName(o.Name, fmt.Sprintf("%08X", h)))
 			objects[name], known[h] = o, o
 			order = append(order, name)
 		}
@@ -196,6 +200,11 @@ func (d *directory) Lookup(ctx context.Context, name string, out *fuse.EntryOut)
 	if errno != 0 {
 		return nil, errno
 	}
+	if n := d.GetChild(name); n != nil {
+		if f, ok := n.Operations().(*file); ok {
+			f.update(o)
+		}
+	}
 	return d.inode(ctx, o, &out.Attr), 0
 }
 
@@ -217,6 +226,9 @@ func (d *directory) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOu
 }
 
 func (d *directory) Mkdir(ctx context.Context, name string, _ uint32, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	if len(name) > ptp.MaxName {
+		return nil, unix.ENAMETOOLONG
+	}
 	o := &ptp.Object{Name: name, Folder: true}
 	errno := d.device.use(ctx, func(ctx context.Context, s *ptp.Session) (err error) {
 		o.Handle, err = s.MakeFolder(ctx, d.storage, d.handle, name)
@@ -227,6 +239,11 @@ func (d *directory) Mkdir(ctx context.Context, name string, _ uint32, out *fuse.
 	}
 	d.device.touch()
 	return d.inode(ctx, o, &out.Attr), 0
+}
+
+// Rename refuses as between two disks: then mv copies, and deletes what it has copied.
+func (d *directory) Rename(context.Context, string, fs.InodeEmbedder, string, uint32) syscall.Errno {
+	return unix.EXDEV
 }
 
 func (d *directory) Unlink(ctx context.Context, name string) syscall.Errno {
@@ -280,11 +297,22 @@ func fileName(name, instead string) string {
 	return name
 }
 
-// distinct adds a number to a name that is taken.
-func distinct(name string, taken func(string) bool) string {
-	unique, extension := name, filepath.Ext(name)
-	for i := 2; taken(unique); i++ {
-		unique = fmt.Sprintf("%s (%d)%s", strings.TrimSuffix(name, extension), i, extension)
+// namer gives names that are distinct.
+type namer struct {
+	taken map[string]bool
+	next  map[string]int // the number to try for a name that is taken
+}
+
+// name returns a name, with a number if it is taken.
+func (n *namer) name(want string) string {
+	if n.taken == nil {
+		n.taken, n.next = make(map[string]bool), make(map[string]int)
 	}
-	return unique
+	name, extension := want, filepath.Ext(want)
+	for n.taken[name] {
+		n.next[want] = max(n.next[want]+1, 2)
+		name = fmt.Sprintf("%s (%d)%s", strings.TrimSuffix(want, extension), n.next[want], extension)
+	}
+	n.taken[name] = true
+	return name
 }

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package storage
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"freerdp-pnpdr/pnp/present/presenttest"
+)
+
+// waits waits until a read of the player has nothing to bring.
+func (p *player) waits() {
+	p.t.Helper()
+	require.Eventually(p.t, func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return len(p.reads) > 0
+	}, presenttest.Patience, time.Millisecond)
+}
+
+func (p *player) set(f func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f()
+}
+
+// returns fails the test if f does not return.
+func returns(t *testing.T, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() { defer close(done); f() }()
+	select {
+	case <-done:
+	case <-time.After(presenttest.Patience):
+		require.FailNow(t, "it does not return")
+	}
+}
+
+// TestUnpluggedWhileOpening: the end does not wait for a player that does not answer to
+// the beginning of a session.
+func TestUnpluggedWhileOpening(t *testing.T) {
+	before := answerTime
+	answerTime = time.Hour
+	defer func() { answerTime = before }()
+	p := newPlayer(t)
+	p.mute = true
+	m := mount(t, p)
+	done := make(chan error, 1)
+	go func() {
+		_, err := m.sh("ls Card_1")
+		done <- err
+	}()
+	p.waits()
+	returns(t, m.close)
+	require.Error(t, <-done)
+}
+
+// TestIdleCloses: while a session that nobody uses is closed, no other begins.
+func TestIdleCloses(t *testing.T) {
+	before := answerTime
+	answerTime = time.Hour
+	defer func() { answerTime = before }()
+	p := newPlayer(t)
+	m := mount(t, p)
+	m.prints("Card_1\n", "ls")
+	d := m.p.device
+	d.mu.Lock()
+	l := d.link
+	d.mu.Unlock()
+	p.set(func() { p.mute = true })
+	closed := make(chan struct{})
+	go func() { defer close(closed); d.closeIdle(l) }()
+	p.waits()
+	require.False(t, d.opening.TryLock())
+	m.close()
+	returns(t, func() { <-closed })
+}
+
+// TestNewSession: what was known of objects is not believed in another session, where
+// their numbers may mean others.
+func TestNewSession(t *testing.T) {
+	p := newPlayer(t)
+	h := p.add(0, "first", []byte("1"))
+	m := mount(t, p)
+	m.prints("1\n", "cat Card_1/first && echo")
+	d := m.p.device
+	d.mu.Lock()
+	l := d.link
+	d.mu.Unlock()
+	d.closeIdle(l)
+	p.set(func() { p.objects[h] = &object{name: "other", content: []byte("22")} })
+	require.Eventually(t, func() bool { // the list is believed for a while
+		out, err := m.sh("ls Card_1 && cat Card_1/other")
+		return err == nil && out == "other\n22"
+	}, presenttest.Patience, 100*time.Millisecond)
+}
+
+// TestGrows: a file that the player changes is read as it is now.
+func TestGrows(t *testing.T) {
+	p := newPlayer(t)
+	h := p.add(0, "log", []byte("one\n"))
+	m := mount(t, p)
+	m.prints("one\n", "cat Card_1/log")
+	p.set(func() { p.objects[h].content = []byte("one\ntwo\n") })
+	p.report(0x4007) // ObjectInfoChanged
+	require.Eventually(t, func() bool { // the kernel knows the name for a second
+		out, err := m.sh("cat Card_1/log")
+		return err == nil && out == "one\ntwo\n"
+	}, presenttest.Patience, 100*time.Millisecond)
+}
+
+// TestSendAgain: a file whose place was made, but that was not taken, can be sent again.
+func TestSendAgain(t *testing.T) {
+	p := newPlayer(t)
+	p.add(0, "old", []byte("old content"))
+	m := mount(t, p)
+	ctx := context.Background()
+	d := &directory{device: m.p.device, storage: 0x00010001}
+	o, errno := d.find(ctx, "old")
+	require.Zero(t, errno)
+	require.Zero(t, d.device.enterFile())
+	w, err := newWriter(&file{device: d.device, parent: d, object: o})
+	require.NoError(t, err)
+	require.NoError(t, w.truncate(0))
+	_, errno = w.Write(ctx, []byte("new"), 0)
+	require.Zero(t, errno)
+	p.set(func() { p.fail[0x100C] = 0x200C }) // StoreFull
+	require.Equal(t, unix.ENOSPC, w.Flush(ctx))
+	p.set(func() { delete(p.fail, 0x100C); p.fail[0x100B] = 0x2009 }) // it has no such object
+	require.Zero(t, w.Flush(ctx))
+	require.Zero(t, w.Release(ctx))
+	m.prints("new", "cat Card_1/old")
+}
+
+// TestMoving: mv copies what a player cannot rename, and a name is as long as PTP allows.
+func TestMoving(t *testing.T) {
+	p := newPlayer(t)
+	p.add(0, "old", []byte("old content"))
+	m := mount(t, p)
+	local := filepath.Join(t.TempDir(), "local")
+	require.NoError(t, os.WriteFile(local, []byte("local"), 0o600))
+	m.prints("new\nold content", "mkdir Card_1/d && mv Card_1/old Card_1/d/new && ls Card_1/d && cat Card_1/d/new")
+	m.prints("d\nlocal\n", "mv %s Card_1/local && ls Card_1", local)
+	m.fails("File name too long", "mkdir Card_1/%s", strings.Repeat("n", 255))
+}
+
+// TestManyNames: a player with many files of one name does not keep the processor busy.
+func TestManyNames(t *testing.T) {
+	returns(t, func() {
+		var n namer
+		require.Equal(t, "a.b", n.name("a.b"))
+		for range 100_000 {
+			n.name("a.b")
+		}
+		require.Equal(t, "a (100002).b", n.name("a.b"))
+	})
+}
