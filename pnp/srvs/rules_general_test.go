@@ -126,19 +126,18 @@ func init() {
 		assert.EqualValues(t, 7, *set.parmErr)
 	})
 	rule("SV-013", "SizeLimit", func(t *testing.T) {
-		w := newWorldWith(t, func(_ *Config, s *fakeSource) {
-			s.state.Shares = nil
-			for i := range 200_000 {
-				s.state.Shares = append(s.state.Shares, Share{ID: uint32(i + 1), Name: strings.Repeat("x", 20), Type: TypeDevice, Remark: "y"})
-			}
-		})
+		w := newWorld(t)
+		whole := len(w.recvOf(15, encodeIn(t, &netrShareEnum{enumParams[shareInfo]{info: enumStruct[shareInfo]{level: 2}, length: maxPreferredLength, resume: ptr(uint32(0))}})))
+		w.server.maxAnswer = whole
+		w.enumShares(2)
+		w.server.maxAnswer = whole - 1
 		p := &netrShareEnum{enumParams[shareInfo]{info: enumStruct[shareInfo]{level: 2}, length: maxPreferredLength, resume: ptr(uint32(0))}}
 		w.expect(8, p)
 		assert.Zero(t, p.total)
 		require.NotNil(t, p.info.container)
 		assert.Nil(t, p.info.container.entries)
 		assert.EqualValues(t, 0, *p.resume)
-		p = &netrShareEnum{enumParams[shareInfo]{info: enumStruct[shareInfo]{level: 2}, length: 5000, resume: ptr(uint32(0))}}
+		p = &netrShareEnum{enumParams[shareInfo]{info: enumStruct[shareInfo]{level: 2}, length: 200, resume: ptr(uint32(0))}}
 		w.expect(errorMoreData, p)
 	})
 	rule("SV-014 SV-015", "Codes", func(t *testing.T) {

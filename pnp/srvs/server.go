@@ -51,6 +51,8 @@ type Server struct {
 	rpc     *dcerpc.Server
 	started time.Time
 	denied  atomic.Uint32 // calls that got ERROR_ACCESS_DENIED
+
+	maxAnswer int
 }
 
 // New returns a Server that tells of source.
@@ -67,7 +69,7 @@ func New(config Config, source Source) *Server {
 	if config.Major == 0 && config.Minor == 0 {
 		config.Major, config.Minor = kernelVersion()
 	}
-	s := &Server{config: config, source: source, started: config.Now()}
+	s := &Server{config: config, source: source, started: config.Now(), maxAnswer: maxAnswer}
 	s.rpc = dcerpc.NewServer(&dcerpc.Interface{
 		Syntax:     Syntax,
 		Endpoint:   `\PIPE\` + PipeName,
@@ -132,7 +134,7 @@ func (s *Server) call(m method, call *dcerpc.Call) ([]byte, error) {
 		s.denied.Add(1)
 	}
 	stub, err := encodeAnswer(p, code)
-	if err == nil && len(stub) > maxAnswer {
+	if err == nil && len(stub) > s.maxAnswer {
 		p := m.new()
 		p.in(ndr.NewDecoder(call.Stub, call.Order))
 		if enum, ok := p.(interface{ drop() }); ok {
