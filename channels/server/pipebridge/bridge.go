@@ -21,6 +21,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"freerdp-pnpdr/channels"
 	"freerdp-pnpdr/channels/server"
@@ -36,6 +37,9 @@ const (
 	// pending is how many reads of a handle are under way, of readSize bytes each.
 	pending  = 8
 	readSize = 16 << 10
+	// lingerTime is how long a client may take for what a program has written that has
+	// closed the connection.
+	lingerTime = 5 * time.Second
 )
 
 // Handle is what the bridge needs of a handle. *server.Handle is one.
@@ -262,24 +266,35 @@ func (b *Bridge) accept() {
 	}
 }
 
-// relay opens a handle for a connection and moves bytes until either ends.
+// relay opens a handle for a connection and moves bytes until either ends. What a program
+// has written before it closes is still written, for lingerTime at most.
 func (b *Bridge) relay(ctx context.Context, c net.Conn) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer context.AfterFunc(ctx, func() { _ = c.Close() })() // ends receive
+	opening, stop := context.WithCancel(ctx)
 	var moving sync.WaitGroup
 	defer moving.Wait()
 	defer cancel() // before the wait
-	written := make(chan []byte)
+	written, taken := make(chan []byte), make(chan struct{})
 	moving.Add(1)
 	go func() {
 		defer moving.Done()
 		defer cancel()
 		receive(ctx, c, written)
+		close(written)
+		stop()
+		linger := time.NewTimer(lingerTime)
+		defer linger.Stop()
+		select {
+		case <-taken:
+		case <-linger.C:
+		case <-ctx.Done():
+		}
 	}()
 
-	h, err := b.open(ctx)
+	h, err := b.open(opening)
 	if err != nil {
-		if ctx.Err() == nil {
+		if opening.Err() == nil {
 			b.log.Warn("the device cannot be opened; the connection is closed", "err", err)
 		}
 		return
@@ -291,6 +306,7 @@ func (b *Bridge) relay(ctx context.Context, c net.Conn) {
 	moving.Add(1)
 	go func() {
 		defer moving.Done()
+		defer close(taken)
 		if err := write(ctx, h, written); err != nil && !ended(err) {
 			if ctx.Err() == nil {
 				b.log.Warn("writing failed; the connection is closed", "err", err)
@@ -298,7 +314,10 @@ func (b *Bridge) relay(ctx context.Context, c net.Conn) {
 			cancel()
 		}
 	}()
-	if err := read(h, c); err != nil && !ended(err) && ctx.Err() == nil {
+	switch err := read(h, c); {
+	case err == nil: // the program takes nothing any more
+		<-ctx.Done()
+	case !ended(err) && ctx.Err() == nil:
 		b.log.Warn("reading failed; the connection is closed", "err", err)
 	}
 	b.log.Debug("a program is disconnected")
@@ -322,11 +341,14 @@ func receive(ctx context.Context, c net.Conn, to chan<- []byte) {
 	}
 }
 
-// write writes to the handle what the program has written.
+// write writes to the handle what the program has written, until there is no more.
 func write(ctx context.Context, h Handle, from <-chan []byte) error {
 	for {
 		select {
-		case p := <-from:
+		case p, ok := <-from:
+			if !ok {
+				return nil
+			}
 			for len(p) > 0 {
 				n, err := h.WriteAt(ctx, p, 0)
 				if err != nil {
@@ -343,8 +365,8 @@ func write(ctx context.Context, h Handle, from <-chan []byte) error {
 	}
 }
 
-// read passes on what the handle reads, until it or the program ends. The reads that are
-// pending then end with the handle.
+// read passes on what the handle reads, until it or the program ends; the error is nil for
+// the program. The reads that are pending then end with the handle.
 func read(h Handle, to io.Writer) error {
 	type result struct {
 		n   int

@@ -221,6 +221,29 @@ func TestEnds(t *testing.T) {
 	})
 }
 
+// TestLastWords: what a program writes arrives although it closes at once.
+func TestLastWords(t *testing.T) {
+	eachAddress(t, func(t *testing.T, address string) {
+		s := newSession(t)
+		got := make(chan string, 1)
+		s.add("pipe", func(c io.ReadWriteCloser) {
+			all, _ := io.ReadAll(c)
+			got <- string(all)
+		})
+		b := listen(t, address, nil)
+		b.Follow(context.Background(), s.remote, named("pipe"))
+		text := strings.Repeat("goodbye ", 1<<15) // four writes
+		for range 20 {
+			c := dial(t, b)
+			_, err := io.WriteString(c, text)
+			require.NoError(t, err)
+			require.NoError(t, c.Close())
+			all := <-got
+			require.True(t, text == all, "%d of %d bytes", len(all), len(text))
+		}
+	})
+}
+
 // TestCannotBeOpened: the connection is closed, and the log says why.
 func TestCannotBeOpened(t *testing.T) {
 	var log devtest.Output

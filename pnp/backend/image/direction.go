@@ -137,6 +137,7 @@ func (d *direction) keep(it *queue.Item, t *Transfer, n, wanted int) (holds bool
 	own := it.R.Out[it.N:]
 	apart := len(t.Data) > 0 && (len(own) == 0 || &t.Data[0] != &own[0])
 	switch {
+	case d.h.q.Ended() != pnp.S_OK && it.Ended(): // there is no next read
 	case it.Ended() && apart && n > 0:
 		d.rest = append(d.rest, kept{data: t.Data[:n]})
 	case it.Ended() && n > 0:

@@ -206,6 +206,32 @@ func TestCancelledRead(t *testing.T) {
 	closed(h)
 }
 
+// TestClosedRead: what comes for a read while the handle is closed takes no memory.
+func TestClosedRead(t *testing.T) {
+	d, b := camera(t)
+	h := open(t, d)
+	freed := make(chan struct{})
+	r := &pnp.Request{Op: pnp.OpRead, Out: make([]byte, 256)}
+	r.OnFree(func(*pnp.Request) { close(freed) })
+	done := start(h, r)
+	b.mu.Lock()
+	b.packets = append(b.packets, pattern(64))
+	b.mu.Unlock()
+	require.Eventually(t, func() bool {
+		b.run()
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return len(b.packets) == 0
+	}, time.Minute, time.Millisecond)
+	closed(h)
+	require.Equal(t, pnp.ERROR_OPERATION_ABORTED, (<-done).hr)
+	select {
+	case <-freed:
+	case <-time.After(time.Minute):
+		require.Fail(t, "its memory is kept for a read that cannot come")
+	}
+}
+
 // TestWrites: each write is a transfer with its packets; an empty one is an empty packet.
 func TestWrites(t *testing.T) {
 	d, b := camera(t)
