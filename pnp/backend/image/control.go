@@ -177,15 +177,16 @@ type setup struct {
 	value, index  uint16
 }
 
-// controlTimeout is how long the device may take for one.
-const controlTimeout = 5 * time.Second
+const (
+	// controlTimeout is how long the device may take for one.
+	controlTimeout = 5 * time.Second
+	// longestControl is how many bytes of data the kernel lets one have.
+	longestControl = 4096
+)
 
-// transfer does a control transfer.
+// transfer does a control transfer, which brings longestControl bytes at most.
 func (h *handle) transfer(s setup, data []byte) (pnp.HRESULT, int) {
-	const most = 4096 // the kernel's
-	if len(data) > most {
-		data = data[:most]
-	}
+	data = data[:min(len(data), longestControl)]
 	n, err := h.c.usb.Control(s.kind, s.request, s.value, s.index, data, controlTimeout)
 	return result(err), n
 }

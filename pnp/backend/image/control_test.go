@@ -97,6 +97,7 @@ func TestControlRequests(t *testing.T) {
 		{"no block", IOCTL_READ_REGISTERS, make([]byte, 15), 8, pnp.ERROR_INVALID_PARAMETER, "", ""},
 		{"write registers, data behind", IOCTL_WRITE_REGISTERS, append(ioBlock(64, 7, 2, 0, 0, 0, 0), "xy"...), 0, pnp.S_OK, "", "\x40\x04\x07\x00\x00\x00xy"},
 		{"write registers without data", IOCTL_WRITE_REGISTERS, ioBlock(64, 7, 2, 0, 0, 0, 0), 0, pnp.ERROR_INVALID_PARAMETER, "", ""},
+		{"write more than the kernel takes", IOCTL_WRITE_REGISTERS, append(ioBlock(64, 7, 4097, 0, 0, 0, 0), make([]byte, 4097)...), 0, pnp.ERROR_INVALID_PARAMETER, "", ""},
 		{"vendor's, in", IOCTL_SEND_USB_REQUEST, ioBlock(64, 1, 6, 2, 0x55, 0, 1), 6, pnp.S_OK, "answer", "\xC0\x55\x01\x00\x02\x00"},
 		{"vendor's, in, 32 bits", IOCTL_SEND_USB_REQUEST, ioBlock(32, 1, 6, 2, 0x55, 0, 1), 6, pnp.S_OK, "answer", "\xC0\x55\x01\x00\x02\x00"},
 		{"vendor's, out", IOCTL_SEND_USB_REQUEST, ioBlock(64, 1, 0, 2, 0x55, 0, 0), 0, pnp.S_OK, "", "\x40\x55\x01\x00\x02\x00"},

@@ -101,7 +101,7 @@ func (h *handle) send(s setup, length uint32, data []byte, r *pnp.Request) (pnp.
 	if len(data) == 0 {
 		data = r.Out
 	}
-	if uint64(len(data)) < uint64(length) {
+	if uint64(len(data)) < uint64(length) || length > longestControl {
 		return pnp.ERROR_INVALID_PARAMETER, 0
 	}
 	hr, _ := h.transfer(s, data[:length])

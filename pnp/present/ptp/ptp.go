@@ -188,7 +188,7 @@ func (s *Session) do(ctx context.Context, x exchange) (results []uint32, err err
 }
 
 func (s *Session) transact(x exchange) (response Response, results []uint32, err error) {
-	command := header(headerSize+4*len(x.parameters), kindCommand, x.code, s.id)
+	command := header(uint32(headerSize+4*len(x.parameters)), kindCommand, x.code, s.id)
 	for _, p := range x.parameters {
 		command = le.AppendUint32(command, p)
 	}
@@ -231,8 +231,8 @@ func (s *Session) transact(x exchange) (response Response, results []uint32, err
 	}
 }
 
-func header(length int, kind, code uint16, id uint32) []byte {
-	b := le.AppendUint32(make([]byte, 0, 64), uint32(min(length, 0xFFFFFFFF)))
+func header(length uint32, kind, code uint16, id uint32) []byte {
+	b := le.AppendUint32(make([]byte, 0, 64), length)
 	b = le.AppendUint16(b, kind)
 	b = le.AppendUint16(b, code)
 	return le.AppendUint32(b, id)

@@ -95,7 +95,7 @@ func (s *Session) receiveData(h container, x *exchange) error {
 // a short packet ends. It is written in pieces of whole packets.
 func (s *Session) sendData(x exchange, id uint32) error {
 	length := headerSize + x.size
-	piece := header(int(min(length, 0xFFFFFFFF)), kindData, x.code, id)
+	piece := header(uint32(min(length, 0xFFFFFFFF)), kindData, x.code, id)
 	left := x.size
 	// A piece that is no multiple of the packets would end the transfer.
 	most := min(chunk, s.pipe.MaxWrite()/packetLongest*packetLongest)

@@ -110,7 +110,7 @@ func TestGrows(t *testing.T) {
 	m := mount(t, p)
 	m.prints("one\n", "cat Card_1/log")
 	p.set(func() { p.objects[h].content = []byte("one\ntwo\n") })
-	p.report(0x4007) // ObjectInfoChanged
+	p.report(0x4007)                    // ObjectInfoChanged
 	require.Eventually(t, func() bool { // the kernel knows the name for a second
 		out, err := m.sh("cat Card_1/log")
 		return err == nil && out == "one\ntwo\n"
