@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -41,8 +42,8 @@ const (
 	ptpGetObject        = 0x1009
 )
 
-func (p *ptp) do(code uint16, parameters ...uint32) (data []byte, response uint16, results []uint32) {
-	p.t.Helper()
+// command makes the container of an operation.
+func (p *ptp) command(code uint16, parameters ...uint32) []byte {
 	le := binary.LittleEndian
 	b := le.AppendUint32(nil, uint32(12+4*len(parameters)))
 	b = le.AppendUint16(b, 1) // command
@@ -52,6 +53,13 @@ func (p *ptp) do(code uint16, parameters ...uint32) (data []byte, response uint1
 		b = le.AppendUint32(b, v)
 	}
 	p.id++
+	return b
+}
+
+func (p *ptp) do(code uint16, parameters ...uint32) (data []byte, response uint16, results []uint32) {
+	p.t.Helper()
+	le := binary.LittleEndian
+	b := p.command(code, parameters...)
 	n, err := p.h.WriteAt(p.ctx, b, 0)
 	require.NoError(p.t, err)
 	require.Equal(p.t, len(b), n)
@@ -102,18 +110,26 @@ func u32array(b []byte) (all []uint32) {
 	return all
 }
 
-// files looks at the player's files as the agent presents them.
-func (r *remote) files(d *server.Device, folder string) {
+// files presents the player's files as the agent does, and returns the folder of its one
+// memory, which only other processes may use: this one serves it.
+func (r *remote) files(d *server.Device) (memory string, end func()) {
 	r.t.Helper()
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	dir := r.t.TempDir()
 	p, err := storage.Present(r.ctx, present.NewDevice(d, &present.Kind{Name: "storage"}, "player", dir, log, present.Options{}))
 	require.NoError(r.t, err)
-	defer p.Close()
-	// Another process: this one serves the files.
-	out, err := exec.Command("sh", "-ec", `cd "$1"/storage/*; ls; for f in *.md; do cmp "$f" "$2/$f"; done`, "sh", dir, folder).CombinedOutput()
-	require.NoError(r.t, err, "%s", out)
-	require.Contains(r.t, string(out), "architecture.md")
+	end = sync.OnceFunc(p.Close)
+	r.t.Cleanup(end)
+	return filepath.Join(dir, "storage", "*"), end
+}
+
+// sh runs a command of the shell, in which $1 and so on are args and "cd $1" finds a
+// pattern, and returns what it prints.
+func (r *remote) sh(command string, args ...string) string {
+	r.t.Helper()
+	out, err := exec.Command("sh", append([]string{"-ec", command, "sh"}, args...)...).CombinedOutput()
+	require.NoError(r.t, err, "%s: %s", command, out)
+	return string(out)
 }
 
 // testImage fetches files from QEMU's media player, which shows a folder of this project.
@@ -158,7 +174,10 @@ func testImage(t *testing.T, f *fixture) {
 	p.ok(ptpCloseSession)
 
 	require.NoError(t, h.Close())
-	r.files(d, folder)
+	memory, end := r.files(d)
+	out := r.sh(`cd $1; ls; for f in *.md; do cmp "$f" "$2/$f"; done`, memory, folder)
+	require.Contains(t, out, "architecture.md")
+	end()
 
 	h = r.open(d)
 	ended := pending(func() (int, error) { return h.ReadAt(r.ctx, make([]byte, 512), 0) })

@@ -38,6 +38,8 @@ func TestSessions(t *testing.T) {
 		{"udev", testUdev, false},
 		{"IOControls", testIOControls, false},
 		{"image", testImage, true},
+		{"player", testPlayer, true},
+		{"unplugged", testUnplugged, true},
 		{"cycles", testCycles, false},
 	} {
 		for _, major := range []int{2, 3} {
