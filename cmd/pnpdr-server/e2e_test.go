@@ -80,6 +80,17 @@ func (p *program) until(problem string, condition func() bool) {
 	}
 }
 
+// says waits for a line of output that has this text, and returns what follows it.
+func (p *program) says(text string) (rest string) {
+	p.t.Helper()
+	p.until("it does not say "+text, func() (said bool) {
+		_, after, _ := strings.Cut(p.stdout.String(), text)
+		rest, _, said = strings.Cut(after, "\n")
+		return said
+	})
+	return rest
+}
+
 // status waits for the end of the program.
 func (p *program) status() int {
 	p.t.Helper()

@@ -31,10 +31,8 @@ func testPipes(t *testing.T, binary string, client servertest.ClientOptions) {
 	}
 	local := filepath.Join(dir, "local")
 	p := launch(t, binary, "--pipe", "bytes=tcp:127.0.0.1:0", "--pipe", "messages=unix:"+local)
-	_, port, found := strings.Cut(p.stdout.String(), "bytes is at tcp:")
-	require.True(t, found)
-	port, _, _ = strings.Cut(port, "\n")
-	require.Contains(t, p.stdout.String(), "messages is at unix:"+local+"\n")
+	port := p.says("bytes is at tcp:")
+	require.Equal(t, local, p.says("messages is at unix:"))
 
 	bytesPipe, err := net.Dial("tcp", port)
 	require.NoError(t, err)

@@ -59,9 +59,7 @@ func testSrvsvc(t *testing.T, binary string, client servertest.ClientOptions) {
 		t.Run(c.name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "ncalrpc")
 			p := launch(t, binary, "--ncalrpc", dir, "--pipe", "srvsvc=tcp:127.0.0.1:0", "--script", script, "--allow-shell")
-			_, address, found := strings.Cut(p.stdout.String(), "srvsvc is at tcp:")
-			require.True(t, found)
-			address, _, _ = strings.Cut(address, "\n")
+			address := p.says("srvsvc is at tcp:")
 			s := &service{t: t, program: program, dir: dir, address: address}
 			client.Addr = p.addr
 			client.Args = []string{"/dvc:pnpdr,loopback,share:folder=/srv," + c.options, "/drive:docs," + t.TempDir(), "/printer:laser,PS"}
