@@ -16,11 +16,14 @@ import (
 	"io"
 	"sync/atomic"
 	"time"
+
+	"freerdp-pnpdr/channels/server"
 )
 
 // Pipe is the device: present.Handle is one. A read returns at most one transfer.
 type Pipe interface {
-	ReadAt(ctx context.Context, p []byte, off uint64) (int, error)
+	// Start begins a read; see server.Handle.Start.
+	Start(r server.Request) (cancel func(), err error)
 	WriteAt(ctx context.Context, p []byte, off uint64) (int, error)
 	// MaxWrite is how many bytes one write can carry as one transfer.
 	MaxWrite() int
@@ -58,6 +61,9 @@ const (
 	MaxDataset = 4 << 20
 	// chunk is how much one read of the pipe asks for. It is a multiple of every packet.
 	chunk = 1 << 20
+	// depth is how many reads are under way while a device sends data, so that it does
+	// not wait for the client.
+	depth = 2
 )
 
 // Response is a response that says that an operation has failed.
@@ -94,7 +100,8 @@ type Session struct {
 	turn   chan struct{} // holds a value while nobody has the pipe
 	id     uint32
 	rest   []byte // of the pipe, that was read and not used
-	buffer []byte
+	free   [][]byte
+	reads  []read // that were begun, oldest first
 	broken atomic.Bool
 	has    map[uint16]bool // operations
 
@@ -105,7 +112,10 @@ type Session struct {
 // Open opens a session. It owns the pipe until Close. answer is how long the device may
 // take for each transfer; after that the session is broken.
 func Open(ctx context.Context, pipe Pipe, answer time.Duration) (*Session, error) {
-	s := &Session{pipe: pipe, answer: answer, turn: make(chan struct{}, 1), buffer: make([]byte, chunk), has: make(map[uint16]bool)}
+	s := &Session{pipe: pipe, answer: answer, turn: make(chan struct{}, 1), has: make(map[uint16]bool)}
+	for range depth {
+		s.free = append(s.free, make([]byte, chunk))
+	}
 	s.turn <- struct{}{}
 	data, err := s.ask(ctx, opGetDeviceInfo)
 	if err == nil {

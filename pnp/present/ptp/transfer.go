@@ -6,6 +6,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
+
+	"freerdp-pnpdr/channels/server"
+	"freerdp-pnpdr/pnp"
 )
 
 // write writes to the pipe, as one transfer.
@@ -19,15 +23,64 @@ func (s *Session) write(p []byte) error {
 	return err
 }
 
-// fill reads a transfer, or a chunk of a longer one, into s.rest, which is empty.
-func (s *Session) fill() error {
-	ctx, cancel := context.WithTimeout(context.Background(), s.answer)
-	defer cancel()
-	n, err := s.pipe.ReadAt(ctx, s.buffer, 0)
-	if err != nil {
-		return err
+// read is a read of the pipe that was begun.
+type read struct {
+	buffer []byte
+	cancel func()
+	done   chan result
+}
+
+type result struct {
+	n   int
+	err error
+}
+
+// begin begins a read. There must be a free buffer.
+func (s *Session) begin() error {
+	r := read{buffer: s.free[len(s.free)-1], done: make(chan result, 1)}
+	var err error
+	r.cancel, err = s.pipe.Start(server.Request{Op: pnp.OpRead, Out: r.buffer, Done: func(n int, err error) { r.done <- result{n, err} }})
+	if err == nil {
+		s.free = s.free[:len(s.free)-1]
+		s.reads = append(s.reads, r)
 	}
-	s.rest = s.buffer[:n]
+	return err
+}
+
+// fill reads a transfer, or a chunk of a longer one, into s.rest, which is empty. After an
+// error the session is broken, and reads may be left, which the end of the pipe ends.
+func (s *Session) fill() error {
+	if len(s.reads) == 0 {
+		if err := s.begin(); err != nil {
+			return err
+		}
+	}
+	r := s.reads[0]
+	late := time.NewTimer(s.answer)
+	defer late.Stop()
+	select {
+	case got := <-r.done:
+		if got.err != nil {
+			return got.err
+		}
+		s.reads = s.reads[1:]
+		s.free = append(s.free, r.buffer) // begin takes it when s.rest is empty
+		s.rest = r.buffer[:got.n]
+		return nil
+	case <-late.C:
+		r.cancel()
+		return fmt.Errorf("the device does not answer: %w", context.DeadlineExceeded)
+	}
+}
+
+// ahead begins reads for data of which left bytes are to come. Each is certain to get some,
+// however much less than a chunk those before it get.
+func (s *Session) ahead(left uint64) error {
+	for len(s.rest) == 0 && len(s.reads) < depth && uint64(len(s.reads))*chunk < left {
+		if err := s.begin(); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -74,6 +127,11 @@ func (s *Session) receiveData(h container, x *exchange) error {
 	}
 	for left > 0 {
 		full := len(s.rest) == 0
+		if known {
+			if err := s.ahead(left); err != nil {
+				return err
+			}
+		}
 		if err := s.more(); err != nil {
 			return err
 		}

@@ -37,6 +37,7 @@ type player struct {
 	data    []byte
 
 	out   [][]byte // transfers for the host
+	begun bool     // the host has some of the first
 	reads []*pnp.Request
 }
 
@@ -95,14 +96,18 @@ func (h playerHandle) Submit(r *pnp.Request) {
 	case pnp.OpRead:
 		h.reads = append(h.reads, r)
 	default:
-		h.out, h.expects, h.mute = nil, 0, false // a reset
+		h.out, h.begun, h.expects, h.mute = nil, false, 0, false // a reset
 		due = append(due, func() { r.Complete(pnp.S_OK, 0) })
 	}
 	for len(h.reads) > 0 && len(h.out) > 0 {
 		q, t := h.reads[0], h.out[0]
+		if h.begun && len(t) > 1<<20 && len(h.reads) < 2 {
+			break // the next read is to be there before this one ends
+		}
 		n := copy(q.Out, t)
 		h.reads = h.reads[1:]
-		if h.out[0] = t[n:]; n == len(t) {
+		h.begun = n < len(t)
+		if h.out[0] = t[n:]; !h.begun {
 			h.out = h.out[1:]
 		}
 		due = append(due, func() { q.Complete(pnp.S_OK, n) })
