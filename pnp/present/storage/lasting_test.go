@@ -163,3 +163,15 @@ func TestManyNames(t *testing.T) {
 		require.Equal(t, "a (100002).b", n.name("a.b"))
 	})
 }
+
+// TestLoop: a player whose folder is in itself costs a program an error.
+func TestLoop(t *testing.T) {
+	p := newPlayer(t)
+	h := p.add(0, "loop", nil)
+	p.add(0, "file", []byte("x"))
+	m := mount(t, p)
+	m.prints("file\nloop\n", "ls Card_1")
+	p.set(func() { p.objects[h].parent = h })
+	m.fails("Too many levels of symbolic links", "ls -R Card_1/loop/loop")
+	m.prints("x\n", "cat Card_1/file && echo")
+}
