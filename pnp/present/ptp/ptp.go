@@ -117,15 +117,15 @@ func Open(ctx context.Context, pipe Pipe, answer time.Duration) (*Session, error
 		s.free = append(s.free, make([]byte, chunk))
 	}
 	s.turn <- struct{}{}
-	data, err := s.ask(ctx, opGetDeviceInfo)
-	if err == nil {
-		err = s.deviceInfo(data)
+	_, err := s.ask(ctx, opOpenSession, 1)
+	if errors.Is(err, sessionAlreadyOpen) { // by one that was not closed
+		err = nil
 	}
 	if err == nil {
-		s.id = 0
-		_, err = s.ask(ctx, opOpenSession, 1)
-		if errors.Is(err, sessionAlreadyOpen) { // by one that was not closed
-			err = nil
+		// It could be asked before, but not every device answers then.
+		var data []byte
+		if data, err = s.ask(ctx, opGetDeviceInfo); err == nil {
+			err = s.deviceInfo(data)
 		}
 	}
 	if err != nil {

@@ -28,6 +28,7 @@ type player struct {
 	raw     []byte // is sent in place of an answer
 	ops     []uint16
 	opened  int
+	session bool
 	sink    func(pnp.Event)
 
 	created uint32 // by SendObjectInfo
@@ -66,6 +67,7 @@ func (p *player) Open(pnp.OpenRequest) (pnp.Handle, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.opened++
+	p.session = false
 	return playerHandle{p}, nil
 }
 
@@ -165,6 +167,13 @@ func (p *player) command(code uint16, a [5]uint32) {
 	}
 	if r, ok := p.fail[code]; ok && code != 0x100C {
 		p.respond(r)
+		return
+	}
+	if code == 0x1002 { // OpenSession
+		p.session = true
+	}
+	if !p.session {
+		p.respond(0x2003)
 		return
 	}
 	o := p.objects[a[0]]
