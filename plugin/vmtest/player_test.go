@@ -46,6 +46,17 @@ func (r *remote) ptpEvent(h *server.Handle) (code uint16, parameter uint32) {
 	return le.Uint16(b[6:]), le.Uint32(b[12:])
 }
 
+// sizes has files to send, in a packet or several, in a transfer or several.
+var sizes = map[string]int{"empty": 0, "small": 1000, "packets": 1024 - 12 + 20, "large": 3<<20 + 17}
+
+func pattern(n int) []byte {
+	content := make([]byte, n)
+	for i := range content {
+		content[i] = byte(i * i >> 7)
+	}
+	return content
+}
+
 // testPlayer changes what is in QEMU's media player by the files that the agent presents,
 // and looks at the other end, the player's folder, whether it is the same.
 func testPlayer(t *testing.T, f *fixture) {
@@ -67,14 +78,9 @@ func testPlayer(t *testing.T, f *fixture) {
 	require.NoError(t, h.Close())
 	require.Equal(t, "first\nsecond\nsecond", r.sh("cd $1; ls; cat second", memory))
 
-	// Several transfers, and one that a short packet does not end at first.
-	for name, size := range map[string]int{"empty": 0, "small": 1000, "packets": 1024 - 12 + 20, "large": 3<<20 + 17} {
+	for name, size := range sizes {
 		sent := filepath.Join(t.TempDir(), name)
-		content := make([]byte, size)
-		for i := range content {
-			content[i] = byte(i * i >> 7)
-		}
-		require.NoError(t, os.WriteFile(sent, content, 0o600))
+		require.NoError(t, os.WriteFile(sent, pattern(size), 0o600))
 		r.sh(`cd $1; cp "$2" .; cmp "$2" "${2##*/}"; cmp "$2" "$3/${2##*/}"`, memory, sent, folder)
 	}
 	r.sh(`cd $1; echo other >small; [ "$(cat small)" = other ]; [ "$(cat "$2/small")" = other ]`, memory, folder)

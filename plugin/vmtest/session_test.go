@@ -40,6 +40,8 @@ func TestSessions(t *testing.T) {
 		{"image", testImage, true},
 		{"player", testPlayer, true},
 		{"unplugged", testUnplugged, true},
+		{"responder", testResponder, false},
+		{"speed", testSpeed, false},
 		{"cycles", testCycles, false},
 	} {
 		for _, major := range []int{2, 3} {
