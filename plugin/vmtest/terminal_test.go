@@ -99,6 +99,7 @@ assert got == text, got
 // unplug unplugs the adapter while a program reads, which ends then.
 func (a *adapter) unplug() {
 	a.t.Helper()
+	a.program("stty", "-F", a.path, "min", "1") // pyserial leaves 0, the end of the file to cat
 	reader := exec.Command("cat", a.path)
 	out, err := reader.StdoutPipe()
 	require.NoError(a.t, err)
