@@ -226,18 +226,32 @@ func (h *handle) ioControl(r *pnp.Request) {
 }
 
 // transceive sends a message and waits for the next one. As on Windows nothing else
-// may be there to read, which would be taken for the answer.
+// may be there to read, which would be taken for the answer, and nobody else may wait for
+// a message, who would get it.
 func (h *handle) transceive(r *pnp.Request) {
 	h.q.Lock()
 	defer h.q.Unlock()
 	switch {
 	case !h.message, h.over != pnp.S_OK && len(h.received) == 0:
 		h.q.AnswerLocked(r, pnp.ERROR_BAD_PIPE, 0)
-	case len(h.received) > 0:
+	case len(r.In) == 0:
+		h.q.AnswerLocked(r, pnp.ERROR_INVALID_PARAMETER, 0)
+	case len(h.received) > 0, h.reads.Len() > 0, h.transceives():
 		h.q.AnswerLocked(r, pnp.ERROR_PIPE_BUSY, 0)
 	default:
 		h.writes.Put(r)
 	}
+}
+
+// transceives reports whether a transceive waits until its message is sent. The queue is
+// locked.
+func (h *handle) transceives() bool {
+	for it := range h.writes.All() {
+		if it.R.Op == pnp.OpIOControl {
+			return true
+		}
+	}
+	return false
 }
 
 // The layout of FILE_PIPE_PEEK_BUFFER ([MS-FSCC] 2.3.46), and its states.

@@ -68,13 +68,18 @@ func TestTransceive(t *testing.T) {
 	require.Equal(t, result{hr: pnp.ERROR_PIPE_BUSY}, c.transceive("asking", 100))
 	require.Equal(t, result{pnp.S_OK, 10, " to asking"}, c.read(100))
 
-	// Several at once are answered in order.
+	require.Equal(t, result{hr: pnp.ERROR_INVALID_PARAMETER}, c.transceive("", 100))
+
+	// Nor while somebody else waits for a message.
 	first := c.start(&pnp.Request{Op: pnp.OpIOControl, Code: FSCTL_PIPE_TRANSCEIVE, In: []byte("1"), Out: make([]byte, 100)})
-	second := c.start(&pnp.Request{Op: pnp.OpIOControl, Code: FSCTL_PIPE_TRANSCEIVE, In: []byte("2"), Out: make([]byte, 100)})
+	require.Equal(t, result{hr: pnp.ERROR_PIPE_BUSY}, c.transceive("2", 100))
 	answers <- "a"
-	answers <- "b"
 	require.Equal(t, "a to 1", c.end(first).out)
-	require.Equal(t, "b to 2", c.end(second).out)
+	reading := c.start(&pnp.Request{Op: pnp.OpRead, Out: make([]byte, 100)})
+	require.Equal(t, result{hr: pnp.ERROR_PIPE_BUSY}, c.transceive("2", 100))
+	c.start(&pnp.Request{Op: pnp.OpWrite, In: []byte("3")})
+	answers <- "b"
+	require.Equal(t, "b to 3", c.end(reading).out, "and the others were not sent")
 
 	// One that is cancelled leaves its answer to the next read.
 	cancelled := &pnp.Request{Op: pnp.OpIOControl, Code: FSCTL_PIPE_TRANSCEIVE, In: []byte("3"), Out: make([]byte, 100)}
@@ -83,6 +88,20 @@ func TestTransceive(t *testing.T) {
 	require.Equal(t, result{hr: pnp.ERROR_OPERATION_ABORTED}, c.end(done))
 	answers <- "c"
 	require.Equal(t, "c to 3", c.read(100).out)
+
+	// One that waits ends with the handle and with the connection.
+	waiting := c.start(&pnp.Request{Op: pnp.OpIOControl, Code: FSCTL_PIPE_TRANSCEIVE, In: []byte("4"), Out: make([]byte, 100)})
+	require.NoError(t, other.Close())
+	require.Contains(t, []pnp.HRESULT{pnp.ERROR_BROKEN_PIPE, pnp.ERROR_PIPE_NOT_CONNECTED}, c.end(waiting).hr)
+	h, err := device(t, backend.Source{Path: s.path}).Open(acceptance.ReadWrite)
+	require.NoError(t, err)
+	s.next(t)
+	closing := &client{t, h}
+	waiting = closing.start(&pnp.Request{Op: pnp.OpIOControl, Code: FSCTL_PIPE_TRANSCEIVE, In: []byte("5"), Out: make([]byte, 100)})
+	released := make(chan struct{})
+	h.Close(func() { close(released) })
+	require.Equal(t, result{hr: pnp.ERROR_OPERATION_ABORTED}, closing.end(waiting))
+	<-released
 
 	stream := listen(t, "unix")
 	require.Equal(t, result{hr: pnp.ERROR_BAD_PIPE}, open(t, device(t, backend.Source{Path: stream.path})).transceive("x", 10))
