@@ -140,4 +140,7 @@ func TestDescriptors(t *testing.T) {
 	require.Len(t, l.pipes, 1)
 	_, err = parse(descriptors, 2)
 	require.Equal(t, errDescriptors, err)
+	long := append([]byte{0xFF}, descriptors[1:]...)
+	_, err = parse(long, -1)
+	require.Equal(t, errDescriptors, err)
 }

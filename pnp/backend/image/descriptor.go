@@ -43,7 +43,7 @@ var errDescriptors = errors.New("the USB descriptors cannot be understood")
 // its configurations, of which the first counts. number is the interface's; if it is
 // negative, the first interface of the image class counts, or else the first.
 func parse(b []byte, number int) (l layout, err error) {
-	if len(b) < 18 || b[0] < 18 || b[1] != descriptorDevice {
+	if len(b) < 18 || b[0] < 18 || int(b[0]) > len(b) || b[1] != descriptorDevice {
 		return l, errDescriptors
 	}
 	l.vendor, l.product, l.revision = binary.LittleEndian.Uint16(b[8:]), binary.LittleEndian.Uint16(b[10:]), binary.LittleEndian.Uint16(b[12:])
