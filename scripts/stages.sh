@@ -107,7 +107,7 @@ cmake_with() {
 			DESTDIR=$dest cmake --install "$build"
 	} >"$logs/cmake.log" 2>&1 || fail "$(cat "$logs/cmake.log")"
 	check "nothing outside a prefix that was asked for" test "$(ls "$dest/prefix")" = opt
-	check "no warnings with $1" test -z "$(grep -iE 'warning|circular' "$logs/cmake.log" | tee /dev/stderr)"
+	check "no warnings with $1" test -z "$(grep -iE 'warning|circular' "$logs/cmake.log" | tee -a /dev/stderr)"
 }
 
 cmake_installed() {
