@@ -76,7 +76,7 @@ func TestEventsInterrupted(t *testing.T) {
 	path, _, open := lineFile(t, make(chan []byte))
 	cat := start(t, "cat", path)
 	require.Eventually(t, func() bool { return open.Load() == 1 }, presenttest.Patience, sizeValid/100)
-	cat.signal(unix.SIGINT)
+	cat.signal(unix.SIGTERM)
 	cat.wait()
 	require.Eventually(t, func() bool { return open.Load() == 0 }, presenttest.Patience, sizeValid/100)
 }

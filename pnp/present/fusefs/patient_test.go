@@ -66,7 +66,7 @@ func (h heldHandle) Cancel(r *pnp.Request) { r.Complete(pnp.ERROR_OPERATION_ABOR
 // TestStuckFile: a program that waits for a file can be stopped, although signals came
 // before that do not.
 func TestStuckFile(t *testing.T) {
-	for _, sig := range []syscall.Signal{unix.SIGINT, unix.SIGKILL} {
+	for _, sig := range []syscall.Signal{unix.SIGTERM, unix.SIGKILL} {
 		p := presenttest.NewPair(t, server.Config{}, heldDevice{fileDevice(t, newFile(t, pattern(50000)), false)})
 		data := add(t, mountFS(t), p, "disk", randomKind)
 		// A program that reads through the page cache waits for the cache.

@@ -74,7 +74,7 @@ func (s *scripted) checkCancelled(ch *servertest.Channel, id wire.RequestID) {
 
 // TestCtrlC: a signal sends one IoCancel, and the reader is gone.
 func TestCtrlC(t *testing.T) {
-	for _, sig := range []syscall.Signal{unix.SIGINT, unix.SIGKILL} {
+	for _, sig := range []syscall.Signal{unix.SIGTERM, unix.SIGKILL} {
 		s := newScripted(t, streamKind)
 		cat := start(t, "cat", s.data)
 		ch := s.opens()

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,6 +31,8 @@ type mounted struct {
 	t    *testing.T
 	pair *presenttest.Pair
 	p    *presentation
+
+	closing sync.Once
 }
 
 func mount(t *testing.T, p *player) *mounted {
@@ -41,17 +44,16 @@ func mount(t *testing.T, p *player) *mounted {
 	d := pair.Device("player", &present.Kind{Name: "image"})
 	made, err := Present(context.Background(), d)
 	require.NoError(t, err)
-	m := &mounted{p, t, pair, made.(*presentation)}
+	m := &mounted{player: p, t: t, pair: pair, p: made.(*presentation)}
 	t.Cleanup(m.close)
 	return m
 }
 
 func (m *mounted) close() {
-	if m.p != nil {
+	m.closing.Do(func() {
 		m.p.Close()
 		require.NoDirExists(m.t, m.p.path)
-		m.p = nil
-	}
+	})
 }
 
 // sh runs a command of the shell in the folder, and returns what it prints. This process
