@@ -169,15 +169,15 @@ func TestManyReads(t *testing.T) {
 	}
 }
 
-// TestCancelledRead: what came for it goes to the next read, and its memory counts until
-// then.
-func TestCancelledRead(t *testing.T) {
+// halfRead begins a read of 256 bytes, for which 64 have come.
+func halfRead(t *testing.T) (h pnp.Handle, r *pnp.Request, done <-chan answer, freed chan struct{}) {
+	t.Helper()
 	d, b := camera(t)
-	h := open(t, d)
-	freed := make(chan struct{})
-	r := &pnp.Request{Op: pnp.OpRead, Out: make([]byte, 256)}
+	h = open(t, d)
+	freed = make(chan struct{})
+	r = &pnp.Request{Op: pnp.OpRead, Out: make([]byte, 256)}
 	r.OnFree(func(*pnp.Request) { close(freed) })
-	done := start(h, r)
+	done = start(h, r)
 	b.mu.Lock()
 	b.packets = append(b.packets, pattern(64))
 	b.mu.Unlock()
@@ -187,6 +187,13 @@ func TestCancelledRead(t *testing.T) {
 		defer b.mu.Unlock()
 		return len(b.packets) == 0
 	}, time.Minute, time.Millisecond)
+	return h, r, done, freed
+}
+
+// TestCancelledRead: what came for it goes to the next read, and its memory counts until
+// then.
+func TestCancelledRead(t *testing.T) {
+	h, r, done, freed := halfRead(t)
 	h.Cancel(r)
 	require.Equal(t, pnp.ERROR_OPERATION_ABORTED, (<-done).hr)
 	require.Eventually(t, func() bool {
@@ -208,21 +215,7 @@ func TestCancelledRead(t *testing.T) {
 
 // TestClosedRead: what comes for a read while the handle is closed takes no memory.
 func TestClosedRead(t *testing.T) {
-	d, b := camera(t)
-	h := open(t, d)
-	freed := make(chan struct{})
-	r := &pnp.Request{Op: pnp.OpRead, Out: make([]byte, 256)}
-	r.OnFree(func(*pnp.Request) { close(freed) })
-	done := start(h, r)
-	b.mu.Lock()
-	b.packets = append(b.packets, pattern(64))
-	b.mu.Unlock()
-	require.Eventually(t, func() bool {
-		b.run()
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		return len(b.packets) == 0
-	}, time.Minute, time.Millisecond)
+	h, _, done, freed := halfRead(t)
 	closed(h)
 	require.Equal(t, pnp.ERROR_OPERATION_ABORTED, (<-done).hr)
 	select {
