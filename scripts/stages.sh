@@ -43,7 +43,7 @@ stage_spdx() {
 ## shellcheck     shell scripts
 stage_shellcheck() {
 	have shellcheck || skip "shellcheck is not installed"
-	sources '^(scripts|\.ci)/' | xargs -d '\n' grep -lE '^(#!.*sh|# shellcheck shell=.*)$' |
+	sources '^(scripts|\.ci|build/cups)/' | xargs -d '\n' grep -lE '^(#!.*sh|# shellcheck shell=.*)$' |
 		xargs -d '\n' shellcheck -x
 }
 
@@ -119,6 +119,8 @@ cmake_installed() {
 	check "manual pages" test -s "$dest/$share/man/man1/pnpdr-list.1" -a -s "$dest/$share/man/man1/pnpdr-server.1" -a -s "$dest/$share/man/man1/pnpdr-agent.1"
 	check "the agent starts with sessions" \
 		test -s "$dest/etc/xdg/autostart/pnpdr-agent.desktop" -a -s "$dest/usr/local/lib/systemd/user/pnpdr-agent.service"
+	check "CUPS's backend, which only root may execute" \
+		test "$(stat -c %a "$dest/usr/lib/cups/backend/pnpdr" "$dest/prefix/opt/pnpdr/lib/cups/backend/pnpdr" | xargs)" = "700 700"
 	check "completion" grep -q __start_pnpdr "$dest/$share/bash-completion/completions/pnpdr"
 	check "no renderer of manual pages in the installed program" \
 		test -z "$(go version -m "$dest/usr/local/bin/pnpdr" | grep md2man)"

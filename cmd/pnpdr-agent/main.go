@@ -19,6 +19,7 @@ import (
 
 	"freerdp-pnpdr/channels/insession"
 	"freerdp-pnpdr/channels/xrdp"
+	"freerdp-pnpdr/cmd/internal/cups"
 	"freerdp-pnpdr/cmd/internal/logging"
 	"freerdp-pnpdr/pnp/present"
 	"freerdp-pnpdr/pnp/present/choose"
@@ -72,6 +73,11 @@ type failure struct{ error }
 
 func (f failure) Unwrap() error { return f.error }
 
+// status is the exit status of a command that has said itself what went wrong.
+type status int
+
+func (s status) Error() string { return fmt.Sprint("exit status ", int(s)) }
+
 // run carries out the command line and returns the exit status.
 func (c *cli) run(ctx context.Context, args []string) int {
 	root := c.command()
@@ -80,9 +86,12 @@ func (c *cli) run(ctx context.Context, args []string) int {
 	root.SetErr(c.stderr)
 	err := root.ExecuteContext(ctx)
 	var failed failure
+	var said status
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.As(err, &said):
+		return int(said)
 	case errors.As(err, &failed):
 		fmt.Fprintln(c.stderr, "pnpdr-agent:", err)
 		return exitFailed
@@ -129,7 +138,7 @@ on the client. A DEVICE is a name or a hardware id, with * and ? for any charact
 	f.BoolVar(&o.autostart, "autostart", false, "end without an error if this is no remote session, or if an agent is running and goes on")
 	f.BoolVar(&o.jsonLog, "json-log", false, "log lines of JSON")
 	f.BoolVar(&o.verbose, "verbose", false, "log what goes on in detail")
-	root.AddCommand(c.listCommand(), c.statusCommand(), &cobra.Command{
+	root.AddCommand(c.listCommand(), c.statusCommand(), cupsCommand(), &cobra.Command{
 		Use:   "kinds",
 		Short: "The kinds of devices",
 		Long:  strings.Join(kindHelp(), "\n"),
@@ -183,6 +192,27 @@ the device are among them.`,
 	}
 	cmd.Flags().BoolVar(&c.opt.json, "json", false, "print JSON")
 	return cmd
+}
+
+// cupsCommand is what CUPS runs.
+func cupsCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "cups [JOB USER TITLE COPIES OPTIONS [FILE]]",
+		Short: "Be a backend of CUPS",
+		Long: `Be a backend of CUPS for the printers in the sessions of this machine. CUPS runs it
+as root. Without arguments it lists them; otherwise it prints the file, or standard input,
+on the printer that the variable DEVICE_URI names: pnpdr://USER/NAME. NAME is the printer's
+folder. While the printer is not there, the job waits.`,
+		Example:            `  DEVICE_URI=pnpdr://alice/Zebra pnpdr-agent cups 1 alice test 1 '' <label.zpl`,
+		DisableFlagParsing: true, // a title may look like a flag
+		ValidArgsFunction:  cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if s := cups.New("/proc/self/exe", "cups").Run(cmd.Context(), args); s != 0 {
+				return status(s)
+			}
+			return nil
+		},
+	}
 }
 
 // serve presents devices until the session ends.

@@ -75,8 +75,8 @@ func makeFiles() error {
 		}
 	}
 	for name, text := range map[string]string{
-		"/etc/passwd": "root:x:0:0::/root:/bin/bash\n",
-		"/etc/group":  "root:x:0:\ntty:x:5:\n",
+		"/etc/passwd": "root:x:0:0::/root:/bin/bash\nlp:x:7:7::/:/bin/false\n",
+		"/etc/group":  "root:x:0:\ntty:x:5:\nlp:x:7:\nadm:x:4:\nlpadmin:x:106:\n",
 		"/etc/hosts":  "127.0.0.1 localhost\n",
 		// Only RDP's own encryption needs the key, but xrdp wants to see a file.
 		"/etc/xrdp/rsakeys.ini": "",
