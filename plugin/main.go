@@ -55,15 +55,17 @@ func start(args []string, host *cshim.Host) cshim.Session {
 		Name:    fmt.Sprintf("freerdp-pnpdr %s on FreeRDP %d (%d.%d.%d)", version, major, major, minor, revision),
 		Log:     log,
 		Devices: devices,
-		Host:    hostOf(host.Settings()),
+		Host:    hostOf(host),
 		Files:   rules.DefaultFiles(&options.Rules),
 	})
 	return &session{devices, redirection, log}
 }
 
-// hostOf converts what FreeRDP's settings say.
-func hostOf(s cshim.Settings) backend.Host {
-	h := backend.Host{User: s.User, Domain: s.Domain, Client: s.Client, Server: s.Server}
+// hostOf converts what FreeRDP says of itself and of the session.
+func hostOf(host *cshim.Host) backend.Host {
+	s := host.Settings()
+	h := backend.Host{User: s.User, Domain: s.Domain, Client: s.Client, Server: s.Server, Account: host.Account}
+	h.Major, h.Minor, _ = host.Version()
 	for _, d := range s.Drives {
 		h.Drives = append(h.Drives, backend.Share(d))
 	}

@@ -147,6 +147,7 @@ func TestRealSessions(t *testing.T) {
 			t.Run("once", func(t *testing.T) { testOnce(t, binary, client) })
 			t.Run("pipes", func(t *testing.T) { testPipes(t, binary, client) })
 			t.Run("srvsvc", func(t *testing.T) { testSrvsvc(t, binary, client) })
+			t.Run("drives", func(t *testing.T) { testDrives(t, binary, client, major) })
 		})
 	}
 }

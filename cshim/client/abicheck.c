@@ -83,5 +83,8 @@ AT(RDPDR_PRINTER, DriverName, 8 + PTR);
 _Static_assert(RDPDR_DTYP_PRINT == 4 && RDPDR_DTYP_FILESYSTEM == 8,
                "a type of device has another number");
 
-_Static_assert(sizeof(UINT) == 4 && sizeof(ULONG) == 4 && sizeof(BOOL) == 4 && sizeof(DWORD) == 4,
+_Static_assert(NameSamCompatible == 2, "a format of names has another number");
+
+_Static_assert(sizeof(UINT) == 4 && sizeof(ULONG) == 4 && sizeof(BOOL) == 4 &&
+                   sizeof(EXTENDED_NAME_FORMAT) == 4 && sizeof(DWORD) == 4,
                "an integer type has another size");

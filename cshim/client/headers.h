@@ -12,6 +12,7 @@
 #include <freerdp/freerdp.h>
 #include <freerdp/settings.h>
 #include <winpr/error.h>
+#include <winpr/sspicli.h>
 #include <winpr/stream.h>
 #include <winpr/wlog.h>
 

@@ -20,6 +20,7 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "headers.h"
 #include "host.h"
@@ -63,6 +64,7 @@ void host_find(pnpdr_host* host, const void* address, void* settings)
 	host->getPointer = (freerdp_settings_get_pointer_fn)dlsym(lib, "freerdp_settings_get_pointer");
 	host->getString = (freerdp_settings_get_string_fn)dlsym(lib, "freerdp_settings_get_string");
 	host->getUint32 = (freerdp_settings_get_uint32_fn)dlsym(lib, "freerdp_settings_get_uint32");
+	host->getUserName = (GetUserNameExA_fn)dlsym(lib, "GetUserNameExA");
 	host->getStats = (freerdp_get_stats_fn)dlsym(lib, "freerdp_get_stats");
 	if (host->getPointer && settings)
 		host->instance = (void**)host->getPointer(settings, FreeRDP_instance);
@@ -112,6 +114,14 @@ int pnpdr_host_device(const pnpdr_host* host, size_t index, pnpdr_device* device
 		default:
 			return 0;
 	}
+}
+
+int pnpdr_host_account(const pnpdr_host* host, char name[PNPDR_ACCOUNT])
+{
+	uint32_t size = PNPDR_ACCOUNT - 1; /* it does not always end the name */
+
+	(void)memset(name, 0, PNPDR_ACCOUNT);
+	return host->getUserName && host->getUserName(NameSamCompatible, name, &size);
 }
 
 int pnpdr_log_active(const pnpdr_host* host, uint32_t level)

@@ -78,8 +78,8 @@ type (
 )
 
 // Settings returns what FreeRDP was told about the session. Only an Entry may call it:
-// later other threads change the settings. Drives that FreeRDP finds by itself are not
-// among them.
+// later other threads change the settings. A path of a drive may stand for those that
+// FreeRDP finds by itself.
 func (h *Host) Settings() Settings {
 	text := func(setting C.pnpdr_setting) string { return C.GoString(C.pnpdr_host_string(&h.c, setting)) }
 	s := Settings{
@@ -99,6 +99,16 @@ func (h *Host) Settings() Settings {
 		}
 	}
 	return s
+}
+
+// Account returns the name of this process's user as FreeRDP knows it, or "". It may wait
+// for a directory service.
+func (h *Host) Account() string {
+	var name [C.PNPDR_ACCOUNT]C.char
+	if C.pnpdr_host_account(&h.c, &name[0]) == 0 {
+		return ""
+	}
+	return C.GoString(&name[0])
 }
 
 // maxHostDevices is how many drives and printers are looked at.

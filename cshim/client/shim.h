@@ -34,6 +34,7 @@ typedef const char* (*freerdp_settings_get_string_fn)(const void* settings, size
 typedef uint32_t (*freerdp_settings_get_uint32_fn)(const void* settings, size_t id);
 typedef int32_t (*freerdp_get_stats_fn)(void* rdp, uint64_t* inBytes, uint64_t* outBytes,
                                         uint64_t* inPackets, uint64_t* outPackets);
+typedef int32_t (*GetUserNameExA_fn)(int32_t format, char* name, uint32_t* size);
 typedef void* (*WLog_Get_fn)(const char* name);
 typedef int32_t (*WLog_IsLevelActive_fn)(void* log, uint32_t level);
 /* line is size_t in 3.x and DWORD in 2.x: a size_t argument suits both */
@@ -57,6 +58,7 @@ typedef struct
 	freerdp_settings_get_pointer_fn getPointer;
 	freerdp_settings_get_string_fn getString;
 	freerdp_settings_get_uint32_fn getUint32;
+	GetUserNameExA_fn getUserName;
 } pnpdr_host;
 
 /* What the user has set, for pnpdr_host_string. */
@@ -110,6 +112,12 @@ size_t pnpdr_host_devices(const pnpdr_host* host);
 
 /* Describe one of them. Returns 0 if it is neither a drive nor a printer. */
 int pnpdr_host_device(const pnpdr_host* host, size_t index, pnpdr_device* device);
+
+/* The longest name of a user that FreeRDP makes paths with, with its end. */
+#define PNPDR_ACCOUNT 260
+
+/* Write the name of this process's user as FreeRDP knows it. Returns 0 if it does not. */
+int pnpdr_host_account(const pnpdr_host* host, char name[PNPDR_ACCOUNT]);
 
 int pnpdr_log_active(const pnpdr_host* host, uint32_t level);
 

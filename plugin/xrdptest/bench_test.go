@@ -145,7 +145,7 @@ func (s *session) hasDrive(b *testing.B, file string) bool {
 }
 
 // xrdpVersion is what the server says that it is.
-func xrdpVersion(b *testing.B) string {
+func xrdpVersion(b testing.TB) string {
 	b.Helper()
 	cmd := exec.Command("/usr/sbin/xrdp", "--version")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: machine}

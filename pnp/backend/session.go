@@ -24,6 +24,11 @@ type Host struct {
 	Server       string // host name of the server
 	Drives       []Share
 	Printers     []Printer
+
+	// Major and Minor are the version of FreeRDP, if that is the client. Account returns
+	// the name of this machine's user, and may wait for a directory service; it may be nil.
+	Major, Minor int
+	Account      func() string
 }
 
 // Share is a folder with the name that it has for the server.

@@ -3,7 +3,10 @@
 package srvsvc
 
 import (
+	"cmp"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -18,23 +21,31 @@ type source struct {
 	session backend.Session
 	fixed   []srvs.Share // drives, printers and folders, which stay
 
-	mu    sync.Mutex
-	names map[uint32]string // of the devices that are there, by their number
+	mu     sync.Mutex
+	mounts *mounts // nil if FreeRDP does not look for drives
+	last   uint32  // the number that was given out last
+	shares map[origin]srvs.Share
+}
+
+// origin is what a share comes from that may go: a device or a mount.
+type origin struct {
+	device uint32
+	mount  string
 }
 
 var _ srvs.Source = (*source)(nil)
 
 // newSource makes a source; session may be nil.
 func newSource(session *backend.Session) *source {
-	s := &source{names: make(map[uint32]string)}
+	s := &source{shares: make(map[origin]srvs.Share)}
 	if session != nil {
 		s.session = *session
 	} else {
 		s.session.Since = time.Now()
 	}
 	for _, d := range s.session.Host.Drives {
-		if path, ok := folder(d.Path); ok {
-			s.add(srvs.Share{Name: d.Name, Type: srvs.TypeDisk, Remark: "drive", Dir: path})
+		if path, ok := folder(d.Path); ok && d.Name != "" {
+			s.add(srvs.Share{Name: driveName(d.Name), Type: srvs.TypeDisk, Remark: "drive", Dir: path})
 		}
 	}
 	for _, d := range s.session.Shares {
@@ -43,6 +54,7 @@ func newSource(session *backend.Session) *source {
 	for _, p := range s.session.Host.Printers {
 		s.add(srvs.Share{Name: p.Name, Type: srvs.TypePrinter, Remark: strings.TrimSpace("printer " + p.Driver)})
 	}
+	s.mounts = newMounts(&s.session.Host, "/proc/self/mounts") // FreeRDP's are the same
 	return s
 }
 
@@ -50,9 +62,9 @@ func newSource(session *backend.Session) *source {
 // looks for.
 func folder(path string) (string, bool) {
 	switch path {
-	case "", "*", "DynamicDrives":
+	case "", pathAll, pathLater:
 		return "", false
-	case "%":
+	case pathHome:
 		home, err := os.UserHomeDir()
 		return home, err == nil
 	}
@@ -61,10 +73,16 @@ func folder(path string) (string, bool) {
 
 // add adds a share that stays.
 func (s *source) add(share srvs.Share) {
-	share.ID = uint32(len(s.fixed) + 1)
-	share.Name = srvs.ShareName(share.Name, s.taken)
 	share.Since = s.session.Since
-	s.fixed = append(s.fixed, share)
+	s.fixed = append(s.fixed, s.number(share))
+}
+
+// number gives a share its number and its name.
+func (s *source) number(share srvs.Share) srvs.Share {
+	s.last++
+	share.ID = s.last
+	share.Name = srvs.ShareName(share.Name, s.taken)
+	return share
 }
 
 // taken reports whether a share has a name, whatever its case.
@@ -74,8 +92,8 @@ func (s *source) taken(name string) bool {
 			return true
 		}
 	}
-	for _, other := range s.names {
-		if strings.EqualFold(other, name) {
+	for _, share := range s.shares {
+		if strings.EqualFold(share.Name, name) {
 			return true
 		}
 	}
@@ -84,6 +102,8 @@ func (s *source) taken(name string) bool {
 
 // Snapshot implements srvs.Source.
 func (s *source) Snapshot() srvs.Snapshot {
+	s.mu.Lock() // of two, the later one has the later state
+	defer s.mu.Unlock()
 	var state pnp.SessionState
 	if s.session.Session != nil {
 		state = s.session.State()
@@ -92,29 +112,18 @@ func (s *source) Snapshot() srvs.Snapshot {
 	if active.IsZero() {
 		active = s.session.Since
 	}
+	s.update(state.Devices)
 	snap := srvs.Snapshot{
 		Session:    srvs.Session{Client: s.session.Host.Server, User: s.session.Host.User, Since: s.session.Since, Active: active},
-		Shares:     append([]srvs.Share(nil), s.fixed...),
+		Shares:     append(slices.Clone(s.fixed), slices.SortedFunc(maps.Values(s.shares), byNumber)...),
 		Statistics: srvs.Statistics{Opens: state.Opens, BytesRead: state.Read, BytesWritten: state.Written},
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.forget(state.Devices)
 	pipes := make(map[uint32]bool)
 	for _, d := range state.Devices {
-		if pipes[d.ID] = d.Kind == srvs.PipeName; pipes[d.ID] {
-			continue // it belongs to IPC$
-		}
-		if s.names[d.ID] == "" {
-			s.names[d.ID] = srvs.ShareName(d.Description.Name, s.taken)
-		}
-		snap.Shares = append(snap.Shares, srvs.Share{
-			ID: uint32(len(s.fixed)) + d.ID, Name: s.names[d.ID], Type: srvs.TypeDevice | srvs.TypeTemporary,
-			Remark: remark(&d), Since: d.Since,
-		})
+		pipes[d.ID] = isPipe(&d)
 	}
 	for _, h := range state.Handles {
-		f := srvs.File{ID: h.ID, Name: s.names[h.Device], Access: h.Access}
+		f := srvs.File{ID: h.ID, Name: s.shares[origin{device: h.Device}].Name, Access: h.Access}
 		if pipes[h.Device] {
 			f.Name, f.Pipe = srvs.PipeName, true
 		}
@@ -123,15 +132,37 @@ func (s *source) Snapshot() srvs.Snapshot {
 	return snap
 }
 
-// forget gives up the names of devices that have gone. mu is held.
-func (s *source) forget(devices []pnp.SessionDevice) {
-	there := make(map[uint32]bool)
-	for _, d := range devices {
-		there[d.ID] = true
+func byNumber(a, b srvs.Share) int { return cmp.Compare(a.ID, b.ID) }
+
+// isPipe tells whether a device is this pipe, which belongs to IPC$ and is no share.
+func isPipe(d *pnp.SessionDevice) bool { return d.Kind == srvs.PipeName }
+
+// update brings the shares up to date that come and go: one that is still there keeps its
+// number and its name. mu is held.
+func (s *source) update(devices []pnp.SessionDevice) {
+	type share struct {
+		origin
+		srvs.Share
 	}
-	for id := range s.names {
-		if !there[id] {
-			delete(s.names, id)
+	var now []share
+	if s.mounts != nil {
+		for _, d := range s.mounts.find() {
+			now = append(now, share{origin{mount: d.Path}, srvs.Share{Name: d.Name, Type: srvs.TypeDisk, Remark: "drive", Since: time.Now(), Dir: d.Path}})
+		}
+	}
+	for _, d := range devices {
+		if !isPipe(&d) {
+			now = append(now, share{origin{device: d.ID}, srvs.Share{Name: d.Description.Name, Type: srvs.TypeDevice | srvs.TypeTemporary, Remark: remark(&d), Since: d.Since}})
+		}
+	}
+	there := make(map[origin]bool)
+	for _, x := range now {
+		there[x.origin] = true
+	}
+	maps.DeleteFunc(s.shares, func(o origin, _ srvs.Share) bool { return !there[o] })
+	for _, x := range now {
+		if _, known := s.shares[x.origin]; !known {
+			s.shares[x.origin] = s.number(x.Share)
 		}
 	}
 }

@@ -66,7 +66,7 @@ func TestShares(t *testing.T) {
 	snap := s.Snapshot()
 	require.Equal(t, append(fixed,
 		srvs.Share{ID: 6, Name: "Scale", Type: srvs.TypeDevice | srvs.TypeTemporary, Remark: `serial USB\VID_1`, Since: time.Unix(1, 0)},
-		srvs.Share{ID: 9, Name: "scale (2)", Type: srvs.TypeDevice | srvs.TypeTemporary, Remark: "device", Since: time.Unix(4, 0)},
+		srvs.Share{ID: 7, Name: "scale (2)", Type: srvs.TypeDevice | srvs.TypeTemporary, Remark: "device", Since: time.Unix(4, 0)},
 	), snap.Shares)
 
 	// A device keeps its name when another one goes; the next may have the one that is free.
