@@ -16,6 +16,7 @@ import "C"
 import (
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 	"unsafe"
@@ -79,9 +80,9 @@ func (i *claimed) Submit(t *image.Transfer) error {
 	return nil
 }
 
-// milliseconds returns a timeout, at least 1 unless it is 0.
+// milliseconds returns a timeout, at least 1 unless it is 0. libusb has room for 49 days.
 func milliseconds(d time.Duration) C.uint {
-	return C.uint((d + time.Millisecond - 1) / time.Millisecond)
+	return C.uint(min((d+time.Millisecond-1)/time.Millisecond, math.MaxUint32))
 }
 
 // Cancel implements image.Interface.
@@ -167,10 +168,14 @@ func failure(code C.int) error {
 	err := map[C.int]error{
 		-4: image.ErrGone, -5: image.ErrGone, -6: image.ErrInUse, -7: image.ErrTimeout, -8: image.ErrOverflow, -9: image.ErrStall,
 	}[code]
-	if err == nil {
-		return errors.New(C.GoString(C.pnpdr_usb_error(code)))
+	name := C.GoString(C.pnpdr_usb_error(code))
+	switch {
+	case err != nil:
+		return err
+	case code == -1 || code == -99: // LIBUSB_ERROR_IO and OTHER are whatever the kernel says
+		return fmt.Errorf("%w (%s)", image.ErrFailed, name)
 	}
-	return err
+	return errors.New(name)
 }
 
 // outcome returns the error of an enum libusb_transfer_status.
@@ -189,5 +194,5 @@ func outcome(status C.int) error {
 	case 6:
 		return image.ErrOverflow
 	}
-	return errors.New("the transfer failed (LIBUSB_TRANSFER_ERROR)")
+	return fmt.Errorf("%w (LIBUSB_TRANSFER_ERROR)", image.ErrFailed)
 }

@@ -3,10 +3,12 @@
 package libusb
 
 import (
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -21,6 +23,17 @@ func TestABI(t *testing.T) {
 	}
 	out, err := exec.Command("cc", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "testdata/abicheck.c").CombinedOutput()
 	require.NoError(t, err, "%s", out)
+}
+
+// TestTimeouts: a long one does not become a short one.
+func TestTimeouts(t *testing.T) {
+	for d, want := range map[time.Duration]uint32{
+		0: 0, 1: 1, time.Second: 1000,
+		math.MaxUint32 * time.Millisecond: math.MaxUint32,
+		math.MaxUint32 * time.Second:      math.MaxUint32,
+	} {
+		require.EqualValues(t, want, milliseconds(d), d)
+	}
 }
 
 // TestNoDevice: a descriptor that is no USB device's is refused.

@@ -4,11 +4,13 @@ package image
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/internal/devnode"
 )
 
 // claim is the interface while handles are open.
@@ -18,11 +20,14 @@ type claim struct {
 	layout layout
 	usb    Interface
 
+	settling sync.WaitGroup // goroutines of settle
+
 	mu       sync.Mutex
 	handles  map[*handle]struct{}
 	event    *Transfer // that listens; nil while none does
 	unplug   bool
-	restarts int // of listen since something came
+	over     bool // the interface is given back
+	restarts int  // of listen since something came
 }
 
 // maxRestarts is how often the interrupt pipe is tried again after an error.
@@ -58,28 +63,62 @@ func (c *claim) leave(h *handle) {
 		c.d.claim = nil
 	}
 	c.d.mu.Unlock()
+	c.mu.Lock()
+	c.over = true
+	c.mu.Unlock()
 	c.usb.Close()
+	c.settling.Wait()
 	unix.Close(c.fd)
 }
 
-// listen waits for what the device reports.
-func (c *claim) listen() {
-	p := c.layout.find(transferInterrupt, true)
-	if p == nil {
+// failure returns the error of a transfer, or ErrGone if the device was unplugged. The
+// kernel learns that after transfers have failed, so it may wait a second.
+func (c *claim) failure(err error) error { return failure(c.fd, err) }
+
+func failure(fd int, err error) error {
+	if errors.Is(err, ErrFailed) && devnode.Gone(fd) {
+		return fmt.Errorf("%w (%w)", ErrGone, err)
+	}
+	return err
+}
+
+// settle calls done with what failure returns, and does not wait.
+func (c *claim) settle(err error, done func(error)) {
+	if !errors.Is(err, ErrFailed) {
+		done(err)
 		return
 	}
+	c.settling.Add(1)
+	go func() {
+		defer c.settling.Done()
+		done(c.failure(err))
+	}()
+}
+
+// listen waits for what the device reports, if nothing does yet.
+func (c *claim) listen() error {
+	p := c.layout.find(transferInterrupt, true)
+	if p == nil {
+		return nil
+	}
 	t := &Transfer{Endpoint: p.address, Interrupt: true, Data: make([]byte, p.maxPacket)}
-	t.Done = func(n int, err error) { c.reported(t, n, err) }
+	t.Done = func(n int, err error) { c.settle(err, func(err error) { c.reported(t, n, err) }) }
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.event != nil || c.unplug {
-		return
+	switch {
+	case c.event != nil:
+		return nil
+	case c.unplug:
+		return ErrGone
+	case c.over:
+		return ErrCancelled
 	}
 	if err := c.usb.Submit(t); err != nil {
 		c.d.log.Debug("the device's events are not read", "err", err)
-		return
+		return err
 	}
 	c.event = t
+	return nil
 }
 
 // reported passes on what came on the interrupt pipe.
@@ -101,8 +140,9 @@ func (c *claim) reported(t *Transfer, n int, err error) {
 	}
 	c.mu.Unlock()
 	if again {
-		c.listen()
-	} else if !errors.Is(err, ErrCancelled) {
+		err = c.listen()
+	}
+	if err != nil && !errors.Is(err, ErrCancelled) {
 		c.d.log.Debug("the device's events are no longer read", "err", err)
 		c.fail(result(err))
 	}

@@ -164,10 +164,10 @@ func (h *handle) resetPipe(r *pnp.Request) pnp.HRESULT {
 			continue
 		}
 		if err := h.c.usb.ClearHalt(p.address); err != nil {
-			return result(err)
+			return result(h.c.failure(err))
 		}
 	}
-	h.c.listen()
+	_ = h.c.listen() // it is in the log
 	return pnp.S_OK
 }
 
@@ -188,5 +188,5 @@ const (
 func (h *handle) transfer(s setup, data []byte) (pnp.HRESULT, int) {
 	data = data[:min(len(data), longestControl)]
 	n, err := h.c.usb.Control(s.kind, s.request, s.value, s.index, data, controlTimeout)
-	return result(err), n
+	return result(h.c.failure(err)), n
 }

@@ -80,7 +80,7 @@ func (d *direction) begin(it *queue.Item) error {
 	if odd {
 		t.Data = make([]byte, (len(t.Data)/d.pipe.maxPacket+1)*d.pipe.maxPacket)
 	}
-	t.Done = func(n int, err error) { d.done(it, t, n, err) }
+	t.Done = func(n int, err error) { d.h.c.settle(err, func(err error) { d.done(it, t, n, err) }) }
 	if err := d.h.c.usb.Submit(t); err != nil {
 		if len(d.moving) > 0 && !errors.Is(err, ErrGone) {
 			return err // there is no memory, say

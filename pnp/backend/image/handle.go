@@ -132,7 +132,19 @@ func (h *handle) tryWait(it *queue.Item) {
 		data := h.events[0]
 		h.events = h.events[1:]
 		h.q.Finish(it, pnp.S_OK, copy(it.R.Out, data))
-	case h.timeoutEvent > 0:
+	default:
+		h.wait(it)
+	}
+}
+
+// wait lets a request wait for an event. The queue is locked.
+func (h *handle) wait(it *queue.Item) {
+	// Nobody listens to a pipe that has failed too often.
+	if err := h.c.listen(); err != nil {
+		h.q.Finish(it, result(err), 0)
+		return
+	}
+	if h.timeoutEvent > 0 {
 		timer := time.AfterFunc(h.timeoutEvent, func() {
 			h.q.Lock()
 			defer h.q.Unlock()

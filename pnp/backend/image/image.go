@@ -120,6 +120,7 @@ func (d *Device) claimed(fd int, usb USB) (*claim, error) {
 		i, err = usb.Claim(own, l.number)
 	}
 	if err != nil {
+		err = failure(own, err)
 		unix.Close(own)
 		return nil, d.explain(err)
 	}
@@ -127,7 +128,7 @@ func (d *Device) claimed(fd int, usb USB) (*claim, error) {
 	d.mu.Lock()
 	d.claim = c
 	d.mu.Unlock()
-	c.listen()
+	_ = c.listen() // it is in the log
 	return c, nil
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend"
@@ -248,6 +249,7 @@ func TestErrors(t *testing.T) {
 	defer closed(h)
 	for err, want := range map[error]pnp.HRESULT{
 		ErrStall: pnp.ERROR_GEN_FAILURE, ErrTimeout: pnp.ERROR_SEM_TIMEOUT, ErrOverflow: pnp.ERROR_IO_DEVICE, ErrGone: pnp.ERROR_DEVICE_NOT_CONNECTED,
+		ErrFailed: pnp.ERROR_IO_DEVICE, // the device is still there
 	} {
 		_, done := read(h, 64)
 		require.Eventually(t, func() bool {
@@ -258,6 +260,21 @@ func TestErrors(t *testing.T) {
 		b.end(func(t *Transfer) bool { return t.Endpoint == bulkIn }, err)
 		require.Equal(t, answer{want, 0}, <-done)
 	}
+}
+
+// TestFailed: a transfer that fails is the first sign of a device that was unplugged.
+func TestFailed(t *testing.T) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	require.NoError(t, err)
+	defer unix.Close(fds[0])
+	c := &claim{fd: fds[0]}
+	done := make(chan error, 1)
+	c.settle(ErrStall, func(err error) { done <- err })
+	require.Equal(t, ErrStall, <-done)
+	c.settle(ErrFailed, func(err error) { done <- err })
+	unix.Close(fds[1])
+	require.ErrorIs(t, <-done, ErrGone)
+	c.settling.Wait()
 }
 
 // TestEvents: what the device reports comes to each handle once, and is a custom event.
@@ -288,11 +305,15 @@ func TestEvents(t *testing.T) {
 	hr, _ = control(first, IOCTL_WAIT_ON_DEVICE_EVENT, nil, 7)
 	require.Equal(t, pnp.ERROR_INVALID_PARAMETER, hr)
 
-	// A halted pipe is tried again, a few times. Then RESET_PIPE begins anew.
+	// A halted pipe is tried again, a few times. Then the next wait tries once, and
+	// RESET_PIPE begins anew.
 	lost := start(second, &pnp.Request{Op: pnp.OpIOControl, Code: IOCTL_WAIT_ON_DEVICE_EVENT, Out: out})
 	for range maxRestarts + 1 {
 		b.report(nil, ErrStall)
 	}
+	require.Equal(t, pnp.ERROR_GEN_FAILURE, (<-lost).hr)
+	lost = start(second, &pnp.Request{Op: pnp.OpIOControl, Code: IOCTL_WAIT_ON_DEVICE_EVENT, Out: make([]byte, 8)})
+	b.report(nil, ErrStall)
 	require.Equal(t, pnp.ERROR_GEN_FAILURE, (<-lost).hr)
 	hr, _ = control(second, IOCTL_RESET_PIPE, u32s(EVENT_PIPE), 0)
 	require.Equal(t, pnp.S_OK, hr)

@@ -58,6 +58,7 @@ var (
 	ErrCancelled = errors.New("the transfer was cancelled")
 	ErrStall     = errors.New("the endpoint is halted")
 	ErrOverflow  = errors.New("the device sent more than was asked for")
+	ErrFailed    = errors.New("the transfer failed") // as when the device was just unplugged
 	ErrInUse     = errors.New("the interface is in use")
 )
 

@@ -71,7 +71,7 @@ func Failure(fd int, err error) error {
 	if err == nil || !MayBeGone(err) {
 		return err
 	}
-	if gone(fd) {
+	if Gone(fd) {
 		return notConnected(err)
 	}
 	return err
@@ -79,8 +79,9 @@ func Failure(fd int, err error) error {
 
 func notConnected(err error) error { return fmt.Errorf("%w (%w)", pnp.ERROR_DEVICE_NOT_CONNECTED, err) }
 
-// gone reports whether the device of a node has gone, or goes soon.
-func gone(fd int) bool {
+// Gone reports whether the device of a node has gone, or goes within goneDelay, for which it
+// may wait.
+func Gone(fd int) bool {
 	var st unix.Stat_t
 	if unix.Fstat(fd, &st) != nil {
 		return false
