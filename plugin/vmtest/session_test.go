@@ -40,6 +40,7 @@ func TestSessions(t *testing.T) {
 		{"image", testImage, true},
 		{"player", testPlayer, true},
 		{"unplugged", testUnplugged, true},
+		{"vendor", testVendor, false},
 		{"responder", testResponder, false},
 		{"speed", testSpeed, false},
 		{"cycles", testCycles, false},
