@@ -108,7 +108,7 @@ func (c *control) serve(conn *net.UnixConn) bool {
 		c.dev.Log.Warn("connection to the control socket is refused", "err", err)
 		return false
 	}
-	n := &connection{c: c, conn: conn, requests: make(map[uint32]context.CancelFunc)}
+	n := &connection{c: c, conn: conn, opening: make(chan struct{}, 1), requests: make(map[uint32]context.CancelFunc)}
 	n.ctx, n.cancel = context.WithCancel(c.ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -141,7 +141,7 @@ type connection struct {
 
 	sending sync.Mutex
 
-	opening sync.Mutex
+	opening chan struct{}   // has a value while somebody opens the device
 	handle  *present.Handle // once a request was made
 
 	mu       sync.Mutex
@@ -162,8 +162,8 @@ func (n *connection) run() {
 }
 
 func (n *connection) closeHandle() {
-	n.opening.Lock()
-	defer n.opening.Unlock()
+	n.opening <- struct{}{} // whoever opens it gives up now
+	defer func() { <-n.opening }()
 	if n.handle != nil {
 		_ = n.handle.Close()
 	}
@@ -268,8 +268,12 @@ func (n *connection) ioControl(ctx context.Context, r request) (pnp.HRESULT, []b
 // open returns the connection's handle, and opens it for the first request. A handle
 // that has ended stays so.
 func (n *connection) open(ctx context.Context) (*present.Handle, error) {
-	n.opening.Lock()
-	defer n.opening.Unlock()
+	select {
+	case n.opening <- struct{}{}:
+		defer func() { <-n.opening }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	if n.handle != nil {
 		return n.handle, nil
 	}

@@ -219,6 +219,24 @@ func TestSilentClient(t *testing.T) {
 	asking.wantEnd()
 }
 
+// TestCancelWhileOpening: a request that waits until the device is open can be cancelled,
+// although it was another one that began to open it.
+func TestCancelWhileOpening(t *testing.T) {
+	f := newFolder(t, Config{})
+	s := servertest.Started(t, server.Config{OnDevice: f.OnDevice})
+	s.AddDevice(1)
+	waitFor(t, f, "Device_1")
+	p := dial(t, filepath.Join(f.Dir(), "Device_1", "control"))
+	p.send(requestIOControl, 1, 1, 0, "")
+	o := servertest.Opening{Channel: s.Client.Accept(channels.FileRedirectorChannel)}
+	p.send(requestIOControl, 2, 1, 0, "")
+	p.send(requestCancel, 2, 0, 0, "")
+	p.want(2, pnp.ERROR_OPERATION_ABORTED, "")
+	o.ReplyCapabilities(t, 6)
+	o.ReplyCreateFile(t, pnp.ERROR_BUSY)
+	p.want(1, pnp.ERROR_BUSY, "")
+}
+
 func TestResults(t *testing.T) {
 	for result, err := range map[pnp.HRESULT]error{
 		pnp.S_OK:                       nil,
