@@ -75,10 +75,10 @@ func (e *entry) run(ctx context.Context) {
 // make makes what every device has.
 func (e *entry) make() error {
 	// It is there already if the user has put a file into it.
-	if err := os.Mkdir(e.dev.Dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+	if err := os.Mkdir(e.dev.Dir, 0o700); err != nil && !isDir(e.dev.Dir) {
 		return err
 	}
-	e.later(func() error { return os.Remove(e.dev.Dir) })
+	e.later(func() error { return unix.Rmdir(e.dev.Dir) }) // never a file
 	c, err := newControl(e.dev)
 	if err != nil {
 		return err
@@ -91,6 +91,12 @@ func (e *entry) make() error {
 	}
 	e.later(func() error { return os.Remove(filepath.Join(e.dev.Dir, infoName)) })
 	return writeInfo(e.dev)
+}
+
+// isDir reports whether there is a folder, and no link to one.
+func isDir(path string) bool {
+	st, err := os.Lstat(path)
+	return err == nil && st.IsDir()
 }
 
 // addFiles makes the device's files, and links to them.

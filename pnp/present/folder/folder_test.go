@@ -260,6 +260,26 @@ func TestFilesOfTheUser(t *testing.T) {
 	require.NoFileExists(t, filepath.Join(f.Dir(), "Scale", "info.json"))
 }
 
+// TestFileInThePlaceOfADevice: a file or a link of the user's that has the name of a device
+// stays. The device is not presented.
+func TestFileInThePlaceOfADevice(t *testing.T) {
+	f := newFolder(t, Config{})
+	file, link := filepath.Join(f.Dir(), "Scale"), filepath.Join(f.Dir(), "Meter")
+	elsewhere := t.TempDir()
+	require.NoError(t, os.WriteFile(file, []byte("mine"), 0o600))
+	require.NoError(t, os.Symlink(elsewhere, link))
+	p := pair(t, f, loop("Scale"), loop("Meter"), loop("Another"))
+	waitFor(t, f, "Another")
+	p.Close()
+	waitFor(t, f)
+	require.FileExists(t, file)
+	_, err := os.Lstat(link)
+	require.NoError(t, err)
+	entries, err := os.ReadDir(elsewhere)
+	require.NoError(t, err)
+	require.Empty(t, entries)
+}
+
 // TestFlood: a client that announces and removes devices as fast as it can, with hostile
 // names. Nothing is left of them, and its last device is presented.
 func TestFlood(t *testing.T) {
