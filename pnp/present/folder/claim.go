@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,8 +17,8 @@ import (
 var ErrInUse = errors.New("another program serves devices there")
 
 // lockName is the file that is locked while the folder is in use. It stays, and says
-// that the folder may be cleaned.
-const lockName = ".lock"
+// that the folder may be cleaned, so that no other program makes one of that name.
+const lockName = ".pnpdr-lock"
 
 // Lock is a folder that nobody else may claim.
 type Lock struct {
@@ -41,25 +42,51 @@ func claim(dir string) (*Lock, error) {
 	if err != nil {
 		return nil, err
 	}
+	for range maxClaims {
+		l, err := tryClaim(dir)
+		if !errors.Is(err, errRemoved) {
+			return l, err
+		}
+	}
+	return nil, ErrInUse
+}
+
+// maxClaims is how often Claim begins anew because another program removes the folder.
+const maxClaims = 100
+
+var errRemoved = errors.New("another program has just removed the folder")
+
+func tryClaim(dir string) (*Lock, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
+		if _, notLink := os.Readlink(dir); notLink != nil && errors.Is(err, fs.ErrExist) {
+			return nil, errRemoved // when it was looked at
+		}
 		return nil, err
 	}
 	// Mount points are known by their real paths.
-	if dir, err = filepath.EvalSymlinks(dir); err != nil {
-		return nil, err
+	dir, err := filepath.EvalSymlinks(dir)
+	if err == nil {
+		err = check(dir)
 	}
-	if err := check(dir); err != nil {
-		return nil, err
+	var file *os.File
+	if err == nil {
+		file, err = os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	}
-	file, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errRemoved
+	}
 	if err != nil {
 		return nil, err
 	}
 	l := &Lock{dir, file}
-	if err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err == nil {
-		err = clean(dir)
-	} else if err == unix.EWOULDBLOCK {
+	err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	switch {
+	case err == unix.EWOULDBLOCK:
 		err = ErrInUse
+	case err == nil && !l.isThere():
+		err = errRemoved
+	case err == nil:
+		err = clean(dir)
 	}
 	if err != nil {
 		l.Release()
@@ -68,11 +95,32 @@ func claim(dir string) (*Lock, error) {
 	return l, nil
 }
 
+// isThere reports whether the file that is locked is the one that others find.
+func (l *Lock) isThere() bool {
+	ours, err := l.file.Stat()
+	if err != nil {
+		return false
+	}
+	theirs, err := os.Lstat(l.file.Name())
+	return err == nil && os.SameFile(ours, theirs)
+}
+
 // Dir returns the folder's path, without symbolic links.
 func (l *Lock) Dir() string { return l.dir }
 
 // Release lets others claim the folder.
 func (l *Lock) Release() { _ = l.file.Close() }
+
+// Remove removes the folder, which is empty but for the lock, and lets others claim it.
+func (l *Lock) Remove() error {
+	defer l.Release() // last: nobody else has the folder before
+	err := os.Remove(l.file.Name())
+	// It may be another program's by now, which has removed it, too.
+	if e := unix.Rmdir(l.dir); e != nil && e != unix.ENOENT {
+		err = errors.Join(err, &fs.PathError{Op: "rmdir", Path: l.dir, Err: e})
+	}
+	return err
+}
 
 // check refuses a folder that others may look into, or that has files of the user's.
 func check(dir string) error {
@@ -90,10 +138,8 @@ func check(dir string) error {
 	if err != nil {
 		return err
 	}
-	if len(entries) == 0 {
-		return nil
-	}
-	if _, err := os.Lstat(filepath.Join(dir, lockName)); errors.Is(err, fs.ErrNotExist) {
+	claimed := slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == lockName })
+	if len(entries) > 0 && !claimed {
 		return errors.New("it has files of yours: name a new or an empty folder")
 	}
 	return nil
@@ -101,24 +147,28 @@ func check(dir string) error {
 
 // clean removes what is in a folder that is claimed, but for the lock.
 func clean(dir string) error {
-	if err := unmountBelow(dir); err != nil {
+	foreign, err := unmountBelow(dir)
+	if err != nil {
 		return err
 	}
-	return removeOurs(dir, true)
+	return removeOurs(dir, true, foreign)
 }
 
 // removeOurs removes what a program of ours makes: folders, links, sockets, and files
 // whose names are ours. If there is anything else, it stays, and so do the folders that
-// it is in.
-func removeOurs(dir string, keepLock bool) error {
+// it is in. What somebody else has mounted, at one of foreign, is not looked at.
+func removeOurs(dir string, keepLock bool, foreign []string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
+		if slices.Contains(foreign, path) {
+			continue
+		}
 		if e.IsDir() {
-			if err := removeOurs(path, false); err != nil {
+			if err := removeOurs(path, false, foreign); err != nil {
 				return err
 			}
 		} else if !isOurs(e) || keepLock && e.Name() == lockName {

@@ -3,12 +3,19 @@
 package folder
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"freerdp-pnpdr/pnp/present/fusefs"
 )
 
 func TestClaim(t *testing.T) {
@@ -68,33 +75,102 @@ func TestClaimOfOthersFolders(t *testing.T) {
 	}
 }
 
-// TestStaleMounts: what is mounted below the folder is unmounted, although it is in use.
+// mountOurs mounts a file system of ours that nobody serves, as one of a program that was
+// killed.
+func mountOurs(t *testing.T, path string) {
+	t.Helper()
+	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Skip("NOT TESTED: there is no FUSE here: ", err)
+	}
+	defer unix.Close(fd)
+	err = unix.Mount("pnpdr", path, fusefs.Type, 0, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", fd))
+	if err != nil {
+		t.Skip("NOT TESTED: mounting needs root: ", err)
+	}
+}
+
+// TestStaleMounts: what is mounted of ours below the folder is unmounted, although it is in
+// use. What somebody else has mounted there stays, with what is in it.
 func TestStaleMounts(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a b\\c")
 	l, err := Claim(dir)
 	require.NoError(t, err)
 	l.Release()
 	mount := filepath.Join(dir, ".files")
+	foreign := filepath.Join(dir, "Scale", "mine")
 	require.NoError(t, os.Mkdir(mount, 0o700))
+	require.NoError(t, os.MkdirAll(foreign, 0o700))
 	for range 2 { // one over the other
-		if err := unix.Mount("none", mount, "tmpfs", 0, ""); err != nil {
-			t.Skip("mounting needs root: ", err)
-		}
+		mountOurs(t, mount)
+		fd, err := unix.Open(mount, unix.O_PATH|unix.O_CLOEXEC, 0)
+		require.NoError(t, err)
+		defer unix.Close(fd)
 	}
-	file, err := os.Create(filepath.Join(mount, "in use"))
-	require.NoError(t, err)
-	defer file.Close()
+	require.NoError(t, unix.Mount("none", foreign, "tmpfs", 0, ""))
+	t.Cleanup(func() { _ = unix.Unmount(foreign, unix.MNT_DETACH) })
+	link := filepath.Join(foreign, "link")
+	require.NoError(t, os.Symlink("/nowhere", link))
 	beside := t.TempDir() + "x"
 	require.NoError(t, os.Mkdir(beside, 0o700))
 
-	mounts, err := mountsBelow(dir)
+	ours, others, err := mountsBelow(dir)
 	require.NoError(t, err)
-	require.Equal(t, []string{mount, mount}, mounts)
+	require.Equal(t, []string{mount, mount}, ours)
+	require.Equal(t, []string{foreign}, others)
 	l, err = Claim(dir)
 	require.NoError(t, err)
 	defer l.Release()
-	mounts, err = mountsBelow(dir)
+	ours, others, err = mountsBelow(dir)
 	require.NoError(t, err)
-	require.Empty(t, mounts)
+	require.Empty(t, ours)
+	require.Equal(t, []string{foreign}, others)
 	require.NoDirExists(t, mount)
+	_, err = os.Lstat(link)
+	require.NoError(t, err)
+}
+
+// TestClaimOfAnyLock: a folder with a lock of another program's is not ours to clean.
+func TestClaimOfAnyLock(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.Chmod(dir, 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, ".lock"), nil, 0o600))
+	link := filepath.Join(dir, "link")
+	require.NoError(t, os.Symlink("/nowhere", link))
+	_, err := Claim(dir)
+	require.ErrorContains(t, err, "files of yours")
+	_, err = os.Lstat(link)
+	require.NoError(t, err)
+}
+
+// TestClaimWhileRemoved: who claims a folder that another one removes has it alone, and has
+// a folder.
+func TestClaimWhileRemoved(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "pnpdr")
+	var holders, claimed atomic.Int64
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for range 500 {
+				l, err := Claim(dir)
+				if errors.Is(err, ErrInUse) {
+					continue
+				}
+				if !assert.NoError(t, err) {
+					return
+				}
+				claimed.Add(1)
+				assert.Equal(t, int64(1), holders.Add(1), "who have the folder")
+				assert.FileExists(t, filepath.Join(l.Dir(), lockName))
+				holders.Add(-1)
+				if err := l.Remove(); !errors.Is(err, unix.ENOTEMPTY) { // the next one was fast
+					assert.NoError(t, err)
+				}
+			}
+		}()
+	}
+	wg.Wait()
+	assert.NotZero(t, claimed.Load())
 }

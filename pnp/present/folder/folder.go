@@ -10,10 +10,8 @@ package folder
 import (
 	"cmp"
 	"context"
-	"errors"
 	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -108,7 +106,19 @@ func (f *Folder) Dir() string { return f.lock.Dir() }
 // Close removes everything but the folder itself, and lets others claim it. It returns
 // when no goroutine, file or descriptor is left, and does not wait for the client.
 // Further calls wait, too.
-func (f *Folder) Close() {
+func (f *Folder) Close() { f.end(f.lock.Release) }
+
+// Remove is Close, and removes the folder, unless others may have claimed it by now.
+func (f *Folder) Remove() {
+	f.end(func() {
+		if err := f.lock.Remove(); err != nil {
+			f.cfg.Log.Warn("something is left of a folder", "err", err)
+		}
+	})
+}
+
+// end closes f, and calls release in the end if it is the first to do so.
+func (f *Folder) end(release func()) {
 	f.closing.Lock()
 	defer f.closing.Unlock()
 	f.mu.Lock()
@@ -125,17 +135,7 @@ func (f *Folder) Close() {
 			f.cfg.Log.Warn("something is left of the devices' files", "err", err)
 		}
 	}
-	f.lock.Release()
-}
-
-// Remove closes f, and removes the folder.
-func (f *Folder) Remove() {
-	f.Close()
-	for _, path := range []string{filepath.Join(f.Dir(), lockName), f.Dir()} {
-		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-			f.cfg.Log.Warn("something is left of a folder", "err", err)
-		}
-	}
+	release()
 }
 
 // OnDevice presents a device that has come, until it goes. It is for

@@ -8,26 +8,33 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"freerdp-pnpdr/pnp/present/fusefs"
 )
 
-// unmountBelow unmounts what is mounted below dir. What is still in use goes with its
-// last user: nothing waits for a program that is stuck.
-func unmountBelow(dir string) error {
-	mounts, err := mountsBelow(dir)
+// unmountBelow unmounts our file systems that are mounted below dir, and returns where
+// others are. What is still in use goes with its last user: nothing waits for a program
+// that is stuck.
+func unmountBelow(dir string) (foreign []string, err error) {
+	ours, foreign, err := mountsBelow(dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	// Later ones may be on top of earlier ones.
-	for i := len(mounts) - 1; i >= 0; i-- {
-		if err := unmount(mounts[i]); err != nil {
-			return fmt.Errorf("unmounting %s: %w", mounts[i], err)
+	for i := len(ours) - 1; i >= 0; i-- {
+		if slices.Contains(foreign, ours[i]) {
+			continue // somebody else's may be on top
+		}
+		if err := unmount(ours[i]); err != nil {
+			return nil, fmt.Errorf("unmounting %s: %w", ours[i], err)
 		}
 	}
-	return nil
+	return foreign, nil
 }
 
 // unmountPatience is how long FUSE's helper may take.
@@ -54,26 +61,30 @@ func unmount(path string) error {
 }
 
 // mountsBelow returns the mount points below dir in the order in which they were
-// mounted. See proc_pid_mountinfo(5).
-func mountsBelow(dir string) ([]string, error) {
+// mounted: those of file systems of ours, and the others. See proc_pid_mountinfo(5).
+func mountsBelow(dir string) (ours, foreign []string, err error) {
 	f, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer f.Close()
-	var list []string
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		fields := strings.Fields(lines.Text())
-		if len(fields) < 5 {
+		end := slices.Index(fields, "-") // of the optional fields; the type follows
+		if end < 5 || end+1 == len(fields) {
 			continue
 		}
-		if path := unescape.Replace(fields[4]); strings.HasPrefix(path, dir+"/") {
-			list = append(list, path)
+		switch path := unescape.Replace(fields[4]); {
+		case !strings.HasPrefix(path, dir+"/"):
+		case fields[end+1] == fusefs.Type:
+			ours = append(ours, path)
+		default:
+			foreign = append(foreign, path)
 		}
 	}
-	return list, lines.Err()
+	return ours, foreign, lines.Err()
 }
 
 var unescape = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)

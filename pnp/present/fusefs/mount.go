@@ -17,6 +17,9 @@ import (
 // fsType is what the mount table calls the file system.
 const fsType = "pnpdr"
 
+// Type is the type of file systems of this package in the table of mounts.
+const Type = "fuse." + fsType
+
 // unmountPatience is how long fusermount may take.
 const unmountPatience = 10 * time.Second
 
@@ -63,7 +66,7 @@ func mountDirectly(dir string) (int, error) {
 		return -1, fmt.Errorf("opening /dev/fuse: %w", err)
 	}
 	options := fmt.Sprintf("fd=%d,rootmode=40000,user_id=%d,group_id=%d,max_read=%d", fd, os.Geteuid(), os.Getegid(), maxTransfer)
-	if err := unix.Mount(fsType, dir, "fuse."+fsType, unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
+	if err := unix.Mount(fsType, dir, Type, unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
 		unix.Close(fd)
 		return -1, err
 	}
@@ -155,7 +158,7 @@ func unmountByHelper(helper, dir string) error {
 // mounted reports whether one of our file systems is mounted at dir.
 func mounted(dir string) bool {
 	table, err := os.ReadFile("/proc/self/mounts")
-	return err == nil && strings.Contains(string(table), " "+escaped.Replace(dir)+" fuse."+fsType+" ")
+	return err == nil && strings.Contains(string(table), " "+escaped.Replace(dir)+" "+Type+" ")
 }
 
 // escaped is how a path is written in the table of mounts.
