@@ -183,17 +183,17 @@ func (n *connection) read() {
 			code: le.Uint32(packet[8:]), room: le.Uint32(packet[12:]),
 		}
 		switch {
-		case flags&unix.MSG_TRUNC != 0, r.room > maxData:
-			n.reply(r.id, pnp.ERROR_INVALID_PARAMETER, nil)
-		case r.kind == requestIOControl:
-			r.in = append([]byte(nil), packet[requestHeader:size]...)
-			n.start(r)
 		case r.kind == requestCancel:
 			n.abort(r.id)
-		case r.kind == requestEvents:
-			n.start(r)
-		default:
+		case r.kind > requestEvents:
 			n.reply(r.id, pnp.ERROR_INVALID_FUNCTION, nil)
+		case flags&unix.MSG_TRUNC != 0, r.kind == requestIOControl && r.room > maxData:
+			n.reply(r.id, pnp.ERROR_INVALID_PARAMETER, nil)
+		default:
+			if r.kind == requestIOControl {
+				r.in = append([]byte(nil), packet[requestHeader:size]...)
+			}
+			n.start(r)
 		}
 	}
 }

@@ -100,6 +100,8 @@ func TestControl(t *testing.T) {
 	p.want(11, pnp.ERROR_INVALID_PARAMETER, "")
 	p.send(requestIOControl, 12, loopback.IOCTL_ECHO, maxData+1, "")
 	p.want(12, pnp.ERROR_INVALID_PARAMETER, "")
+	p.send(requestEvents, 13, 0, 0, most+"x")
+	p.want(13, pnp.ERROR_INVALID_PARAMETER, "")
 
 	// Requests overtake each other.
 	forever := "\xff\xff\xff\xff"
@@ -107,9 +109,9 @@ func TestControl(t *testing.T) {
 	p.send(requestIOControl, 2, loopback.IOCTL_ECHO, 1, "x")
 	p.want(2, pnp.S_OK, "x")
 	p.send(requestIOControl, 1, loopback.IOCTL_ECHO, 1, "x")
-	p.want(1, pnp.ERROR_INVALID_PARAMETER, "") // the id is in use
-	p.send(requestCancel, 5, 0, 0, "")         // nothing
-	p.send(requestCancel, 1, 0, 0, "")
+	p.want(1, pnp.ERROR_INVALID_PARAMETER, "")                   // the id is in use
+	p.send(requestCancel, 5, 0, 0, "")                           // nothing
+	p.send(requestCancel, 1, 0xFFFFFFFF, 0xFFFFFFFF, "whatever") // only the kind and id count
 	p.want(1, pnp.ERROR_OPERATION_ABORTED, "")
 
 	stats := f.Devices()[0].Stats

@@ -20,11 +20,12 @@ import (
 
 // entry is the folder of one device while the device is there.
 type entry struct {
-	known  *known
-	number uint64 // counts the devices of the Folder
-	dev    *present.Device
-	files  *fusefs.FS
-	done   chan struct{} // closed when nothing is left
+	known   *known
+	number  uint64 // counts the devices of the Folder
+	dev     *present.Device
+	files   *fusefs.FS // nil where there is no FUSE, and noFiles says why
+	noFiles error
+	done    chan struct{} // closed when nothing is left
 
 	problem atomic.Value // a string
 
@@ -34,10 +35,11 @@ type entry struct {
 func (f *Folder) newEntry(d *server.Device, kind *present.Kind, k *known) *entry {
 	log := f.cfg.Log.With("device", k.name)
 	return &entry{
-		known: k,
-		dev:   present.NewDevice(d, kind, k.name, filepath.Join(f.Dir(), k.name), log, f.cfg.Options),
-		files: f.files,
-		done:  make(chan struct{}),
+		known:   k,
+		dev:     present.NewDevice(d, kind, k.name, filepath.Join(f.Dir(), k.name), log, f.cfg.Options),
+		files:   f.files,
+		noFiles: f.noFiles,
+		done:    make(chan struct{}),
 	}
 }
 
@@ -65,32 +67,35 @@ func (e *entry) run(ctx context.Context) {
 	}
 	log.Info("device has come", "kind", e.dev.Kind.Name, "folder", e.dev.Dir)
 	if err := e.present(ctx); err != nil && ctx.Err() == nil {
-		log.Warn("device is presented in part only", "err", err)
-		e.problem.Store(err.Error())
+		e.lacks(err)
 	}
 	<-ctx.Done()
 	log.Info("device has gone")
 }
 
-// make makes what every device has.
+// make makes what every device has. If a part of it cannot be made, the rest is there: a
+// file of the user's may be in the way.
 func (e *entry) make() error {
 	// It is there already if the user has put a file into it.
 	if err := os.Mkdir(e.dev.Dir, 0o700); err != nil && !isDir(e.dev.Dir) {
 		return err
 	}
 	e.later(func() error { return unix.Rmdir(e.dev.Dir) }) // never a file
-	c, err := newControl(e.dev)
-	if err != nil {
+	if c, err := newControl(e.dev); err != nil {
+		e.lacks(err)
+	} else {
+		e.undo = append(e.undo, c.close)
+	}
+	if e.files != nil {
+		e.addFiles()
+	} else {
+		e.complain(e.noFiles) // which is logged
+	}
+	if err := writeInfo(e.dev); err != nil {
 		return err
 	}
-	e.undo = append(e.undo, c.close)
-	if e.files != nil {
-		if err := e.addFiles(); err != nil {
-			return err
-		}
-	}
 	e.later(func() error { return os.Remove(filepath.Join(e.dev.Dir, infoName)) })
-	return writeInfo(e.dev)
+	return nil
 }
 
 // isDir reports whether there is a folder, and no link to one.
@@ -100,16 +105,31 @@ func isDir(path string) bool {
 }
 
 // addFiles makes the device's files, and links to them.
-func (e *entry) addFiles() error {
+func (e *entry) addFiles() {
 	e.undo = append(e.undo, e.files.Add(e.dev, fusefs.Shape{Data: e.dev.Kind.Data, Events: eventLines(e.dev)}))
 	for _, name := range []string{"data", "events"} {
 		link := filepath.Join(e.dev.Dir, name)
 		if err := os.Symlink(filepath.Join("..", filesName, e.dev.Name, name), link); err != nil {
-			return err
+			e.lacks(err)
+			continue
 		}
 		e.later(func() error { return os.Remove(link) })
 	}
-	return nil
+}
+
+// lacks logs that something is missing, and why.
+func (e *entry) lacks(err error) {
+	e.dev.Log.Warn("device is presented in part only", "err", err)
+	e.complain(err)
+}
+
+// complain adds to what the status says is missing.
+func (e *entry) complain(err error) {
+	text := err.Error()
+	if before, _ := e.problem.Load().(string); before != "" {
+		text = before + "; " + text
+	}
+	e.problem.Store(text)
 }
 
 // present has the presenter of the device's kind do its work.

@@ -10,6 +10,7 @@ package folder
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"path/filepath"
@@ -58,9 +59,11 @@ type Config struct {
 // A goroutine runs for each device that is there, and some for each program that is
 // connected to its control socket.
 type Folder struct {
-	cfg   Config
-	lock  *Lock
-	files *fusefs.FS // nil where there is no FUSE
+	cfg  Config
+	lock *Lock
+	// files is nil where there is no FUSE, and noFiles says why.
+	files   *fusefs.FS
+	noFiles error
 	// slots has a value for each device.
 	slots chan struct{}
 
@@ -93,6 +96,7 @@ func New(dir string, cfg Config) (*Folder, error) {
 	// Without it, there are still terminals and control sockets.
 	if f.files, err = fusefs.Mount(filepath.Join(f.Dir(), filesName), cfg.Log); err != nil {
 		cfg.Log.Warn("devices have no files data and events", "err", err)
+		f.noFiles = fmt.Errorf("no files data and events: %w", err)
 	}
 	return f, nil
 }

@@ -220,9 +220,14 @@ func TestPresenters(t *testing.T) {
 	all := filesOf(f, "tty")
 	eventually(t, func() bool { return len(f.Devices()[0].Files) == len(all) }, "a link")
 	require.Equal(t, all, f.Devices()[0].Files)
-	eventually(t, func() bool { return f.Devices()[1].Problem == "no" }, "a problem")
-	eventually(t, func() bool { return f.Devices()[2].Problem == "panic in the presenter of panics: oh" }, "another one")
-	require.Empty(t, f.Devices()[0].Problem)
+	problem := func(i int) string { return f.Devices()[i].Problem }
+	without := "" // what all lack
+	if f.noFiles != nil {
+		without = f.noFiles.Error() + "; "
+	}
+	eventually(t, func() bool { return problem(1) == without+"no" }, "a problem")
+	eventually(t, func() bool { return problem(2) == without+"panic in the presenter of panics: oh" }, "another one")
+	require.Equal(t, strings.TrimSuffix(without, "; "), problem(0))
 	p.Client.Remove(4)
 	servertest.Wait(t, "the one that hangs", hanging)
 	select {
@@ -278,6 +283,46 @@ func TestFileInThePlaceOfADevice(t *testing.T) {
 	entries, err := os.ReadDir(elsewhere)
 	require.NoError(t, err)
 	require.Empty(t, entries)
+}
+
+// TestFilesInTheWay: a file of the user's where one of the device's would be costs the device
+// that one, and the status says so.
+func TestFilesInTheWay(t *testing.T) {
+	f := newFolder(t, Config{})
+	dir := filepath.Join(f.Dir(), "Scale")
+	require.NoError(t, os.Mkdir(dir, 0o700))
+	mine := filepath.Join(dir, "control")
+	if f.files != nil {
+		mine = filepath.Join(dir, "data")
+	}
+	require.NoError(t, os.WriteFile(mine, []byte("mine"), 0o600))
+	p := pair(t, f, loop("Scale"))
+	waitFor(t, f, "Scale")
+	require.Contains(t, f.Devices()[0].Problem, mine)
+	require.Equal(t, filesOf(f), f.Devices()[0].Files)
+	if f.files != nil {
+		c := dial(t, filepath.Join(dir, "control"))
+		c.send(requestIOControl, 1, loopback.IOCTL_ECHO, 2, "ab")
+		c.want(1, pnp.S_OK, "ab")
+	}
+	p.Client.Remove(1)
+	eventually(t, func() bool { return !exists(filepath.Join(dir, infoName)) }, "the device's files go")
+	text, err := os.ReadFile(mine)
+	require.NoError(t, err)
+	require.Equal(t, "mine", string(text))
+}
+
+// TestWithoutFUSE: the status of each device says what it lacks, and why.
+func TestWithoutFUSE(t *testing.T) {
+	f := newFolder(t, Config{})
+	if f.files != nil {
+		require.NoError(t, f.files.Close())
+		f.files, f.noFiles = nil, errors.New("no files data and events: there is no FUSE")
+	}
+	pair(t, f, loop("Scale"))
+	waitFor(t, f, "Scale")
+	require.Equal(t, []string{"control"}, f.Devices()[0].Files)
+	require.Equal(t, f.noFiles.Error(), f.Devices()[0].Problem)
 }
 
 // TestFlood: a client that announces and removes devices as fast as it can, with hostile
