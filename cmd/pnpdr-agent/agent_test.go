@@ -154,7 +154,7 @@ func TestAgent(t *testing.T) {
 	require.Zero(t, status)
 	require.Regexp(t, `^NAME +KIND +FOLDER +WITH\nScale +stream +\S+/pnpdr/Scale +\S.*\n`, out)
 	out, _ = p.ask("status")
-	require.Regexp(t, `^agent \d+, a client is connected since .*\n\nScale \(stream\) in \S+\n  handles: 0 open`, out)
+	require.Regexp(t, `^agent \d+, a client is connected since .*\n\nScale \(stream\) in \S+\n(  in part only: .*\n)?  handles: 0 open`, out)
 	out, _ = p.ask("status", "--json")
 	var s struct {
 		Connected time.Time

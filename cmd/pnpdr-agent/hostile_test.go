@@ -156,21 +156,45 @@ func (p *process) use() {
 // control asks the device of an honest client over the device's socket.
 func (p *process) control() {
 	p.t.Helper()
+	c := p.connect()
+	defer c.conn.Close()
+	require.Zero(p.t, c.request(loopback.IOCTL_ECHO, []byte("echo")))
+}
+
+// control is a connection to the control socket of an honest client's device.
+type control struct {
+	t    *testing.T
+	conn net.Conn
+}
+
+func (p *process) connect() *control {
+	p.t.Helper()
 	c, err := net.Dial("unixpacket", filepath.Join(p.dir, "Scale", "control"))
 	require.NoError(p.t, err)
-	defer c.Close()
+	p.t.Cleanup(func() { c.Close() })
 	require.NoError(p.t, c.SetDeadline(time.Now().Add(watchdog)))
-	// An IOControl with id 7, as docs/agent.md describes it.
+	return &control{p.t, c}
+}
+
+// request makes an IOControl with id 7, as docs/agent.md describes it, whose output is as
+// long as its input. It returns the result. If that is 0, the output is the input.
+func (c *control) request(code uint32, in []byte) (result uint32) {
+	c.t.Helper()
 	var request []byte
-	for _, v := range []uint32{0, 7, loopback.IOCTL_ECHO, 4} {
+	for _, v := range []uint32{0, 7, code, uint32(len(in))} {
 		request = binary.LittleEndian.AppendUint32(request, v)
 	}
-	_, err = c.Write(append(request, "echo"...))
-	require.NoError(p.t, err)
-	reply := make([]byte, 100)
-	n, err := c.Read(reply)
-	require.NoError(p.t, err)
-	require.Equal(p.t, "\x00\x00\x00\x00\x07\x00\x00\x00\x00\x00\x00\x00echo", string(reply[:n]))
+	_, err := c.conn.Write(append(request, in...))
+	require.NoError(c.t, err)
+	reply := make([]byte, 100<<10)
+	n, err := c.conn.Read(reply)
+	require.NoError(c.t, err)
+	require.GreaterOrEqual(c.t, n, 12)
+	require.Equal(c.t, "\x00\x00\x00\x00\x07\x00\x00\x00", string(reply[:8]))
+	if result = binary.LittleEndian.Uint32(reply[8:]); result == 0 {
+		require.Equal(c.t, string(in), string(reply[12:n]))
+	}
+	return result
 }
 
 func (p *process) end() {

@@ -241,7 +241,7 @@ func (c *cli) serve(ctx context.Context) error {
 		return failure{err}
 	}
 	defer f.Close()
-	a := &agent{log: log, env: c.env, servers: c.servers, pace: c.pace, folder: f, wanted: choices.Wanted}
+	a := &agent{log: log, env: c.env, servers: c.servers, pace: c.pace, folder: f, wanted: choices.Wanted, problem: "no client is connected yet"}
 	if err := f.Publish(a.connection); err != nil {
 		return failure{err}
 	}

@@ -80,9 +80,6 @@ func connection(r folder.Report) string {
 	if r.Connected != nil {
 		return "a client is connected since " + r.Connected.Local().Format(time.DateTime)
 	}
-	if r.Problem == "" {
-		return "no client is connected yet"
-	}
 	return clean(r.Problem)
 }
 

@@ -102,26 +102,43 @@ func TestDocumentedLinks(t *testing.T) {
 	})
 }
 
-// TestDocumentedMessages looks in the sources for the messages that
-// docs/troubleshooting.md explains.
+// TestDocumentedMessages looks in the sources for the messages that the tables of
+// docs/troubleshooting.md and docs/agent.md explain.
 func TestDocumentedMessages(t *testing.T) {
-	_, table, found := strings.Cut(documentText(t, "docs/troubleshooting.md"), "| the log says | what to do |\n")
-	require.True(t, found)
-	table, _, _ = strings.Cut(table, "\n\n")
-	messages := matches("(?m)^\\| `([^`]*)`", table)
-	require.NotEmpty(t, messages)
-	for _, message := range messages {
-		said := false
-		for _, dir := range []string{"pnp", "channels", "plugin"} {
-			require.NoError(t, filepath.WalkDir(filepath.Join("../..", dir), func(path string, d fs.DirEntry, err error) error {
-				if err != nil || said || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
-					return err
-				}
-				text, err := os.ReadFile(path)
-				said = said || strings.Contains(string(text), message)
-				return err
-			}))
+	says := sources(t, "pnp", "channels", "plugin", "cmd")
+	for document, head := range map[string]string{
+		"docs/troubleshooting.md": "| the log says | what to do |\n",
+		"docs/agent.md":           "## If something is missing\n",
+	} {
+		_, table, found := strings.Cut(documentText(t, document), head)
+		require.True(t, found, document)
+		messages := matches("(?m)^\\| `([^`]*)`", table)
+		require.NotEmpty(t, messages, document)
+		for _, message := range messages {
+			// What follows in brackets is added when the program runs.
+			message, _, _ = strings.Cut(message, " (")
+			switch message {
+			case "open /dev/uhid": // made of two parts
+				assert.True(t, says(`"open "+path`) && says(`openKernel("/dev/uhid")`))
+			default:
+				assert.True(t, says(message), "%s: %s", document, message)
+			}
 		}
-		assert.True(t, said, message)
 	}
+}
+
+// sources returns a function that looks for a text in the sources that are no tests.
+func sources(t *testing.T, dirs ...string) func(string) bool {
+	var all strings.Builder
+	for _, dir := range dirs {
+		require.NoError(t, filepath.WalkDir(filepath.Join("../..", dir), func(path string, _ fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			all.Write(text)
+			return err
+		}))
+	}
+	return func(text string) bool { return strings.Contains(all.String(), text) }
 }

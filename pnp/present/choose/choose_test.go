@@ -78,6 +78,8 @@ func TestAs(t *testing.T) {
 	require.NoError(t, c.As(`PNPDR\FILE=stream`, table))
 	require.NoError(t, c.As("*card*=serial", table))
 	require.NoError(t, c.As("Pad=file", table))
+	require.NoError(t, c.As(`ACME\*=printer`, table))
+	require.Equal(t, "printer", c.Kind(&pnp.Description{Name: "Any", HardwareIDs: []string{`ACME\SCALE`}}).Name)
 	require.Equal(t, "stream", c.Kind(&scale).Name)
 	require.Equal(t, "stream", c.Kind(&image).Name)
 	require.Equal(t, "file", c.Kind(&pad).Name)

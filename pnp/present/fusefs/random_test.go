@@ -148,6 +148,20 @@ func TestGrowsAtTheClient(t *testing.T) {
 	run(t, "cmp", local, data)
 }
 
+// TestChangedAtTheClient: who opens a file again sees what the client has changed, another
+// size after a second.
+func TestChangedAtTheClient(t *testing.T) {
+	local, data := disk(t, []byte("12345"))
+	assert.Equal(t, "12345", run(t, "cat", data))
+	require.NoError(t, os.WriteFile(local, []byte("abcde"), 0o600))
+	assert.Equal(t, "abcde", run(t, "cat", data))
+	for _, content := range []string{"longer than before", "short", ""} {
+		require.NoError(t, os.WriteFile(local, []byte(content), 0o600))
+		time.Sleep(sizeValid)
+		assert.Equal(t, content, run(t, "cat", data))
+	}
+}
+
 // TestBlockDevice: a disk cannot become longer or shorter, and a write behind its end fails
 // when the program asks.
 func TestBlockDevice(t *testing.T) {

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package xrdp
+
+import (
+	"testing"
+
+	"freerdp-pnpdr/pnp/devtest"
+)
+
+// TestDocumentedNumbers: the documents have the numbers of this package.
+func TestDocumentedNumbers(t *testing.T) {
+	devtest.Documented(t, "docs/agent.md", "Under xrdp, %d handles can be open at a time", maxChannels-2)
+	devtest.Documented(t, "docs/server.md", "%d channels for a session, so %d open handles beside PNPDR and the probe", maxChannels, maxChannels-2)
+	devtest.Documented(t, "docs/server.md", "its limit (`MaxMessage`) is %d KiB", maxMessage>>10)
+}
