@@ -116,12 +116,21 @@ func New(remote Remote, budget *Budget, piece int) *File {
 	return f
 }
 
-// SetSize says how long the file is, unless a write that is not complete may change that.
-// It reports whether it did. Nothing beyond is read ahead.
-func (f *File) SetSize(size uint64) bool {
+// Settled counts the writes so far, for SetSize. It returns false while some are not
+// complete, which may change the size.
+func (f *File) Settled() (seen uint64, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.writes) > 0 {
+	return f.accepted, len(f.writes) == 0
+}
+
+// SetSize says how long the file is, which was asked for when Settled returned seen. If a
+// write was accepted since, it may be too old: then SetSize does nothing and returns false.
+// Nothing beyond the size is read ahead.
+func (f *File) SetSize(size, seen uint64) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.accepted != seen {
 		return false
 	}
 	f.size = size

@@ -36,7 +36,7 @@ func Example() {
 	remote := &text{b: []byte("what the client has")}
 	f := ahead.New(remote, ahead.NewBudget(32<<20), 1<<20)
 	defer f.Close()
-	f.SetSize(uint64(len(remote.b)))
+	f.SetSize(uint64(len(remote.b)), 0)
 
 	ctx := context.Background()
 	seen := f.Failures()

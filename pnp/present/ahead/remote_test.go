@@ -55,7 +55,7 @@ func newFile(t *testing.T, r *remote) *File {
 	const budget = 32 << 20
 	b := NewBudget(budget)
 	f := New(r, b, 1<<20)
-	f.SetSize(uint64(len(r.data)))
+	f.SetSize(uint64(len(r.data)), 0)
 	f.queueing = watchdog // no test depends on how busy the machine is
 	t.Cleanup(func() {
 		f.Close()

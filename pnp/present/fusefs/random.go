@@ -201,6 +201,10 @@ func (r *random) askSize(ctx context.Context, s *shared) error {
 	if !r.asked.IsZero() && time.Since(r.asked) < valid {
 		return nil
 	}
+	seen, settled := s.file.Settled()
+	if !settled {
+		return nil // it is about to change
+	}
 	if s.users == 1 {
 		// Nobody else needs the handle: do not wait for what the client says to being
 		// asked in vain.
@@ -210,8 +214,8 @@ func (r *random) askSize(ctx context.Context, s *shared) error {
 	if err != nil {
 		return err
 	}
-	if !s.file.SetSize(size) {
-		return nil // it is about to change
+	if !s.file.SetSize(size, seen) {
+		return nil // it has changed
 	}
 	r.asked, r.found = time.Now(), found
 	r.last.Store(size)
