@@ -20,10 +20,10 @@ import (
 // and programs do not expect EINTR from close: timers and child processes that end are no
 // reason to fail, and Go's runtime sends signals to its threads all the time. The kernel
 // does not say which signal it was. So a call that was interrupted is made again, unless
-// the signal is one by which a program is stopped.
+// the signal is one that ends a program.
 func patiently(cancel <-chan struct{}, thread uint32, do func(context.Context) error) error {
 	err := do(interrupt(cancel))
-	if err == nil || present.Errno(err) != unix.EINTR || isStopped(thread) {
+	if err == nil || present.Errno(err) != unix.EINTR || isEnding(thread) {
 		return err
 	}
 	// The kernel interrupts a request only once.
@@ -39,7 +39,7 @@ func patiently(cancel <-chan struct{}, thread uint32, do func(context.Context) e
 		for {
 			select {
 			case <-tick.C:
-				if isStopped(thread) {
+				if isEnding(thread) {
 					stop()
 				}
 			case <-ctx.Done():
@@ -50,14 +50,15 @@ func patiently(cancel <-chan struct{}, thread uint32, do func(context.Context) e
 	return do(ctx)
 }
 
-// isStopped reports whether a signal that stops programs waits for a thread, or another
-// one that it does not handle. A thread that cannot be looked at is stopped, too.
-func isStopped(thread uint32) bool {
+// isEnding reports whether a signal that ends programs waits for a thread, or another one
+// that it does not handle: neither one that it blocks, nor one that only suspends it
+// (SIGSTOP), since it goes on after that. A thread that cannot be looked at is ending, too.
+func isEnding(thread uint32) bool {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", thread))
 	if err != nil {
 		return true
 	}
-	var pending, caught uint64
+	var pending, blocked, caught uint64
 	for _, line := range bytes.Split(status, []byte("\n")) {
 		name, value, _ := bytes.Cut(line, []byte(":"))
 		set, err := strconv.ParseUint(string(bytes.TrimSpace(value)), 16, 64)
@@ -67,10 +68,13 @@ func isStopped(thread uint32) bool {
 		switch string(name) {
 		case "SigPnd", "ShdPnd":
 			pending |= set
+		case "SigBlk":
+			blocked = set
 		case "SigCgt":
 			caught = set
 		}
 	}
-	const stops = 1<<(unix.SIGINT-1) | 1<<(unix.SIGTERM-1) | 1<<(unix.SIGQUIT-1) | 1<<(unix.SIGHUP-1)
-	return pending&(stops|^caught) != 0
+	const ends = 1<<(unix.SIGINT-1) | 1<<(unix.SIGTERM-1) | 1<<(unix.SIGQUIT-1) | 1<<(unix.SIGHUP-1)
+	const suspends = 1<<(unix.SIGSTOP-1) | 1<<(unix.SIGTSTP-1) | 1<<(unix.SIGTTIN-1) | 1<<(unix.SIGTTOU-1)
+	return pending&^blocked&(ends|^(caught|suspends)) != 0
 }

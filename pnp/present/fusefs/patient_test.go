@@ -46,6 +46,33 @@ func TestSignalsDoNotInterruptFiles(t *testing.T) {
 	assert.Equal(t, "begun\n1", perl.wait())
 }
 
+// TestSuspendedProgram: a program that is suspended and goes on, and one that another signal
+// interrupts while it blocks one, do not notice it.
+func TestSuspendedProgram(t *testing.T) {
+	s := newNetwork(t, 3*time.Millisecond, fileDevice(t, newFile(t, pattern(50000)), false))
+	f := mountFS(t)
+	d := theDevice(t, s, randomKind)
+	t.Cleanup(f.Add(d, Shape{Data: randomKind.Data}))
+	const blocks = `use POSIX; sigprocmask(SIG_BLOCK, POSIX::SigSet->new(SIGUSR2)); kill(USR2 => $$);`
+	for _, c := range []struct {
+		script  string
+		signals []syscall.Signal
+		out     string
+	}{
+		{usesFile, []syscall.Signal{unix.SIGSTOP, unix.SIGCONT}, "begun\n"},
+		{blocks + usesFile, []syscall.Signal{unix.SIGUSR1}, "begun\n1"},
+	} {
+		perl := start(t, "perl", "-e", c.script, filepath.Join(f.Path(), d.Name, "data"))
+		perl.begun()
+		for ended := false; !ended; time.Sleep(time.Millisecond) {
+			for _, sig := range c.signals {
+				ended = perl.cmd.Process.Signal(sig) != nil
+			}
+		}
+		assert.Equal(t, c.out, perl.wait(), "%v", c.signals)
+	}
+}
+
 // heldDevice is a file whose reads end only when they are cancelled.
 type heldDevice struct{ pnp.Device }
 
