@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -126,4 +127,22 @@ func TestKilled(t *testing.T) {
 	table, err := os.ReadFile("/proc/self/mounts")
 	require.NoError(t, err)
 	assert.False(t, strings.Contains(string(table), path))
+}
+
+// TestHelperWithoutAResult: a helper that says that all is well, and hands over nothing, is
+// an error.
+func TestHelperWithoutAResult(t *testing.T) {
+	helper, err := exec.LookPath("true")
+	require.NoError(t, err)
+	failed := make(chan error, 1)
+	go func() {
+		_, err := mountByHelper(helper, t.TempDir())
+		failed <- err
+	}()
+	select {
+	case err := <-failed:
+		require.ErrorContains(t, err, "did not hand over")
+	case <-time.After(presenttest.Patience):
+		t.Fatal("mounting hangs")
+	}
 }

@@ -128,6 +128,7 @@ func mountByHelper(helper, dir string) (int, error) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return -1, fmt.Errorf("%s: %w: %s", helper, err, strings.TrimSpace(string(out)))
 	}
+	theirs.Close() // or else there would be no end if nothing was handed over
 	control := make([]byte, unix.CmsgSpace(4))
 	_, n, _, _, err := unix.Recvmsg(pair[0], make([]byte, 1), control, unix.MSG_CMSG_CLOEXEC)
 	if err != nil {
