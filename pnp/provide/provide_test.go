@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"freerdp-pnpdr/channels/unixsock"
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend/loopback"
+	"freerdp-pnpdr/pnp/devtest"
 	"freerdp-pnpdr/pnp/provide"
 )
 
@@ -80,7 +82,9 @@ func TestPython(t *testing.T) {
 		t.Skip("python3 is not installed")
 	}
 	path := filepath.Join(t.TempDir(), "socket")
-	cmd := exec.Command(python, "../../docs/examples/provider.py", path)
+	const sample = "docs/examples/provider.py"
+	require.Less(t, strings.Count(devtest.Document(t, sample), "\n"), 100, "docs/providers.md says how short it is")
+	cmd := exec.Command(python, "../../"+sample, path)
 	cmd.Stderr = os.Stderr
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })

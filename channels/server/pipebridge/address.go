@@ -113,7 +113,13 @@ func unused(path string) error {
 	case info.Mode()&os.ModeSocket == 0:
 		return os.ErrExist
 	}
-	c, err := net.Dial("unix", path)
+	// The name of a socket is short.
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	c, err := net.Dial("unix", fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), filepath.Base(path)))
 	switch {
 	case err == nil:
 		c.Close()

@@ -5,6 +5,7 @@ package pipebridge_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -294,7 +295,7 @@ func TestParseAddress(t *testing.T) {
 // TestUnixSocket: only the user may connect to the socket, and it takes no other's place
 // but that of one that nobody listens on.
 func TestUnixSocket(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), strings.Repeat("long", 10))
+	dir := filepath.Join(t.TempDir(), strings.Repeat("long", 50)) // no socket has such an address
 	require.NoError(t, os.Mkdir(dir, 0o755))
 	path := filepath.Join(dir, "socket")
 	a, err := pipebridge.ParseAddress("unix:" + path)
@@ -310,7 +311,10 @@ func TestUnixSocket(t *testing.T) {
 	b.Close()
 	require.NoFileExists(t, path)
 
-	stale, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: path})
+	opened, err := os.Open(dir)
+	require.NoError(t, err)
+	defer opened.Close()
+	stale, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: fmt.Sprintf("/proc/self/fd/%d/socket", opened.Fd())})
 	require.NoError(t, err)
 	stale.SetUnlinkOnClose(false)
 	stale.Close()
