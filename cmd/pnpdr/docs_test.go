@@ -4,6 +4,10 @@ package main
 
 import (
 	"errors"
+	"go/ast"
+	"go/doc"
+	"go/parser"
+	"go/token"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -141,4 +145,40 @@ func sources(t *testing.T, dirs ...string) func(string) bool {
 		}))
 	}
 	return func(text string) bool { return strings.Contains(all.String(), text) }
+}
+
+// TestExamples: every package that others can import has an example.
+func TestExamples(t *testing.T) {
+	const top = "../.."
+	held := 0
+	for _, folder := range []string{"channels", "cshim", "pnp"} {
+		require.NoError(t, filepath.WalkDir(filepath.Join(top, folder), func(path string, d fs.DirEntry, err error) error {
+			switch {
+			case err != nil || !d.IsDir():
+				return err
+			case d.Name() == "internal" || d.Name() == "testdata":
+				return fs.SkipDir
+			case strings.HasSuffix(d.Name(), "test"): // helpers of tests
+				return nil
+			}
+			packages, err := parser.ParseDir(token.NewFileSet(), path, nil, 0)
+			if err != nil {
+				return err
+			}
+			public, example := false, false
+			for _, p := range packages {
+				for name, file := range p.Files {
+					test := strings.HasSuffix(name, "_test.go")
+					example = example || test && len(doc.Examples(file)) > 0
+					public = public || !test && p.Name != "main" && ast.FileExports(file)
+				}
+			}
+			if public {
+				held++
+				assert.True(t, example, "%s has no example", path)
+			}
+			return nil
+		}))
+	}
+	require.Greater(t, held, 30)
 }
