@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"freerdp-pnpdr/cmd/internal/cmdline"
 	"freerdp-pnpdr/pnp/present/folder"
 )
 
@@ -26,7 +27,7 @@ func (c *cli) dirs() (dir, other string, err error) {
 	}
 	runtime := c.env("XDG_RUNTIME_DIR")
 	if !filepath.IsAbs(runtime) {
-		return "", "", failure{errors.New("XDG_RUNTIME_DIR is not set in this session: name a folder with --dir")}
+		return "", "", cmdline.Failure(errors.New("XDG_RUNTIME_DIR is not set in this session: name a folder with --dir"))
 	}
 	dir = filepath.Join(runtime, "pnpdr")
 	if s := c.session(); s != "" {

@@ -19,6 +19,7 @@ import (
 
 	"freerdp-pnpdr/channels/insession"
 	"freerdp-pnpdr/channels/xrdp"
+	"freerdp-pnpdr/cmd/internal/cmdline"
 	"freerdp-pnpdr/cmd/internal/cups"
 	"freerdp-pnpdr/cmd/internal/logging"
 	"freerdp-pnpdr/pnp/present"
@@ -31,9 +32,9 @@ const version = "0.1.0"
 
 // Exit statuses.
 const (
-	exitOK     = 0
-	exitFailed = 1
-	exitUsage  = 2 // of the command line
+	exitOK     = cmdline.OK
+	exitFailed = cmdline.Failed
+	exitUsage  = cmdline.Usage
 )
 
 // cli is one run of the program.
@@ -68,36 +69,9 @@ type options struct {
 	json           bool // of list and status
 }
 
-// failure is an error that is not in the command line.
-type failure struct{ error }
-
-func (f failure) Unwrap() error { return f.error }
-
-// status is the exit status of a command that has said itself what went wrong.
-type status int
-
-func (s status) Error() string { return fmt.Sprint("exit status ", int(s)) }
-
 // run carries out the command line and returns the exit status.
 func (c *cli) run(ctx context.Context, args []string) int {
-	root := c.command()
-	root.SetArgs(args)
-	root.SetOut(c.stdout)
-	root.SetErr(c.stderr)
-	err := root.ExecuteContext(ctx)
-	var failed failure
-	var said status
-	switch {
-	case err == nil:
-		return exitOK
-	case errors.As(err, &said):
-		return int(said)
-	case errors.As(err, &failed):
-		fmt.Fprintln(c.stderr, "pnpdr-agent:", err)
-		return exitFailed
-	}
-	fmt.Fprintf(c.stderr, "pnpdr-agent: %v; see pnpdr-agent --help\n", err)
-	return exitUsage
+	return cmdline.Run(ctx, c.command(), args, c.stdout, c.stderr)
 }
 
 func (c *cli) command() *cobra.Command {
@@ -120,8 +94,6 @@ on the client. A DEVICE is a name or a hardware id, with * and ? for any charact
   pnpdr-agent --as 'Label printer=stream'
   pnpdr-agent list`,
 		Version:           version + " (" + runtime.Version() + ")",
-		SilenceErrors:     true,
-		SilenceUsage:      true,
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return c.serve(cmd.Context()) },
@@ -208,7 +180,7 @@ folder. While the printer is not there, the job waits.`,
 		ValidArgsFunction:  cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if s := cups.New("/proc/self/exe", "cups").Run(cmd.Context(), args); s != 0 {
-				return status(s)
+				return cmdline.Exit{Status: s}
 			}
 			return nil
 		},
@@ -238,15 +210,15 @@ func (c *cli) serve(ctx context.Context) error {
 		return nil
 	}
 	if err != nil {
-		return failure{err}
+		return cmdline.Failure(err)
 	}
 	defer f.Close()
 	a := &agent{log: log, env: c.env, servers: c.servers, pace: c.pace, folder: f, wanted: choices.Wanted, problem: "no client is connected yet"}
 	if err := f.Publish(a.connection); err != nil {
-		return failure{err}
+		return cmdline.Failure(err)
 	}
 	if err := a.run(ctx); err != nil {
-		return failure{err}
+		return cmdline.Failure(err)
 	}
 	return nil
 }

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
 
+	"freerdp-pnpdr/cmd/internal/cmdline"
 	"freerdp-pnpdr/pnp/present"
 	"freerdp-pnpdr/pnp/present/folder"
 )
@@ -22,9 +22,9 @@ func (c *cli) show(print func(w io.Writer, r folder.Report)) error {
 	r, err := c.query()
 	switch {
 	case errors.Is(err, folder.ErrNotServed):
-		return failure{fmt.Errorf("%w; is pnpdr-agent running in this session?", err)}
+		return cmdline.Failure(fmt.Errorf("%w; is pnpdr-agent running in this session?", err))
 	case err != nil:
-		return failure{err}
+		return cmdline.Failure(err)
 	}
 	if !c.opt.json {
 		print(c.stdout, r)
@@ -33,7 +33,7 @@ func (c *cli) show(print func(w io.Writer, r folder.Report)) error {
 	e := json.NewEncoder(c.stdout)
 	e.SetIndent("", "  ")
 	if err := e.Encode(r); err != nil {
-		return failure{err}
+		return cmdline.Failure(err)
 	}
 	return nil
 }
@@ -113,10 +113,5 @@ func clean(s string) string {
 	if len(text) > maxText {
 		text = append(text[:maxText-1], '…')
 	}
-	for i, r := range text {
-		if !unicode.IsPrint(r) {
-			text[i] = unicode.ReplacementChar
-		}
-	}
-	return string(text)
+	return cmdline.Clean(string(text))
 }

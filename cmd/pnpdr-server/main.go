@@ -19,15 +19,17 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"freerdp-pnpdr/cmd/internal/cmdline"
 )
 
 const version = "0.1.0"
 
 // Exit statuses.
 const (
-	exitOK     = 0
-	exitFailed = 1 // of the script or the session
-	exitUsage  = 2 // of the command line, or a script that cannot be understood
+	exitOK     = cmdline.OK
+	exitFailed = cmdline.Failed // of the script or the session
+	exitUsage  = cmdline.Usage  // of the command line, or a script that cannot be understood
 )
 
 // quietFreeRDP turns FreeRDP's own log off unless WLOG_LEVEL is set: FreeRDP
@@ -64,32 +66,9 @@ type options struct {
 	runOptions
 }
 
-// failure is an error that is not in the command line.
-type failure struct {
-	error
-	status int
-}
-
-func (f failure) Unwrap() error { return f.error }
-
 // run carries out the command line and returns the exit status.
 func (c *cli) run(ctx context.Context, args []string) int {
-	root := c.command()
-	root.SetArgs(args)
-	root.SetOut(c.stdout)
-	root.SetErr(c.stderr)
-	err := root.ExecuteContext(ctx)
-	var failed failure
-	switch {
-	case err == nil:
-		return exitOK
-	case errors.Is(err, errFailed):
-		return exitFailed // the transcript says why
-	case !errors.As(err, &failed):
-		failed = failure{fmt.Errorf("%w; --help describes the options", err), exitUsage}
-	}
-	fmt.Fprintln(c.stderr, "pnpdr-server:", failed)
-	return failed.status
+	return cmdline.Run(ctx, c.command(), args, c.stdout, c.stderr)
 }
 
 // command returns the command line: one command, with the script language as a
@@ -114,9 +93,7 @@ did not, and 2 if the options or the script cannot be understood.`,
   pnpdr-server --script check.pnpdr   run a script, exit 0 if all went as expected
   pnpdr-server --pipe srvsvc=tcp:127.0.0.1:1445
                                       let local programs use a client's pipe`,
-		Version:       version + " (" + runtime.Version() + ")",
-		SilenceErrors: true,
-		SilenceUsage:  true,
+		Version: version + " (" + runtime.Version() + ")",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return fmt.Errorf("unexpected argument %q", args[0])
@@ -181,17 +158,17 @@ func (c *cli) serve(ctx context.Context) (err error) {
 	a := &app{opt: c.opt, out: &transcript{w: c.stdout}, log: newLog(c.stderr, c.opt.verbose)}
 	if c.opt.script != "" {
 		if a.next, a.out.typed, err = openScript(c.opt.script, c.stdin); err != nil {
-			return failure{err, exitUsage}
+			return cmdline.Exit{Status: exitUsage, Err: err}
 		}
 	}
 	if c.opt.mount != "" {
 		if a.mounts, err = openMounts(c.opt.mount, c.opt.as, c.opt.input, a.log); err != nil {
-			return failure{err, exitUsage}
+			return cmdline.Exit{Status: exitUsage, Err: err}
 		}
 		defer a.mounts.close()
 	}
 	if err := a.serve(ctx); err != nil {
-		return failure{err, exitFailed}
+		return cmdline.Failure(err)
 	}
 	return nil
 }

@@ -63,7 +63,7 @@ func TestUsageErrors(t *testing.T) {
 	script := filepath.Join(t.TempDir(), "script")
 	require.NoError(t, os.WriteFile(script, []byte("list\n\nread h\n"), 0o600))
 	for args, want := range map[string]string{
-		"--nothing":                "--help describes the options",
+		"--nothing":                "see pnpdr-server --help",
 		"now":                      `unexpected argument "now"`,
 		"--cert c":                 "--cert and --key go together",
 		"--timeout 0s":             "--timeout must be more than 0",

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"freerdp-pnpdr/channels/server"
+	"freerdp-pnpdr/cmd/internal/cmdline"
 )
 
 // runner carries out a script in one session, on one goroutine.
@@ -35,7 +36,7 @@ type runOptions struct {
 }
 
 // errFailed says that a command failed. The transcript shows why.
-var errFailed = errors.New("a command failed")
+var errFailed = cmdline.Exit{Status: cmdline.Failed}
 
 // errDisconnect ends a script early.
 var errDisconnect = errors.New("disconnect")

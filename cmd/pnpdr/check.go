@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 
+	"freerdp-pnpdr/cmd/internal/cmdline"
 	"freerdp-pnpdr/pnp/rules"
 )
 
@@ -21,7 +22,7 @@ func (a *app) check(files []string) error {
 	}
 	for _, file := range files {
 		if !named && file != a.config && rules.Missing(file) {
-			fmt.Fprintf(a.out, "%s: not there\n", clean(file))
+			fmt.Fprintf(a.out, "%s: not there\n", cmdline.Clean(file))
 			continue
 		}
 		count, problems := rules.Check(file, a.kinds)
@@ -29,7 +30,7 @@ func (a *app) check(files []string) error {
 			a.problem(p.String())
 		}
 		if len(problems) == 0 {
-			fmt.Fprintf(a.out, "%s: %s, %d %s\n", clean(file), a.paint(green, "no errors"), count, number(count, "rule", "rules"))
+			fmt.Fprintf(a.out, "%s: %s, %d %s\n", cmdline.Clean(file), a.paint(green, "no errors"), count, number(count, "rule", "rules"))
 		}
 	}
 	if a.failed {

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"freerdp-pnpdr/cmd/internal/cmdline"
 	"freerdp-pnpdr/pnp/discover"
 	"freerdp-pnpdr/pnp/rules"
 )
@@ -48,7 +49,7 @@ func (a *app) explain(name string, words []string) error {
 		}
 	}
 	if len(meant)+len(named) == 0 {
-		return failure{noDevice(name)}
+		return cmdline.Failure(noDevice(name))
 	}
 	if a.json {
 		return a.printJSON(document{jsonProblems(p.problems), jsonDevices(meant), jsonOutcomes(named)}, "  ")
@@ -111,7 +112,7 @@ func (a *app) explainItem(i item) {
 			title = append(title, part)
 		}
 	}
-	fmt.Fprintln(a.out, a.paint(bold, clean(strings.Join(title, "  "))))
+	fmt.Fprintln(a.out, a.paint(bold, cmdline.Clean(strings.Join(title, "  "))))
 
 	status, c := i.status()
 	a.field("status", status, c)
@@ -135,7 +136,7 @@ func (a *app) explainNamed(o outcome) {
 	if o.decision.Description.Name != "" {
 		title = o.decision.Description.Name + "  " + title
 	}
-	fmt.Fprintln(a.out, a.paint(bold, clean(title)))
+	fmt.Fprintln(a.out, a.paint(bold, cmdline.Clean(title)))
 	if o.decision.Redirect {
 		a.field("status", "redirected", green)
 	} else {
@@ -192,7 +193,7 @@ func (a *app) field(name, value string, c color) {
 	if value == "" {
 		return
 	}
-	lines := []string{clean(value)}
+	lines := []string{cmdline.Clean(value)}
 	if a.width > 0 {
 		lines = wrap(lines[0], a.width-label-2)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 
+	"freerdp-pnpdr/cmd/internal/cmdline"
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/discover"
 	"freerdp-pnpdr/pnp/rules"
@@ -191,7 +192,7 @@ func (a *app) printJSON(v any, indent string) error {
 	e.SetEscapeHTML(false)
 	e.SetIndent("", indent)
 	if err := e.Encode(v); err != nil {
-		return failure{err}
+		return cmdline.Failure(err)
 	}
 	return nil
 }

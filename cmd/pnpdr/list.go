@@ -5,6 +5,8 @@ package main
 import (
 	"fmt"
 	"strconv"
+
+	"freerdp-pnpdr/cmd/internal/cmdline"
 )
 
 // list prints the devices of this machine.
@@ -40,7 +42,7 @@ func (a *app) list(words []string) error {
 	}
 	for _, o := range p.outcomes(items) {
 		if o.device == 0 {
-			fmt.Fprintln(a.out, clean(o.String())+".")
+			fmt.Fprintln(a.out, cmdline.Clean(o.String())+".")
 		}
 	}
 	if len(shown) > 0 && p.Idle() && len(p.named) == 0 {

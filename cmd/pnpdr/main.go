@@ -8,12 +8,12 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"freerdp-pnpdr/cmd/internal/cmdline"
 	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/discover"
 	"freerdp-pnpdr/pnp/redirect"
@@ -24,9 +24,9 @@ const version = "0.1.0"
 
 // Exit statuses.
 const (
-	exitOK     = 0
-	exitFailed = 1 // something cannot be read or understood, or does not exist
-	exitUsage  = 2 // the command line is wrong
+	exitOK     = cmdline.OK
+	exitFailed = cmdline.Failed // something cannot be read or understood, or does not exist
+	exitUsage  = cmdline.Usage  // the command line is wrong
 )
 
 // app is one run of the program.
@@ -47,35 +47,16 @@ type app struct {
 }
 
 // errTold ends a command whose errors have been printed.
-var errTold = errors.New("told")
-
-// failure is an error that is not about the command line.
-type failure struct{ error }
-
-func (f failure) Unwrap() error { return f.error }
+var errTold = cmdline.Exit{Status: cmdline.Failed}
 
 // run carries out the command line and returns the exit status.
 func (a *app) run(ctx context.Context, args []string) int {
-	root := a.command()
-	root.SetArgs(args)
-	root.SetOut(a.out)
-	root.SetErr(a.errs)
-	err := root.ExecuteContext(ctx)
-	var failed failure
-	switch {
-	case errors.Is(err, errTold), err == nil && a.failed:
-		return exitFailed
-	case err == nil:
-		return exitOK
-	case errors.As(err, &failed):
-		a.complain(err)
+	status := cmdline.Run(ctx, a.command(), args, a.out, a.errs)
+	if status == exitOK && a.failed {
 		return exitFailed
 	}
-	a.complain(fmt.Errorf("%w; see pnpdr --help", err))
-	return exitUsage
+	return status
 }
-
-func (a *app) complain(err error) { fmt.Fprintln(a.errs, "pnpdr:", clean(err.Error())) }
 
 // command is the tree of commands.
 func (a *app) command() *cobra.Command {
@@ -100,11 +81,9 @@ the command line is wrong.`,
   pnpdr explain /dev/ttyUSB0 auto    why, and what to do
   pnpdr check ~/.config/freerdp/pnpdr.toml
   pnpdr monitor auto                 follow devices as they come and go`,
-		Version:       version,
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
-		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+		Version: version,
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	f := root.PersistentFlags()
 	f.StringVar(&a.config, "config", "", "read your rules from `FILE`, as option config: does")

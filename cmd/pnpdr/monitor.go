@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 
+	"freerdp-pnpdr/cmd/internal/cmdline"
 	"freerdp-pnpdr/pnp/discover"
 )
 
@@ -29,7 +30,7 @@ func (a *app) monitor(ctx context.Context, words []string) error {
 		}
 	})
 	if err != nil {
-		return failure{err}
+		return cmdline.Failure(err)
 	}
 	defer m.Close()
 	if !a.json {
@@ -60,7 +61,7 @@ func (a *app) printEvent(kind discover.EventKind, i item) error {
 		line += "  " + a.paint(c, status) + ": " + i.reason()
 	}
 	if _, err := fmt.Fprintln(a.out, line); err != nil {
-		return failure{err}
+		return cmdline.Failure(err)
 	}
 	return nil
 }

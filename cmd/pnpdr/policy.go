@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"freerdp-pnpdr/cmd/internal/cmdline"
 	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/discover"
 	"freerdp-pnpdr/pnp/redirect"
@@ -158,7 +159,7 @@ var escape = strings.NewReplacer("%2C", "%252C", "%2c", "%252c", "%25", "%2525",
 
 func (a *app) problem(text string) {
 	a.failed = true
-	fmt.Fprintln(a.errs, clean(text))
+	fmt.Fprintln(a.errs, cmdline.Clean(text))
 }
 
 // splitOptions splits words at commas, as FreeRDP does. It returns the words that
@@ -270,7 +271,7 @@ func (i item) node() string {
 func (a *app) scan(p *plan) ([]item, error) {
 	devices, err := discover.Scan(a.discovery())
 	if err != nil {
-		return nil, failure{err}
+		return nil, cmdline.Failure(err)
 	}
 	items := make([]item, len(devices))
 	for n, d := range devices {
@@ -295,7 +296,7 @@ func (a *app) completeOptions(*cobra.Command, []string, string) ([]string, cobra
 	}
 	devices, _ := discover.Scan(a.discovery()) // without devices there is less to offer
 	for _, d := range devices {
-		name := clean(d.Description.Name)
+		name := cmdline.Clean(d.Description.Name)
 		usb := fmt.Sprintf("usb:%04x:%04x\t%s", d.VendorID, d.ProductID, name)
 		if d.Bus == "usb" && !slices.Contains(offers, usb) {
 			offers = append(offers, usb)
@@ -319,7 +320,7 @@ func (a *app) completeExplain(c *cobra.Command, args []string, word string) ([]s
 	for _, d := range devices {
 		i := item{device: d}
 		for _, offer := range []string{i.node(), i.id()} {
-			described := offer + "\t" + clean(d.Description.Name)
+			described := offer + "\t" + cmdline.Clean(d.Description.Name)
 			if offer != "-" && !slices.Contains(offers, described) {
 				offers = append(offers, described)
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"freerdp-pnpdr/channels/client"
+	"freerdp-pnpdr/cmd/internal/cmdline"
 	"freerdp-pnpdr/cshim/libusb"
 	"freerdp-pnpdr/pnp/backend/image"
 	"freerdp-pnpdr/pnp/provide"
@@ -74,7 +75,7 @@ func (a *app) provide(ctx context.Context, socket string, words []string) error 
 	case <-wait.Done():
 	}
 	if err = errors.Join(err, session.Close(wait)); err != nil {
-		return failure{err}
+		return cmdline.Failure(err)
 	}
 	return nil
 }

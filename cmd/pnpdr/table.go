@@ -5,9 +5,10 @@ package main
 import (
 	"fmt"
 	"strings"
-	"unicode"
 
 	"github.com/mattn/go-runewidth"
+
+	"freerdp-pnpdr/cmd/internal/cmdline"
 )
 
 // table is the layout of rows for a width. The last column is a reason, the one
@@ -34,9 +35,9 @@ func layout(head []string, rows [][]string, total int) table {
 	reason := 0
 	for _, row := range append([][]string{head}, rows...) {
 		for n := range t.widths {
-			t.widths[n] = max(t.widths[n], cells.StringWidth(clean(row[n])))
+			t.widths[n] = max(t.widths[n], cells.StringWidth(cmdline.Clean(row[n])))
 		}
-		reason = max(reason, cells.StringWidth(clean(row[last])))
+		reason = max(reason, cells.StringWidth(cmdline.Clean(row[last])))
 	}
 	if total == 0 {
 		return t
@@ -61,12 +62,12 @@ func layout(head []string, rows [][]string, total int) table {
 func (t table) line(row []string) string {
 	var b strings.Builder
 	for n, w := range t.widths {
-		cell := cut(clean(row[n]), w)
+		cell := cut(cmdline.Clean(row[n]), w)
 		b.WriteString(cell)
 		b.WriteString(strings.Repeat(" ", w-cells.StringWidth(cell)+gap))
 	}
 	if !t.below {
-		b.WriteString(clean(row[len(t.widths)]))
+		b.WriteString(cmdline.Clean(row[len(t.widths)]))
 	}
 	return strings.TrimRight(b.String(), " ")
 }
@@ -83,7 +84,7 @@ func (t table) print(a *app, row []string, c color) {
 		return
 	}
 	indent := strings.Repeat(" ", t.widths[0]+gap)
-	for _, part := range wrap(clean(row[len(t.widths)]), t.total-len(indent)) {
+	for _, part := range wrap(cmdline.Clean(row[len(t.widths)]), t.total-len(indent)) {
 		fmt.Fprintln(a.out, indent+a.paint(faint, part))
 	}
 }
@@ -117,14 +118,4 @@ func wrap(s string, width int) []string {
 		lines = append(lines, line)
 	}
 	return lines
-}
-
-// clean replaces characters that a terminal would act on: a device chooses its names.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return unicode.ReplacementChar
-	}, s)
 }
