@@ -152,3 +152,19 @@ func TestDocumentedLimits(t *testing.T) {
 	require.Equal(t, uint32(0x80070004), request(p.connect(), 1))
 	p.end()
 }
+
+// TestDocumentedCommands: the options and commands of the documents exist.
+func TestDocumentedCommands(t *testing.T) {
+	root := newCLI().command()
+	root.InitDefaultHelpCmd()
+	for _, line := range devtest.Commands(t, "pnpdr-agent") {
+		if name := regexp.MustCompile("^[a-z]+").FindString(line); name != "" {
+			found, _, err := root.Find([]string{name})
+			require.NoError(t, err, line)
+			require.NotEqual(t, root, found, line)
+		}
+		for _, m := range regexp.MustCompile("--([a-z-]+)").FindAllStringSubmatch(line, -1) {
+			require.True(t, root.Flags().Lookup(m[1]) != nil || root.PersistentFlags().Lookup(m[1]) != nil, line)
+		}
+	}
+}

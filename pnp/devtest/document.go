@@ -6,25 +6,32 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 )
 
+// top returns the project's folder.
+func top(t testing.TB) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+	}
+	t.Fatal("the test does not run in the project's folder")
+	return ""
+}
+
 // Document returns a file of the project, by its path from the top.
 func Document(t testing.TB, name string) string {
 	t.Helper()
-	dir, err := os.Getwd()
-	for err == nil {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		if dir == filepath.Dir(dir) {
-			t.Fatal("the test does not run in the project's folder")
-		}
-		dir = filepath.Dir(dir)
-	}
-	text, err := os.ReadFile(filepath.Join(dir, name))
+	text, err := os.ReadFile(filepath.Join(top(t), name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,4 +64,27 @@ func Words(d time.Duration) string {
 		return "a minute"
 	}
 	return fmt.Sprintf("%v seconds", d.Seconds())
+}
+
+// Commands returns what follows the name of a program in all documents: its command lines, as
+// far as they are on one line.
+func Commands(t testing.TB, program string) (lines []string) {
+	t.Helper()
+	docs, err := filepath.Glob(filepath.Join(top(t), "docs", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range append(docs, filepath.Join(top(t), "README.md")) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile("(?m)(?:^ *|`|/)"+program+" ([^`|#&\n]*)").FindAllStringSubmatch(string(text), -1) {
+			lines = append(lines, m[1])
+		}
+	}
+	if len(lines) == 0 {
+		t.Fatalf("no document has a command line of %s", program)
+	}
+	return lines
 }

@@ -10,9 +10,12 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"freerdp-pnpdr/pnp/devtest"
 )
 
-// TestDocs reads every example of docs/rules.md, and looks for every key there.
+// TestDocs reads every example of docs/rules.md and the one of docs/devices.md, and looks for
+// every key in docs/rules.md.
 func TestDocs(t *testing.T) {
 	data, err := os.ReadFile("../../docs/rules.md")
 	require.NoError(t, err)
@@ -20,7 +23,9 @@ func TestDocs(t *testing.T) {
 
 	files := regexp.MustCompile("(?s)```toml\n(.*?)```").FindAllStringSubmatch(text, -1)
 	require.NotEmpty(t, files)
-	for _, m := range files {
+	example := regexp.MustCompile("(?s)```toml\n(.*?)```").FindAllStringSubmatch(devtest.Document(t, "docs/devices.md"), -1)
+	require.NotEmpty(t, example)
+	for _, m := range append(files, example...) {
 		_, problems := parse("docs", []byte(m[1]), table)
 		assert.Empty(t, problems, m[1])
 	}

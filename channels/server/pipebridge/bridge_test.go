@@ -168,6 +168,29 @@ func TestWaits(t *testing.T) {
 	says(t, c, "", "again")
 }
 
+// TestFirst: of several devices the one is used that came first, as long as it is there.
+func TestFirst(t *testing.T) {
+	b := listen(t, "tcp:127.0.0.1:0", nil)
+	used := make(chan string, 1)
+	gone := make(map[string]chan struct{})
+	for _, name := range []string{"first", "second", "third"} {
+		gone[name] = make(chan struct{})
+		b.Add(func(context.Context) (pipebridge.Handle, error) {
+			used <- name
+			return nil, pnp.ERROR_ACCESS_DENIED
+		}, gone[name])
+	}
+	use := func() string {
+		dial(t, b)
+		return <-used
+	}
+	require.Equal(t, "first", use())
+	close(gone["second"])
+	require.Equal(t, "first", use())
+	close(gone["first"])
+	require.Eventually(t, func() bool { return use() == "third" }, watchdog, time.Millisecond)
+}
+
 // TestNobodyWaits: a program that gives up while it waits leaves nothing behind.
 func TestNobodyWaits(t *testing.T) {
 	s := newSession(t)
