@@ -185,11 +185,16 @@ func (h *handle) driven() {
 func (h *handle) hasLines([]byte) bool    { return h.port.hasLines }
 func (h *handle) hasCounters([]byte) bool { return h.port.hasCounters }
 
-// asksForStatus reports whether the driver counts errors, or CTS can stop output.
-func (h *handle) asksForStatus([]byte) bool { return h.port.hasCounters || h.watchesCTS() }
+// asksForStatus reports whether the driver counts errors, or a line can stop data.
+func (h *handle) asksForStatus([]byte) bool { return h.port.hasCounters || h.watchesLines() }
 
 // watchesCTS reports whether CTS can stop output.
 func (h *handle) watchesCTS() bool { return h.port.hasLines && h.set.rtscts }
+
+// watchesLines reports whether a line can stop data.
+func (h *handle) watchesLines() bool {
+	return h.watchesCTS() || h.set.hand.out != 0 || h.set.hand.deaf
+}
 
 // asksForMask reports whether a mask has events that only the driver knows.
 func (h *handle) asksForMask(in []byte) bool { return h.watched(get[uint32](in)) }

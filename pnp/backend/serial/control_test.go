@@ -62,13 +62,19 @@ func TestIOControls(t *testing.T) {
 		{IOCTL_SERIAL_SET_HANDFLOW, rest[:4] + "\x20" + rest[:11], 0, invalid, ""},
 		{IOCTL_SERIAL_SET_HANDFLOW, rest[:8] + "\xff\xff\xff\xff" + rest[:4], 0, invalid, ""},
 		{IOCTL_SERIAL_SET_HANDFLOW, rest[:12] + "\x01\x10\x00\x00", 0, invalid, ""}, // above the queue
-		{IOCTL_SERIAL_SET_HANDFLOW, "\x02" + rest[:15], 0, unsupported, ""},
-		{IOCTL_SERIAL_SET_HANDFLOW, "\x10" + rest[:15], 0, unsupported, ""},
-		{IOCTL_SERIAL_SET_HANDFLOW, "\x20" + rest[:15], 0, unsupported, ""},
-		{IOCTL_SERIAL_SET_HANDFLOW, "\x40" + rest[:15], 0, unsupported, ""},
-		{IOCTL_SERIAL_SET_HANDFLOW, "\x08\x00\x00\x00\xc0" + rest[:11], 0, unsupported, ""},
-		{IOCTL_SERIAL_SET_HANDFLOW, rest[:4] + "\x80" + rest[:11], 0, unsupported, ""},
 		{IOCTL_SERIAL_GET_HANDFLOW, "", 16, pnp.S_OK, "\x08\x00\x00\x00\x83\x00\x00\x00\x10\x00\x00\x00\x20\x00\x00\x00"},
+
+		// A port without lines remembers handshakes by lines.
+		{IOCTL_SERIAL_SET_HANDFLOW, "\x72\x00\x00\x00\xc0" + rest[:11], 0, pnp.S_OK, ""},
+		{IOCTL_SERIAL_GET_HANDFLOW, "", 16, pnp.S_OK, "\x72\x00\x00\x00\xc0" + rest[:11]},
+		{IOCTL_SERIAL_GET_DTRRTS, "", 4, pnp.S_OK, "\x01\x00\x00\x00"},
+		{IOCTL_SERIAL_GET_COMMSTATUS, "", 20, pnp.S_OK, rest[:20]},
+		{IOCTL_SERIAL_SET_DTR, "", 0, invalid, ""}, // the handshake drives it
+		{IOCTL_SERIAL_CLR_DTR, "", 0, invalid, ""},
+		{IOCTL_SERIAL_SET_RTS, "", 0, invalid, ""},
+		{IOCTL_SERIAL_CLR_RTS, "", 0, invalid, ""},
+		{IOCTL_SERIAL_SET_HANDFLOW, rest[:4] + "\x80" + rest[:11], 0, pnp.S_OK, ""},
+		{IOCTL_SERIAL_GET_DTRRTS, "", 4, pnp.S_OK, "\x02\x00\x00\x00"},
 		{IOCTL_SERIAL_SET_HANDFLOW, rest[:16], 0, pnp.S_OK, ""},
 
 		{IOCTL_SERIAL_GET_DTRRTS, "", 4, pnp.S_OK, "\x00\x00\x00\x00"},

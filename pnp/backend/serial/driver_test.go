@@ -19,15 +19,21 @@ import (
 // wires is a driver with modem lines, counters and an output queue, which no pseudo
 // terminal has.
 type wires struct {
-	mu     sync.Mutex
-	bits   int
-	counts counters
-	queue  int
-	broken bool
-	moved  int   // times that lines were set
-	fails  error // of setLines and sendBreak
-	asked  int   // for the lines
-	looked int   // at the queue
+	mu      sync.Mutex
+	bits    int
+	counts  counters
+	queue   int
+	broken  bool
+	moved   int    // times that lines were set
+	fails   error  // of setLines and sendBreak
+	asked   int    // for the lines
+	looked  int    // at the queue
+	full    bool   // the chip is not empty
+	kernel  rs485  // the driver drives RTS, if it can
+	can     uint32 // the flags of kernel that it takes
+	emptied int    // times that it was asked whether it is
+	// moving, if any, is called before lines are set.
+	moving func(bits int, on bool)
 	// hold, if not nil, blocks calls that ask for the lines until it is closed.
 	hold chan struct{}
 }
@@ -46,8 +52,14 @@ func (w *wires) lines() (int, error) {
 }
 
 func (w *wires) setLines(bits int, on bool) error {
-	if w.fails != nil {
-		return w.fails
+	w.mu.Lock()
+	fails, moving := w.fails, w.moving
+	w.mu.Unlock()
+	if fails != nil {
+		return fails
+	}
+	if moving != nil {
+		moving(bits, on)
 	}
 	w.change(func() {
 		w.moved++
@@ -78,6 +90,30 @@ func (w *wires) sendBreak(on bool) error {
 	}
 	w.change(func() { w.broken = on })
 	return nil
+}
+
+func (w *wires) empty() (bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.emptied++
+	return !w.full, nil
+}
+
+func (w *wires) rs485() (rs485, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.can == 0 {
+		return rs485{}, unix.ENOTTY
+	}
+	return w.kernel, nil
+}
+
+func (w *wires) setRS485(s rs485) (rs485, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.kernel = s
+	w.kernel.Flags &= w.can
+	return w.kernel, nil
 }
 
 func (w *wires) change(f func()) {

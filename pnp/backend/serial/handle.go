@@ -19,16 +19,16 @@ import (
 // handle is the one open of a port.
 //
 // Calls that talk to the hardware take a slot of the session's pool: IOControls, one
-// after the other; asking for the modem lines while an application waits for them; and
-// closing. Non-blocking reads and writes of a terminal do not talk to the hardware and
+// after the other; asking for the modem lines while an application or output waits for
+// them, and moving them; and closing. Non-blocking reads and writes of a terminal do not talk to the hardware and
 // take no slot. If they cannot be done at once, a reader and a writer do them: these
 // are goroutines that wait in the runtime's poller and end when they have nothing to
 // do.
 //
-// Locks: rx.device, tx.device and events.lines come before q. rx.device is held while
-// the descriptor is read and tx.device while it is written; the reader and the writer
-// do not hold q meanwhile. An IOControl that changes the settings holds both, since
-// the kernel blocks reads and writes meanwhile.
+// Locks: rx.device, tx.device, keep.lines and events.lines come before q, in this order.
+// rx.device is held while the descriptor is read and tx.device while it is written; the
+// reader and the writer do not hold q meanwhile. An IOControl that changes the settings
+// holds both, since the kernel blocks reads and writes meanwhile.
 type handle struct {
 	dev         *Device
 	file        *os.File // owns the descriptor
@@ -37,6 +37,7 @@ type handle struct {
 	read, write bool
 	claim       *devnode.Claim
 	terminal    *devnode.Terminal
+	workers     pnp.Workers
 	wake        chan struct{} // wakes the watcher
 
 	// q guards everything below.
@@ -52,14 +53,18 @@ type handle struct {
 	rx     receiver
 	tx     transmitter
 	events events
+	keep   keeper
 }
 
 // newHandle makes the handle of an opened node. It owns the descriptor, even if it
 // fails, and the claim unless it fails.
 func newHandle(d *Device, n devnode.Node, claim *devnode.Claim, r pnp.OpenRequest) (*handle, error) {
 	h := &handle{
-		dev: d, read: n.Read, write: n.Write, claim: claim,
+		dev: d, read: n.Read, write: n.Write, claim: claim, workers: r.Workers,
 		wake: make(chan struct{}, 1), q: queue.New(d.path, r.Workers, d.log),
+	}
+	if h.workers == nil {
+		h.workers = queue.Unbounded{}
 	}
 	h.rx.memory = r.Memory
 	h.file = os.NewFile(uintptr(n.FD), d.path) // the descriptor is non-blocking
@@ -239,6 +244,9 @@ func (h *handle) Close(released func()) {
 	h.q.Close(h.close, released)
 	h.q.Lock()
 	h.rx.drop()
+	if h.keep.timer != nil {
+		h.keep.timer.Stop()
+	}
 	h.q.Unlock()
 	// Wakes the reader and the writer; the end of its wait wakes the watcher.
 	_ = h.file.SetDeadline(time.Unix(1, 0))
@@ -263,6 +271,7 @@ func (h *handle) close() {
 	if lost := h.port.drain(&h.set.termios, h.dev.drainLimit); lost > 0 && !h.port.hungUp() {
 		h.dev.log.Warn("data is lost: the port did not send it before it was closed", "bytes", lost)
 	}
+	h.endToggle()
 	h.q.Lock()
 	defer h.q.Unlock()
 	h.rx.drop() // an IOControl may have added to it since Close

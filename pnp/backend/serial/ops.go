@@ -84,35 +84,22 @@ func (h *handle) getChars(_, out []byte) pnp.HRESULT {
 
 func (h *handle) setHandflow(in, _ []byte) pnp.HRESULT {
 	f := get[handflow](in)
-	switch {
-	case !f.valid(h.set.asked):
+	if !f.valid(h.set.asked) {
 		return pnp.ERROR_INVALID_PARAMETER
-	case !f.supported():
-		h.dev.log.Warn("unsupported flow control",
-			"ControlHandShake", f.ControlHandShake, "FlowReplace", f.FlowReplace)
-		return pnp.ERROR_NOT_SUPPORTED
 	}
-	before := h.set.handflow
-	if hr := h.setFlow(f); hr.Failed() {
-		return hr
-	}
-	// As in serial.sys, a line whose mode stays the same does not move: the
-	// application may have set it since.
-	var dtr, rts error
-	if (before.ControlHandShake^f.ControlHandShake)&SERIAL_DTR_MASK != 0 {
-		dtr = h.setLine(unix.TIOCM_DTR, f.ControlHandShake&SERIAL_DTR_CONTROL != 0)
-	}
-	if (before.FlowReplace^f.FlowReplace)&SERIAL_RTS_MASK != 0 && !f.autoRTS() {
-		rts = h.setLine(unix.TIOCM_RTS, f.FlowReplace&SERIAL_RTS_CONTROL != 0)
-	}
-	return h.failure(errors.Join(dtr, rts))
+	h.keep.lines.Lock()
+	defer h.keep.lines.Unlock()
+	return h.changeHandflow(f)
 }
 
-// setFlow changes the flow control. If that begins or ends the kernel's marks in the
-// data, it first reads what came before.
-func (h *handle) setFlow(f handflow) pnp.HRESULT {
+// setFlow changes the flow control. If that changes what becomes of data that arrives, it
+// first reads what came before.
+func (h *handle) setFlow(f handflow, s handshake) pnp.HRESULT {
 	changes := f.marks() != h.set.marks
-	if changes {
+	if changes || s.deaf != h.set.hand.deaf {
+		if h.set.hand.deaf {
+			h.lookAtLines()
+		}
 		if err := h.readAhead(); err != nil {
 			return h.failure(err)
 		}
@@ -125,8 +112,9 @@ func (h *handle) setFlow(f handflow) pnp.HRESULT {
 	}
 	h.q.Lock()
 	defer h.q.Unlock()
-	h.set.handflow, h.set.marks = f, f.marks()
+	h.set.handflow, h.set.marks, h.set.hand = f, f.marks(), s
 	h.set.rtscts = h.set.termios.Cflag&unix.CRTSCTS != 0
+	h.gauge()
 	if changes {
 		h.rx.marker = marker{}
 	}
@@ -175,7 +163,8 @@ func (h *handle) setQueueSize(in, _ []byte) pnp.HRESULT {
 	return pnp.S_OK
 }
 
-// setLine raises or lowers DTR or RTS. A state that the driver refuses is remembered.
+// setLine raises or lowers DTR or RTS. A state that the driver refuses is remembered. The
+// caller holds keep.lines.
 func (h *handle) setLine(line int, on bool) error {
 	if h.port.hasLines {
 		err := h.port.setLines(line, on)
@@ -196,16 +185,20 @@ func (h *handle) setLine(line int, on bool) error {
 	return nil
 }
 
-func (h *handle) setDTR(_, _ []byte) pnp.HRESULT { return h.failure(h.setLine(unix.TIOCM_DTR, true)) }
-func (h *handle) clrDTR(_, _ []byte) pnp.HRESULT { return h.failure(h.setLine(unix.TIOCM_DTR, false)) }
-func (h *handle) setRTS(_, _ []byte) pnp.HRESULT { return h.changeRTS(true) }
-func (h *handle) clrRTS(_, _ []byte) pnp.HRESULT { return h.changeRTS(false) }
+func (h *handle) setDTR(_, _ []byte) pnp.HRESULT { return h.changeLine(unix.TIOCM_DTR, true) }
+func (h *handle) clrDTR(_, _ []byte) pnp.HRESULT { return h.changeLine(unix.TIOCM_DTR, false) }
+func (h *handle) setRTS(_, _ []byte) pnp.HRESULT { return h.changeLine(unix.TIOCM_RTS, true) }
+func (h *handle) clrRTS(_, _ []byte) pnp.HRESULT { return h.changeLine(unix.TIOCM_RTS, false) }
 
-func (h *handle) changeRTS(on bool) pnp.HRESULT {
-	if h.set.handflow.autoRTS() {
+// changeLine moves a line for the application. As in serial.sys, it may not move one that
+// a handshake moves.
+func (h *handle) changeLine(line int, on bool) pnp.HRESULT {
+	if f := h.set.handflow; line == unix.TIOCM_DTR && f.autoDTR() || line == unix.TIOCM_RTS && f.autoRTS() {
 		return pnp.ERROR_INVALID_PARAMETER
 	}
-	return h.failure(h.setLine(unix.TIOCM_RTS, on))
+	h.keep.lines.Lock()
+	defer h.keep.lines.Unlock()
+	return h.failure(h.setLine(line, on))
 }
 
 // remembered returns the states of DTR and RTS that were set, as TIOCM bits.
@@ -228,6 +221,8 @@ func (h *handle) getDTRRTS(_, out []byte) pnp.HRESULT {
 
 func (h *handle) askDTRRTS(_, out []byte) pnp.HRESULT {
 	return h.askLines(out, func(lines int) uint32 {
+		h.keep.lines.Lock()
+		defer h.keep.lines.Unlock()
 		return dtrRTS(lines&^h.set.refused | h.remembered()&h.set.refused)
 	})
 }
@@ -291,6 +286,12 @@ func (h *handle) setBreakOn(_, _ []byte) pnp.HRESULT {
 func (h *handle) setBreakOff(_, _ []byte) pnp.HRESULT { return h.changeBreak(false) }
 
 func (h *handle) changeBreak(on bool) pnp.HRESULT {
+	h.keep.lines.Lock()
+	defer h.keep.lines.Unlock()
+	if on && h.set.hand.toggle {
+		h.move(unix.TIOCM_RTS, true)
+		h.risen(unix.TIOCM_RTS)
+	}
 	err := h.port.sendBreak(on)
 	if refused(err) && !h.port.hungUp() {
 		return pnp.S_OK // the device cannot send a break
@@ -352,10 +353,11 @@ func (h *handle) purge(in, _ []byte) pnp.HRESULT {
 	}
 	var err error
 	if mask&SERIAL_PURGE_TXCLEAR != 0 {
-		err = h.port.flush(unix.TCOFLUSH)
+		err = h.flushOutput()
 	}
 	if mask&SERIAL_PURGE_RXCLEAR != 0 {
 		err = errors.Join(err, h.clearInput())
+		h.tend()
 	}
 	return h.failureLocked(err)
 }

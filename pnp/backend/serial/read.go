@@ -19,6 +19,7 @@ import (
 type receiver struct {
 	device sync.Mutex // held while the descriptor is read
 
+	full    bool      // the queue is, for a handshake
 	turn    *readTurn // of the first read; nil until its turn has come
 	came    uint64    // how many reads have come so far
 	buffer  []byte
@@ -147,7 +148,7 @@ func (h *handle) room() int {
 		return 0
 	case h.reads.Len() > 0:
 		want = max(len(h.reads.First().R.Out), h.set.queue)
-	case h.waits.Len() > 0 && h.events.mask&h.receiverEvents() != 0:
+	case h.waits.Len() > 0 && h.events.mask&h.receiverEvents() != 0, h.set.hand.listens():
 		want = h.set.queue
 	}
 	has := len(h.rx.buffer)
@@ -158,13 +159,17 @@ func (h *handle) room() int {
 // receive serves reads with the data that is there, and starts the reader for the
 // rest. The queue is locked.
 func (h *handle) receive() {
-	if !h.driving && h.reads.Len() > 0 && h.rx.device.TryLock() {
+	switch {
+	case h.set.hand.deaf: // only the reader reads, if there is something
+		h.serve(!h.driving && h.port.unread() == 0)
+	case !h.driving && h.reads.Len() > 0 && h.rx.device.TryLock():
 		h.receiveNow()
-	} else {
+	default:
 		h.serve(false)
 	}
 	h.settle()
 	h.startReader()
+	h.tend()
 }
 
 // receiveNow serves the reads with the data that the kernel has. The caller has locked
@@ -221,22 +226,25 @@ func (h *handle) readDone(err error) bool {
 // wants any, and returns true.
 func (h *handle) readReady() bool {
 	for {
-		if dry, unwanted := h.readOne(); dry || unwanted {
+		if dry, unwanted := h.readOne(h.listen()); dry || unwanted {
 			return unwanted
 		}
 	}
 }
 
-// readOne reads once. It returns dry if there is no more data, and unwanted if nobody
-// wants any.
-func (h *handle) readOne() (dry, unwanted bool) {
+// readOne reads once, if there is something. It returns dry if there is no more data, and
+// unwanted if nobody wants any.
+func (h *handle) readOne(something bool) (dry, unwanted bool) {
 	h.rx.device.Lock()
 	room, before := h.wanted()
 	if room == 0 {
 		h.rx.device.Unlock()
 		return false, true
 	}
-	n, err := h.port.read(h.rx.scratch[:room])
+	n, err := 0, error(unix.EAGAIN)
+	if something {
+		n, err = h.port.read(h.rx.scratch[:room])
+	}
 	h.q.Lock()
 	defer h.q.Unlock() // completes requests, so rx.device is unlocked before
 	defer h.rx.device.Unlock()
@@ -262,6 +270,7 @@ func (h *handle) received(n int, err error, before moment) (dry bool) {
 	case n > 0:
 		h.arrived(h.rx.scratch[:n])
 		h.serve(false)
+		h.tend()
 		return false
 	case err == unix.EAGAIN:
 		return h.serve(before.came == h.rx.came)
@@ -282,6 +291,12 @@ func (h *handle) received(n int, err error, before moment) (dry bool) {
 // arrived adds bytes from the kernel to the buffer, and records the events.
 func (h *handle) arrived(b []byte) {
 	h.rx.count += uint32(len(b))
+	if !h.hears() {
+		if h.set.marks { // one may be split
+			h.rx.marker.scan(b, func(byte) {}, func(byte) {}, func() {})
+		}
+		return
+	}
 	before := len(h.rx.buffer)
 	data := func(c byte) {
 		if c != 0 || h.set.handflow.FlowReplace&SERIAL_NULL_STRIPPING == 0 {

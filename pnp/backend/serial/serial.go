@@ -51,6 +51,15 @@
 // that the driver refuses to set, as those of many modems do, and flow control and
 // breaks that the driver refuses have no effect: SetCommState and EscapeCommFunction
 // work on every port.
+//
+// # Handshakes
+//
+// The kernel does those by RTS and CTS together and by XON and XOFF, when it sees fit: their
+// limits and SERIAL_XOFF_CONTINUE have no effect. The port does the others itself (see
+// handshake), as serial.sys does, if it has lines; a port without lines remembers them.
+// While a line can stop the output, the port writes small pieces, so that little is on its
+// way when the line falls. While its own lines depend on the receive queue, or DSR decides
+// about what is received, it reads without being asked.
 package serial
 
 import (

@@ -19,25 +19,28 @@ const (
 )
 
 // settings are what an application has set. The first fields are used by IOControls
-// only, of which one runs at a time. The fields below the empty line are written by
-// IOControls with the queue locked, and read by others with the queue locked.
+// only, of which one runs at a time; the keeper changes the lines, too, so the keeper's
+// mutex guards these. The fields below the empty line are written by IOControls with the
+// queue locked, and read by others with the queue locked.
 type settings struct {
-	termios unix.Termios
-	line    lineControl
+	line lineControl
 	// dtr and rts are the states that were set, for a port without lines; refused
 	// are the TIOCM bits of those that the driver refuses to set.
 	dtr, rts bool
 	refused  int
-	asked    int64 // the size of the queue that was asked for
+	asked    int64  // the size of the queue that was asked for
+	rs485    *rs485 // the driver's settings before it was told to drive RTS
 
+	termios  unix.Termios
 	timeouts timeouts
 	chars    chars
 	handflow handflow
-	rtscts   bool // the driver does the handshake by CTS
-	queue    int  // how many bytes are buffered that no read has asked for yet
-	marks    bool // the kernel marks errors and breaks in the data (PARMRK)
-	breaking bool // a break is being sent
-	stopped  bool // IOCTL_SERIAL_SET_XOFF stopped sending
+	hand     handshake // what the port does itself for that
+	rtscts   bool      // the driver does the handshake by CTS
+	queue    int       // how many bytes are buffered that no read has asked for yet
+	marks    bool      // the kernel marks errors and breaks in the data (PARMRK)
+	breaking bool      // a break is being sent
+	stopped  bool      // IOCTL_SERIAL_SET_XOFF stopped sending
 }
 
 func defaultSettings(t unix.Termios) settings {
@@ -138,26 +141,18 @@ func (f handflow) valid(queue int64) bool {
 		f.ControlHandShake&SERIAL_DTR_MASK != SERIAL_DTR_MASK && limit(f.XonLimit) && limit(f.XoffLimit)
 }
 
-// supported reports whether Linux can do f. If not, f is refused rather than ignored,
-// since data would be lost: handshakes by DTR, DSR or DCD, ignoring input by DSR, RTS
-// that follows the transmitter, and RTS for input without CTS for output, which are
-// one flag here. The limits and SERIAL_XOFF_CONTINUE have no effect: the kernel
-// decides when to send XOFF, and goes on sending after it.
-func (f handflow) supported() bool {
-	const no = SERIAL_DTR_HANDSHAKE | SERIAL_DSR_HANDSHAKE | SERIAL_DCD_HANDSHAKE | SERIAL_DSR_SENSITIVITY
-	switch {
-	case f.ControlHandShake&no != 0:
-		return false
-	case f.FlowReplace&SERIAL_RTS_MASK == SERIAL_TRANSMIT_TOGGLE:
-		return false
-	}
-	return f.FlowReplace&SERIAL_RTS_MASK != SERIAL_RTS_HANDSHAKE || f.ctsHandshake()
-}
+// toggles reports whether RTS follows the transmitter.
+func (f handflow) toggles() bool { return f.FlowReplace&SERIAL_RTS_MASK == SERIAL_TRANSMIT_TOGGLE }
+
+func (f handflow) rtsHandshake() bool { return f.FlowReplace&SERIAL_RTS_MASK == SERIAL_RTS_HANDSHAKE }
 
 func (f handflow) ctsHandshake() bool { return f.ControlHandShake&SERIAL_CTS_HANDSHAKE != 0 }
 
-// autoRTS reports whether the kernel drives RTS, so that the application cannot.
-func (f handflow) autoRTS() bool { return f.FlowReplace&SERIAL_RTS_MASK == SERIAL_RTS_HANDSHAKE }
+// autoRTS reports whether the application does not drive RTS.
+func (f handflow) autoRTS() bool { return f.FlowReplace&SERIAL_RTS_HANDSHAKE != 0 }
+
+// autoDTR reports whether the application does not drive DTR.
+func (f handflow) autoDTR() bool { return f.ControlHandShake&SERIAL_DTR_HANDSHAKE != 0 }
 
 // marks reports whether f takes the positions of errors and breaks in the data.
 func (f handflow) marks() bool {
@@ -193,10 +188,16 @@ func (h *handle) apply(t unix.Termios, accept func(unix.Termios) bool, refused p
 	}
 	if !accept(got) {
 		if got, err = h.port.setTermios(h.set.termios); err == nil {
-			h.set.termios = got
+			h.nowSet(got)
 		}
 		return refused
 	}
-	h.set.termios = got
+	h.nowSet(got)
 	return pnp.S_OK
+}
+
+func (h *handle) nowSet(t unix.Termios) {
+	h.q.Lock()
+	defer h.q.Unlock()
+	h.set.termios = t
 }

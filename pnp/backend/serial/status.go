@@ -12,14 +12,14 @@ import (
 
 // getCommStatus is for a port whose driver need not be asked.
 func (h *handle) getCommStatus(_, out []byte) pnp.HRESULT {
-	h.tellStatus(out, unix.TIOCM_CTS)
+	h.tellStatus(out, 0)
 	return pnp.S_OK
 }
 
 func (h *handle) askCommStatus(_, out []byte) pnp.HRESULT {
 	now, counted := h.askCounters()
-	lines := unix.TIOCM_CTS
-	if h.watchesCTS() {
+	lines := 0
+	if h.watchesLines() {
 		var err error
 		if lines, err = h.port.lines(); err != nil {
 			return h.failure(err)
@@ -51,8 +51,8 @@ func (h *handle) tellStatus(out []byte, lines int) {
 	put(out, s)
 }
 
-// held returns the reasons why output waits. Only the kernel knows whether XOFF was
-// received.
+// held returns the reasons why output waits or input is dropped. Only the kernel knows
+// whether XOFF was received.
 func (h *handle) held(lines int) uint32 {
 	reasons := uint32(0)
 	if h.set.stopped {
@@ -61,8 +61,19 @@ func (h *handle) held(lines int) uint32 {
 	if h.set.breaking {
 		reasons |= SERIAL_TX_WAITING_ON_BREAK
 	}
-	if h.watchesCTS() && lines&unix.TIOCM_CTS == 0 {
-		reasons |= SERIAL_TX_WAITING_FOR_CTS
+	for _, l := range []struct {
+		watched bool
+		line    int
+		reason  uint32
+	}{
+		{h.watchesCTS(), unix.TIOCM_CTS, SERIAL_TX_WAITING_FOR_CTS},
+		{h.set.hand.out&unix.TIOCM_DSR != 0, unix.TIOCM_DSR, SERIAL_TX_WAITING_FOR_DSR},
+		{h.set.hand.out&unix.TIOCM_CAR != 0, unix.TIOCM_CAR, SERIAL_TX_WAITING_FOR_DCD},
+		{h.set.hand.deaf, unix.TIOCM_DSR, SERIAL_RX_WAITING_FOR_DSR},
+	} {
+		if l.watched && lines&l.line == 0 {
+			reasons |= l.reason
+		}
 	}
 	return reasons
 }

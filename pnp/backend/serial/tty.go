@@ -22,6 +22,8 @@ type port struct {
 	// modem is set for a USB modem (CDC ACM), which reports a ring once and not when
 	// it begins and ends.
 	modem bool
+	// usb is set for a USB device, whose chip knows later what the driver knows.
+	usb bool
 	// hasLines is set if the driver has modem lines, and hasCounters if it counts
 	// errors and changes of the lines.
 	hasLines, hasCounters bool
@@ -37,6 +39,7 @@ func newPort(fd int, rdev uint64) (port, error) {
 	major := unix.Major(rdev)
 	p.pseudo = major >= 136 && major <= 143 || major == 3
 	p.modem = major == 166
+	p.usb = p.modem || major == 188
 	_, err := p.lines()
 	p.hasLines = err == nil
 	_, err = p.counters()
@@ -63,8 +66,14 @@ type driver interface {
 	counters() (counters, error)
 	// unsent returns how many bytes the kernel still has to send.
 	unsent() int
+	// empty reports whether the last bit has left the chip.
+	empty() (bool, error)
 	// sendBreak begins or ends a break.
 	sendBreak(on bool) error
+	// rs485 returns the settings by which the driver drives RTS, and setRS485 changes
+	// them and returns those that the driver then has.
+	rs485() (rs485, error)
+	setRS485(rs485) (rs485, error)
 }
 
 // refused reports whether a driver has refused what it cannot do, by an error that it
@@ -114,6 +123,37 @@ func (d tty) sendBreak(on bool) error {
 		return unix.IoctlSetInt(int(d), unix.TIOCSBRK, 0)
 	}
 	return unix.IoctlSetInt(int(d), unix.TIOCCBRK, 0)
+}
+
+func (d tty) empty() (bool, error) {
+	status, err := unix.IoctlGetInt(int(d), unix.TIOCSERGETLSR)
+	return status&unix.TIOCSER_TEMT != 0, err
+}
+
+// rs485 is struct serial_rs485 (linux/serial.h).
+type rs485 struct {
+	Flags                                 uint32
+	DelayRTSBeforeSend, DelayRTSAfterSend uint32
+	_                                     [5]uint32
+}
+
+// The flags of rs485: SER_RS485_ENABLED and so on.
+const (
+	rs485Enabled      = 0x01
+	rs485RTSOnSend    = 0x02
+	rs485RTSAfterSend = 0x04
+	rs485RXDuringTX   = 0x10
+)
+
+func (d tty) rs485() (rs485, error) { return d.ioctlRS485(unix.TIOCGRS485, rs485{}) }
+
+func (d tty) setRS485(s rs485) (rs485, error) { return d.ioctlRS485(unix.TIOCSRS485, s) }
+
+func (d tty) ioctlRS485(request uintptr, s rs485) (rs485, error) {
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(d), request, uintptr(unsafe.Pointer(&s))); errno != 0 {
+		return rs485{}, errno
+	}
+	return s, nil
 }
 
 // unread returns how many bytes the kernel has received that were not read yet.

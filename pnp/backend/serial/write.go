@@ -37,9 +37,22 @@ func (h *handle) pending() int {
 	return n
 }
 
-// next returns the next request to write for and its data; nil if there is none. The
-// queue is locked.
+// next returns the next request to write for and the data that may be written; nil if
+// there is none. The queue is locked.
 func (h *handle) next() (*queue.Item, []byte) {
+	it, data := h.waiting()
+	if it == nil {
+		return nil, nil
+	}
+	n := min(len(data), h.allowance())
+	if n == 0 {
+		return nil, nil // tend sees to it
+	}
+	return it, data[:n]
+}
+
+// waiting returns the request whose turn it is and its data. The queue is locked.
+func (h *handle) waiting() (*queue.Item, []byte) {
 	if it := h.immediate.First(); it != nil {
 		return it, it.R.In[:1]
 	}
@@ -67,6 +80,7 @@ func (h *handle) beginImmediate(it *queue.Item) {
 func (h *handle) abortWrites(hr pnp.HRESULT) {
 	h.writes.Abort(hr)
 	h.immediate.Abort(hr)
+	h.tend()
 }
 
 // transmit writes what the kernel takes at once, and starts the writer for the rest.
@@ -77,6 +91,7 @@ func (h *handle) transmit() {
 	}
 	h.beginWrite()
 	h.startWriter()
+	h.tend()
 }
 
 // transmitNow writes until the kernel takes no more. The caller has locked the queue
@@ -121,7 +136,7 @@ func (h *handle) writeTimeout(it *queue.Item) {
 		return
 	}
 	// Data of earlier writes, which are complete, must not be discarded.
-	if unsent := h.port.unsent(); unsent > 0 && unsent <= it.N && h.port.flush(unix.TCOFLUSH) == nil {
+	if unsent := h.port.unsent(); unsent > 0 && unsent <= it.N && h.flushOutput() == nil {
 		it.N -= unsent
 		h.tx.count -= uint32(unsent)
 	}
@@ -197,6 +212,7 @@ func (h *handle) writeDone(err error) bool {
 		return false
 	}
 	h.tx.running = false
+	h.tend()
 	return true
 }
 
@@ -246,6 +262,7 @@ func (h *handle) take() (*queue.Item, []byte) {
 func (h *handle) wrote(it *queue.Item, n int, err error) (full bool) {
 	h.tx.count += uint32(n)
 	h.tx.dirty = h.tx.dirty || n > 0
+	h.wroteToLine(n)
 	if err == unix.EAGAIN {
 		return true
 	}
