@@ -78,6 +78,7 @@ type Descriptor struct {
 	// inCollection is the length of the longest report of each kind in a
 	// top-level collection.
 	inCollection [Kinds]map[int]int
+	separate     bool
 }
 
 // report is one report of a device.
@@ -89,7 +90,7 @@ type report struct {
 }
 
 // TopLevel returns the usages of the top-level collections. Windows makes a device
-// of each, whatever its type. A hidraw node has all of them.
+// of each, whatever its type; see Separate. A hidraw node has all of them.
 func (d *Descriptor) TopLevel() []Usage {
 	var usages []Usage
 	for _, c := range d.Collections {
@@ -168,6 +169,8 @@ type parser struct {
 	depth int // open collections
 	top   int // top-level collections so far
 	local locals
+
+	owners owners
 }
 
 // Parse parses a report descriptor. It accepts what Linux accepts, and more that
@@ -199,6 +202,7 @@ func Parse(b []byte) (*Descriptor, error) {
 		return nil, fmt.Errorf("report descriptor: %d collections without End Collection", p.depth)
 	}
 	p.d.finish()
+	p.d.separate = p.owners.apart(p.top)
 	return p.d, nil
 }
 
@@ -250,14 +254,19 @@ func (p *parser) main(i item) error {
 
 // data adds one data field to its report.
 func (p *parser) data(k Kind) error {
+	within := 0
+	if p.depth > 0 {
+		within = p.top
+	}
+	p.owners.add(p.g.reportID, within)
 	r, known := p.d.reports[k][p.g.reportID]
 	// The product of two 32-bit numbers fits.
 	bits := uint64(r.bits) + uint64(p.g.reportSize)*uint64(p.g.reportCount)
 	if bits > maxReportBits {
 		return fmt.Errorf("%v report %d has %d bits, more than %d", k, p.g.reportID, bits, maxReportBits)
 	}
-	if !known && p.depth > 0 {
-		r.collection = p.top
+	if !known {
+		r.collection = within
 	}
 	if r.bits = int(bits); bits > 0 {
 		p.d.reports[k][p.g.reportID] = r
