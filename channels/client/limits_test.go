@@ -152,6 +152,18 @@ func TestDevices(t *testing.T) {
 	next, err := s.Add(&testDevice{})
 	require.NoError(t, err)
 	require.NotEqual(t, id, next)
+
+	// Several come together or not at all.
+	s.Remove(next)
+	both := []pnp.Device{&testDevice{}, &testDevice{}}
+	_, err = s.AddAll(both, pnp.DeviceLimits{})
+	require.ErrorIs(t, err, pnp.ErrTooMany)
+	require.Len(t, s.State().Devices, 1)
+	s.Remove(s.State().Devices[0].ID)
+	ids, err := s.AddAll(both, pnp.DeviceLimits{})
+	require.NoError(t, err)
+	require.Equal(t, []uint32{next + 1, next + 2}, ids)
+	require.Len(t, s.State().Devices, 2)
 }
 
 // TestEvents: events that are too large or over budget are dropped whole, with

@@ -29,6 +29,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -141,29 +142,45 @@ func (s *Session) Add(d pnp.Device) (id uint32, err error) {
 
 // AddLimited is Add for a device with limits of its own.
 func (s *Session) AddLimited(d pnp.Device, own pnp.DeviceLimits) (id uint32, err error) {
-	description, err := s.describe(d)
+	ids, err := s.AddAll([]pnp.Device{d}, own)
 	if err != nil {
 		return 0, err
 	}
-	dev := s.newDevice(d, description, own)
+	return ids[0], nil
+}
+
+// AddAll adds several devices, each with these limits of its own. If it fails, it adds none.
+func (s *Session) AddAll(devices []pnp.Device, own pnp.DeviceLimits) (ids []uint32, err error) {
+	var added []*device
+	for _, d := range devices {
+		description, err := s.describe(d)
+		if err != nil {
+			return nil, err
+		}
+		added = append(added, s.newDevice(d, description, own))
+	}
 	s.mu.Lock()
 	switch {
 	case s.closed:
 		err = ErrEnded
-	case len(s.devices) >= s.limits.Devices || s.lastID == ^uint32(0):
+	case len(s.devices)+len(added) > s.limits.Devices || uint64(s.lastID)+uint64(len(added)) > math.MaxUint32:
 		err = pnp.ErrTooMany
 	}
 	if err != nil {
 		s.mu.Unlock()
-		return 0, err
+		return nil, err
 	}
-	s.lastID++
-	dev.id = s.lastID
-	s.devices[dev.id] = dev
+	for _, dev := range added {
+		s.lastID++
+		dev.id = s.lastID
+		s.devices[dev.id] = dev
+		ids = append(ids, dev.id)
+	}
 	s.mu.Unlock()
 
-	s.notify(dev, func(e pnp.Event) { s.raise(dev, e) })
-
+	for _, dev := range added {
+		s.notify(dev, func(e pnp.Event) { s.raise(dev, e) })
+	}
 	s.mu.Lock()
 	ended := s.closed
 	if !ended && s.info != nil {
@@ -171,10 +188,12 @@ func (s *Session) AddLimited(d pnp.Device, own pnp.DeviceLimits) (id uint32, err
 	}
 	s.mu.Unlock()
 	if ended {
-		s.notify(dev, nil) // Close may have silenced it before it was set
-		return 0, ErrEnded
+		for _, dev := range added {
+			s.notify(dev, nil) // Close may have silenced it before it was set
+		}
+		return nil, ErrEnded
 	}
-	return dev.id, nil
+	return ids, nil
 }
 
 // describe asks a device for its description.
