@@ -158,10 +158,16 @@ func (a *app) explainUse(backend string, dec rules.Decision) {
 
 // explainDescription prints the device as the server would see it.
 func (a *app) explainDescription(dec rules.Decision) {
-	fmt.Fprintln(a.out, "  The server would see:")
+	if dec.Collections == nil {
+		fmt.Fprintln(a.out, "  The server would see:")
+	} else {
+		fmt.Fprintf(a.out, "  The server would see %d devices, one of each collection:\n", len(dec.Collections))
+	}
 	told := describe(dec.Description)
-	a.field("name", told.Name, plain)
-	a.fields("hardware ids", told.HardwareIDs)
+	for _, d := range dec.Devices() { // the rest is the same
+		a.field("name", d.Name, plain)
+		a.fields("hardware ids", d.HardwareIDs)
+	}
 	a.fields("compatible", told.CompatibleIDs)
 	a.fields("interfaces", told.Interfaces)
 	a.field("container", told.Container, plain)

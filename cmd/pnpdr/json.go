@@ -31,6 +31,9 @@ type jsonNamed struct {
 	Reason      string          `json:"reason"`
 	Limits      jsonLimits      `json:"limits"`
 	Description jsonDescription `json:"description"`
+
+	// Collections describe the devices in its place, if there is one of each collection.
+	Collections []jsonDescription `json:"collections"`
 }
 
 // jsonEvent is a line of monitor --json.
@@ -75,6 +78,8 @@ type jsonDevice struct {
 	Limits       jsonLimits      `json:"limits"`
 	Access       *jsonAccess     `json:"access"` // null for a removed device
 	Description  jsonDescription `json:"description"`
+
+	Collections []jsonDescription `json:"collections"`
 }
 
 // jsonLimits are the device's own limits; 0 means that only the session's apply.
@@ -132,7 +137,7 @@ func jsonOutcomes(outcomes []outcome) []jsonNamed {
 	list := make([]jsonNamed, len(outcomes))
 	for n, o := range outcomes {
 		d := o.decision
-		list[n] = jsonNamed{o.Option, o.Kind.Name, o.Path, o.device, d.Redirect, d.ReadOnly, d.Reason, jsonLimits(d.Limits), describe(d.Description)}
+		list[n] = jsonNamed{o.Option, o.Kind.Name, o.Path, o.device, d.Redirect, d.ReadOnly, d.Reason, jsonLimits(d.Limits), describe(d.Description), describeAll(d.Collections)}
 	}
 	return list
 }
@@ -146,7 +151,7 @@ func (i item) json() jsonDevice {
 		Manufacturer: d.Manufacturer, Product: d.Product, Serial: d.Serial, Driver: d.Driver, Excluded: d.Excluded,
 		Verdict: dec.Verdict, Redirect: dec.Redirect, Reason: dec.Reason, Advice: i.advice,
 		Backend: i.backend(), ReadOnly: dec.ReadOnly, Limits: jsonLimits(dec.Limits),
-		Access: &jsonAccess{OK: i.access == nil}, Description: describe(dec.Description),
+		Access: &jsonAccess{OK: i.access == nil}, Description: describe(dec.Description), Collections: describeAll(dec.Collections),
 	}
 	if d.Interface >= 0 {
 		out.Interface = &d.Interface
@@ -184,6 +189,14 @@ func describe(d pnp.Description) jsonDescription {
 		out.Container = d.Container.String()
 	}
 	return out
+}
+
+func describeAll(devices []pnp.Description) []jsonDescription {
+	list := make([]jsonDescription, len(devices))
+	for n, d := range devices {
+		list[n] = describe(d)
+	}
+	return list
 }
 
 // printJSON prints one value; without an indent, on one line.

@@ -65,7 +65,7 @@ func (a *app) printTable(items []item) {
 	rows := make([][]string, len(items))
 	for n, i := range items {
 		status, _ := i.status()
-		rows[n] = []string{strconv.Itoa(i.index), status, i.id(), i.node(), i.decision.Description.Name, i.reason()}
+		rows[n] = []string{strconv.Itoa(i.index), status, i.id(), i.node(), i.name(), i.reason()}
 	}
 	t := layout(head, rows, a.width)
 	fmt.Fprintln(a.out, a.paint(bold, t.line(head)))

@@ -339,7 +339,7 @@ func TestExplainNamed(t *testing.T) {
 		assert.Empty(t, doc.Devices)
 		require.Len(t, doc.Named, 1)
 		n := doc.Named[0]
-		assert.Equal(t, jsonNamed{"file:disk.img", "file", dir + "/disk.img", 0, true, true, "option file:disk.img", jsonLimits{}, n.Description}, n)
+		assert.Equal(t, jsonNamed{"file:disk.img", "file", dir + "/disk.img", 0, true, true, "option file:disk.img", jsonLimits{}, n.Description, []jsonDescription{}}, n)
 	}
 
 	_, named, _ := runApp(roots("explain", "loopback,name:X")...)

@@ -55,7 +55,7 @@ func (a *app) printEvent(kind discover.EventKind, i item) error {
 		return a.printJSON(e, "")
 	}
 	how := map[discover.EventKind]color{discover.Added: green, discover.Removed: red, discover.Changed: yellow}[kind]
-	line := fmt.Sprintf("%s  %-9s  %s  %s", a.paint(how, fmt.Sprintf("%-7s", kind)), i.id(), i.node(), i.decision.Description.Name)
+	line := fmt.Sprintf("%s  %-9s  %s  %s", a.paint(how, fmt.Sprintf("%-7s", kind)), i.id(), i.node(), i.name())
 	if kind != discover.Removed {
 		status, c := i.status()
 		line += "  " + a.paint(c, status) + ": " + i.reason()

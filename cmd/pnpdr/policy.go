@@ -250,6 +250,15 @@ func (i item) reason() string {
 	return i.decision.Reason
 }
 
+// name is the friendly name, with how many devices there are of that name and a number.
+func (i item) name() string {
+	name := i.decision.Description.Name
+	if n := len(i.decision.Collections); n > 0 {
+		name += fmt.Sprintf(" (%d collections)", n)
+	}
+	return name
+}
+
 // id is VID:PID; "-" without them.
 func (i item) id() string {
 	d := i.device

@@ -43,18 +43,20 @@ var plainDescriptor = []byte{
 }
 
 // testHID passes all kinds of reports in both directions, and unplugs the
-// device during all kinds of requests.
+// device during all kinds of requests. A device with two collections is two.
 func testHID(t *testing.T, f *fixture) {
 	feature := "\x07" + strings.Repeat("f", 32)
 	odd := newUHID(t, "Odd", oddDescriptor, map[byte]string{7: feature})
 	plain := newUHID(t, "Plain", plainDescriptor, map[byte]string{0: "wxyz"})
-	r := f.connect(t, "loopback,hid:"+odd.Node+",hid:"+plain.Node)
+	panel := newUHID(t, "Panel", panelDescriptor, panelFeatures)
+	r := f.connect(t, "loopback,hid:"+odd.Node+",hid:"+plain.Node+",hid:"+panel.Node)
 	devices := map[string]*server.Device{}
-	for len(devices) < 3 {
+	for len(devices) < 5 {
 		d := r.event().Device
 		devices[d.Description().Name] = d
 	}
 	require.Contains(t, devices, fakeDevice)
+	r.useCollections(panel, devices["Panel (collection 1)"], devices["Panel (collection 2)"])
 	h, p := r.open(devices["Odd"]), r.open(devices["Plain"])
 	read := func(h *server.Handle, room int) string {
 		t.Helper()

@@ -43,6 +43,9 @@ type Kind struct {
 	// AlwaysWritable is set if a device of the kind cannot be read-only: one that
 	// should be is not redirected.
 	AlwaysWritable bool
+	// Collections is set if each collection of a HID device that Windows makes a device
+	// of is one here, too: Source.Collection says which one New makes.
+	Collections bool
 	// Description describes a device that discovery has not found. If it has no
 	// name, the device has the name of its node.
 	Description pnp.Description

@@ -26,6 +26,9 @@ type Source struct {
 	// Found is the result of discovery; nil if discovery has not found the
 	// device.
 	Found *discover.Device
+	// Collection is the number of the HID device's top-level collection, from 1, that
+	// the device is; 0 if it is the whole.
+	Collection int
 	// Description is sent to the server.
 	Description pnp.Description
 	// ReadOnly refuses operations that change the device, even if the node's

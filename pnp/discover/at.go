@@ -238,7 +238,7 @@ func (s *scan) aboveHID(d *Device, hid string) []*Device {
 	s.otherHID(hid, d)
 	s.hid(hid, d, usbClass{})
 	d.Description.Name = d.name(nil)
-	d.Description.HardwareIDs = d.hidIDs()
+	d.identifyHID()
 	d.Description.Container = d.container(nil)
 	return []*Device{d}
 }

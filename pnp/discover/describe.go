@@ -21,7 +21,7 @@ func describe(d *Device, u *usbDevice, i *usbInterface) {
 	desc.Name = sysfs.Clean(d.name(u) + d.function(u, i))
 	switch {
 	case d.Subsystem == "hidraw":
-		desc.HardwareIDs = d.hidIDs()
+		d.identifyHID()
 	case u != nil:
 		desc.HardwareIDs = d.usbIDs()
 		desc.CompatibleIDs = classIDs(i.usbClass)
@@ -63,14 +63,25 @@ func classIDs(c usbClass) []string {
 	}
 }
 
-// maxCollections is how many collections get ids of their own: all ids have to
-// fit in one message.
+// maxCollections is how many collections of a node get ids of their own if it is one
+// device: all ids have to fit in one message.
 const maxCollections = 16
 
-// hidIDs are those that hidclass makes of the top-level collections. Windows has
-// a device per collection; here they share a node, so the ids of all of them
-// follow each other.
-func (d *Device) hidIDs() []string {
+// identifyHID sets the hardware ids of a HID device, and those of each collection that is a
+// device on Windows.
+func (d *Device) identifyHID() {
+	d.Description.HardwareIDs = d.hidIDs(0, min(len(d.Usages), maxCollections))
+	d.Collections = nil
+	if d.separate {
+		for n := range d.Usages {
+			d.Collections = append(d.Collections, d.hidIDs(n, n+1))
+		}
+	}
+}
+
+// hidIDs are those that hidclass makes of the top-level collections from first up to end.
+// If they share a device, their ids follow each other.
+func (d *Device) hidIDs(first, end int) []string {
 	id := fmt.Sprintf(`HID\VID_%04X&PID_%04X`, d.VendorID, d.ProductID)
 	revision := fmt.Sprintf("&REV_%04X", d.Revision)
 	switch d.Bus {
@@ -87,7 +98,7 @@ func (d *Device) hidIDs() []string {
 	if d.Composite {
 		function = fmt.Sprintf("&MI_%02X", d.Interface)
 	}
-	usages := d.Usages[:min(len(d.Usages), maxCollections)]
+	usages := d.Usages[first:end]
 	var ids []string
 	add := func(id string) {
 		if !slices.Contains(ids, id) {
@@ -97,7 +108,7 @@ func (d *Device) hidIDs() []string {
 	for n := range max(len(usages), 1) {
 		collection := ""
 		if len(d.Usages) > 1 {
-			collection = fmt.Sprintf("&Col%02X", n+1)
+			collection = fmt.Sprintf("&Col%02X", first+n+1)
 		}
 		add(id + revision + function + collection)
 		add(id + function + collection)

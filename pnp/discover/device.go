@@ -58,11 +58,15 @@ type Device struct {
 	// Usages are those of a HID device's top-level collections, in the order
 	// of its report descriptor.
 	Usages []Usage
+	// Collections are the hardware ids of the devices that Windows makes of a HID
+	// device, one of each top-level collection; nil if it makes only one.
+	Collections [][]string
 
 	// Description is what the server is told about the device.
 	Description pnp.Description
 
-	hid bool // it belongs to a HID device
+	hid      bool // it belongs to a HID device
+	separate bool // see hidreport.Descriptor.Separate
 	// portNumber counts the ports of a USB interface from 0.
 	portNumber int
 }

@@ -260,7 +260,7 @@ func (s *scan) hid(hid string, d *Device, class usbClass) {
 	// refused rather than cut off.
 	report, err := hidreport.Parse(s.fs.Read(hidreport.MaxDescriptor+1, hid, "report_descriptor"))
 	if err == nil {
-		d.Usages = report.TopLevel()
+		d.Usages, d.separate = report.TopLevel(), report.Separate()
 	}
 	if d.Excluded = whyNotHID(class, report, err); d.Excluded == "" {
 		d.Excluded = s.inputsBelow(hid)

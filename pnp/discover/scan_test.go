@@ -4,6 +4,7 @@ package discover_test
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 	"freerdp-pnpdr/pnp/discover"
 	"freerdp-pnpdr/pnp/discover/discovertest"
 	"freerdp-pnpdr/pnp/internal/hidreport"
+	"freerdp-pnpdr/pnp/internal/hidreport/hidreporttest"
 )
 
 func scan(t testing.TB, m *discovertest.Tree) []*discover.Device {
@@ -190,6 +192,54 @@ func TestKeyboards(t *testing.T) {
 	for _, report := range [][]byte{nil, {0x05}, make([]byte, 5000), {0xa1, 1}, {0xc0}} {
 		d.Interfaces[0].Report = report
 		require.Contains(t, one(t, d).Excluded, "report descriptor")
+	}
+}
+
+// TestCollections: each top-level collection has the ids that Windows gives its device.
+func TestCollections(t *testing.T) {
+	d := one(t, discovertest.Panel())
+	require.Empty(t, d.Excluded)
+	require.Equal(t, [][]string{
+		{
+			`HID\VID_1209&PID_0007&REV_0100&Col01`, `HID\VID_1209&PID_0007&Col01`,
+			`HID\VID_1209&UP:FF00_U:0001`, "HID_DEVICE_UP:FF00_U:0001", "HID_DEVICE",
+		},
+		{
+			`HID\VID_1209&PID_0007&REV_0100&Col02`, `HID\VID_1209&PID_0007&Col02`,
+			`HID\VID_1209&UP:FF00_U:0002`, "HID_DEVICE_UP:FF00_U:0002", "HID_DEVICE",
+		},
+	}, d.Collections)
+
+	composite := discovertest.Panel()
+	composite.Interfaces = append(composite.Interfaces, discovertest.Gamepad().Interfaces...)
+	pad := hidreporttest.Vendor(hidreporttest.Input(20, 1))
+	pad[1], pad[2], pad[4] = 1, 0, 5 // a game pad's usage
+	composite.Interfaces[1].Report = slices.Concat(composite.Interfaces[0].Report, pad)
+	m := discovertest.New(t)
+	p := m.Plug(composite)
+	devices := byKey(scan(t, m))
+	require.Equal(t, []string{
+		`HID\VID_1209&PID_0007&REV_0100&MI_01&Col03`, `HID\VID_1209&PID_0007&MI_01&Col03`,
+		`HID\VID_1209&UP:0001_U:0005`, "HID_DEVICE_SYSTEM_GAME", "HID_DEVICE_UP:0001_U:0005", "HID_DEVICE",
+	}, devices[p.Keys[1]].Collections[2])
+
+	// More than the ids of one device have room for.
+	many := discovertest.Panel()
+	many.Interfaces[0].Report = nil
+	for n := range byte(40) {
+		many.Interfaces[0].Report = append(many.Interfaces[0].Report, hidreporttest.Vendor(hidreporttest.Feature(n+1, 1))...)
+	}
+	d = one(t, many)
+	require.Len(t, d.Collections, 40)
+	require.Contains(t, d.Collections[39], `HID\VID_1209&PID_0007&Col28`)
+	require.NotContains(t, d.Description.HardwareIDs, `HID\VID_1209&PID_0007&Col28`)
+
+	for name, report := range map[string][]byte{
+		"one collection": discovertest.VendorReport, "no ids": discovertest.MediaKeysReport, "malformed": {0xA1, 1},
+	} {
+		alone := discovertest.Panel()
+		alone.Interfaces[0].Report = report
+		require.Nil(t, one(t, alone).Collections, name)
 	}
 }
 

@@ -72,7 +72,7 @@ func (s *Session) arrived(mayHave func(devnode.ID) bool) {
 	s.following.Lock()
 	defer s.following.Unlock()
 	for _, n := range s.named {
-		if n.waits != (devnode.ID{}) && n.id == 0 && mayHave(n.waits) {
+		if n.waits != (devnode.ID{}) && len(n.ids) == 0 && mayHave(n.waits) {
 			s.follow(n.Path, true)
 		}
 	}

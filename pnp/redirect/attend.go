@@ -23,25 +23,25 @@ func (s *Session) attend(n *node, src backend.Source, decision *rules.Decision) 
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	n.detach = func() { cancel(); <-ended }
-	s.set(n, 0, errors.New("nothing answers at its socket; it will be redirected when something does"))
+	s.set(n, nil, errors.New("nothing answers at its socket; it will be redirected when something does"))
 	come := func(d pnp.Device) (gone func(), err error) {
-		id, err := s.devices.add(n.Kind, d, decision.Limits)
-		s.set(n, id, err)
+		ids, err := s.devices.add(n.Kind, []pnp.Device{d}, decision.Limits)
+		s.set(n, ids, err)
 		if err != nil {
 			return nil, err
 		}
 		log.Info("device is redirected", "device", d.Description().Name)
 		return func() {
 			log.Info("device has gone", "device", d.Description().Name)
-			s.devices.remove(id)
-			s.set(n, 0, errors.New("it has gone"))
+			s.devices.remove(ids...)
+			s.set(n, nil, errors.New("it has gone"))
 		}, nil
 	}
 	go func() {
 		defer close(ended)
 		defer pnp.Guard(s.log, "following "+n.Option, nil)
 		if err := n.Kind.Attend(ctx, src, come); err != nil {
-			s.set(n, 0, err)
+			s.set(n, nil, err)
 			log.Warn("device is not redirected", "err", err)
 		}
 	}()

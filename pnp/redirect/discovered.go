@@ -19,10 +19,10 @@ import (
 
 // discovered is a device that discovery has found and that is redirected.
 type discovered struct {
-	path   string
-	node   devnode.ID
-	as     rules.Decision
-	device uint32 // id in the session
+	path string
+	node devnode.ID
+	as   rules.Decision
+	ids  []uint32 // in the session: of the device, or of each collection's
 }
 
 // discover follows what is plugged in.
@@ -106,10 +106,10 @@ func (s *Session) judge(d *discover.Device) {
 	if err == nil {
 		err = d.Access()
 	}
-	var id uint32
+	var ids []uint32
 	if err == nil {
 		verify := s.verify(place, log, func() error { return s.stillThere(d, &decision, place) })
-		id, err = s.redirect(backend.Source{Path: d.Node, Found: d, Verify: verify}, &decision)
+		ids, err = s.redirect(backend.Source{Path: d.Node, Found: d, Verify: verify}, &decision)
 	}
 	switch {
 	case errors.Is(err, pnp.ErrTooMany):
@@ -124,8 +124,8 @@ func (s *Session) judge(d *discover.Device) {
 	}
 	delete(s.excess, d.Key)
 	delete(s.refused, d.Key)
-	s.found[d.Key] = discovered{path: d.Node, node: place.ID, as: decision, device: id}
-	log.Info("device is redirected", "as", decision.Description.Name, "why", decision.Reason)
+	s.found[d.Key] = discovered{path: d.Node, node: place.ID, as: decision, ids: ids}
+	log.Info("device is redirected"+several(ids), "as", decision.Description.Name, "why", decision.Reason)
 }
 
 // refuse notes why a device is not redirected, and logs it unless it has been. s.mu
@@ -160,12 +160,12 @@ func (s *Session) stillThere(d *discover.Device, decision *rules.Decision, place
 // decision, whatever the reason.
 func sameRedirection(a, b *rules.Decision) bool {
 	return a.Kind == b.Kind && a.ReadOnly == b.ReadOnly && a.Limits == b.Limits &&
-		reflect.DeepEqual(a.Description, b.Description) && slices.Equal(a.IOControls, b.IOControls)
+		reflect.DeepEqual(a.Description, b.Description) && reflect.DeepEqual(a.Collections, b.Collections) && slices.Equal(a.IOControls, b.IOControls)
 }
 
 // drop takes a discovered device out of the session. s.mu is held.
 func (s *Session) drop(key string) {
-	s.devices.remove(s.found[key].device)
+	s.devices.remove(s.found[key].ids...)
 	delete(s.found, key)
 }
 

@@ -22,23 +22,25 @@ var _ pnp.Session = (*members)(nil)
 
 func newMembers(d Devices) *members { return &members{devices: d, kinds: make(map[uint32]string)} }
 
-// add is Devices.AddLimited for a device of a kind.
-func (m *members) add(k *backend.Kind, d pnp.Device, own pnp.DeviceLimits) (id uint32, err error) {
+// add is Devices.AddAll for devices of a kind.
+func (m *members) add(k *backend.Kind, devices []pnp.Device, own pnp.DeviceLimits) (ids []uint32, err error) {
 	m.mu.Lock() // so that State knows the kind of each device
 	defer m.mu.Unlock()
-	id, err = m.devices.AddLimited(d, own)
-	if err == nil {
+	ids, err = m.devices.AddAll(devices, own)
+	for _, id := range ids {
 		m.kinds[id] = k.Name
 	}
-	return id, err
+	return ids, err
 }
 
-// remove is Devices.Remove.
-func (m *members) remove(id uint32) {
-	m.devices.Remove(id)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.kinds, id)
+// remove is Devices.Remove for each of the ids.
+func (m *members) remove(ids ...uint32) {
+	for _, id := range ids {
+		m.devices.Remove(id)
+		m.mu.Lock()
+		delete(m.kinds, id)
+		m.mu.Unlock()
+	}
 }
 
 // State implements pnp.Session. If nobody knows the state, nothing is redirected.

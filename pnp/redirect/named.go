@@ -21,10 +21,10 @@ type node struct {
 
 	waits devnode.ID // the node whose device is waited for, guarded by Session.following
 
-	// Session.mu guards these; only follow changes id, except for kinds with Attend.
-	id   uint32 // while it is redirected
-	why  error  // why it is not redirected
-	real string // where the path leads while it is present
+	// Session.mu guards these; only follow changes ids, except for kinds with Attend.
+	ids  []uint32 // while it is redirected: of the device, or of each collection's
+	why  error    // why it is not redirected
+	real string   // where the path leads while it is present
 
 	detach func() // ends the attendance, guarded by Session.following
 }
@@ -59,11 +59,11 @@ func (s *Session) follow(path string, present bool) {
 			}
 			continue
 		}
-		was := n.id != 0
+		was := len(n.ids) > 0
 		if was && !present {
 			s.log.Info("device has gone", "option", n.Option)
-			s.devices.remove(n.id)
-			s.set(n, 0, errors.New("it has gone"))
+			s.devices.remove(n.ids...)
+			s.set(n, nil, errors.New("it has gone"))
 		}
 		// A node or link that is replaced is told as gone and come; what it
 		// names is not offered otherwise in between.
@@ -119,9 +119,9 @@ func (s *Session) leads(n *node, real string) {
 
 // add makes the device, if it can be redirected.
 func (s *Session) add(n *node, place devnode.Place) {
-	id, err := s.redirectNamed(n, place)
+	ids, err := s.redirectNamed(n, place)
 	if errors.Is(err, discover.ErrNoDevice) && s.awaitDevice(n, place) {
-		id, err = s.redirectNamed(n, place) // it may have come meanwhile
+		ids, err = s.redirectNamed(n, place) // it may have come meanwhile
 	}
 	if err != nil {
 		s.leave(n, err)
@@ -130,8 +130,8 @@ func (s *Session) add(n *node, place devnode.Place) {
 	if n.detach != nil {
 		return // devices come by themselves
 	}
-	s.set(n, id, nil)
-	s.log.Info("device is redirected", "option", n.Option)
+	s.set(n, ids, nil)
+	s.log.Info("device is redirected"+several(ids), "option", n.Option)
 }
 
 // leave notes why a device is not redirected, and logs it unless it has been.
@@ -139,22 +139,22 @@ func (s *Session) leave(n *node, why error) {
 	s.mu.Lock()
 	before := n.why
 	s.mu.Unlock()
-	s.set(n, 0, why)
+	s.set(n, nil, why)
 	if before == nil || before.Error() != why.Error() {
 		s.log.Warn("device is not redirected", "option", n.Option, "err", why)
 	}
 }
 
 // set notes that a device is redirected, or why it is not.
-func (s *Session) set(n *node, id uint32, why error) {
+func (s *Session) set(n *node, ids []uint32, why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n.id, n.why = id, why
+	n.ids, n.why = ids, why
 }
 
 // redirectNamed redirects a named device, unless a rule denies it. place is where its
 // path led when it was followed: what is judged here is what is opened.
-func (s *Session) redirectNamed(n *node, place devnode.Place) (id uint32, err error) {
+func (s *Session) redirectNamed(n *node, place devnode.Place) (ids []uint32, err error) {
 	if n.Kind.Nodes == 0 {
 		var p *rules.Policy
 		if n.Kind.Judged { // only then the rules have surely been read
@@ -162,17 +162,17 @@ func (s *Session) redirectNamed(n *node, place devnode.Place) (id uint32, err er
 		}
 		decision := decideNodeless(p, n.Named)
 		if err := refusal(&decision); err != nil {
-			return 0, err
+			return nil, err
 		}
 		return s.redirect(backend.Source{Path: n.Path}, &decision)
 	}
 	// The path was looked at before, but may have led elsewhere then.
 	if err := wrongNode(n.Named, s.kinds, typeOf(place.ID), place.Rdev); err != nil {
-		return 0, err
+		return nil, err
 	}
 	decision, found := decideAt(s.policy, s.discovery, n.Named, place)
 	if err := refusal(&decision); err != nil {
-		return 0, err
+		return nil, err
 	}
 	verify := s.verify(place, s.log.With("option", n.Option), func() error {
 		now, _ := decideAt(s.policy, s.discovery, n.Named, place)
@@ -181,7 +181,7 @@ func (s *Session) redirectNamed(n *node, place devnode.Place) (id uint32, err er
 	src := backend.Source{Path: n.Path, Found: found, Verify: verify}
 	if n.Kind.Attend != nil {
 		s.attend(n, src, &decision)
-		return 0, nil
+		return nil, nil
 	}
 	return s.redirect(src, &decision)
 }

@@ -29,9 +29,9 @@ const defaultStartWait = 2 * time.Second
 // Devices is what devices are redirected to: the client role of a session. Its
 // methods may be called from any goroutine.
 type Devices interface {
-	// AddLimited adds a device that has limits of its own. While there is no
-	// room for it, it fails with pnp.ErrTooMany.
-	AddLimited(d pnp.Device, own pnp.DeviceLimits) (id uint32, err error)
+	// AddAll adds devices, each with these limits of its own, or none of them. While
+	// there is no room for all, it fails with pnp.ErrTooMany.
+	AddAll(devices []pnp.Device, own pnp.DeviceLimits) (ids []uint32, err error)
 	// Remove takes a device out. It ignores an id that is unknown.
 	Remove(id uint32)
 }
@@ -200,7 +200,7 @@ func (s *Session) start(name string) {
 	for _, n := range s.named {
 		switch {
 		case n.Kind.Nodes == 0 && n.Kind.Judged:
-			s.set(n, 0, errors.New("the rules cannot be read"))
+			s.set(n, nil, errors.New("the rules cannot be read"))
 			judged = append(judged, n)
 		case n.Kind.Nodes == 0:
 			s.add(n, devnode.Place{})
@@ -261,13 +261,20 @@ func (s *Session) start(name string) {
 	}
 }
 
-// redirect adds the device of a source as was decided.
-func (s *Session) redirect(src backend.Source, decision *rules.Decision) (id uint32, err error) {
-	src.Description, src.ReadOnly, src.Log, src.Session = decision.Description, decision.ReadOnly, s.log, s.shown
+// redirect adds the devices of a source as was decided: all of them, or none.
+func (s *Session) redirect(src backend.Source, decision *rules.Decision) (ids []uint32, err error) {
+	src.ReadOnly, src.Log, src.Session = decision.ReadOnly, s.log, s.shown
 	src.IOControls = decision.IOControls
-	dev, err := decision.Kind.New(src)
-	if err != nil {
-		return 0, err
+	var devices []pnp.Device
+	for n, description := range decision.Devices() {
+		if src.Description = description; decision.Collections != nil {
+			src.Collection = n + 1
+		}
+		d, err := decision.Kind.New(src)
+		if err != nil {
+			return nil, err
+		}
+		devices = append(devices, d)
 	}
-	return s.devices.add(decision.Kind, dev, decision.Limits)
+	return s.devices.add(decision.Kind, devices, decision.Limits)
 }

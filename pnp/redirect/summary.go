@@ -20,8 +20,8 @@ func (s *Session) summary() string {
 	refuse := func(what string, why any) { not = append(not, fmt.Sprintf("%s (%v)", what, why)) }
 	for _, n := range s.named {
 		switch {
-		case n.id != 0:
-			redirected = append(redirected, n.Option)
+		case len(n.ids) > 0:
+			redirected = append(redirected, n.Option+several(n.ids))
 		case n.why != nil:
 			refuse(n.Option, n.why)
 		default:
@@ -30,7 +30,7 @@ func (s *Session) summary() string {
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.known)) {
 		if f, ok := s.found[key]; ok {
-			redirected = append(redirected, called(f.as.Description.Name, s.known[key]))
+			redirected = append(redirected, called(f.as.Description.Name, s.known[key])+several(f.ids))
 		} else if why := s.refused[key]; why != nil {
 			refuse(called(s.known[key].Description.Name, s.known[key]), why)
 		}
@@ -72,4 +72,12 @@ func called(name string, d *discover.Device) string {
 		return name
 	}
 	return name + " at " + d.Node
+}
+
+// several says how many devices a node is if there is one for each of its collections.
+func several(ids []uint32) string {
+	if len(ids) < 2 {
+		return ""
+	}
+	return fmt.Sprintf(" (%d collections)", len(ids))
 }

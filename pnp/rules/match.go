@@ -49,8 +49,10 @@ var conditionKeys = map[string]func(pattern string) (matcher, error){
 	"manufacturer": text(func(d *discover.Device) []string { return []string{d.Manufacturer} }),
 	"product":      text(func(d *discover.Device) []string { return []string{d.Product} }),
 	"port":         text(func(d *discover.Device) []string { return []string{d.Port} }),
-	"hardware-id":  text(func(d *discover.Device) []string { return d.Description.HardwareIDs }),
-	"node":         node,
+	"hardware-id": text(func(d *discover.Device) []string {
+		return slices.Concat(append([][]string{d.Description.HardwareIDs}, d.Collections...)...)
+	}),
+	"node": node,
 }
 
 // buses are those that devices are usually found on; the kernel has more.

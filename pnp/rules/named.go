@@ -114,6 +114,10 @@ func (p *Policy) DecideNamed(n *Named, node string, functions []*discover.Device
 		}
 	}
 
+	if len(functions) > 0 {
+		out.split(functions[0])
+	}
+
 	end := func(v Verdict, o opinion) Decision {
 		out.Verdict, out.Redirect, out.Rule, out.Reason = v, v == Redirected, o.rule, o.reason
 		return out

@@ -43,6 +43,9 @@ type Decision struct {
 	// nothing serves it.
 	Kind        *backend.Kind
 	Description pnp.Description
+	// Collections are the descriptions of the devices of its collections, in place of
+	// one with that description; nil if they are not devices of their own.
+	Collections []pnp.Description
 	ReadOnly    bool
 	Limits      pnp.DeviceLimits
 	IOControls  []backend.IOControl
@@ -232,7 +235,33 @@ func (p *Policy) describe(d *discover.Device, admin, user opinion) Decision {
 		}
 		out.restrict(s)
 	}
+	out.split(d)
 	return out
+}
+
+// Devices returns the descriptions of the devices that it is redirected as.
+func (o *Decision) Devices() []pnp.Description {
+	if o.Collections != nil {
+		return o.Collections
+	}
+	return []pnp.Description{o.Description}
+}
+
+// split makes a device of each collection that is one on Windows. All have what was
+// decided for the whole, but for the ids, unless a setting has given them, and a number
+// behind the name.
+func (o *Decision) split(d *discover.Device) {
+	if o.Kind == nil || !o.Kind.Collections {
+		return
+	}
+	for n, ids := range d.Collections {
+		c := o.Description
+		c.Name = fmt.Sprintf("%s (collection %d)", c.Name, n+1)
+		if slices.Equal(c.HardwareIDs, d.Description.HardwareIDs) {
+			c.HardwareIDs = ids
+		}
+		o.Collections = append(o.Collections, c)
+	}
 }
 
 // Idle reports whether nothing can be redirected, so that there is no need to look

@@ -166,6 +166,60 @@ func TestSettings(t *testing.T) {
 	}
 }
 
+// TestCollections: what is decided about a HID node holds for each of its collections.
+func TestCollections(t *testing.T) {
+	first, second := []string{`HID\VID_1209&Col01`, "HID_DEVICE"}, []string{`HID\VID_1209&Col02`, "HID_DEVICE"}
+	guid := pnp.GUID{1}
+	panel := &discover.Device{
+		Key: "devices/1-5:1.0/hidraw4", Node: "/dev/hidraw4", Subsystem: "hidraw", Bus: "usb", VendorID: 0x1209,
+		Collections: [][]string{first, second},
+		Description: pnp.Description{Name: "Panel", HardwareIDs: []string{`HID\VID_1209&Col01`, "HID_DEVICE"}, Container: &guid},
+	}
+	named := func(o *Options, words ...string) Decision {
+		for _, word := range words {
+			_, err := o.Take(word)
+			require.NoError(t, err)
+		}
+		p, _ := policy(t, "", "", o)
+		return p.DecideNamed(o.Named[0], "/dev/hidraw4", []*discover.Device{panel})
+	}
+	found := func(admin, user string, words ...string) Decision {
+		p, _ := policy(t, admin, user, options(t, words...))
+		return p.Decide(panel)
+	}
+	for name, c := range map[string]struct {
+		decision Decision
+		want     []pnp.Description
+	}{
+		"found": {found("", "", "auto"), []pnp.Description{
+			{Name: "Panel (collection 1)", HardwareIDs: first, Container: &guid},
+			{Name: "Panel (collection 2)", HardwareIDs: second, Container: &guid},
+		}},
+		"named": {named(newOptions(), "hid:/dev/hidraw4"), []pnp.Description{
+			{Name: "Panel (collection 1)", HardwareIDs: first, Container: &guid},
+			{Name: "Panel (collection 2)", HardwareIDs: second, Container: &guid},
+		}},
+		"with settings": {named(newOptions(), "hid:/dev/hidraw4", "name:Desk", "hwid:A+B", "optional"), []pnp.Description{
+			{Name: "Desk (collection 1)", HardwareIDs: []string{"A", "B"}, Container: &guid, Optional: true},
+			{Name: "Desk (collection 2)", HardwareIDs: []string{"A", "B"}, Container: &guid, Optional: true},
+		}},
+		"by a rule": {found("", "[[rule]]\naction = \"allow\"\nvid = \"1209\"\nname = \"Desk\"\n"), []pnp.Description{
+			{Name: "Desk (collection 1)", HardwareIDs: first, Container: &guid},
+			{Name: "Desk (collection 2)", HardwareIDs: second, Container: &guid},
+		}},
+		"as plain bytes": {found("", "", "rule:allow+vid=1209+backend=char"), []pnp.Description{panel.Description}},
+		"as a node":      {named(newOptions(), "char:/dev/hidraw4", "container:"+guid.String()), []pnp.Description{{Name: "hidraw4", HardwareIDs: []string{`PNPDR\CHAR`}, Container: &guid}}},
+	} {
+		assert.True(t, c.decision.Redirect, name)
+		assert.Equal(t, c.want, c.decision.Devices(), name)
+		assert.Equal(t, len(c.want) > 1, c.decision.Collections != nil, name)
+	}
+	// A rule about one of them is about the node. It finds ids that are only a
+	// collection's.
+	d := found("[[rule]]\naction = \"deny\"\nhardware-id = '*Col02'\n", "", "auto")
+	assert.Equal(t, Denied, d.Verdict)
+}
+
 func TestComment(t *testing.T) {
 	p, problems := policy(t, "[[rule]]\naction=\"deny\"\ncomment=\"ask the help desk\"\n", "", newOptions())
 	require.Empty(t, problems)

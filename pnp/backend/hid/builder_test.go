@@ -22,6 +22,8 @@ var (
 		hidreporttest.Vendor(hidreporttest.Input(1, 3), hidreporttest.Output(1, 2), hidreporttest.Feature(1, 4)),
 		hidreporttest.Vendor(hidreporttest.Input(2, 9), hidreporttest.Input(3, 1), hidreporttest.Output(2, 9), hidreporttest.Output(3, 1), hidreporttest.Feature(2, 9)),
 	)
+	// together has two that are one device, as no id tells them apart. Windows refuses it.
+	together = slices.Concat(hidreporttest.Vendor(hidreporttest.Input(1, 3)), hidreporttest.Vendor(hidreporttest.Input(1, 4), hidreporttest.Input(2, 1)))
 	// bytewise has reports of one byte, which tests use as a stream of bytes.
 	bytewise = hidreporttest.Vendor(hidreporttest.Input(0, 1), hidreporttest.Output(0, 8), hidreporttest.Feature(0, 8))
 )

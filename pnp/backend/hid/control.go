@@ -179,8 +179,8 @@ func (h *handle) collectionDescriptor(out []byte) (pnp.HRESULT, int) {
 	}
 }
 
-// preparsed returns the preparsed data; nil if there are several top-level collections,
-// each of which has its own on Windows, or if its layout is not known. It is made when
+// preparsed returns the preparsed data; nil if its layout is not known, or if the device has
+// several top-level collections, which Windows would refuse. It is made when
 // asked for, since few programs ask and it is far longer than the descriptor.
 func (h *handle) preparsed() []byte {
 	if n := len(h.desc.TopLevel()); n != 1 {

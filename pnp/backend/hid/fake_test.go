@@ -87,11 +87,18 @@ func makeFake(t testing.TB, descriptor []byte) *fake {
 
 // device makes a Device whose node is the fake.
 func (f *fake) device(readOnly bool) *Device {
-	path := "/dev/fake"
+	return f.make(backend.Source{ReadOnly: readOnly})
+}
+
+// collection makes a Device of a top-level collection, numbered from 1.
+func (f *fake) collection(n int) *Device { return f.make(backend.Source{Collection: n}) }
+
+func (f *fake) make(src backend.Source) *Device {
+	src.Path, src.Description = "/dev/fake", pnp.Description{Name: "test"}
 	if f.fs != nil {
-		path = f.fs.Path
+		src.Path = f.fs.Path
 	}
-	d, err := New(backend.Source{Path: path, Description: pnp.Description{Name: "test"}, ReadOnly: readOnly})
+	d, err := New(src)
 	require.NoError(f.t, err)
 	d.open, d.sysfs = f.open, f.sysfs
 	return d

@@ -17,7 +17,7 @@ type handle struct {
 	dev         *Device
 	node        node
 	facts       facts
-	raw         []byte // the report descriptor
+	raw         []byte // the report descriptor, of the device's collection alone
 	desc        *hidreport.Descriptor
 	read, write bool
 	grant       *devnode.Grant
@@ -30,12 +30,13 @@ type handle struct {
 // newHandle makes the handle of an opened node. It takes over the node unless it
 // fails.
 func newHandle(d *Device, o opened, r pnp.OpenRequest) (*handle, error) {
-	desc, err := hidreport.Parse(o.descriptor)
+	raw, desc, err := d.part(o.descriptor)
 	if err != nil {
 		return nil, notSupported{err}
 	}
+	o.at.Part = d.src.Collection
 	h := &handle{
-		dev: d, node: o.node, facts: o.facts, raw: o.descriptor, desc: desc, read: o.at.Read, write: o.at.Write,
+		dev: d, node: o.node, facts: o.facts, raw: raw, desc: desc, read: o.at.Read, write: o.at.Write,
 		q: queue.New(d.path, r.Workers, d.log),
 	}
 	if h.grant, err = o.at.Share(r.Share); err != nil {
@@ -49,6 +50,18 @@ func newHandle(d *Device, o opened, r pnp.OpenRequest) (*handle, error) {
 		return nil, err
 	}
 	return h, nil
+}
+
+// part returns what the device is of a node's report descriptor. All that a handle does
+// follows it: the reports of other collections are unknown to it.
+func (d *Device) part(descriptor []byte) (raw []byte, desc *hidreport.Descriptor, err error) {
+	if n := d.src.Collection; n != 0 {
+		if descriptor, err = hidreport.Extract(descriptor, n-1); err != nil {
+			return nil, nil, err
+		}
+	}
+	desc, err = hidreport.Parse(descriptor)
+	return descriptor, desc, err
 }
 
 // notSupported is ERROR_NOT_SUPPORTED with a reason.
@@ -71,15 +84,15 @@ func (h *handle) Submit(r *pnp.Request) {
 }
 
 func (h *handle) submitRead(r *pnp.Request) {
-	shortest := h.desc.ShortestLength(hidreport.Input)
+	longest := h.desc.ByteLength(hidreport.Input)
 	switch {
 	case !h.read:
 		r.Complete(pnp.ERROR_ACCESS_DENIED, 0)
 	case len(r.Out) == 0:
 		h.q.Answer(r, pnp.S_OK, 0)
-	case shortest == 0:
+	case longest == 0:
 		r.Complete(pnp.ERROR_INVALID_FUNCTION, 0)
-	case len(r.Out) < shortest:
+	case len(r.Out) < longest:
 		r.Complete(ERROR_INVALID_USER_BUFFER, 0)
 	default:
 		h.reads.Submit(r)
@@ -125,7 +138,7 @@ func (h *handle) outgoing(k hidreport.Kind, data []byte) ([]byte, pnp.HRESULT) {
 		id = 0
 	}
 	n, ok := h.desc.ReportLength(k, id)
-	if longest, _ := h.desc.CollectionLength(k, id); !ok || len(data) < longest {
+	if !ok || len(data) < h.desc.ByteLength(k) {
 		return nil, pnp.ERROR_INVALID_PARAMETER
 	}
 	report := data[:n]

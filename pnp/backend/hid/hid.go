@@ -23,12 +23,22 @@
 //   - If the device has no report of the kind, the request fails with
 //     ERROR_INVALID_FUNCTION.
 //
-// Each of these lengths is that of the top-level collection that the report belongs to.
-// A read that is long enough for the reports of some collection only takes the next one
-// of those, and leaves the others.
-//
 // Unlike on Windows, a read or write of no bytes succeeds, as it does on every
 // device of this project.
+//
+// # Collections
+//
+// A hidraw node is a whole HID interface. Windows makes one device of each of its top-level
+// collections, and so does discovery (backend.Source.Collection), wherever the ids of
+// reports tell the collections apart. All that such a device does goes by a report
+// descriptor that has nothing but its collection (hidreport.Extract): a report of another
+// collection is one that it does not declare. So what is typed on a keyboard behind the same
+// node never reaches a handle of another collection. Each handle has the node open itself.
+// Share modes are those of the collection, and a handle of the whole node conflicts with
+// those of all of them.
+//
+// Where the ids do not tell, the node is one device, with the longest report of each kind as
+// its length. Windows does not start such a device.
 //
 // # Input queue
 //
@@ -58,13 +68,9 @@
 //
 // The input queue holds 128 reports at first, not 32: see defaultInputBuffers.
 //
-// A hidraw node is a whole HID interface. Windows makes one device of each
-// top-level collection; here they are one device.
-//
-// So there is preparsed data (IOCTL_HID_GET_COLLECTION_DESCRIPTOR) only if there is one
-// top-level collection, and if it is known how Windows lays the data out (see
-// hidreport.Preparsed). Otherwise the request fails with ERROR_NOT_SUPPORTED, and
-// DescriptorSize is 0. Requests that hidraw cannot serve also fail with
+// There is preparsed data (IOCTL_HID_GET_COLLECTION_DESCRIPTOR) only if it is known how
+// Windows lays it out (see hidreport.Preparsed). Otherwise the request fails with
+// ERROR_NOT_SUPPORTED, and DescriptorSize is 0. Requests that hidraw cannot serve also fail with
 // ERROR_NOT_SUPPORTED: strings by index, physical descriptors, polling, secure reads.
 package hid
 
@@ -82,7 +88,7 @@ import (
 // is too small.
 const ERROR_INVALID_USER_BUFFER pnp.HRESULT = 0x80070000 | 1784
 
-// Device is one hidraw node.
+// Device is a hidraw node, or one collection of it.
 type Device struct {
 	path  string
 	src   backend.Source

@@ -213,7 +213,7 @@ func TestCollectionDescriptor(t *testing.T) {
 	}{
 		"without ids":         {withoutIDs, true},
 		"with ids":            {withIDs, true},
-		"two collections":     {collections, false},
+		"two collections":     {together, false},
 		"a reserved item":     {append([]byte{0x0C}, withIDs...), false},
 		"only feature report": {featureOnly, true},
 	} {

@@ -34,8 +34,8 @@ const (
 	kernelQueue = 64
 )
 
-// input is the input queue of a handle. Reads wait while there is no report that
-// their buffer is long enough for. The handle's queue is its lock.
+// input is the input queue of a handle. Reads wait while there is no report. The handle's
+// queue is its lock.
 type input struct {
 	h *handle
 
@@ -74,34 +74,23 @@ func (in *input) start(h *handle, memory *pnp.Memory) error {
 	return nil
 }
 
-// tryRead completes a read if there is a report for it or the end has come. A read
-// that is too short for the reports of one collection leaves them, and takes those of
-// another: on Windows it would be a read of that collection's device. If there is room,
-// the read takes the reports that follow too, as long as they take the same room: a reader
-// finds them by it. The queue is locked.
+// tryRead completes a read if there is a report for it or the end has come. If there is room,
+// the read takes the reports that follow too. The queue is locked.
 func (h *handle) tryRead(it *queue.Item) {
 	in, out := &h.input, it.R.Out
-	length := func(report []byte) int {
-		n, _ := h.desc.CollectionLength(hidreport.Input, report[0])
-		return n
-	}
-	first := slices.IndexFunc(in.reports, func(report []byte) bool { return length(report) <= len(out) })
-	if first < 0 {
+	if len(in.reports) == 0 {
 		if in.end != pnp.S_OK {
 			h.q.Finish(it, in.end, 0)
 		}
 		return
 	}
-	n, count := length(in.reports[first]), 0
-	for _, report := range in.reports[first:] {
-		if length(report) != n || (count+1)*n > len(out) {
-			break
-		}
-		room := out[count*n:][:n]
+	n := h.desc.ByteLength(hidreport.Input)
+	count := min(len(in.reports), len(out)/n)
+	for i, report := range in.reports[:count] {
+		room := out[i*n:][:n]
 		clear(room[copy(room, report):])
-		count++
 	}
-	in.drop(first, count)
+	in.drop(count)
 	h.q.Finish(it, pnp.S_OK, count*n)
 }
 
@@ -186,7 +175,7 @@ func (in *input) take() outcome {
 }
 
 // next reads a report into the buffer and returns it in Windows' layout. It returns
-// nil for a report that Windows would drop. The queue is locked: reading does not
+// nil for a report that is not the device's. The queue is locked: reading does not
 // block.
 func (in *input) next() ([]byte, outcome) {
 	ids := in.h.desc.UsesIDs(hidreport.Input)
@@ -209,7 +198,10 @@ func (in *input) next() ([]byte, outcome) {
 		return in.buffer[:1+n], took
 	}
 	if _, ok := in.h.desc.ReportLength(hidreport.Input, b[0]); !ok {
-		in.h.dev.log.Debug("dropped an input report with an undeclared id", "id", b[0])
+		// Each handle to the node gets the reports of all its collections.
+		if in.h.dev.src.Collection == 0 {
+			in.h.dev.log.Debug("dropped an input report with an undeclared id", "id", b[0])
+		}
 		return nil, took
 	}
 	return b[:n], took
@@ -224,7 +216,7 @@ func (in *input) trim() {
 		bytes -= len(in.reports[over]) + reportOverhead
 	}
 	if over > 0 {
-		in.drop(0, over)
+		in.drop(over)
 		in.h.dev.log.Debug("input queue full: dropped the oldest reports", "reports", over)
 	}
 }
@@ -240,12 +232,12 @@ func (in *input) reserve(bytes int) bool {
 	return true
 }
 
-// drop takes out n reports from number i on. The queue is locked.
-func (in *input) drop(i, n int) {
-	for _, report := range in.reports[i : i+n] {
+// drop takes out the first n reports. The queue is locked.
+func (in *input) drop(n int) {
+	for _, report := range in.reports[:n] {
 		in.bytes -= len(report) + reportOverhead
 	}
-	in.reports = slices.Delete(in.reports, i, i+n)
+	in.reports = slices.Delete(in.reports, 0, n)
 	in.give()
 }
 

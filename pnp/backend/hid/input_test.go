@@ -5,6 +5,7 @@ package hid
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"testing"
 	"time"
 
@@ -64,72 +65,30 @@ func TestReadsOfADeviceWithIDs(t *testing.T) {
 	require.Equal(t, invalidUserBuffer, hr)
 }
 
-// TestReadsOfCollections: reads are as long as the reports of one collection, as on
-// Windows, where each collection is a device.
-func TestReadsOfCollections(t *testing.T) {
-	f := newFake(t, collections)
-	h := open(t, f.device(false))
-	f.feed(2, 20, 21)
-	f.feed(1, 10, 11, 12)
-	f.feed(3, 30)
-	arrived(t, h, 3)
-	hr, _ := read(h, 3)
-	require.Equal(t, invalidUserBuffer, hr)
-	hr, b := read(h, 9) // long enough for the first collection only
-	require.Equal(t, "S_OK", hr)
-	require.Equal(t, []byte{1, 10, 11, 12}, b)
-	for _, want := range [][]byte{
-		{2, 20, 21, 0, 0, 0, 0, 0, 0, 0},
-		{3, 30, 0, 0, 0, 0, 0, 0, 0, 0},
-	} {
-		hr, b = read(h, 19)
-		require.Equal(t, "S_OK", hr)
-		require.Equal(t, want, b)
-	}
-
-	r := &pnp.Request{Op: pnp.OpRead, Out: make([]byte, 4)}
-	done := start(h, r)
-	f.feed(3, 31)
-	arrived(t, h, 1)
-	require.False(t, r.Completed())
-	f.feed(1, 13)
-	require.Equal(t, ending{pnp.S_OK, 4}, within(done))
-	require.Equal(t, []byte{1, 13, 0, 0}, r.Out)
-}
-
-// TestReadsOfSeveralReports: a read takes all reports that it has room for, if they take
-// the same room. What follows stays in order.
+// TestReadsOfSeveralReports: a read takes all reports that it has room for.
 func TestReadsOfSeveralReports(t *testing.T) {
-	f := newFake(t, collections)
+	f := newFake(t, withIDs)
 	h := open(t, f.device(false))
-	feed := func() {
-		f.feed(1, 10, 11, 12)
-		f.feed(1, 13)
-		f.feed(2, 20, 21)
-		f.feed(3, 30)
-		f.feed(1, 14)
-		arrived(t, h, 5)
-	}
-	one, two, three := []byte{1, 10, 11, 12}, []byte{1, 13, 0, 0}, []byte{1, 14, 0, 0}
-	long := []byte{2, 20, 21, 0, 0, 0, 0, 0, 0, 0, 3, 30, 0, 0, 0, 0, 0, 0, 0, 0}
+	one, two, three := []byte{1, 10, 11, 12, 0, 0, 0, 0}, []byte{2, 20, 21, 0, 0, 0, 0, 0}, []byte{1, 14, 0, 0, 0, 0, 0, 0}
 	for _, c := range []struct {
 		room int
 		want [][]byte // of one read after the other
 	}{
-		{1000, [][]byte{append(one, two...), long, three}},
-		{20, [][]byte{append(one, two...), long, three}},
-		{19, [][]byte{append(one, two...), long[:10], long[10:], three}},
-		{9, [][]byte{append(one, two...), three}}, // no room for the others
-		{7, [][]byte{one, two, three}},
+		{1000, [][]byte{slices.Concat(one, two, three)}},
+		{24, [][]byte{slices.Concat(one, two, three)}},
+		{23, [][]byte{slices.Concat(one, two), three}},
+		{15, [][]byte{one, two, three}},
 	} {
-		feed()
+		f.feed(1, 10, 11, 12)
+		f.feed(2, 20, 21)
+		f.feed(1, 14)
+		arrived(t, h, 3)
 		for _, want := range c.want {
 			r := &pnp.Request{Op: pnp.OpRead, Out: bytes.Repeat([]byte{0xCD}, c.room)}
 			require.Equal(t, ending{pnp.S_OK, len(want)}, within(start(h, r)), "room for %d", c.room)
 			require.Equal(t, want, r.Out[:len(want)], "room for %d", c.room)
 			require.Equal(t, bytes.Repeat([]byte{0xCD}, c.room-len(want)), r.Out[len(want):])
 		}
-		control(h, IOCTL_HID_FLUSH_QUEUE, nil, 0)
 	}
 }
 

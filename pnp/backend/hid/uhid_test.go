@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/backend/internal/acceptance"
 	"freerdp-pnpdr/pnp/internal/hidreport"
 )
@@ -104,6 +105,44 @@ func TestUHIDOutput(t *testing.T) {
 			// hidraw sends both in the same way.
 			require.Equal(t, []sent{{"write", hidreport.Output, c.want}, {"write", hidreport.Output, c.want}}, u.received(2))
 		})
+	}
+}
+
+// TestUHIDCollections uses two collections of a real node at the same time.
+func TestUHIDCollections(t *testing.T) {
+	u := newUHID(t, collections, func(u *uhid) {
+		u.get = func(_ hidreport.Kind, id uint8) ([]byte, error) { return []byte{id, 7}, nil }
+	})
+	handles := make([]pnp.Handle, 2)
+	for n := range handles {
+		d, err := New(backend.Source{Path: u.Node, Collection: n + 1, Description: pnp.Description{Name: "test"}})
+		require.NoError(t, err)
+		handles[n] = open(t, d)
+	}
+	u.Feed([]byte("\x02bcdefghij")...)
+	u.Feed([]byte("\x01bcd")...)
+	u.Feed([]byte("\x03b")...)
+	for n, want := range []string{"\x01bcd", "\x02bcdefghij\x03b\x00\x00\x00\x00\x00\x00\x00\x00"} {
+		arrived(t, handles[n], []int{1, 2}[n])
+		hr, b := read(handles[n], 100)
+		require.Equal(t, "S_OK", hr)
+		require.Equal(t, want, string(b))
+	}
+	for n, id := range []byte{1, 2} {
+		h, report := handles[n], append([]byte{id}, "abcdefghi"[:[]int{4, 9}[n]]...)
+		hr, _ := control(h, IOCTL_HID_SET_FEATURE, report, 0)
+		require.Equal(t, "S_OK", hr)
+		require.Equal(t, sent{"set", hidreport.Feature, string(report)}, u.received(n + 1)[n])
+		hr, b := control(h, IOCTL_HID_GET_FEATURE, []byte{id}, 100)
+		require.Equal(t, "S_OK", hr)
+		require.Equal(t, []byte{id, 7}, b)
+		hr, _ = control(h, IOCTL_HID_GET_FEATURE, []byte{3 - id}, 100)
+		require.Equal(t, "ERROR_INVALID_PARAMETER", hr)
+	}
+	u.Unplug()
+	for _, h := range handles {
+		hr, _ := read(h, 100)
+		require.Equal(t, "ERROR_DEVICE_NOT_CONNECTED", hr)
 	}
 }
 

@@ -47,8 +47,9 @@ func All() backend.Table {
 				HardwareIDs: []string{`PNPDR\HID`},
 				Interfaces:  []pnp.GUID{pnp.GUID_DEVINTERFACE_HID},
 			},
-			Serves: func(d *discover.Device) bool { return d.Subsystem == "hidraw" },
-			New:    backend.Constructor(hid.New),
+			Serves:      func(d *discover.Device) bool { return d.Subsystem == "hidraw" },
+			Collections: true,
+			New:         backend.Constructor(hid.New),
 		},
 		{
 			Name: "image", Argument: "PORT", ByPort: true,

@@ -130,6 +130,15 @@ func Gamepad() USB {
 	}
 }
 
+// Panel is a HID device of which Windows makes two.
+func Panel() USB {
+	return USB{
+		Vendor: 0x1209, ProductID: 0x0007, Revision: 0x0100,
+		Manufacturer: "ACME", Product: "Panel", Removable: "removable",
+		Interfaces: []Interface{hid(0, 0, slices.Concat(vendorReport(1, 3, 6), vendorReport(2, 4, 14)))},
+	}
+}
+
 // Keyboard is a boot keyboard.
 func Keyboard() USB {
 	return USB{

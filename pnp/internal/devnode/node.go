@@ -24,6 +24,9 @@ type Node struct {
 	Read, Write bool
 	// Stat describes the node that FD refers to.
 	Stat unix.Stat_t
+	// Part is the part of the node that the open is for; 0, as OpenNode leaves it, for the
+	// whole. See Share.
+	Part int
 }
 
 // OpenNode opens the node at path with as much of the access that r asks for as is

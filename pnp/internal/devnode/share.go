@@ -68,6 +68,7 @@ func (g *registry) tidy(k key) {
 // Grant is an open of a node with its share mode.
 type Grant struct {
 	key         key
+	part        int
 	read, write bool
 	share       uint32
 
@@ -83,9 +84,10 @@ type Grant struct {
 // asks for reading and writing, and two applications that read a read-only device
 // must not fail because neither shares writing (C-38). An open with neither never
 // conflicts: Windows ignores the share mode of a handle that only looks at
-// attributes.
+// attributes. Neither do opens of different parts of the node, which are different devices
+// on Windows.
 func (n *Node) Share(share uint32) (*Grant, error) {
-	g := &Grant{key: n.key(), read: n.Read, write: n.Write, share: share}
+	g := &Grant{key: n.key(), part: n.Part, read: n.Read, write: n.Write, share: share}
 	if !n.Read && !n.Write {
 		return g, nil
 	}
@@ -94,13 +96,16 @@ func (n *Node) Share(share uint32) (*Grant, error) {
 	s := nodes.of(g.key)
 	defer nodes.tidy(g.key)
 	for _, o := range s.grants {
-		if !g.allowedBy(o) || !o.allowedBy(g) {
+		if g.meets(o) && (!g.allowedBy(o) || !o.allowedBy(g)) {
 			return nil, pnp.ERROR_SHARING_VIOLATION
 		}
 	}
 	s.grants = append(s.grants, g)
 	return g, nil
 }
+
+// meets reports whether both are about the same part of the node, or one about the whole.
+func (g *Grant) meets(o *Grant) bool { return g.part == 0 || o.part == 0 || g.part == o.part }
 
 // allowedBy reports whether o shares the access of g.
 func (g *Grant) allowedBy(o *Grant) bool {

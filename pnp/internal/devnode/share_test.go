@@ -70,6 +70,33 @@ func TestShareChecksEveryOpen(t *testing.T) {
 	third.Release()
 }
 
+// TestShareOfParts: opens of different parts of a node do not conflict, and an open of the
+// whole is one of each part.
+func TestShareOfParts(t *testing.T) {
+	part := func(n int) (*Grant, error) {
+		node := opened(t, true, true)
+		node.Part = n
+		return node.Share(0)
+	}
+	first, err := part(1)
+	require.NoError(t, err)
+	second, err := part(2)
+	require.NoError(t, err)
+	for n := range 3 {
+		_, err = part(n)
+		require.ErrorIs(t, err, pnp.ERROR_SHARING_VIOLATION, "part %d", n)
+	}
+	first.Release()
+	_, err = part(0)
+	require.ErrorIs(t, err, pnp.ERROR_SHARING_VIOLATION)
+	second.Release()
+	whole, err := part(0)
+	require.NoError(t, err)
+	_, err = part(1)
+	require.ErrorIs(t, err, pnp.ERROR_SHARING_VIOLATION)
+	whole.Release()
+}
+
 // TestShareByPathOrNode: share modes hold for two paths that lead to one node.
 func TestShareByPathOrNode(t *testing.T) {
 	dir := t.TempDir()

@@ -70,23 +70,12 @@ type Descriptor struct {
 	// differences of Collection.Usages.
 	Inputs []Range
 
-	// reports are by kind and id. Empty reports are left out.
-	reports [Kinds]map[uint8]report
-	// longest is the length of the longest report of each kind; of those that
-	// top-level collections have, shortest is the smallest.
-	longest, shortest [Kinds]int
-	// inCollection is the length of the longest report of each kind in a
-	// top-level collection.
-	inCollection [Kinds]map[int]int
-	separate     bool
-}
-
-// report is one report of a device.
-type report struct {
-	bits int // without the id
-	// collection is the number of the top-level collection that has the first
-	// field, from 1; 0 for a field outside of collections.
-	collection int
+	// reports are the bits of reports without their id, by kind and id. Empty reports
+	// are left out.
+	reports [Kinds]map[uint8]int
+	// longest is the length of the longest report of each kind.
+	longest  [Kinds]int
+	separate bool
 }
 
 // TopLevel returns the usages of the top-level collections. Windows makes a device
@@ -101,20 +90,10 @@ func (d *Descriptor) TopLevel() []Usage {
 	return usages
 }
 
-// ByteLength is the length of the longest report of kind k, 0 if there are none.
+// ByteLength is the length of the longest report of kind k, 0 if there are none: with one
+// top-level collection, InputReportByteLength, OutputReportByteLength or
+// FeatureReportByteLength of HIDP_CAPS (hidpi.h).
 func (d *Descriptor) ByteLength(k Kind) int { return d.longest[k] }
-
-// CollectionLength is the length of the longest report of kind k in the top-level
-// collection that has the report with this id: InputReportByteLength,
-// OutputReportByteLength or FeatureReportByteLength of the HIDP_CAPS (hidpi.h) that
-// Windows has for that collection. It returns false if there is no such report.
-func (d *Descriptor) CollectionLength(k Kind, id uint8) (int, bool) {
-	r, ok := d.reports[k][id]
-	return d.inCollection[k][r.collection], ok
-}
-
-// ShortestLength is the smallest CollectionLength of kind k, 0 if there are no reports.
-func (d *Descriptor) ShortestLength(k Kind) int { return d.shortest[k] }
 
 // UsesIDs reports whether reports of kind k carry an id on the bus. As in Linux, the
 // kinds can differ: the specification says that all reports carry one if any does,
@@ -127,11 +106,11 @@ func (d *Descriptor) UsesIDs(k Kind) bool {
 // ReportLength is the length of a report. It returns false if there is no report of
 // this kind and id.
 func (d *Descriptor) ReportLength(k Kind, id uint8) (int, bool) {
-	r, ok := d.reports[k][id]
+	bits, ok := d.reports[k][id]
 	if !ok {
 		return 0, false
 	}
-	return 1 + (r.bits+7)/8, true
+	return 1 + (bits+7)/8, true
 }
 
 // Only returns the id of the only report of kind k. It returns false if there are
@@ -186,7 +165,7 @@ func Parse(b []byte) (*Descriptor, error) {
 	}
 	p := parser{d: &Descriptor{}}
 	for k := range p.d.reports {
-		p.d.reports[k], p.d.inCollection[k] = map[uint8]report{}, map[int]int{}
+		p.d.reports[k] = map[uint8]int{}
 	}
 	for at := 0; at < len(b); {
 		i, n, err := decodeItem(b[at:])
@@ -254,22 +233,18 @@ func (p *parser) main(i item) error {
 
 // data adds one data field to its report.
 func (p *parser) data(k Kind) error {
-	within := 0
+	top := 0
 	if p.depth > 0 {
-		within = p.top
+		top = p.top
 	}
-	p.owners.add(p.g.reportID, within)
-	r, known := p.d.reports[k][p.g.reportID]
+	p.owners.add(p.g.reportID, top)
 	// The product of two 32-bit numbers fits.
-	bits := uint64(r.bits) + uint64(p.g.reportSize)*uint64(p.g.reportCount)
+	bits := uint64(p.d.reports[k][p.g.reportID]) + uint64(p.g.reportSize)*uint64(p.g.reportCount)
 	if bits > maxReportBits {
 		return fmt.Errorf("%v report %d has %d bits, more than %d", k, p.g.reportID, bits, maxReportBits)
 	}
-	if !known {
-		r.collection = within
-	}
-	if r.bits = int(bits); bits > 0 {
-		p.d.reports[k][p.g.reportID] = r
+	if bits > 0 {
+		p.d.reports[k][p.g.reportID] = int(bits)
 	}
 	return nil
 }
@@ -307,16 +282,9 @@ func (d *Descriptor) finish() {
 			// distinguished from them.
 			delete(d.reports[k], 0)
 		}
-		lengths := d.inCollection[k]
-		for id, r := range d.reports[k] {
+		for id := range d.reports[k] {
 			n, _ := d.ReportLength(k, id)
-			lengths[r.collection] = max(lengths[r.collection], n)
-		}
-		for _, n := range lengths {
 			d.longest[k] = max(d.longest[k], n)
-			if d.shortest[k] == 0 || n < d.shortest[k] {
-				d.shortest[k] = n
-			}
 		}
 	}
 }

@@ -193,33 +193,6 @@ func TestUsages(t *testing.T) {
 	}
 }
 
-// TestCollectionLengths: each top-level collection has lengths of its own.
-func TestCollectionLengths(t *testing.T) {
-	const in, out = hidreport.Input, hidreport.Output
-	d, err := hidreport.Parse(slices.Concat(
-		hidreporttest.Vendor(hidreporttest.Input(1, 3), hidreporttest.Input(2, 60), hidreporttest.Output(3, 5)),
-		hidreporttest.Vendor(hidreporttest.Input(4, 7), hidreporttest.Output(4, 1), hidreporttest.Output(5, 19)),
-	))
-	require.NoError(t, err)
-	for _, c := range []struct {
-		kind hidreport.Kind
-		id   uint8
-		want int
-	}{{in, 1, 61}, {in, 2, 61}, {in, 4, 8}, {out, 3, 6}, {out, 4, 20}, {out, 5, 20}} {
-		n, ok := d.CollectionLength(c.kind, c.id)
-		require.True(t, ok)
-		require.Equal(t, c.want, n, "%v %d", c.kind, c.id)
-	}
-	for _, id := range []uint8{0, 3, 5} {
-		_, ok := d.CollectionLength(in, id)
-		require.False(t, ok)
-	}
-	require.Equal(t, 61, d.ByteLength(in))
-	require.Equal(t, 8, d.ShortestLength(in))
-	require.Equal(t, 6, d.ShortestLength(out))
-	require.Zero(t, d.ShortestLength(hidreport.Feature))
-}
-
 func TestMalformed(t *testing.T) {
 	for want, b := range hidreporttest.Malformed() {
 		d, err := hidreport.Parse(b)
@@ -287,22 +260,6 @@ func check(t *testing.T, b []byte) bool {
 			}
 		}
 		require.Equal(t, longest, d.ByteLength(k))
-		var shortest int
-		longest = 0
-		for id := range 256 {
-			n, is := d.ReportLength(k, uint8(id))
-			c, ok := d.CollectionLength(k, uint8(id))
-			require.Equal(t, is, ok)
-			if ok {
-				require.LessOrEqual(t, n, c)
-				longest = max(longest, c)
-				if shortest == 0 || c < shortest {
-					shortest = c
-				}
-			}
-		}
-		require.Equal(t, longest, d.ByteLength(k))
-		require.Equal(t, shortest, d.ShortestLength(k))
 		require.False(t, !d.UsesIDs(k) && reports > 1)
 		_, only := d.Only(k)
 		require.Equal(t, reports == 1, only)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // ErrLayout is the error of Preparsed for a descriptor with something in it of which it
@@ -22,8 +23,7 @@ func noLayout(of string, args ...any) error {
 // collected what Windows makes of many devices. What these leave open is ErrLayout,
 // because programs would misread reports if it were wrong.
 func Preparsed(descriptor []byte, collection int) ([]byte, error) {
-	d, err := Parse(descriptor)
-	if err != nil {
+	if _, err := Parse(descriptor); err != nil {
 		return nil, err
 	}
 	p := preparser{top: -1, wanted: collection}
@@ -42,7 +42,7 @@ func Preparsed(descriptor []byte, collection int) ([]byte, error) {
 	}
 	var lengths [Kinds]int
 	for k := range lengths {
-		lengths[k] = d.inCollection[k][collection+1]
+		lengths[k] = (slices.Max(p.bits[k][:]) + 7) / 8
 	}
 	return p.encode(lengths)
 }
@@ -63,7 +63,8 @@ type preparser struct {
 	empty [Kinds]int
 	// index is the next data index.
 	index [Kinds]int
-	// bits is where the next field of a report begins, the id included.
+	// bits is where the next field of a report begins, the id included; 0 before the
+	// first.
 	bits [Kinds][256]int
 	// owner is the top-level collection that a report id belongs to, from 1.
 	owner [256]int

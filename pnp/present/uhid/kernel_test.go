@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/backend/hid"
 	"freerdp-pnpdr/pnp/devtest/uhidtest"
+	"freerdp-pnpdr/pnp/internal/hidreport"
 	"freerdp-pnpdr/pnp/internal/hidreport/hidreporttest"
 	"freerdp-pnpdr/pnp/present"
 	"freerdp-pnpdr/pnp/present/presenttest"
@@ -178,6 +180,50 @@ func TestUHIDBothEnds(t *testing.T) {
 			require.NoError(t, copied.Close())
 			o.eventually("closing", func() bool { return o.dev.Stats().Open == 0 })
 		})
+	}
+}
+
+// TestUHIDCollections: each collection of the original is a device of its own here, with a
+// node that has its part of the report descriptor. Reports are those of the original.
+func TestUHIDCollections(t *testing.T) {
+	whole := slices.Concat(
+		hidreporttest.Vendor(hidreporttest.Input(1, 3), hidreporttest.Output(1, 2), hidreporttest.Feature(1, 5)),
+		hidreporttest.Vendor(hidreporttest.Input(2, 9), hidreporttest.Output(2, 4), hidreporttest.Feature(2, 7)))
+	o := newOriginal(t, whole, func(_ uhidtest.Kind, id byte) []byte { return []byte{id, 'v'} })
+	first := o.useOriginal()
+	defer first.Close()
+	copies := make([]*os.File, 2)
+	for n := range copies {
+		d, err := hid.New(backend.Source{Path: o.Node, Collection: n + 1, Description: pnp.Description{Name: fmt.Sprint("Scale ", n+1)}})
+		require.NoError(t, err)
+		c := *o
+		c.id = o.pair.Add(d)
+		c.dev = o.pair.Device(fmt.Sprint("Scale ", n+1), &present.Kind{})
+		p, node := c.present()
+		defer p.Close()
+		copies[n] = c.use(node)
+		defer copies[n].Close()
+		one, err := hidreport.Extract(whole, n)
+		require.NoError(t, err)
+		require.Contains(t, facts(t, copies[n]), fmt.Sprintf("%x ", one))
+	}
+	for _, report := range []string{"\x02ABCDEFGHI", "\x01abc", "\x01def", "\x02abcdefghi"} {
+		o.Feed([]byte(report)...)
+		for _, f := range []*os.File{first, copies[report[0]-1]} { // the next one of each
+			b := make([]byte, 100)
+			n, err := f.Read(b)
+			require.NoError(t, err)
+			require.Equal(t, report, string(b[:n]))
+		}
+	}
+	for n, report := range []string{"\x01ab", "\x02abcd"} {
+		_, err := copies[n].Write([]byte(report))
+		require.NoError(t, err)
+		require.Equal(t, "output "+report, next(t, o.sent))
+		feature := report[:1] + "vwxyz12"[:[]int{5, 7}[n]]
+		require.Equal(t, feature, ioctl(t, copies[n], setFeature, []byte(feature)))
+		require.Equal(t, "set 0 "+feature, next(t, o.sent))
+		require.Equal(t, report[:1]+"v", ioctl(t, copies[n], getFeature, []byte{report[0], 0}))
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 // layout turns reports into the other end's form. On the wire every report has the id
-// first, 0 without ids, and is as long as the longest of its top-level collection. The
+// first, 0 without ids, and is as long as the longest of its kind. The
 // kernel passes input reports without that 0, and the others with it.
 type layout struct{ *hidreport.Descriptor }
 
@@ -58,8 +58,7 @@ func (l layout) input(b []byte) (report, rest []byte, ok bool) {
 	if !ok {
 		return nil, nil, false
 	}
-	longest, _ := l.CollectionLength(hidreport.Input, id)
-	rest = b[min(max(n, longest), len(b)):]
+	rest = b[min(l.ByteLength(hidreport.Input), len(b)):]
 	b = b[:min(n, len(b))]
 	if !ids {
 		b = b[1:]
@@ -82,11 +81,10 @@ func (l layout) outgoing(k hidreport.Kind, data []byte) ([]byte, bool) {
 		id = 0
 	}
 	n, ok := l.ReportLength(k, id)
-	longest, _ := l.CollectionLength(k, id)
 	if !ok {
 		return nil, false
 	}
-	b := make([]byte, max(n, longest))
+	b := make([]byte, l.ByteLength(k))
 	copy(b[:n], data)
 	b[0] = id
 	return b, true
@@ -114,13 +112,12 @@ func (l layout) question(k hidreport.Kind, id uint8) (question, bool) {
 		id = 0
 	}
 	n, ok := l.ReportLength(k, id)
-	longest, _ := l.CollectionLength(k, id)
 	code := [hidreport.Kinds]uint32{
 		hidreport.Input:   hid.IOCTL_HID_GET_INPUT_REPORT,
 		hidreport.Output:  hid.IOCTL_HID_GET_OUTPUT_REPORT,
 		hidreport.Feature: hid.IOCTL_HID_GET_FEATURE,
 	}[k]
-	return question{code, id, n, max(n, longest)}, ok
+	return question{code, id, n, l.ByteLength(k)}, ok
 }
 
 // answer returns the client's answer as programs expect it: with the id first. It is a
