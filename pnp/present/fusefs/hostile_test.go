@@ -3,11 +3,13 @@
 package fusefs
 
 import (
+	"errors"
 	"math"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 
+	"freerdp-pnpdr/channels"
 	"freerdp-pnpdr/channels/server/servertest"
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/wire"
@@ -115,7 +117,7 @@ func (s *scripted) serve(answer func(wire.Message) any) {
 				a = answer(m)
 			}
 			if a, ok := a.(interface{ Append([]byte) []byte }); ok {
-				if err := ch.Inject(a.Append(nil)); err != nil {
+				if err := ch.Inject(a.Append(nil)); err != nil && !errors.Is(err, channels.ErrClosed) {
 					s.t.Error(err)
 				}
 			}

@@ -53,10 +53,10 @@ func (r *random) truncate(ctx context.Context, size uint64) error {
 
 // empty makes the file empty, if it is one that can.
 func (r *random) empty(ctx context.Context, s *shared) error {
-	s.file.Forget()
 	h, err := r.folder.open(ctx, server.OpenOptions{Disposition: pnp.TRUNCATE_EXISTING})
 	if err == nil {
 		h.Close()
 	}
+	s.file.Forget() // also what was read ahead meanwhile
 	return err
 }
