@@ -3,6 +3,7 @@
 package pnp
 
 import (
+	"math"
 	"sync"
 	"testing"
 
@@ -40,7 +41,7 @@ func TestMemory(t *testing.T) {
 	require.Zero(t, m.Taken())
 
 	var none *Memory
-	require.True(t, none.Take(1<<40))
-	require.Equal(t, 1<<40, none.TakeUpTo(1<<40))
-	none.Give(1 << 40)
+	require.True(t, none.Take(math.MaxInt))
+	require.Equal(t, math.MaxInt, none.TakeUpTo(math.MaxInt))
+	none.Give(math.MaxInt)
 }

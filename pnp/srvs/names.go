@@ -49,7 +49,7 @@ var nameTypes = [...]struct {
 // invalidSigns are the default invalid characters beside the control characters.
 const invalidSigns = `"/\[]:|<>+=;,?`
 
-func isNameType(kind uint32) bool { return kind >= 1 && int(kind) < len(nameTypes) }
+func isNameType(kind uint32) bool { return kind >= 1 && kind < uint32(len(nameTypes)) }
 
 // form returns the canonical form of a type.
 func form(kind uint32, lm bool) nameForm {

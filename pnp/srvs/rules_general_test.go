@@ -247,7 +247,7 @@ func init() {
 	rule("SV-022", "Uses", func(t *testing.T) {
 		w := newWorld(t)
 		for _, x := range w.enumShares(2).info.container.entries {
-			assert.EqualValues(t, 0xFFFFFFFF, x.maxUses)
+			assert.EqualValues(t, uint32(0xFFFFFFFF), x.maxUses)
 			assert.EqualValues(t, 1, x.uses)
 		}
 	})

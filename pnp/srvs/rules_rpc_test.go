@@ -147,7 +147,7 @@ func init() {
 	rule("RP-20", "CallID", func(t *testing.T) {
 		c := fresh(t)
 		c.send(makePDU(pduBind, both, 0xFFFFFFFF, bindBody(4280, 0, plain)))
-		assert.EqualValues(t, 0xFFFFFFFF, c.recv().call)
+		assert.EqualValues(t, uint32(0xFFFFFFFF), c.recv().call)
 		c.send(makeRequest(both, 17, 0, opTOD, noName))
 		assert.EqualValues(t, 17, c.recv().call)
 		c.send(makeRequest(both, 18, 0, 99, noName))
