@@ -67,7 +67,7 @@ func (a *agent) run(ctx context.Context) error {
 		case errors.Is(err, insession.ErrNotInSession):
 			return err
 		case errors.Is(err, channels.ErrRefused):
-			a.log.Warn("the client does not redirect Plug and Play devices (is it started with /dvc:pnpdr?)", "next_try", refused)
+			a.log.Warn(errNotRedirected.Error(), "next_try", refused)
 			if a.sleep(ctx, refused, cmp.Or(who, a.client())) {
 				refused = a.pace.refused
 			} else {
@@ -131,6 +131,8 @@ func (a *agent) sleep(ctx context.Context, d time.Duration, who string) (other b
 }
 
 var (
+	// errNotRedirected is part of the error of serve if the client refuses PNPDR.
+	errNotRedirected = errors.New("the client does not redirect Plug and Play devices (is it started with /dvc:pnpdr?)")
 	// errNotJoined is part of the error of serve if there was no client.
 	errNotJoined = errors.New("no client is connected")
 	// errBroken is part of it if the client is there, but redirects no devices any
@@ -146,7 +148,10 @@ func hasEnded(err error) bool {
 // serve serves one client until it has gone. The error says why.
 func (a *agent) serve(ctx context.Context) error {
 	s, err := insession.Join(ctx, a.env, a.log, a.servers...)
-	if err != nil {
+	switch {
+	case errors.Is(err, channels.ErrRefused):
+		return fmt.Errorf("%w: %w", errNotRedirected, err)
+	case err != nil:
 		return fmt.Errorf("%w: %w", errNotJoined, err)
 	}
 	defer s.Close()
@@ -164,7 +169,7 @@ func (a *agent) serve(ctx context.Context) error {
 		err = wait(ctx, s, role)
 	}
 	if errors.Is(err, channels.ErrRefused) {
-		return err
+		return fmt.Errorf("%w: %w", errNotRedirected, err)
 	}
 	// A client that goes ends PNPDR, too, and the session learns of it a little later.
 	select {

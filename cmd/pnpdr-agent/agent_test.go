@@ -229,6 +229,9 @@ func TestRefused(t *testing.T) {
 	}
 	p.said("is it started with /dvc:pnpdr?")
 	p.said("next_try=64ms")
+	out, status := p.ask("list")
+	require.Zero(t, status)
+	require.Contains(t, out, "no devices: the client does not redirect Plug and Play devices")
 	p.stop()
 	require.Equal(t, exitOK, p.status())
 }

@@ -133,6 +133,7 @@ func TestNotConnectedYet(t *testing.T) {
 
 // TestDocumentedLimits: how many handles there are under xrdp, and how long a request is.
 func TestDocumentedLimits(t *testing.T) {
+	devtest.Documented(t, document, "after %s if another agent of the session is running", devtest.Words(newCLI().pace.patience))
 	const handles, input = 14, 32747
 	devtest.Documented(t, document, "Under xrdp, %d handles can be open at a time", handles)
 	devtest.Documented(t, document, "Under xrdp a request of more than 32,747 bytes of input fails with 0x80070718")
