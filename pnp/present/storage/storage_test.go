@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"freerdp-pnpdr/channels/server"
+	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/internal/fusetest"
 	"freerdp-pnpdr/pnp/present"
 	"freerdp-pnpdr/pnp/present/presenttest"
@@ -37,6 +38,13 @@ type mounted struct {
 
 func mount(t *testing.T, p *player) *mounted {
 	t.Helper()
+	m := mountDevice(t, p)
+	m.player = p
+	return m
+}
+
+func mountDevice(t *testing.T, p pnp.Device) *mounted {
+	t.Helper()
 	if err := fusetest.Unavailable(); err != nil {
 		t.Skip(err)
 	}
@@ -44,7 +52,7 @@ func mount(t *testing.T, p *player) *mounted {
 	d := pair.Device("player", &present.Kind{Name: "image"})
 	made, err := Present(context.Background(), d)
 	require.NoError(t, err)
-	m := &mounted{player: p, t: t, pair: pair, p: made.(*presentation)}
+	m := &mounted{t: t, pair: pair, p: made.(*presentation)}
 	t.Cleanup(m.close)
 	return m
 }
