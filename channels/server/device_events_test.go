@@ -3,6 +3,9 @@
 package server_test
 
 import (
+	"bytes"
+	"fmt"
+	"log/slog"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -53,4 +56,24 @@ func TestEventsOfADevice(t *testing.T) {
 	f.Close()
 	_, open = <-left
 	require.False(t, open, "the session was closed")
+}
+
+// TestEventsThatNobodyMisses: events that the application has read are not reported as
+// dropped because it reads them from the device and not from the handle.
+func TestEventsThatNobodyMisses(t *testing.T) {
+	var log bytes.Buffer
+	f := servertest.Started(t, server.Config{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	d := f.AddDevice(4)
+	h, ch := f.Open(d, 6, server.OpenOptions{})
+	events, cancel := d.Events()
+	defer cancel()
+	for i := range 100 {
+		inject(t, ch, event(fmt.Sprint(i)))
+		require.Equal(t, fmt.Sprint(i), string(servertest.Wait(t, "an event", events).Data))
+	}
+	require.NotContains(t, log.String(), "dropped")
+	require.Equal(t, "0", string(servertest.Wait(t, "the first one", h.Events()).Data))
+	inject(t, ch, event("a"))
+	inject(t, ch, event("b"))
+	require.Contains(t, log.String(), "dropped")
 }

@@ -73,7 +73,8 @@ func (h *Handle) customEvent(m wire.CustomEvent) {
 			dropped = !h.s.events.put(ev.GUID, ev)
 			dropped = !h.device.events.put(anyGUID, ev) || dropped
 		})
-		dropped = !h.events.put(ev.Event) || dropped
+		// Nobody misses it on a handle whose events nobody has asked for.
+		dropped = !h.events.put(ev.Event) && h.events.isRead() || dropped
 	}
 	if dropped {
 		h.events.dropped.log(h.s.log, "custom event is dropped: it is too long or was not read in time",
@@ -88,6 +89,7 @@ type eventQueue[T any] struct {
 
 	mu     sync.Mutex
 	ch     chan T
+	read   bool // somebody has asked for the channel
 	closed bool
 }
 
@@ -96,7 +98,14 @@ func newEventQueue[T any](cfg *Config) eventQueue[T] { return eventQueue[T]{cfg:
 func (q *eventQueue[T]) channel() <-chan T {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.read = true
 	return q.make()
+}
+
+func (q *eventQueue[T]) isRead() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.read
 }
 
 func (q *eventQueue[T]) make() chan T {
