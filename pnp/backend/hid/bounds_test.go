@@ -60,7 +60,9 @@ func (s *session) bounded(open int) {
 	s.t.Helper()
 	const spare = 16
 	require.LessOrEqual(s.t, s.pool.Running(), slots)
-	require.LessOrEqual(s.t, devtest.Threads(s.t), s.threads+slots+spare)
+	// On a busy machine, short calls of the tests' driver take threads of their own, too.
+	// Without the bound, hundreds are stuck.
+	require.LessOrEqual(s.t, devtest.Threads(s.t), s.threads+2*slots+spare)
 	s.until(func() bool { return runtime.NumGoroutine() <= s.goroutines+slots+open+spare }, "goroutines are left")
 }
 
