@@ -29,7 +29,7 @@ func TestHostileClients(t *testing.T) {
 	}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	dir := filepath.Join(t.TempDir(), "devices")
-	m, err := openMounts(dir, nil, false, log)
+	m, err := openMounts(&options{mount: dir}, log)
 	require.NoError(t, err)
 	defer m.close()
 	a := &app{opt: options{runOptions: runOptions{patience: patience}}, out: &transcript{w: new(devtest.Output)}, log: log, mounts: m}

@@ -147,7 +147,8 @@ func (o *options) check() error {
 			return err
 		}
 	}
-	return nil
+	_, err := o.choices()
+	return err
 }
 
 // serve does the program's work.
@@ -162,8 +163,8 @@ func (c *cli) serve(ctx context.Context) (err error) {
 		}
 	}
 	if c.opt.mount != "" {
-		if a.mounts, err = openMounts(c.opt.mount, c.opt.as, c.opt.input, a.log); err != nil {
-			return cmdline.Exit{Status: exitUsage, Err: err}
+		if a.mounts, err = openMounts(&c.opt, a.log); err != nil {
+			return cmdline.Failure(err)
 		}
 		defer a.mounts.close()
 	}

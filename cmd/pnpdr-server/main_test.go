@@ -16,6 +16,7 @@ import (
 
 	"freerdp-pnpdr/cmd/internal/manpages"
 	"freerdp-pnpdr/pnp/devtest"
+	"freerdp-pnpdr/pnp/present/folder"
 )
 
 // runMain runs the program until it ends.
@@ -70,6 +71,8 @@ func TestUsageErrors(t *testing.T) {
 		"--pipe unix:/x":           "it is written NAME=unix:PATH",
 		"--pipe x=tcp:0.0.0.0:1":   "is not on the loopback",
 		"--script /none/x":         "no such file",
+		"--input":                  "--as and --input need --mount",
+		"--mount /none/m --as x=y": `--as: "x=y": "y" is not one of`,
 		"--script " + script:       "script: line 3: usage: read HANDLE",
 		"--listen 127.0.0.1:0 now": `unexpected argument "now"`,
 	} {
@@ -95,6 +98,14 @@ func TestCannotListen(t *testing.T) {
 	status, _, errs = runMain(context.Background(), "", "--listen", "127.0.0.1:0", "--port-file", "/none/port")
 	require.Equal(t, exitFailed, status)
 	require.Contains(t, errs, "/none")
+
+	dir := filepath.Join(t.TempDir(), "m")
+	lock, err := folder.Claim(dir)
+	require.NoError(t, err)
+	defer lock.Release()
+	status, _, errs = runMain(context.Background(), "", "--listen", "127.0.0.1:0", "--mount", dir)
+	require.Equal(t, exitFailed, status)
+	require.Contains(t, errs, "another program serves devices there")
 }
 
 // TestInterrupted interrupts a server that waits for clients: without a script

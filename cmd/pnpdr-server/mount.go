@@ -25,22 +25,30 @@ type mounts struct {
 	taken map[int]bool
 }
 
-// openMounts claims dir.
-func openMounts(dir string, as []string, input bool, log *slog.Logger) (*mounts, error) {
-	table := kinds.All()
+// choices returns what --as says.
+func (o *options) choices() (*choose.Choices, error) {
 	choices := new(choose.Choices)
-	for _, wish := range as {
-		if err := choices.As(wish, table); err != nil {
+	for _, wish := range o.as {
+		if err := choices.As(wish, kinds.All()); err != nil {
 			return nil, fmt.Errorf("--as: %w", err)
 		}
 	}
-	lock, err := folder.Claim(dir)
+	return choices, nil
+}
+
+// openMounts claims the folder of --mount.
+func openMounts(o *options, log *slog.Logger) (*mounts, error) {
+	choices, err := o.choices()
+	if err != nil {
+		return nil, err
+	}
+	lock, err := folder.Claim(o.mount)
 	if err != nil {
 		return nil, err
 	}
 	return &mounts{
 		lock:  lock,
-		cfg:   folder.Config{Table: table, As: choices.Kind, Options: present.Options{Input: input}, Log: log},
+		cfg:   folder.Config{Table: kinds.All(), As: choices.Kind, Options: present.Options{Input: o.input}, Log: log},
 		taken: make(map[int]bool),
 	}, nil
 }
