@@ -89,9 +89,7 @@ func (v Server) Join(ctx context.Context, env func(string) string, log *slog.Log
 	if err != nil {
 		return nil, err
 	}
-	setDefault(&v.OpenTimeout, 30*time.Second)
-	setDefault(&v.ProbeInterval, 2*time.Second)
-	setDefault(&v.ProbeTimeout, 15*time.Second)
+	v.setDefaults()
 	if log == nil {
 		log = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.Level(127)}))
 	}
@@ -112,6 +110,12 @@ func (v Server) Join(ctx context.Context, env func(string) string, log *slog.Log
 		return nil, err
 	}
 	return s, nil
+}
+
+func (v *Server) setDefaults() {
+	setDefault(&v.OpenTimeout, 30*time.Second)
+	setDefault(&v.ProbeInterval, 2*time.Second)
+	setDefault(&v.ProbeTimeout, 15*time.Second)
 }
 
 func setDefault(d *time.Duration, def time.Duration) {

@@ -191,3 +191,20 @@ func TestNotClosed(t *testing.T) {
 	released.Wait()
 	r.accept(channels.FileRedirectorChannel).Close()
 }
+
+// TestOutputBuffer: an IOControl comes with what is in the server's output buffer.
+func TestOutputBuffer(t *testing.T) {
+	r, path := newRaw(t)
+	a := attend(t, source(path))
+	r.announce()
+	h, conn := r.open(<-a.come)
+	go submit(h, &pnp.Request{Op: pnp.OpIOControl, Code: 7, In: []byte("in"), Out: []byte("out")})
+	m, err := wire.Decode(r.next(conn), wire.IOToClient)
+	require.NoError(t, err)
+	request, ok := m.Body().(wire.IOControlRequest)
+	require.True(t, ok)
+	require.EqualValues(t, 7, request.IoCode)
+	require.Equal(t, []string{"in", "out"}, []string{string(request.DataIn), string(request.DataOut)})
+	conn.Close()
+	h.Close(func() {})
+}
