@@ -38,6 +38,9 @@ func TestFoundDrives(t *testing.T) {
 		// What xrdp was told last: eight bytes of each name, in ASCII.
 		announced := func() (names string) {
 			logs, _ := filepath.Glob(machine + s.home() + "/.local/share/xrdp/xrdp-chansrv*.log")
+			if len(logs) == 0 {
+				return "" // the session has just begun
+			}
 			require.Len(t, logs, 1)
 			log, err := os.ReadFile(logs[0])
 			require.NoError(t, err)
@@ -62,7 +65,7 @@ func TestFoundDrives(t *testing.T) {
 			eventually(t, func() bool { return announced() == want }, "what FreeRDP announces: %q is %q", want, announced())
 			eventually(t, func() bool { return listed() == want+"IPC_ " }, "%q is %q", want, listed())
 		}
-		if xrdpVersion(t) < "0.10" {
+		if strings.HasPrefix(xrdpVersion(t), "0.9.") {
 			t.Skip("NOT TESTED: this xrdp does not ask for drives as FreeRDP wants it")
 		}
 		drives := "name mnt root stick two_word a_b x_y __ __ml__ut "
