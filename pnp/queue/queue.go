@@ -308,7 +308,7 @@ func (q *Queue) End(hr pnp.HRESULT) {
 		if l.withdraw != nil && l.withdraw() {
 			l.calls--
 			l.withdraw = nil
-			q.leave()
+			q.LeaveLocked()
 		}
 	}
 }
@@ -328,7 +328,7 @@ func (q *Queue) Close(node, released func()) {
 		q.end = pnp.ERROR_OPERATION_ABORTED
 	}
 	q.End(pnp.ERROR_OPERATION_ABORTED)
-	q.leave()
+	q.LeaveLocked()
 }
 
 // Enter keeps the node open until Leave is called, for uses outside of Try and Do.
@@ -352,11 +352,11 @@ func (q *Queue) EnterLocked() bool {
 func (q *Queue) Leave() {
 	q.Lock()
 	defer q.Unlock()
-	q.leave()
+	q.LeaveLocked()
 }
 
-// leave ends a use of the node. The queue is locked.
-func (q *Queue) leave() {
+// LeaveLocked is like Leave, but the caller has locked the queue.
+func (q *Queue) LeaveLocked() {
 	q.users--
 	if q.users > 0 {
 		return

@@ -43,7 +43,7 @@ func (l *Lane) await() {
 	err := l.ready()
 	q.Lock()
 	defer q.Unlock()
-	defer q.leave()
+	defer q.LeaveLocked()
 	l.awaiting = false
 	switch {
 	case len(l.items) == 0:
@@ -65,7 +65,7 @@ func (l *Lane) work() {
 	q := l.q
 	q.Lock()
 	defer q.Unlock()
-	defer q.leave()
+	defer q.LeaveLocked()
 	l.withdraw = nil
 	for it := l.next(); it != nil; it = l.next() {
 		if !l.serve(it) {

@@ -82,3 +82,13 @@ var methods = [...]method{
 	56: {"NetrServerAliasDel", "3.1.4.46", of[netrServerAliasDel]},
 	57: {"NetrShareDelEx", "3.1.4.47", of[netrShareDelEx]},
 }
+
+// blocks tells whether a method may wait: for a handle that is ended, which may be the one
+// that the call came by, or for a file system.
+func blocks(opnum uint16) bool {
+	switch methods[min(int(opnum), len(methods)-1)].name {
+	case "NetrFileClose", "NetrSessionDel", "NetrpGetFileSecurity", "NetrpSetFileSecurity":
+		return true
+	}
+	return false
+}

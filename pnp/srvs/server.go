@@ -74,6 +74,7 @@ func New(config Config, source Source) *Server {
 		Syntax:     Syntax,
 		Endpoint:   `\PIPE\` + PipeName,
 		Operations: s.operations(),
+		Blocks:     blocks,
 	}, config.Log)
 	return s
 }
@@ -84,6 +85,10 @@ func New(config Config, source Source) *Server {
 func (s *Server) Serve(ctx context.Context, conn io.ReadWriteCloser, id uint32) error {
 	return s.rpc.Serve(ctx, conn, id)
 }
+
+// Connect begins a connection that answers when it is asked to, for the handle with that
+// number. It tells which calls may block: those that end handles or ask a file system.
+func (s *Server) Connect(id uint32) *dcerpc.Conn { return s.rpc.Connect(id) }
 
 // kernelVersion returns the first two numbers of the kernel's release.
 func kernelVersion() (major, minor uint32) {

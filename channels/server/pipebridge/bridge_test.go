@@ -24,6 +24,7 @@ import (
 	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/channels/server/pipebridge"
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/backend/pipe"
 	"freerdp-pnpdr/pnp/devtest"
 )
@@ -58,10 +59,11 @@ func newSession(t *testing.T) *session {
 	return s
 }
 
-// add redirects a pipe.
+// add redirects a pipe in message mode. serve has what was written as a stream.
 func (s *session) add(name string, serve func(io.ReadWriteCloser)) (id uint32) {
-	d := pipe.Serve(pnp.Description{Name: name, HardwareIDs: []string{"X"}}, nil, func(c io.ReadWriteCloser, _ pnp.OpenRequest) { serve(c) })
-	id, err := s.client.Add(d)
+	d, err := pipe.New(backend.Source{Path: devtest.ServePipe(s.t, serve), Description: pnp.Description{Name: name, HardwareIDs: []string{"X"}}})
+	require.NoError(s.t, err)
+	id, err = s.client.Add(d)
 	require.NoError(s.t, err)
 	return id
 }
@@ -134,7 +136,7 @@ func TestBytes(t *testing.T) {
 // TestLongMessage: a message that is longer than a read comes in parts.
 func TestLongMessage(t *testing.T) {
 	s := newSession(t)
-	message := strings.Repeat("x", 300_000)
+	message := strings.Repeat("x", 100_000)
 	s.add("long", func(c io.ReadWriteCloser) {
 		io.WriteString(c, message+"end")
 		io.Copy(io.Discard, c)

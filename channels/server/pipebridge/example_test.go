@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 
 	"freerdp-pnpdr/channels/client"
 	"freerdp-pnpdr/channels/memory"
 	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/channels/server/pipebridge"
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/backend/pipe"
 )
 
@@ -39,11 +42,32 @@ func Example() {
 	if err != nil {
 		return
 	}
-	here.Add(pipe.Serve(pnp.Description{Name: "greeter"}, nil, func(c io.ReadWriteCloser, _ pnp.OpenRequest) { io.WriteString(c, "hello") }))
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		return
+	}
+	defer os.RemoveAll(dir)
+	greeter, err := net.Listen("unix", filepath.Join(dir, "greeter"))
+	if err != nil {
+		return
+	}
+	go func() {
+		c, err := greeter.Accept()
+		if err == nil {
+			io.WriteString(c, "hello")
+			c.Close()
+		}
+	}()
+	d, err := pipe.New(backend.Source{Path: greeter.Addr().String(), Description: pnp.Description{Name: "greeter"}})
+	if err != nil {
+		return
+	}
+	here.Add(d)
 	text, err := io.ReadAll(program)
 	fmt.Printf("%s %v\n", text, err)
 
 	program.Close()
+	greeter.Close()
 	bridge.Close()
 	s.Close()
 	link.Close()

@@ -5,7 +5,6 @@ package pipe
 import (
 	"io"
 	"os"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -139,78 +138,4 @@ func TestDescriptorsAreDropped(t *testing.T) {
 		require.Equal(t, io.EOF, err, "somebody has the descriptor")
 		r.Close()
 	}
-}
-
-// TestServe: the function gets what was written as a stream, its writes are messages,
-// and both ends can close.
-func TestServe(t *testing.T) {
-	var requests []pnp.OpenRequest
-	ended := make(chan error, 1)
-	d := Serve(pnp.Description{Name: "echo"}, nil, func(c io.ReadWriteCloser, r pnp.OpenRequest) {
-		requests = append(requests, r)
-		p := make([]byte, 3)
-		for {
-			if _, err := io.ReadFull(c, p); err != nil {
-				ended <- err
-				return
-			}
-			if string(p) == "bye" {
-				c.Write([]byte("last words"))
-				ended <- nil
-				return
-			}
-			c.Write(p)
-		}
-	})
-	c := open(t, d)
-	require.Equal(t, result{pnp.S_OK, 3, "abc"}, c.transceive("abcde", 10))
-	require.Equal(t, result{pnp.S_OK, 3, "def"}, c.transceive("f", 10))
-	require.Equal(t, pnp.S_OK, c.write("bye").hr)
-	require.NoError(t, <-ended)
-	require.Equal(t, result{pnp.S_OK, 10, "last words"}, c.read(10))
-	require.Equal(t, result{hr: pnp.ERROR_BROKEN_PIPE}, c.read(10))
-	require.Equal(t, result{hr: pnp.ERROR_NO_DATA}, c.write("x"))
-	require.Equal(t, acceptance.ReadWrite.Access, requests[0].Access)
-
-	h, err := d.Open(acceptance.ReadWrite)
-	require.NoError(t, err)
-	released := make(chan struct{})
-	h.Close(func() { close(released) })
-	require.Equal(t, io.EOF, <-ended)
-	<-released
-
-	// A panic closes the pipe.
-	c = open(t, Serve(pnp.Description{Name: "panics"}, nil, func(io.ReadWriteCloser, pnp.OpenRequest) { panic("serving") }))
-	require.Equal(t, result{hr: pnp.ERROR_BROKEN_PIPE}, c.read(10))
-}
-
-// TestServeBounds: what the function does not read waits with the writer, and what nobody
-// reads from the handle waits with the function.
-func TestServeBounds(t *testing.T) {
-	var wrote atomic.Int64
-	proceed := make(chan struct{})
-	c := open(t, Serve(pnp.Description{Name: "slow"}, nil, func(c io.ReadWriteCloser, _ pnp.OpenRequest) {
-		for range 3 * maxMessages {
-			if _, err := c.Write([]byte("x")); err != nil {
-				return
-			}
-			wrote.Add(1)
-		}
-		<-proceed
-		io.Copy(io.Discard, c)
-	}))
-	c.await(maxMessages)
-	require.LessOrEqual(t, wrote.Load(), int64(2*maxMessages+1))
-	for range 3 * maxMessages {
-		require.Equal(t, "x", c.read(10).out)
-	}
-
-	for range maxMessages {
-		require.Equal(t, pnp.S_OK, c.write("y").hr)
-	}
-	waiting := &pnp.Request{Op: pnp.OpWrite, In: []byte("y")}
-	done := c.start(waiting)
-	require.False(t, waiting.Completed())
-	close(proceed)
-	require.Equal(t, pnp.S_OK, c.end(done).hr)
 }

@@ -4,17 +4,26 @@ package pipe_test
 
 import (
 	"fmt"
-	"io"
 
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend/pipe"
 )
 
-// A pipe whose other end is in this process: it returns what it gets.
+// echo is a service that returns what it gets.
+type echo struct{ said []byte }
+
+func (e *echo) Take(p []byte) (n int, whole bool) {
+	e.said = append(e.said[:0], p...)
+	return len(p), true
+}
+
+func (e *echo) Blocks() bool                          { return false }
+func (e *echo) Answer(write func([]byte) error) error { return write(e.said) }
+func (e *echo) Close()                                {}
+
+// A pipe whose other end is in this process.
 func ExampleServe() {
-	d := pipe.Serve(pnp.Description{Name: "echo"}, nil, func(c io.ReadWriteCloser, _ pnp.OpenRequest) {
-		io.Copy(c, c)
-	})
+	d := pipe.Serve(pnp.Description{Name: "echo"}, nil, func(pnp.OpenRequest) pipe.Service { return new(echo) })
 	h, err := d.Open(pnp.OpenRequest{Access: pnp.GENERIC_READ | pnp.GENERIC_WRITE})
 	if err != nil {
 		fmt.Println(err)

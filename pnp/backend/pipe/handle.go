@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -14,8 +13,7 @@ import (
 	"freerdp-pnpdr/pnp/queue"
 )
 
-// handle is one connection. A goroutine receives until the other end or the handle is
-// closed; it keeps the handle from being released.
+// handle is one connection.
 type handle struct {
 	dev         *Device
 	end         end
@@ -24,7 +22,6 @@ type handle struct {
 
 	q             *queue.Queue
 	reads, writes *queue.Lane
-	room          *sync.Cond // there is room in received, or the handle is closed
 
 	// received is what nobody has read yet: messages, or in byte mode pieces. While
 	// a read waits there is none.
@@ -40,16 +37,23 @@ func newHandle(d *Device, e end, read, write bool, r pnp.OpenRequest) *handle {
 		dev: d, end: e, message: e.messages(), read: read, write: write,
 		q: queue.New(d.description.Name, r.Workers, d.log), memory: r.Memory, taken: leastMemory,
 	}
-	h.room = sync.NewCond(h.q)
 	h.reads = h.q.Add(queue.Lane{Try: h.tryRead})
-	h.writes = h.q.Add(queue.Lane{Try: func(it *queue.Item) { h.send(it) }, Do: h.doWrite, Await: e.await})
-	h.q.Enter()
-	go h.receive()
+	writes := queue.Lane{Try: func(it *queue.Item) { h.send(it) }}
+	if s, ok := e.(*socket); ok {
+		writes.Do, writes.Await = h.doWrite, s.await
+	}
+	h.writes = h.q.Add(writes)
+	e.start(h)
 	return h
 }
 
 // Submit implements pnp.Handle.
 func (h *handle) Submit(r *pnp.Request) {
+	h.submit(r)
+	h.end.submitted()
+}
+
+func (h *handle) submit(r *pnp.Request) {
 	switch {
 	case r.Op == pnp.OpIOControl:
 		h.ioControl(r)
@@ -81,39 +85,13 @@ func (h *handle) Close(released func()) {
 	h.received, h.unread = nil, 0
 	h.memory.Give(h.taken)
 	h.taken = 0
-	h.room.Broadcast()
+	h.end.drained()
 }
 
-// receive takes what the other end sends.
-func (h *handle) receive() {
-	defer h.q.Leave()
-	defer pnp.Guard(h.dev.log, "receiving from "+h.dev.description.Name, func() { h.ends(pnp.E_UNEXPECTED) })
-	for {
-		p, err := h.end.receive()
-		if err != nil {
-			h.ends(readFailure(err))
-			return
-		}
-		if !h.take(p) {
-			return
-		}
-	}
-}
-
-// take gives what was received to the reads that wait, or keeps it, and waits until
-// there is room for more. It returns false once the handle is closed.
-func (h *handle) take(p []byte) bool {
-	h.q.Lock()
-	defer h.q.Unlock()
-	if h.q.Ended() == pnp.S_OK {
-		h.received = append(h.received, p)
-		h.unread += len(p)
-		h.reads.Kick()
-	}
-	for h.q.Ended() == pnp.S_OK && h.full() {
-		h.room.Wait()
-	}
-	return h.q.Ended() == pnp.S_OK
+// keep keeps what was received for the reads. The queue is locked.
+func (h *handle) keep(p []byte) {
+	h.received = append(h.received, p)
+	h.unread += len(p)
 }
 
 // full reports whether nothing more may be received for now. The queue is locked.
@@ -122,14 +100,6 @@ func (h *handle) full() bool {
 		h.taken += more
 	}
 	return h.unread >= maxUnread || len(h.received) >= maxMessages || h.unread > h.taken
-}
-
-// ends notes that nothing more comes, and why.
-func (h *handle) ends(why pnp.HRESULT) {
-	h.q.Lock()
-	defer h.q.Unlock()
-	h.over = why
-	h.reads.Kick()
 }
 
 // tryRead serves a read, or a transceive whose message is sent. The queue is locked.
@@ -167,7 +137,7 @@ func (h *handle) move(out []byte) (hr pnp.HRESULT, n int) {
 	less := max(h.taken-max(h.unread, leastMemory), 0)
 	h.memory.Give(less)
 	h.taken -= less
-	h.room.Signal()
+	h.end.drained()
 	return hr, n
 }
 

@@ -63,16 +63,17 @@ var _ pnp.Device = (*Device)(nil)
 type end interface {
 	// messages reports whether the pipe is in message mode.
 	messages() bool
-	// receive waits for the next message, or in byte mode for some bytes, which
-	// belong to the caller. The error is io.EOF if the other end has closed the pipe.
-	// One goroutine calls it.
-	receive() ([]byte, error)
+	// start is called first. From then on the handle gets what the other end sends.
+	start(h *handle)
 	// send takes a message, or some of the bytes, without waiting. The error is EAGAIN
-	// if there is no room.
+	// if there is no room. The queue is locked.
 	send(p []byte) (n int, err error)
-	// await waits until send seems to have room.
-	await() error
-	// shutdown makes receive and await return, now and later.
+	// drained is called when the handle has room for more, or is closed. The queue is
+	// locked.
+	drained()
+	// submitted is called after each request. The queue is not locked.
+	submitted()
+	// shutdown ends whatever waits, now and later.
 	shutdown()
 	// close is called last, when no other method runs.
 	close()

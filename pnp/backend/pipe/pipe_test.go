@@ -74,8 +74,7 @@ func device(t *testing.T, src backend.Source) *Device {
 	return d
 }
 
-// TestSuite runs the acceptance suite in both modes, against sockets, and against a
-// function of this process.
+// TestSuite runs the acceptance suite in both modes.
 func TestSuite(t *testing.T) {
 	blocking := []acceptance.Template{
 		{Name: "read", Op: pnp.OpRead, Len: 64},
@@ -105,59 +104,6 @@ func TestSuite(t *testing.T) {
 			}})
 		})
 	}
-	t.Run("served", func(t *testing.T) {
-		acceptance.Run(t, acceptance.Fixture{Stream: true, AnyShare: true, New: func(t *testing.T) acceptance.Instance {
-			conns := make(chan *ended, 2*maxInstances)
-			w := newWorld(true, func() io.ReadWriteCloser {
-				select {
-				case c := <-conns:
-					return c
-				case <-time.After(watchdog):
-					t.Error("nobody opens it")
-					return nil
-				}
-			})
-			return acceptance.Instance{
-				Device: Serve(pnp.Description{Name: "served"}, nil, func(c io.ReadWriteCloser, _ pnp.OpenRequest) {
-					e := &ended{ReadWriteCloser: c, end: make(chan struct{}), in: make(chan byte, 1<<20)}
-					conns <- e
-					e.run()
-				}),
-				Feed: w.feed, Sink: w.sink, Unplug: w.unplug, Gone: gone, Controls: controls, Blocking: blocking,
-			}
-		}})
-	})
-}
-
-// ended is a connection of a function that runs until the handle or the test has
-// closed it.
-type ended struct {
-	io.ReadWriteCloser
-	end chan struct{}
-	in  chan byte
-}
-
-func (e *ended) run() {
-	p := make([]byte, 1000)
-	for {
-		n, err := e.ReadWriteCloser.Read(p)
-		for _, b := range p[:n] {
-			e.in <- b
-		}
-		if err != nil {
-			close(e.in)
-			return
-		}
-	}
-}
-
-func (e *ended) Read(p []byte) (int, error) {
-	b, ok := <-e.in
-	if !ok {
-		return 0, io.EOF
-	}
-	p[0] = b
-	return 1, nil
 }
 
 // world is the other end as the suite drives it: of the handle that was opened first.

@@ -5,22 +5,37 @@ package pipe
 import (
 	"io"
 	"log/slog"
-	"sync"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp"
 )
 
-// Serve makes a pipe in message mode whose other end is in this process: serve is
-// called for each handle, with the request that opened it, on a goroutine of its own.
-// conn is a stream of what was written to the handle, whatever the messages were, and
-// each Write to it is a message; at most 64 KiB wait in either direction. Its methods may
-// be called from any goroutine.
-//
-// When the handle is closed, conn.Read returns io.EOF and conn.Write fails; serve must
-// return then. When serve returns, the other end closes.
-func Serve(d pnp.Description, log *slog.Logger, serve func(conn io.ReadWriteCloser, r pnp.OpenRequest)) *Device {
+// Service is the other end of a handle in this process: it answers what is written to the
+// handle. It is used by one goroutine at a time. dcerpc.Conn is one.
+type Service interface {
+	// Take takes bytes of what was written, n of p, as a stream: whatever the messages
+	// were. It reports whether there is something to answer; then Answer comes next.
+	Take(p []byte) (n int, whole bool)
+
+	// Blocks reports whether Answer may block. If not, it is called on the thread that
+	// brought the message, which spares two wake-ups.
+	Blocks() bool
+
+	// Answer passes the messages of an answer to write, which does not keep them. An
+	// error closes the pipe behind them.
+	Answer(write func(message []byte) error) error
+
+	// Close ends the use of the service. It is called once, and nothing else after it.
+	Close()
+}
+
+// Serve makes a pipe in message mode whose other end is in this process: connect makes it
+// for each handle, with the request that opened it. 64 KiB of what was written wait for
+// the service, and it is not asked for the next answer before the last one is in what the
+// handle keeps.
+func Serve(d pnp.Description, log *slog.Logger, connect func(r pnp.OpenRequest) Service) *Device {
 	if log == nil {
 		log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
@@ -29,139 +44,127 @@ func Serve(d pnp.Description, log *slog.Logger, serve func(conn io.ReadWriteClos
 		if err := r.CheckCancelled(); err != nil {
 			return nil, err
 		}
-		p := &served{done: make(chan struct{})}
-		p.changed = sync.NewCond(&p.mu)
-		go func() {
-			defer close(p.done)
-			defer p.Close()
-			defer pnp.Guard(log, "serving "+d.Name, nil)
-			serve(p, r)
-		}()
-		return p, nil
+		return &served{service: connect(r)}, nil
 	}
 	return dev
 }
 
-// served is a connection within the process: the end that the handle uses, and the
-// one that serve uses.
+// served is the other end of a handle, whose queue guards it.
 type served struct {
-	done chan struct{} // closed when serve has returned
+	h       *handle
+	service Service
 
-	mu      sync.Mutex
-	changed *sync.Cond
-	// in is what was written to the handle, out what it is to read.
-	in, out                 [][]byte
-	inBytes, outBytes       int
-	handleClosed, ourClosed bool
+	in      [][]byte // what was written and not yet taken
+	inBytes int
+	out     [][]byte // answers that the handle does not have room for
+	busy    bool     // Answer is called
+	over    bool     // and there is no more behind out
 }
-
-// roomFor reports whether a message can be added to those that wait.
-func roomFor(bytes, messages int) bool { return bytes < maxUnread && messages < maxMessages }
 
 func (p *served) messages() bool { return true }
 
-func (p *served) receive() ([]byte, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for len(p.out) == 0 {
-		if p.ourClosed || p.handleClosed {
-			return nil, io.EOF
-		}
-		p.changed.Wait()
-	}
-	msg := p.out[0]
-	p.out[0] = nil
-	p.out = p.out[1:]
-	p.outBytes -= len(msg)
-	p.changed.Broadcast()
-	return msg, nil
-}
+// start implements end.
+func (p *served) start(h *handle) { p.h = h }
 
+// send implements end. The queue is locked.
 func (p *served) send(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	switch {
-	case p.ourClosed || p.handleClosed:
+	case p.over:
 		return 0, unix.EPIPE
-	case !roomFor(p.inBytes, len(p.in)):
+	case p.inBytes >= maxUnread || len(p.in) >= maxMessages:
 		return 0, unix.EAGAIN
 	}
 	if len(b) > 0 { // of an empty message a stream has nothing
-		p.in = append(p.in, append([]byte(nil), b...))
+		p.in = append(p.in, slices.Clone(b))
 		p.inBytes += len(b)
-		p.changed.Broadcast()
 	}
 	return len(b), nil
 }
 
-func (p *served) await() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for !p.handleClosed && !p.ourClosed && !roomFor(p.inBytes, len(p.in)) {
-		p.changed.Wait()
-	}
-	if p.handleClosed {
-		return io.ErrClosedPipe
-	}
-	return nil
-}
-
-func (p *served) shutdown() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.handleClosed = true
-	p.changed.Broadcast()
-}
-
-func (p *served) close() { <-p.done }
-
-// Read implements io.Reader.
-func (p *served) Read(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for len(p.in) == 0 {
-		switch {
-		case p.ourClosed:
-			return 0, io.ErrClosedPipe
-		case p.handleClosed:
-			return 0, io.EOF
+// submitted has the service do what it can.
+func (p *served) submitted() {
+	q := p.h.q
+	q.Lock()
+	defer q.Unlock()
+	for !p.busy && !p.over && len(p.in) > 0 && len(p.out) == 0 && !p.h.full() && q.EnterLocked() {
+		if !p.take() {
+			q.LeaveLocked()
+			continue
 		}
-		p.changed.Wait()
+		p.busy = true
+		if p.service.Blocks() {
+			go func() {
+				p.answer()
+				q.Leave()
+				p.submitted()
+			}()
+			return
+		}
+		q.Unlock()
+		p.answer()
+		q.Lock()
+		q.LeaveLocked()
 	}
-	n := copy(b, p.in[0])
+}
+
+// take passes on the next of what was written. The queue is locked.
+func (p *served) take() (whole bool) {
+	n, whole := p.service.Take(p.in[0])
 	p.inBytes -= n
 	if p.in[0] = p.in[0][n:]; len(p.in[0]) == 0 {
 		p.in = p.in[1:]
 	}
-	p.changed.Broadcast()
-	return n, nil
+	p.h.writes.Kick()
+	return whole
 }
 
-// Write implements io.Writer. It waits until there is room.
-func (p *served) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for {
-		switch {
-		case p.ourClosed:
-			return 0, io.ErrClosedPipe
-		case p.handleClosed:
-			return 0, io.ErrClosedPipe
-		case roomFor(p.outBytes, len(p.out)):
-			p.out = append(p.out, append([]byte(nil), b...))
-			p.outBytes += len(b)
-			p.changed.Broadcast()
-			return len(b), nil
-		}
-		p.changed.Wait()
+// answer has the service answer. The queue is not locked, since the service may ask for
+// what is open and end handles.
+func (p *served) answer() {
+	var out [][]byte
+	err := error(pnp.E_UNEXPECTED)
+	func() {
+		defer pnp.Guard(p.h.dev.log, "serving "+p.h.dev.description.Name, nil)
+		err = p.service.Answer(func(message []byte) error {
+			out = append(out, slices.Clone(message))
+			return nil
+		})
+	}()
+	if err != nil {
+		p.h.dev.log.Warn("the service has hung up on its client", "pipe", p.h.dev.description.Name, "err", err)
+	}
+	p.h.q.Lock()
+	defer p.h.q.Unlock()
+	p.busy, p.over = false, err != nil
+	p.out = out
+	p.drained()
+	p.h.reads.Kick()
+}
+
+// drained gives the handle of the answers what it has room for.
+func (p *served) drained() {
+	for p.h.q.Ended() == pnp.S_OK && len(p.out) > 0 && !p.h.full() {
+		p.h.keep(p.out[0])
+		p.out[0] = nil
+		p.out = p.out[1:]
+	}
+	if p.over && len(p.out) == 0 && p.h.over == pnp.S_OK {
+		p.h.over = pnp.ERROR_BROKEN_PIPE
 	}
 }
 
-// Close implements io.Closer. The handle can still read what was written.
-func (p *served) Close() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.ourClosed = true
-	p.changed.Broadcast()
-	return nil
+func (p *served) shutdown() {}
+
+// close implements end. What was written before is done, and answered to nobody.
+func (p *served) close() {
+	defer p.service.Close()
+	for err := error(nil); err == nil && !p.over && len(p.in) > 0; {
+		n, whole := p.service.Take(p.in[0])
+		if p.in[0] = p.in[0][n:]; len(p.in[0]) == 0 {
+			p.in = p.in[1:]
+		}
+		if whole {
+			err = p.service.Answer(func([]byte) error { return nil })
+		}
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
@@ -21,6 +22,9 @@ type socket struct {
 	file    *os.File // owns fd
 	conn    syscall.RawConn
 	packets bool // SOCK_SEQPACKET
+
+	h    *handle
+	room *sync.Cond // the handle has room for more, or is closed
 }
 
 // errTooLong ends a connection whose other end sends more in one message than is
@@ -72,6 +76,59 @@ func dialType(path string, kind int) (*socket, error) {
 
 func (s *socket) messages() bool { return s.packets }
 
+// start begins to receive, on a goroutine that ends with the other end or the handle and
+// keeps the handle from being released.
+func (s *socket) start(h *handle) {
+	s.h, s.room = h, sync.NewCond(h.q)
+	h.q.Enter()
+	go s.run()
+}
+
+func (s *socket) run() {
+	defer s.h.q.Leave()
+	defer pnp.Guard(s.h.dev.log, "receiving from "+s.h.dev.description.Name, func() { s.ends(pnp.E_UNEXPECTED) })
+	for {
+		p, err := s.receive()
+		if err != nil {
+			s.ends(readFailure(err))
+			return
+		}
+		if !s.take(p) {
+			return
+		}
+	}
+}
+
+// take gives what was received to the reads that wait, or keeps it, and waits until
+// there is room for more. It returns false once the handle is closed.
+func (s *socket) take(p []byte) bool {
+	h := s.h
+	h.q.Lock()
+	defer h.q.Unlock()
+	if h.q.Ended() == pnp.S_OK {
+		h.keep(p)
+		h.reads.Kick()
+	}
+	for h.q.Ended() == pnp.S_OK && h.full() {
+		s.room.Wait()
+	}
+	return h.q.Ended() == pnp.S_OK
+}
+
+// ends notes that nothing more comes, and why.
+func (s *socket) ends(why pnp.HRESULT) {
+	s.h.q.Lock()
+	defer s.h.q.Unlock()
+	s.h.over = why
+	s.h.reads.Kick()
+}
+
+func (s *socket) drained() { s.room.Signal() }
+
+func (s *socket) submitted() {}
+
+// receive waits for the next message, or in byte mode for some bytes. The error is io.EOF
+// if the other end has closed the pipe.
 func (s *socket) receive() (p []byte, err error) {
 	failed := s.conn.Read(func(uintptr) bool {
 		p, err = s.tryReceive()
@@ -137,6 +194,7 @@ func (s *socket) send(p []byte) (int, error) {
 	}
 }
 
+// await waits until send seems to have room.
 func (s *socket) await() error {
 	return s.conn.Write(func(uintptr) bool {
 		p := []unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLOUT}}
@@ -145,7 +203,7 @@ func (s *socket) await() error {
 	})
 }
 
-// shutdown ends the waits in the poller.
+// shutdown ends the waits of receive and await.
 func (s *socket) shutdown() { _ = s.file.SetDeadline(time.Unix(1, 0)) }
 
 func (s *socket) close() { _ = s.file.Close() }

@@ -25,6 +25,7 @@ type source struct {
 	mounts *mounts // nil if FreeRDP does not look for drives
 	last   uint32  // the number that was given out last
 	shares map[origin]srvs.Share
+	list   []srvs.Share // all of them, by number; another one when they change
 }
 
 // origin is what a share comes from that may go: a device or a mount.
@@ -115,7 +116,7 @@ func (s *source) Snapshot() srvs.Snapshot {
 	s.update(state.Devices)
 	snap := srvs.Snapshot{
 		Session:    srvs.Session{Client: s.session.Host.Server, User: s.session.Host.User, Since: s.session.Since, Active: active},
-		Shares:     append(slices.Clone(s.fixed), slices.SortedFunc(maps.Values(s.shares), byNumber)...),
+		Shares:     s.list,
 		Statistics: srvs.Statistics{Opens: state.Opens, BytesRead: state.Read, BytesWritten: state.Written},
 	}
 	pipes := make(map[uint32]bool)
@@ -159,11 +160,16 @@ func (s *source) update(devices []pnp.SessionDevice) {
 	for _, x := range now {
 		there[x.origin] = true
 	}
+	last, before := s.last, len(s.shares)
 	maps.DeleteFunc(s.shares, func(o origin, _ srvs.Share) bool { return !there[o] })
+	same := len(s.shares) == before
 	for _, x := range now {
 		if _, known := s.shares[x.origin]; !known {
 			s.shares[x.origin] = s.number(x.Share)
 		}
+	}
+	if s.list == nil || !same || s.last != last {
+		s.list = append(slices.Clone(s.fixed), slices.SortedFunc(maps.Values(s.shares), byNumber)...)
 	}
 }
 

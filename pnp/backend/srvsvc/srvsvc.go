@@ -7,7 +7,6 @@
 package srvsvc
 
 import (
-	"context"
 	"io"
 	"log/slog"
 	"os"
@@ -35,12 +34,7 @@ func New(src backend.Source) (*pipe.Device, error) {
 		Host: s.client(), Domain: s.session.Host.Domain, Comment: comment,
 		ReadOnly: src.ReadOnly || src.Path == ReadOnly, Log: log,
 	}, s)
-	return pipe.Serve(src.Description, log, func(conn io.ReadWriteCloser, r pnp.OpenRequest) {
-		// It ends with conn.
-		if err := server.Serve(context.Background(), conn, r.Handle); err != nil {
-			log.Warn("the Server Service has hung up on its client", "err", err)
-		}
-	}), nil
+	return pipe.Serve(src.Description, log, func(r pnp.OpenRequest) pipe.Service { return server.Connect(r.Handle) }), nil
 }
 
 // client is the name of this machine.

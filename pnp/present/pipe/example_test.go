@@ -14,7 +14,8 @@ import (
 	"freerdp-pnpdr/channels/memory"
 	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/pnp"
-	backend "freerdp-pnpdr/pnp/backend/pipe"
+	"freerdp-pnpdr/pnp/backend"
+	redirected "freerdp-pnpdr/pnp/backend/pipe"
 	"freerdp-pnpdr/pnp/present"
 	"freerdp-pnpdr/pnp/present/folder"
 	"freerdp-pnpdr/pnp/present/pipe"
@@ -27,7 +28,7 @@ func ExamplePresent() {
 		fmt.Println(err)
 		return
 	}
-	defer os.Remove(dir)
+	defer os.RemoveAll(dir)
 	table := present.Table{{Name: "pipe", Serves: func(*pnp.Description) bool { return true }, Present: pipe.Present}}
 	f, err := folder.New(filepath.Join(dir, "pnpdr"), folder.Config{Table: table})
 	if err != nil {
@@ -46,9 +47,23 @@ func ExamplePresent() {
 	if s.Start(ctx) != nil || s.LoggedOn() != nil {
 		return
 	}
-	if _, err := here.Add(backend.Serve(pnp.Description{Name: "greeter"}, nil, func(c io.ReadWriteCloser, _ pnp.OpenRequest) {
-		io.WriteString(c, "hello")
-	})); err != nil {
+	greeter, err := net.Listen("unix", filepath.Join(dir, "greeter"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer greeter.Close()
+	go func() {
+		if c, err := greeter.Accept(); err == nil {
+			io.WriteString(c, "hello")
+			c.Close()
+		}
+	}()
+	d, err := redirected.New(backend.Source{Path: greeter.Addr().String(), Description: pnp.Description{Name: "greeter"}})
+	if err == nil {
+		_, err = here.Add(d)
+	}
+	if err != nil {
 		fmt.Println(err)
 		return
 	}

@@ -16,7 +16,9 @@ import (
 
 	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/pnp"
-	backend "freerdp-pnpdr/pnp/backend/pipe"
+	"freerdp-pnpdr/pnp/backend"
+	"freerdp-pnpdr/pnp/backend/pipe"
+	"freerdp-pnpdr/pnp/devtest"
 	"freerdp-pnpdr/pnp/present"
 	"freerdp-pnpdr/pnp/present/presenttest"
 )
@@ -26,9 +28,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // presented is a pipe of a client that returns what it gets, presented.
 func presented(t *testing.T, how func(context.Context, *present.Device) (present.Presentation, error)) (*presenttest.Pair, uint32, *present.Device, present.Presentation) {
 	pair := presenttest.NewPair(t, server.Config{})
-	id := pair.Add(backend.Serve(pnp.Description{Name: "echo", HardwareIDs: []string{"X"}}, nil, func(c io.ReadWriteCloser, _ pnp.OpenRequest) {
-		io.Copy(c, c)
-	}))
+	echo, err := pipe.New(backend.Source{
+		Path:        devtest.ServePipe(t, func(c io.ReadWriteCloser) { io.Copy(c, c) }),
+		Description: pnp.Description{Name: "echo", HardwareIDs: []string{"X"}},
+	})
+	require.NoError(t, err)
+	id := pair.Add(echo)
 	d := pair.Device("echo", &present.Kind{Name: "pipe", Present: how})
 	p, err := how(context.Background(), d)
 	require.NoError(t, err)

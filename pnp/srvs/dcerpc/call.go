@@ -29,7 +29,7 @@ type Call struct {
 const oldCalls = 150
 
 // request takes a fragment of a request (C706 12.6.4.9).
-func (c *connection) request(h *header, body []byte) error {
+func (c *Conn) request(h *header, body []byte) error {
 	order := h.order()
 	hint, context, opnum := order.Uint32(body), order.Uint16(body[4:]), order.Uint16(body[6:])
 	stub := body[h.fixedSize()-headerSize:]
@@ -81,7 +81,7 @@ func (c *connection) request(h *header, body []byte) error {
 }
 
 // answer runs the operation and writes its response or fault.
-func (c *connection) answer(call *Call) error {
+func (c *Conn) answer(call *Call) error {
 	stub, err := c.runOperation(call)
 	call.Stub = nil // the answer may wait for the peer
 	c.release()
@@ -105,7 +105,7 @@ func (c *connection) answer(call *Call) error {
 
 // runOperation returns a fault for a panic: one call of a peer does not end the
 // process.
-func (c *connection) runOperation(call *Call) (stub []byte, err error) {
+func (c *Conn) runOperation(call *Call) (stub []byte, err error) {
 	defer pnp.Guard(c.log, "answering an RPC call", func() { err = Fault(StatusCallFailed) })
 	return c.iface.Operations[call.Opnum](call)
 }

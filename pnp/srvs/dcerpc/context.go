@@ -17,7 +17,7 @@ func isFeatures(s Syntax) bool {
 }
 
 // bind answers a bind PDU (C706 12.6.4.3, [MS-RPCE] 3.3.1.5.6).
-func (c *connection) bind(h *header, body []byte) error {
+func (c *Conn) bind(h *header, body []byte) error {
 	nak := func(reason uint16, format string, args ...any) error {
 		return c.end(bindNak(h.callID, reason), format, args...)
 	}
@@ -59,7 +59,7 @@ func (c *connection) bind(h *header, body []byte) error {
 }
 
 // alterContext answers an alter_context PDU, which adds contexts.
-func (c *connection) alterContext(h *header, body []byte) error {
+func (c *Conn) alterContext(h *header, body []byte) error {
 	if h.authLength > 0 {
 		return c.end(fault(0, h.callID, 0, StatusAccessDenied), "an alter_context with authentication")
 	}
@@ -82,7 +82,7 @@ func (c *connection) alterContext(h *header, body []byte) error {
 
 // negotiate adds the contexts that can be served and returns a result for each. It
 // returns false if one is in use with other syntaxes.
-func (c *connection) negotiate(contexts []proposal, inBind bool) ([]result, bool) {
+func (c *Conn) negotiate(contexts []proposal, inBind bool) ([]result, bool) {
 	taken := false // [MS-RPCE] 3.3.1.5.6: one transfer syntax per abstract syntax in a PDU
 	results := make([]result, len(contexts))
 	for i, p := range contexts {
@@ -105,7 +105,7 @@ func (c *connection) negotiate(contexts []proposal, inBind bool) ([]result, bool
 }
 
 // judge answers one proposal by itself.
-func (c *connection) judge(p proposal, inBind bool) result {
+func (c *Conn) judge(p proposal, inBind bool) result {
 	if inBind && isFeatures(p.transfer[0]) {
 		return result{resultNegotiateAck, uint16(p.transfer[0].UUID[8]) & keepOnOrphan, Syntax{}}
 	}

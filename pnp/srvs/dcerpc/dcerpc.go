@@ -6,7 +6,8 @@
 //
 // An Interface is a table of operations by their opnum. A Server answers the
 // connections to it, each in the goroutine that calls Serve: it takes one request
-// at a time, calls the operation and writes the answer before it reads on.
+// at a time, calls the operation and writes the answer before it reads on. A Conn is
+// such a connection for those who pass on the bytes themselves.
 //
 // What a peer can make a connection hold is bounded: one fragment, one request of 4 MiB,
 // and 4000 presentation contexts. The requests of all connections of a Server take 16 MiB
@@ -35,6 +36,9 @@ type Interface struct {
 	Syntax
 	Endpoint   string      // secondary address that a bind_ack tells, such as \PIPE\srvsvc
 	Operations []Operation // by opnum; nil where there is none
+
+	// Blocks tells whether an operation may block; nil if none does. See Conn.
+	Blocks func(opnum uint16) bool
 }
 
 // An Operation answers a call with the stub of its response. If it returns an

@@ -3,7 +3,6 @@
 package dcerpc
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -52,10 +51,9 @@ func (s *Server) Serve(ctx context.Context, conn io.ReadWriteCloser, caller any)
 		conn.Close()
 		close(closed)
 	})
-	c := &connection{Server: s, conn: conn, in: bufio.NewReaderSize(conn, maxFrag), caller: caller}
-	err := c.run()
-	c.release()
-	c.leaveGroup()
+	c := s.Connect(caller)
+	err := c.serve(conn)
+	c.Close()
 	if !stop() {
 		<-closed
 		return nil
@@ -81,7 +79,7 @@ func (s *Server) joinGroup(id uint32) uint32 {
 	return id
 }
 
-func (c *connection) leaveGroup() {
+func (c *Conn) leaveGroup() {
 	if c.group == 0 {
 		return
 	}
@@ -92,14 +90,17 @@ func (c *connection) leaveGroup() {
 	}
 }
 
-// A connection belongs to the goroutine of its Serve.
-type connection struct {
+// A Conn is one connection without its transport, for those who have the bytes already.
+// It belongs to one goroutine at a time.
+type Conn struct {
 	*Server
-	conn   io.ReadWriteCloser
-	in     *bufio.Reader
-	pdu    []byte // the one being worked on
-	out    []byte
 	caller any
+
+	pdu    []byte // the one that is being taken or worked on
+	header header // of it, once that is there
+	bad    error  // what is wrong with the header
+	out    []byte // of the answer
+	to     func(pdu []byte) error
 
 	bound      bool
 	frag       uint16 // longest PDU that the client takes
@@ -114,70 +115,116 @@ type connection struct {
 	lastID uint32
 }
 
+// Connect begins a connection. The operations find caller in their calls.
+func (s *Server) Connect(caller any) *Conn { return &Conn{Server: s, caller: caller} }
+
+// Close ends the connection.
+func (c *Conn) Close() {
+	c.release()
+	c.leaveGroup()
+	c.group = 0
+}
+
 // hold counts n bytes of a request. It returns false if there are too many.
-func (c *connection) hold(n int) bool {
+func (c *Conn) hold(n int) bool {
 	c.held += n
 	return c.Server.held.Add(int64(n)) <= maxStubs && c.held <= maxStub
 }
 
 // release forgets what hold counted.
-func (c *connection) release() {
+func (c *Conn) release() {
 	c.Server.held.Add(-int64(c.held))
 	c.held = 0
 }
 
-// run reads and answers PDUs.
-func (c *connection) run() error {
+// serve reads and answers PDUs.
+func (c *Conn) serve(conn io.ReadWriter) error {
+	write := func(pdu []byte) error {
+		if _, err := conn.Write(pdu); err != nil {
+			return fmt.Errorf("writing a PDU: %w", err)
+		}
+		return nil
+	}
+	in := make([]byte, maxFrag)
 	for {
-		h, body, err := c.read()
-		if err == io.EOF {
+		n, err := conn.Read(in)
+		for p := in[:n]; len(p) > 0; {
+			taken, whole := c.Take(p)
+			p = p[taken:]
+			if whole {
+				if err := c.Answer(write); err != nil {
+					return err
+				}
+			}
+		}
+		switch {
+		case err == io.EOF && len(c.pdu) == 0:
 			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if err := c.dispatch(h, body); err != nil {
-			return err
+		case err == io.EOF:
+			return fmt.Errorf("reading a PDU: %w", io.ErrUnexpectedEOF)
+		case err != nil:
+			return fmt.Errorf("reading a PDU: %w", err)
 		}
 	}
 }
 
-// read returns the next PDU, its body being what follows the header until the next
-// call of read.
-func (c *connection) read() (*header, []byte, error) {
-	var b [headerSize]byte
-	if _, err := io.ReadFull(c.in, b[:]); err != nil {
-		if err == io.EOF {
-			return nil, nil, io.EOF
+// Take takes bytes of the stream, n of p, and reports whether there is a whole PDU: then
+// Answer comes next.
+func (c *Conn) Take(p []byte) (n int, whole bool) {
+	if len(c.pdu) < headerSize {
+		n = min(len(p), headerSize-len(c.pdu))
+		if c.pdu = append(c.pdu, p[:n]...); len(c.pdu) < headerSize {
+			return n, false
 		}
-		return nil, nil, fmt.Errorf("reading the header of a PDU: %w", err)
+		c.header = parseHeader(c.pdu)
+		if c.bad = c.header.check(); c.bad != nil {
+			return n, true // what follows is of no use
+		}
 	}
-	h := parseHeader(b[:])
+	more := min(len(p)-n, int(c.header.fragLength)-len(c.pdu))
+	c.pdu = append(c.pdu, p[n:n+more]...)
+	return n + more, len(c.pdu) == int(c.header.fragLength)
+}
+
+// check returns what is wrong with a header, so that its PDU cannot be taken.
+func (h *header) check() error {
 	switch {
 	case h.major != 5 || h.minor != 0:
-		return nil, nil, c.hangUp(&h, nakVersion, "version %d.%d", h.major, h.minor)
+		return fmt.Errorf("version %d.%d", h.major, h.minor)
 	case !h.lengthsFit():
-		return nil, nil, c.hangUp(&h, nakUnspecified, "a PDU of type %d with %d bytes, %d of them for authentication",
-			h.ptype, h.fragLength, h.authLength)
+		return fmt.Errorf("a PDU of type %d with %d bytes, %d of them for authentication", h.ptype, h.fragLength, h.authLength)
 	case h.ptype == ptypeRequest && h.fragLength > maxFrag:
-		return nil, nil, c.hangUp(&h, nakUnspecified, "a fragment of %d bytes", h.fragLength)
+		return fmt.Errorf("a fragment of %d bytes", h.fragLength)
 	}
-	n := int(h.fragLength) - headerSize
-	if cap(c.pdu) < n {
-		c.pdu = make([]byte, n)
-	}
-	body := c.pdu[:n]
-	if _, err := io.ReadFull(c.in, body); err != nil {
-		if err == io.EOF {
-			err = io.ErrUnexpectedEOF
+	return nil
+}
+
+// Blocks reports whether Answer is to call an operation that may block.
+func (c *Conn) Blocks() bool {
+	h := &c.header
+	return c.bad == nil && h.ptype == ptypeRequest && h.flags&flagLast != 0 && c.iface.Blocks != nil &&
+		c.iface.Blocks(h.order().Uint16(c.pdu[headerSize+6:]))
+}
+
+// Answer works on the PDU that was taken: it passes each PDU of the answer to write, which
+// does not keep it. An error ends the connection: it is that of write, or has ErrProtocol.
+func (c *Conn) Answer(write func(pdu []byte) error) error {
+	c.to = write
+	h := c.header
+	body := c.pdu[headerSize:]
+	c.pdu = c.pdu[:0]
+	if c.bad != nil {
+		reason := uint16(nakUnspecified)
+		if h.major != 5 || h.minor != 0 {
+			reason = nakVersion
 		}
-		return nil, nil, fmt.Errorf("reading a PDU: %w", err)
+		return c.hangUp(&h, reason, "%w", c.bad)
 	}
-	return &h, body, nil
+	return c.dispatch(&h, body)
 }
 
 // dispatch works on one PDU. An error ends the connection.
-func (c *connection) dispatch(h *header, body []byte) error {
+func (c *Conn) dispatch(h *header, body []byte) error {
 	if !c.bound && h.ptype != ptypeBind {
 		return c.hangUp(h, nakUnspecified, "a PDU of type %d before a bind", h.ptype)
 	}
@@ -202,7 +249,7 @@ func (c *connection) dispatch(h *header, body []byte) error {
 
 // hangUp tells the peer of a protocol error in the PDU with that header, in the way
 // that suits its type, and returns the error that ends the connection.
-func (c *connection) hangUp(h *header, reason uint16, format string, args ...any) error {
+func (c *Conn) hangUp(h *header, reason uint16, format string, args ...any) error {
 	if h.ptype == ptypeBind {
 		return c.end(bindNak(h.callID, reason), format, args...)
 	}
@@ -210,14 +257,9 @@ func (c *connection) hangUp(h *header, reason uint16, format string, args ...any
 }
 
 // end sends a last PDU and returns the error that ends the connection.
-func (c *connection) end(pdu []byte, format string, args ...any) error {
-	err := fmt.Errorf("%w: %s", ErrProtocol, fmt.Sprintf(format, args...))
+func (c *Conn) end(pdu []byte, format string, args ...any) error {
+	err := fmt.Errorf("%w: %w", ErrProtocol, fmt.Errorf(format, args...))
 	return errors.Join(err, c.write(pdu))
 }
 
-func (c *connection) write(pdu []byte) error {
-	if _, err := c.conn.Write(pdu); err != nil {
-		return fmt.Errorf("writing a PDU: %w", err)
-	}
-	return nil
-}
+func (c *Conn) write(pdu []byte) error { return c.to(pdu) }
