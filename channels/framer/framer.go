@@ -28,7 +28,7 @@ const (
 
 const (
 	minBuffer  = 16 << 10
-	keepBuffer = 128 << 10 // the size up to which the buffer is kept
+	keepBuffer = 256 << 10 // the size up to which the buffer is kept
 )
 
 // Framer reads the messages of one channel. Sent may be called from any goroutine,
@@ -39,7 +39,8 @@ type Framer struct {
 	err error
 
 	buf        []byte
-	start, end int // what is in buf and not yet returned
+	start, end int    // what is in buf and not yet returned
+	missing    uint64 // see Missing
 
 	mu       sync.Mutex
 	requests map[wire.RequestID]request // that have no reply yet
@@ -102,7 +103,8 @@ func (f *Framer) Next() ([]byte, error) {
 			f.err = err
 			break
 		}
-		if n > 0 && uint64(len(have)) >= n {
+		f.missing = n - min(n, uint64(len(have)))
+		if n > 0 && f.missing == 0 {
 			f.start += int(n)
 			f.answered(have)
 			return have[:n:n], nil
@@ -111,6 +113,10 @@ func (f *Framer) Next() ([]byte, error) {
 	}
 	return nil, f.err
 }
+
+// Missing returns how many bytes of the message that has begun to arrive are still to come,
+// or 0 if that is not known. It is for the Read of a Framer's reader.
+func (f *Framer) Missing() uint64 { return f.missing }
 
 // length returns the length of the message that b begins with, or 0.
 func (f *Framer) length(b []byte) (uint64, error) {

@@ -306,6 +306,43 @@ func TestAnnouncedIsNotAllocated(t *testing.T) {
 	assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(1<<20))
 }
 
+// countingReader writes down what is missing whenever the framer reads.
+type countingReader struct {
+	f       *framer.Framer
+	pieces  [][]byte
+	missing []uint64
+}
+
+func (r *countingReader) Read(p []byte) (int, error) {
+	r.missing = append(r.missing, r.f.Missing())
+	if len(r.pieces) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, r.pieces[0])
+	r.pieces = r.pieces[1:]
+	return n, nil
+}
+
+func TestMissing(t *testing.T) {
+	reply := wire.DataReply{RequestID: 7, Data: make([]byte, 1000)}.Append(nil)
+	next := wire.DataReply{RequestID: 8, Data: make([]byte, 20)}.Append(nil)
+	all := append(reply, next...)
+	size := uint64(len(reply))
+	r := &countingReader{pieces: [][]byte{all[:5], all[5:12], all[12:112], all[112:size], all[size : size+12], all[size+12:]}}
+	r.f = framer.New(channels.FileRedirectorChannel, r)
+	for id, n := range map[wire.RequestID]uint32{7: 1000, 8: 20} {
+		require.NoError(t, r.f.Sent(wire.ReadRequest{RequestID: id, CbBytesToRead: n}.Append(nil)))
+	}
+	for range 2 {
+		_, err := r.f.Next()
+		require.NoError(t, err)
+	}
+	_, err := r.f.Next()
+	require.ErrorIs(t, err, io.EOF)
+	// Nothing is known of a message before its count.
+	assert.Equal(t, []uint64{0, 0, size - 12, size - 112, 0, 21, 0}, r.missing)
+}
+
 func TestReaderThatReadsNothing(t *testing.T) {
 	_, err := framer.New(channels.PNPDR, iotest.ErrReader(nil)).Next()
 	assert.ErrorIs(t, err, io.ErrNoProgress)

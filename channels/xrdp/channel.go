@@ -7,9 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
+	"runtime"
 	"sync"
-	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -19,39 +19,52 @@ import (
 
 var le = binary.LittleEndian
 
-// channel is one dynamic channel. One goroutine reads and calls the receiver,
-// another one writes.
+const (
+	// The pieces of a long message are left in the socket for as long as the rest of the
+	// message would take at gatherRate, in bytes per second: one pause and one read in
+	// place of many. That is more than xrdp carries, so no message comes later for it.
+	gatherRate = 128 << 20
+
+	// shortestPause is worth it. During longestPause the socket is not filled: it has room
+	// for 90 pieces, which xrdp takes some 2 ms for.
+	shortestPause = 100 * time.Microsecond
+	longestPause  = 250 * time.Microsecond
+)
+
+// channel is one dynamic channel. One goroutine reads and calls the receiver, another
+// one writes what Send could not write at once.
 type channel struct {
 	s        *session
 	name     string
-	conn     *net.UnixConn
+	sock     *socket
 	receiver channels.Receiver
 	framer   *framer.Framer
 
 	queued chan struct{} // has a value if queue is not empty or over is set
 
-	mu    sync.Mutex
-	queue [][]byte
-	over  bool
+	mu      sync.Mutex
+	queue   [][]byte
+	writing bool // a message that was in queue
+	over    bool
 }
 
-func newChannel(s *session, name string, conn *net.UnixConn) *channel {
-	return &channel{
-		s: s, name: name, conn: conn,
-		framer: framer.New(name, counter{conn, s}),
-		queued: make(chan struct{}, 1),
+func newChannel(s *session, name string, sock *socket) *channel {
+	ch := &channel{s: s, name: name, sock: sock, queued: make(chan struct{}, 1)}
+	ch.framer = framer.New(name, (*arrivals)(ch))
+	return ch
+}
+
+// arrivals is a channel as its framer reads it.
+type arrivals channel
+
+// Read implements io.Reader. It counts what is heard of the client.
+func (ch *arrivals) Read(p []byte) (int, error) {
+	rest := min(ch.framer.Missing(), gatherRate) // so that the product fits
+	if d := time.Duration(rest) * time.Second / gatherRate; d >= shortestPause {
+		pause(min(d, longestPause))
 	}
-}
-
-// counter counts what is heard of the client.
-type counter struct {
-	io.Reader
-	s *session
-}
-
-func (c counter) Read(p []byte) (int, error) {
-	n, err := c.Reader.Read(p)
-	c.s.heard.Add(uint64(n))
+	n, err := ch.sock.Read(p)
+	ch.s.heard.Add(uint64(n))
 	return n, err
 }
 
@@ -71,6 +84,10 @@ func (ch *channel) Send(msg []byte) error {
 	}
 	if err := ch.framer.Sent(msg); err != nil {
 		return err
+	}
+	// Whatever fails here, fails again in write.
+	if len(ch.queue) == 0 && !ch.writing && ch.sock.send(msg, ch.s.barrier, unix.MSG_DONTWAIT) == nil {
+		return nil
 	}
 	ch.queue = append(ch.queue, append([]byte(nil), msg...))
 	ch.wake()
@@ -95,7 +112,7 @@ func (ch *channel) end() bool {
 	ch.mu.Unlock()
 	if first {
 		ch.wake()
-		_ = ch.conn.Close()
+		ch.sock.shutdown()
 	}
 	return first
 }
@@ -127,6 +144,7 @@ func (ch *channel) run() {
 	}
 	ch.end()
 	<-written
+	ch.sock.close()
 	// Before Closed: its owner may open another channel in this one's place.
 	ch.s.forget(ch)
 	ch.receiver.Closed()
@@ -142,15 +160,14 @@ func (ch *channel) read() error {
 		if ch.receiver.Receive(msg) != nil {
 			return nil // the receiver has logged it
 		}
+		// Whoever waited for the message goes on, on this thread: another one would have
+		// to be woken up for it as soon as this one waits in the kernel.
+		runtime.Gosched()
 	}
 }
 
 // write sends what is queued until the channel ends.
 func (ch *channel) write() error {
-	raw, err := ch.conn.SyscallConn()
-	if err != nil {
-		return err
-	}
 	for {
 		msg, over := ch.take()
 		switch {
@@ -158,10 +175,16 @@ func (ch *channel) write() error {
 			return nil
 		case msg == nil:
 			<-ch.queued
-		default:
-			if err := ch.writeMessage(raw, msg); err != nil {
-				return err
-			}
+			continue
+		}
+		err := ch.sock.send(msg, ch.s.barrier, 0)
+		for err == unix.ETOOMANYREFS && !ch.ended() {
+			// So many messages wait in sockets as the user may have files open.
+			time.Sleep(time.Millisecond)
+			err = ch.sock.send(msg, ch.s.barrier, 0)
+		}
+		if err != nil {
+			return err
 		}
 	}
 }
@@ -175,25 +198,12 @@ func (ch *channel) take() (msg []byte, over bool) {
 		ch.queue[0] = nil
 		ch.queue = ch.queue[1:]
 	}
+	ch.writing = msg != nil
 	return msg, ch.over
 }
 
-// writeMessage waits until chansrv has taken the message before, and writes msg.
-func (ch *channel) writeMessage(raw syscall.RawConn, msg []byte) error {
-	var failed error
-	err := raw.Write(func(fd uintptr) bool {
-		var waiting int
-		waiting, failed = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
-		// The kernel wakes us just before it takes off the last 1. If the recv has
-		// not returned yet, the barrier keeps msg out of it.
-		return waiting <= 1 || failed != nil
-	})
-	if err := errors.Join(err, failed); err != nil {
-		return err
-	}
-	n, _, err := ch.conn.WriteMsgUnix(msg, ch.s.barrier, nil)
-	if err == nil && n < len(msg) {
-		err = io.ErrShortWrite
-	}
-	return err
+func (ch *channel) ended() bool {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	return ch.over
 }

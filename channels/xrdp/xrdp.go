@@ -7,9 +7,9 @@
 // What chansrv does with a channel decides how this package is made:
 //
 //   - It makes a message of whatever one recv returns, 32 KiB at most, and recv joins
-//     what waits in the socket. So a message is not longer than that, there is one in
-//     the socket at a time, and each carries a descriptor: ancillary data ends a recv
-//     (unix(7)), even one that is still running when the next message comes.
+//     what waits in the socket. So a message is not longer than that, and each carries a
+//     descriptor: ancillary data ends a recv (unix(7)), even one that is still running
+//     when the next message comes.
 //   - What the client sends comes as a stream. A framer.Framer cuts it.
 //   - It waits for all its sockets with arrays of 32 entries and does not check that
 //     they fit. A few are its own. So there is a limit of channels, far below the 255
@@ -218,15 +218,19 @@ func (s *session) Open(ctx context.Context, name string, attach func(channels.Se
 	conn, err := s.dial(ctx, name)
 	s.mu.Lock()
 	s.opening--
-	if err == nil && s.err != nil {
+	var sock *socket
+	switch {
+	case err == nil && s.err != nil:
 		_ = conn.Close()
 		err = s.err
+	case err == nil:
+		sock, err = newSocket(conn)
 	}
 	if err != nil {
 		s.mu.Unlock()
 		return err
 	}
-	ch := newChannel(s, name, conn)
+	ch := newChannel(s, name, sock)
 	s.channels[ch] = struct{}{}
 	s.active.Add(1)
 	s.mu.Unlock()
