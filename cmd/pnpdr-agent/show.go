@@ -3,7 +3,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -30,9 +29,11 @@ func (c *cli) show(print func(w io.Writer, r folder.Report)) error {
 		print(c.stdout, r)
 		return nil
 	}
-	e := json.NewEncoder(c.stdout)
-	e.SetIndent("", "  ")
-	if err := e.Encode(r); err != nil {
+	text, err := folder.Marshal(r)
+	if err == nil {
+		_, err = c.stdout.Write(text)
+	}
+	if err != nil {
 		return cmdline.Failure(err)
 	}
 	return nil

@@ -4,8 +4,12 @@ package folder
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/present"
@@ -68,13 +72,35 @@ func guids(list []pnp.GUID) []string {
 
 // writeInfo writes the file so that nobody finds it incomplete.
 func writeInfo(d *present.Device) error {
-	text, err := json.MarshalIndent(infoOf(d), "", "  ")
+	text, err := Marshal(infoOf(d))
 	if err != nil {
 		return err
 	}
 	path := filepath.Join(d.Dir, infoName)
-	if err := os.WriteFile(path+".new", append(text, '\n'), 0o600); err != nil {
+	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
 		return err
 	}
 	return os.Rename(path+".new", path)
+}
+
+// Marshal returns v as JSON for people and programs, with a line feed at the end. What a
+// terminal would act on is escaped: a client chooses the names of its devices.
+func Marshal(v any) ([]byte, error) {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	out := make([]byte, 0, len(text)+1)
+	for _, r := range string(text) {
+		switch {
+		case r == '\n' || unicode.IsPrint(r):
+			out = utf8.AppendRune(out, r)
+		case r > 0xFFFF:
+			high, low := utf16.EncodeRune(r)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+	}
+	return append(out, '\n'), nil
 }

@@ -3,10 +3,12 @@
 package folder
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/stretchr/testify/require"
 )
@@ -42,4 +44,18 @@ func TestPublish(t *testing.T) {
 	_, err = Query(f.Dir())
 	require.ErrorIs(t, err, ErrNotServed)
 	require.Error(t, f.Publish(nil))
+}
+
+// TestMarshal: a terminal acts on nothing of what is shown of a device.
+func TestMarshal(t *testing.T) {
+	const name = "a\x1b[31m\u009b31m\u202e\U000e0041 \u00a0größer 秤😀\n\x7f\ufffd\"<"
+	text, err := Marshal(Info{Name: name})
+	require.NoError(t, err)
+	for _, r := range string(text) {
+		require.True(t, r == '\n' || unicode.IsPrint(r), "%U in %s", r, text)
+	}
+	require.Contains(t, string(text), "größer 秤😀")
+	var got Info
+	require.NoError(t, json.Unmarshal(text, &got))
+	require.Equal(t, name, got.Name)
 }

@@ -3,12 +3,14 @@
 package kinds_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"freerdp-pnpdr/pnp"
 	backends "freerdp-pnpdr/pnp/backend/kinds"
+	"freerdp-pnpdr/pnp/devtest"
 	"freerdp-pnpdr/pnp/present"
 	"freerdp-pnpdr/pnp/present/kinds"
 )
@@ -46,6 +48,23 @@ func TestDescriptions(t *testing.T) {
 		{"stream", pnp.Description{}},
 	} {
 		require.Equal(t, c.want, kinds.All().Serving(&c.Description).Name, "%+v", c.Description)
+	}
+}
+
+// TestDocumentedKinds: the table of docs/agent.md has the kinds in their order, and what
+// "data" is.
+func TestDocumentedKinds(t *testing.T) {
+	_, table, found := strings.Cut(devtest.Document(t, "docs/agent.md"), "| kind | devices | `data` is | beside it |\n|---|---|---|---|\n")
+	require.True(t, found)
+	table, _, _ = strings.Cut(table, "\n\n")
+	rows := strings.Split(table, "\n")
+	require.Len(t, rows, len(kinds.All()))
+	for i, k := range kinds.All() {
+		cells := strings.Split(rows[i], " | ")
+		require.Equal(t, "| `"+k.Name+"`", cells[0])
+		require.Equal(t, map[present.Data]string{present.Stream: "a stream", present.RandomAccess: "a file with a size"}[k.Data], cells[2], k.Name)
+		// What is beside it comes from a presenter.
+		require.Equal(t, k.Present != nil, strings.Contains(cells[3], "`"), k.Name)
 	}
 }
 
