@@ -34,7 +34,7 @@ func patiently(cancel <-chan struct{}, thread uint32, do func(context.Context) e
 	defer stop()
 	go func() {
 		defer close(done)
-		tick := time.NewTicker(50 * time.Millisecond)
+		tick := time.NewTicker(endingInterval)
 		defer tick.Stop()
 		for {
 			select {
@@ -49,6 +49,27 @@ func patiently(cancel <-chan struct{}, thread uint32, do func(context.Context) e
 	}()
 	return do(ctx)
 }
+
+// WhileRunning returns a context for a call of a program's thread, of which ctx ends when the
+// kernel interrupts it: it ends then only if the program ends, see patiently. stop is called
+// at the end of the call.
+func WhileRunning(ctx context.Context, thread uint32) (running context.Context, stop func()) {
+	running, end := context.WithCancel(context.WithoutCancel(ctx))
+	forget := context.AfterFunc(ctx, func() {
+		for !isEnding(thread) {
+			select {
+			case <-time.After(endingInterval):
+			case <-running.Done():
+				return
+			}
+		}
+		end()
+	})
+	return running, func() { forget(); end() }
+}
+
+// endingInterval is how often to look whether a program ends.
+const endingInterval = 50 * time.Millisecond
 
 // isEnding reports whether a signal that ends programs waits for a thread, or another one
 // that it does not handle: neither one that it blocks, nor one that only suspends it

@@ -10,11 +10,13 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/pnp/backend/image"
 	"freerdp-pnpdr/pnp/present"
+	"freerdp-pnpdr/pnp/present/fusefs"
 	"freerdp-pnpdr/pnp/present/ptp"
 )
 
@@ -22,7 +24,7 @@ import (
 // client's own desktop cannot use it.
 const idleTime = 20 * time.Second
 
-// answerTime is how long the device may take for each transfer.
+// answerTime is how long the device may take for each transfer, and the client to open it.
 var answerTime = 30 * time.Second
 
 // device is the camera, with a PTP session while somebody uses it.
@@ -31,7 +33,7 @@ type device struct {
 	ctx    context.Context // ends with the presentation
 	cancel context.CancelFunc
 
-	opening sync.Mutex // held while a session is opened
+	opening turn // for opening a session
 
 	mu      sync.Mutex
 	link    *link
@@ -51,16 +53,15 @@ type link struct {
 }
 
 func newDevice(remote *present.Device) *device {
-	d := &device{remote: remote}
+	d := &device{remote: remote, opening: newTurn()}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	return d
 }
 
 // use calls f with a session. Errors become errnos.
 func (d *device) use(ctx context.Context, f func(context.Context, *ptp.Session) error) syscall.Errno {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := d.patiently(ctx)
 	defer cancel()
-	defer context.AfterFunc(d.ctx, cancel)()
 	s, err := d.enter(ctx)
 	if err == nil {
 		err = f(ctx, s)
@@ -69,10 +70,24 @@ func (d *device) use(ctx context.Context, f func(context.Context, *ptp.Session) 
 	return d.errno(err)
 }
 
+// patiently returns a context for a call of a program's, which ends with the program and
+// with the device.
+func (d *device) patiently(ctx context.Context) (context.Context, context.CancelFunc) {
+	stop := func() {}
+	if c, ok := fuse.FromContext(ctx); ok {
+		ctx, stop = fusefs.WhileRunning(ctx, c.Pid)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	forget := context.AfterFunc(d.ctx, cancel)
+	return ctx, func() { forget(); cancel(); stop() }
+}
+
 // enter returns the session, which it opens if there is none.
 func (d *device) enter(ctx context.Context) (*ptp.Session, error) {
-	d.opening.Lock()
-	defer d.opening.Unlock()
+	if err := d.opening.take(ctx); err != nil {
+		return nil, err
+	}
+	defer d.opening.give()
 	d.mu.Lock()
 	if d.idle != nil {
 		d.idle.Stop()
@@ -102,7 +117,9 @@ func (d *device) enter(ctx context.Context) (*ptp.Session, error) {
 }
 
 func (d *device) open(ctx context.Context, suspect bool) (*link, error) {
-	h, err := d.remote.Open(ctx, server.OpenOptions{})
+	soon, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	h, err := d.remote.Open(soon, server.OpenOptions{})
 	if err != nil {
 		return nil, err
 	}
@@ -156,8 +173,10 @@ func (d *device) leave(err error) {
 
 func (d *device) closeIdle(l *link) {
 	// The next session must not begin before: the device has one pipe for both.
-	d.opening.Lock()
-	defer d.opening.Unlock()
+	if d.opening.take(d.ctx) != nil {
+		return
+	}
+	defer d.opening.give()
 	d.mu.Lock()
 	idle := d.users == 0 && d.link == l
 	if idle {

@@ -40,7 +40,7 @@ func Present(_ context.Context, remote *present.Device) (present.Presentation, e
 	err := os.Mkdir(p.path, 0o700)
 	if err == nil {
 		timeout := known
-		raw := fs.NewNodeFS(&root{device: p.device}, &fs.Options{
+		raw := fs.NewNodeFS(&root{device: p.device, asking: newTurn()}, &fs.Options{
 			EntryTimeout: &timeout, AttrTimeout: &timeout, UID: uint32(os.Geteuid()), GID: uint32(os.Getegid()),
 		})
 		if p.fs, err = fusefs.MountRaw(p.path, raw, remote.Log); err != nil {

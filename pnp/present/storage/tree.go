@@ -26,6 +26,7 @@ const listed = 5 * time.Second
 type root struct {
 	fs.Inode
 	device *device
+	asking turn // for list
 
 	mu       sync.Mutex
 	storages map[string]ptp.Storage
@@ -35,8 +36,13 @@ type root struct {
 }
 
 func (r *root) list(ctx context.Context) syscall.Errno {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	ctx, cancel := r.device.patiently(ctx)
+	defer cancel()
+	if err := r.asking.take(ctx); err != nil {
+		return r.device.errno(err)
+	}
+	defer r.asking.give()
+	// Nobody else changes what is known now.
 	if now := r.device.now(); r.storages == nil || r.state != now || time.Since(r.when) > listed {
 		var all []ptp.Storage
 		errno := r.device.use(ctx, func(ctx context.Context, s *ptp.Session) (err error) {
@@ -47,6 +53,8 @@ func (r *root) list(ctx context.Context) syscall.Errno {
 		if errno != 0 {
 			return errno
 		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
 		r.storages, r.order, r.when, r.state = make(map[string]ptp.Storage), nil, time.Now(), now
 		var names namer
 		for _, st := range all {
@@ -89,7 +97,7 @@ func (r *root) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs
 		return nil, unix.ENOENT
 	}
 	out.Mode = unix.S_IFDIR | 0o700
-	n := &directory{device: r.device, storage: st.ID}
+	n := newDirectory(r.device, st.ID, 0)
 	return r.NewInode(ctx, n, fs.StableAttr{Mode: unix.S_IFDIR, Ino: storageNode(st.ID)}), 0
 }
 
@@ -116,6 +124,7 @@ type directory struct {
 	device  *device
 	storage uint32
 	handle  uint32 // 0 for the storage itself
+	asking  turn   // for list
 
 	mu      sync.Mutex
 	objects map[string]*ptp.Object
@@ -125,11 +134,20 @@ type directory struct {
 	state   state
 }
 
+func newDirectory(d *device, storage, handle uint32) *directory {
+	return &directory{device: d, storage: storage, handle: handle, asking: newTurn()}
+}
+
 // list asks for the objects, unless it was asked a moment ago. Only those that are new are
 // asked about.
 func (d *directory) list(ctx context.Context) syscall.Errno {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	ctx, cancel := d.device.patiently(ctx)
+	defer cancel()
+	if err := d.asking.take(ctx); err != nil {
+		return d.device.errno(err)
+	}
+	defer d.asking.give()
+	// Nobody else changes what is known now.
 	now := d.device.now()
 	if d.objects != nil && d.state == now && time.Since(d.when) <= listed {
 		return 0
@@ -156,6 +174,8 @@ func (d *directory) list(ctx context.Context) syscall.Errno {
 		return nil
 	})
 	if errno == 0 {
+		d.mu.Lock()
+		defer d.mu.Unlock()
 		d.objects, d.known, d.order, d.when, d.state = objects, known, order, time.Now(), now
 	}
 	return errno
@@ -213,7 +233,7 @@ func (d *directory) inode(ctx context.Context, o *ptp.Object, a *fuse.Attr) *fs.
 	stable := fs.StableAttr{Mode: mode(o), Ino: objectNode(o.Handle)}
 	if o.Folder {
 		a.Mode = unix.S_IFDIR | 0o700
-		return d.NewInode(ctx, &directory{device: d.device, storage: d.storage, handle: o.Handle}, stable)
+		return d.NewInode(ctx, newDirectory(d.device, d.storage, o.Handle), stable)
 	}
 	f := &file{device: d.device, parent: d, object: o}
 	f.attributes(a)

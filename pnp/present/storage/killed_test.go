@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package storage
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// begin starts a program in the folder, and returns when it waits for the file system.
+func (m *mounted) begin(name string, args ...string) *exec.Cmd {
+	m.t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Dir = m.p.device.remote.Dir // below it is what would wait
+	require.NoError(m.t, cmd.Start())
+	m.t.Cleanup(func() { _ = cmd.Process.Kill() })
+	// It does for so long that it is not for something else.
+	for seen := 0; seen < 100; time.Sleep(time.Millisecond) {
+		stack, err := os.ReadFile(fmt.Sprintf("/proc/%d/stack", cmd.Process.Pid))
+		if seen++; err == nil && !bytes.Contains(stack, []byte("fuse")) {
+			seen = 0
+		}
+	}
+	return cmd
+}
+
+func ends(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	returns(t, func() { _ = cmd.Wait() })
+}
+
+// TestKilledWhileOthersWait: a program that waits until another one has its answer can be
+// killed.
+func TestKilledWhileOthersWait(t *testing.T) {
+	before := answerTime
+	answerTime = time.Hour
+	defer func() { answerTime = before }()
+	p := newPlayer(t)
+	p.mute = true
+	m := mount(t, p)
+	first := m.begin("ls", folderName)
+	p.waits()
+	for _, args := range [][]string{{"ls", folderName}, {"df", folderName}, {"cat", folderName + "/Card_1/x"}} {
+		other := m.begin(args[0], args[1:]...)
+		require.NoError(t, other.Process.Kill())
+		ends(t, other)
+	}
+	m.close()
+	ends(t, first)
+}
+
+// TestSuspendedWhileListing: a program that is suspended and goes on does not notice it.
+func TestSuspendedWhileListing(t *testing.T) {
+	p := newPlayer(t)
+	for i := range 2000 {
+		p.add(0, fmt.Sprintf("%04d", i), []byte{1})
+	}
+	m := mount(t, p)
+	cmd := exec.Command("ls", folderName+"/Card_1")
+	cmd.Dir = m.p.device.remote.Dir
+	var out, failed bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &failed
+	require.NoError(t, cmd.Start())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = cmd.Wait() }()
+	for ended := false; !ended; {
+		_ = cmd.Process.Signal(unix.SIGSTOP)
+		_ = cmd.Process.Signal(unix.SIGCONT)
+		select {
+		case <-done:
+			ended = true
+		case <-time.After(time.Millisecond):
+		}
+	}
+	require.Empty(t, failed.String())
+	require.Equal(t, 2000, bytes.Count(out.Bytes(), []byte("\n")))
+}
