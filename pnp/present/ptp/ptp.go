@@ -101,7 +101,8 @@ type Session struct {
 	id     uint32
 	rest   []byte // of the pipe, that was read and not used
 	free   [][]byte
-	reads  []read // that were begun, oldest first
+	reads  []read          // that were begun, oldest first
+	over   context.Context // ends a transaction that nobody wants any more
 	broken atomic.Bool
 	has    map[uint16]bool // operations
 
@@ -175,7 +176,8 @@ type sink []byte
 func (s *sink) Write(p []byte) (int, error) { *s = append(*s, p...); return len(p), nil }
 
 // do does a transaction. ctx bounds how long it waits for its turn; once begun, it goes on
-// to its end, or else nobody could tell what the device sends next.
+// to its end, or else nobody could tell what the device sends next. But if ctx has ended and
+// the device still sends after the time for an answer, the session is broken.
 func (s *Session) do(ctx context.Context, x exchange) (results []uint32, err error) {
 	select {
 	case <-s.turn:
@@ -186,6 +188,10 @@ func (s *Session) do(ctx context.Context, x exchange) (results []uint32, err err
 	if s.broken.Load() {
 		return nil, ErrBroken
 	}
+	over, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(s.answer, cancel) })()
+	s.over = over
 	response, results, err := s.transact(x)
 	switch {
 	case err != nil:

@@ -14,7 +14,7 @@ import (
 
 // write writes to the pipe, as one transfer.
 func (s *Session) write(p []byte) error {
-	ctx, cancel := context.WithTimeout(context.Background(), s.answer)
+	ctx, cancel := context.WithTimeout(s.over, s.answer)
 	defer cancel()
 	n, err := s.pipe.WriteAt(ctx, p, 0)
 	if err == nil && n < len(p) {
@@ -67,6 +67,9 @@ func (s *Session) fill() error {
 		s.free = append(s.free, r.buffer) // begin takes it when s.rest is empty
 		s.rest = r.buffer[:got.n]
 		return nil
+	case <-s.over.Done():
+		r.cancel()
+		return fmt.Errorf("nobody waits for the device any more: %w", s.over.Err())
 	case <-late.C:
 		r.cancel()
 		return fmt.Errorf("the device does not answer: %w", context.DeadlineExceeded)
