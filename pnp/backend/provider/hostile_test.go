@@ -208,3 +208,21 @@ func TestOutputBuffer(t *testing.T) {
 	conn.Close()
 	h.Close(func() {})
 }
+
+// TestOneSession: a provider made with package provide serves one RDP session at a time, and
+// the next when that has ended.
+func TestOneSession(t *testing.T) {
+	path, _ := run(t, loopback.New(loopback.DefaultDescription()))
+	first, second := attend(t, source(path)), attend(t, source(path))
+	for range 2 {
+		select {
+		case <-first.come:
+		case <-second.come:
+			first, second = second, first
+		}
+		require.Empty(t, second.come)
+		first.stop()
+		<-first.gone
+		first, second = second, attend(t, source(path))
+	}
+}

@@ -7,8 +7,10 @@ import (
 	"encoding/binary"
 	"io"
 	"math"
+	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -170,4 +172,40 @@ func TestForgedLengths(t *testing.T) {
 			assert.Less(t, len(out), 2<<20)
 		})
 	}
+}
+
+// TestFoundLength: a length that was found by reading is believed for a minute, as long as
+// somebody uses the file.
+func TestFoundLength(t *testing.T) {
+	unknown := func(r *pnp.Request) { r.Complete(pnp.ERROR_INVALID_FUNCTION, 0) }
+	local := newFile(t, pattern(5000))
+	p := presenttest.NewPair(t, server.Config{}, liar{fileDevice(t, local, false), unknown})
+	f := mountFS(t)
+	data := add(t, f, p, "disk", randomKind)
+	size := func() string { return strings.TrimSpace(run(t, "stat", "-c", "%s", data)) }
+	grow := func(to int) { require.NoError(t, os.WriteFile(local, pattern(to), 0o600)) }
+	reader := start(t, "sh", "-c", `exec 3<"$0" && echo open && exec sleep 1000`, data)
+	reader.begun()
+	require.Equal(t, "5000", size())
+	grow(6000)
+	time.Sleep(sizeValid)
+	require.Equal(t, "5000", size())
+
+	f.mu.Lock()
+	r := f.root.children["disk"].(*dir).children["data"].(*file).content.(*random)
+	f.mu.Unlock()
+	require.NoError(t, r.lock(bg))
+	r.asked = r.asked.Add(-foundValid / 2)
+	r.unlock()
+	require.Equal(t, "5000", size())
+	require.NoError(t, r.lock(bg))
+	r.asked = r.asked.Add(-foundValid / 2)
+	r.unlock()
+	require.Equal(t, "6000", size())
+
+	reader.signal(unix.SIGTERM)
+	reader.wait()
+	require.Eventually(t, func() bool { return p.Client.Counts().Handles == 0 }, presenttest.Patience, sizeValid/100)
+	grow(7000)
+	require.Equal(t, "7000", size())
 }
