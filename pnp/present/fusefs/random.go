@@ -277,7 +277,7 @@ func (r *random) mayWrite(ctx context.Context, s *shared) error {
 		}
 		s.probed = true
 		if errors.Is(err, pnp.ERROR_ACCESS_DENIED) || errors.Is(err, pnp.ERROR_WRITE_PROTECT) {
-			s.writable = err
+			s.writable = unix.EACCES
 		}
 	}
 	return s.writable

@@ -82,3 +82,22 @@ fd = os.open(sys.argv[1], os.O_RDWR)
 print(os.pwrite(fd, page, 4096), tell(os.fsync, fd), tell(os.close, fd))`))
 	assert.Equal(t, "write 4096 at 4096, flush", requests())
 }
+
+// TestWriteProtected: however the client says that a file may only be read, a program is told
+// when it opens the file, and alike.
+func TestWriteProtected(t *testing.T) {
+	for _, result := range []pnp.HRESULT{pnp.ERROR_ACCESS_DENIED, pnp.ERROR_WRITE_PROTECT} {
+		s := newServed(t, randomKind, func(m wire.Message) any {
+			switch r := m.Body().(type) {
+			case wire.IOControlRequest:
+				return wire.DataReply{RequestID: r.RequestID, Data: make([]byte, 8)}
+			case wire.WriteRequest:
+				return wire.WriteReply{RequestID: r.RequestID, Result: result}
+			}
+			return nil
+		})
+		out, err := try(t, nil, "sh", "-c", ": >> "+s.data)
+		assert.Error(t, err, result)
+		assert.Contains(t, out, "Permission denied", result)
+	}
+}
