@@ -5,7 +5,7 @@
 Usage: provider.py PATH. A read gives the temperature as text, a write sets it. Above 50
 degrees every handle gets a custom event. IOControl 0x00222000 gives tenths of a degree
 as a u32."""
-import os, socket, struct, sys, threading, uuid
+import os, pathlib, socket, struct, sys, threading, uuid
 
 TOO_HOT = uuid.UUID("5C5F2E64-9BD5-4E1A-9F3C-7F0E3A0E8B11")
 INVALID_FUNCTION, INVALID_PARAMETER = 0x80070001, 0x80070057
@@ -55,8 +55,7 @@ def answer(function, m):
             result, size = INVALID_PARAMETER, 0
         return struct.pack("<II", result, size)
     if function == READ:
-        data = b"%.1f\n" % temperature
-        data = data[: struct.unpack_from("<I", m, 8)[0]]
+        data = (b"%.1f\n" % temperature)[: struct.unpack_from("<I", m, 8)[0]]
     else:
         code, _, room = struct.unpack_from("<III", m, 8)
         if code == 0x00222000 and room >= 4:
@@ -84,12 +83,15 @@ def handle(conn, stream):
 
 def serve(conn):
     with conn, conn.makefile("rb") as stream:
-        {b"PNPDR": pnpdr, b"FileRedirectorChannel": handle}[receive(stream)](conn, stream)
+        channels = {b"PNPDR": pnpdr, b"FileRedirectorChannel": handle, None: lambda *_: None}
+        channels[receive(stream)](conn, stream)
         with lock:
             handles.discard(conn)
 
 
 os.umask(0o077)  # nobody else may connect
+if pathlib.Path(sys.argv[1]).is_socket():
+    os.unlink(sys.argv[1])  # a process that was killed has left it
 with socket.socket(socket.AF_UNIX) as listener:
     listener.bind(sys.argv[1])
     listener.listen()

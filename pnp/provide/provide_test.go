@@ -84,10 +84,22 @@ func TestPython(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "socket")
 	const sample = "docs/examples/provider.py"
 	require.Less(t, strings.Count(devtest.Document(t, sample), "\n"), 100, "docs/providers.md says how short it is")
-	cmd := exec.Command(python, "../../"+sample, path)
-	cmd.Stderr = os.Stderr
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	begin := func() (kill func()) {
+		cmd := exec.Command(python, "../../"+sample, path)
+		cmd.Stderr = os.Stderr
+		require.NoError(t, cmd.Start())
+		return func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }
+	}
+	kill := begin()
+	require.Eventually(t, func() bool {
+		c, err := net.Dial("unix", path)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	}, time.Minute, time.Millisecond)
+	kill()
+	t.Cleanup(begin()) // what the first one has left is not in its way
 
 	s, dev := use(t, path)
 	require.Equal(t, &pnp.Description{
