@@ -50,7 +50,7 @@ func TestReadStream(t *testing.T) {
 	assert.Equal(t, "0.42 kg\n", run(t, "head", "-c", "8", data))
 }
 
-// selecting waits for data with select, three times, and reads it without waiting.
+// selecting waits for data with select, poll and epoll, and reads it without waiting.
 const selecting = `
 import os, select, sys
 fd = os.open(sys.argv[1], os.O_RDWR | os.O_NONBLOCK)
@@ -59,11 +59,14 @@ try:
     sys.exit("there is nothing to read yet")
 except BlockingIOError:
     pass
-for i in range(3):
+poll, epoll = select.poll(), select.epoll()
+poll.register(fd, select.POLLIN)
+epoll.register(fd, select.EPOLLIN)
+for i, wait in enumerate([lambda: select.select([fd], [], []), poll.poll, epoll.poll]):
     r, w, _ = select.select([], [fd], [], 0)
     assert w == [fd], "must be writable"
     os.write(fd, b"%d?" % i)
-    r, w, _ = select.select([fd], [], [])
+    wait()
     print(os.read(fd, 100).decode())
 `
 
