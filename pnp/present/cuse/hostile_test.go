@@ -72,6 +72,33 @@ func TestSilent(t *testing.T) {
 	}
 }
 
+// TestLate: an answer that comes after the program was interrupted is no harm. The race
+// detector finds it if it is.
+func TestLate(t *testing.T) {
+	for request, code := range map[uint32]uint32{
+		unix.TIOCMGET: serial.IOCTL_SERIAL_GET_MODEMSTATUS,
+		unix.TIOCOUTQ: serial.IOCTL_SERIAL_GET_COMMSTATUS,
+	} {
+		answered := make(chan struct{})
+		d := porttest.NewForged("meter", func(r *pnp.Request) {
+			if r.Code != code {
+				porttest.Obey(r)
+				return
+			}
+			time.AfterFunc(200*time.Millisecond, func() {
+				porttest.Obey(r)
+				close(answered)
+			})
+		})
+		d.Deaf = true
+		o := newBench(t, d).mustOpen()
+		_, errno := o.ioctl(brief(t), request, 0x1000, nil)
+		require.Contains(t, []unix.Errno{unix.EINTR, 0}, errno)
+		<-answered
+		time.Sleep(50 * time.Millisecond) // for whoever waited for it
+	}
+}
+
 // TestSilentOpen: an open that the client does not answer can be interrupted.
 func TestSilentOpen(t *testing.T) {
 	b := newBench(t, porttest.NewForged("meter", func(*pnp.Request) {}))

@@ -37,7 +37,10 @@ var ioctls = map[uint32]ioctl{
 			lines, err = l.port.Lines(ctx)
 			return err
 		})
-		return number(lines, err)
+		if err != nil {
+			return nil, err // lines may be set later
+		}
+		return number(lines, nil)
 	}},
 	unix.TIOCMSET: {in: 4, do: setLines(func(bits int) (raise, drop int) { return bits, ^bits })},
 	unix.TIOCMBIS: {in: 4, do: setLines(func(bits int) (raise, drop int) { return bits, 0 })},
@@ -71,7 +74,10 @@ var ioctls = map[uint32]ioctl{
 			s, err = l.port.Status(ctx)
 			return err
 		})
-		return number(len(l.out)+s.OutQueue, err)
+		if err != nil {
+			return nil, err // s may be set later
+		}
+		return number(len(l.out)+s.OutQueue, nil)
 	}},
 	unix.TIOCINQ: {out: 4, do: func(_ context.Context, l *line, _ uint64, _ []byte) ([]byte, error) {
 		return number(l.in.len(), nil)
