@@ -81,8 +81,11 @@ type session struct {
 	reading          bool
 	cancelRead       context.CancelFunc
 
-	complaints sync.Map // what was logged
+	complaints map[string]bool // what was logged; guarded by mu
 }
+
+// maxComplaints is how many different errors are logged: the client makes them.
+const maxComplaints = 64
 
 // item is one thing to send.
 type item struct {
@@ -160,9 +163,23 @@ func (s *session) refuse(err error) {
 		}
 		return
 	}
-	if _, told := s.complaints.LoadOrStore(err.Error(), true); !told {
+	if s.isNew(err.Error()) {
 		s.log.Warn("the client refuses", "err", err)
 	}
+}
+
+// isNew reports whether a complaint is to be logged.
+func (s *session) isNew(complaint string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.complaints[complaint] || len(s.complaints) >= maxComplaints {
+		return false
+	}
+	if s.complaints == nil {
+		s.complaints = make(map[string]bool)
+	}
+	s.complaints[complaint] = true
+	return true
 }
 
 func (s *session) settingsOf(t *unix.Termios) port.Settings {
@@ -299,14 +316,17 @@ func (s *session) took(b []byte) {
 	s.changed.Broadcast()
 }
 
-// put adds an item, or makes it part of the last one. s.mu is held.
+// put adds an item, or makes it part of one that has no data behind it: while the client
+// takes nothing, a program must not make the list longer and longer. s.mu is held.
 func (s *session) put(it item) {
-	if len(s.items) > 0 {
-		last := &s.items[len(s.items)-1]
+	for i := len(s.items) - 1; i >= 0; i-- {
+		last := &s.items[i]
 		switch {
-		case it.data != nil && last.data != nil:
+		case it.data != nil && last.data != nil && i == len(s.items)-1:
 			last.data = append(last.data, it.data...)
 			return
+		case last.data != nil:
+			i = 0 // what is before counts for that data
 		case it.settings != nil && last.settings != nil, it.flush > 0 && last.flush > 0:
 			*last = it
 			return
