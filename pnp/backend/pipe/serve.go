@@ -86,7 +86,12 @@ func (p *served) submitted() {
 	q := p.h.q
 	q.Lock()
 	defer q.Unlock()
-	for !p.busy && !p.over && len(p.in) > 0 && len(p.out) == 0 && !p.h.full() && q.EnterLocked() {
+	// Once the handle is closed, all this is close's.
+	for q.EnterLocked() {
+		if p.busy || p.over || len(p.in) == 0 || len(p.out) > 0 || p.h.full() {
+			q.LeaveLocked()
+			return
+		}
 		if !p.take() {
 			q.LeaveLocked()
 			continue
