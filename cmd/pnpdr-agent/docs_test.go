@@ -20,6 +20,7 @@ import (
 	"freerdp-pnpdr/pnp/backend/loopback"
 	"freerdp-pnpdr/pnp/devtest"
 	"freerdp-pnpdr/pnp/present"
+	"freerdp-pnpdr/pnp/present/choose"
 	"freerdp-pnpdr/pnp/present/folder"
 )
 
@@ -168,4 +169,16 @@ func TestDocumentedCommands(t *testing.T) {
 			require.True(t, root.Flags().Lookup(m[1]) != nil || root.PersistentFlags().Lookup(m[1]) != nil, line)
 		}
 	}
+}
+
+// TestDocumentedWords: those of --only and --deny.
+func TestDocumentedWords(t *testing.T) {
+	_, sentence, found := strings.Cut(devtest.Document(t, document), "are those for what a client tells: ")
+	require.True(t, found)
+	sentence, _, _ = strings.Cut(sentence, ".")
+	var words []string
+	for _, m := range regexp.MustCompile("`([a-z-]+)`").FindAllStringSubmatch(sentence, -1) {
+		words = append(words, m[1])
+	}
+	require.Equal(t, choose.Keys, words)
 }

@@ -146,3 +146,27 @@ func TestHelperWithoutAResult(t *testing.T) {
 		t.Fatal("mounting hangs")
 	}
 }
+
+// TestRootMayEnter: the helper is asked to let root in where the administrator lets it, and
+// only there, since it refuses otherwise. The kernel then checks the permissions.
+func TestRootMayEnter(t *testing.T) {
+	usual := fuseConf
+	t.Cleanup(func() { fuseConf = usual })
+	dir := t.TempDir()
+	helper := filepath.Join(dir, "fusermount")
+	require.NoError(t, os.WriteFile(helper, []byte("#!/bin/sh\necho \",$2,\"\nexit 1\n"), 0o700))
+	for conf, lets := range map[string]bool{
+		"":                                      false,
+		"#user_allow_other\nmount_max = 1000\n": false,
+		"# mounts\nuser_allow_other\n":          true,
+	} {
+		fuseConf = filepath.Join(dir, "fuse.conf")
+		require.NoError(t, os.WriteFile(fuseConf, []byte(conf), 0o600))
+		_, err := mountByHelper(helper, dir)
+		require.ErrorContains(t, err, ",nosuid,")
+		require.Equal(t, lets, strings.Contains(err.Error(), ",allow_other,default_permissions,"), conf)
+	}
+	fuseConf = filepath.Join(dir, "missing")
+	_, err := mountByHelper(helper, dir)
+	require.NotContains(t, err.Error(), "allow_other")
+}

@@ -90,8 +90,8 @@ func findFusermount() (string, error) {
 	return "", errors.New("only root can do without fusermount3; install the package fuse3")
 }
 
-// fuseConf is where the administrator says what fusermount does for users.
-const fuseConf = "/etc/fuse.conf"
+// fuseConf is where the administrator says what fusermount does for users. Tests have others.
+var fuseConf = "/etc/fuse.conf"
 
 // rootMayEnter reports whether fusermount lets others than the user into a file system: root,
 // to make a loop device.
