@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"time"
 
 	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/pnp"
@@ -126,7 +127,8 @@ func (h *Handle) Start(r server.Request) (cancel func(), err error) {
 //
 // A client sends events to open handles only. So while somebody listens, the device is
 // kept open for this, unless its kind is Exclusive: then events come while somebody
-// else has it open. It is also like this if the device cannot be opened.
+// else has it open. It is also like this while the device cannot be opened, which is tried
+// again from time to time.
 func (d *Device) Events() (events <-chan server.CustomEvent, cancel func()) {
 	events, stop := d.remote.Events()
 	if !d.Kind.Exclusive {
@@ -143,7 +145,15 @@ func (d *Device) Events() (events <-chan server.CustomEvent, cancel func()) {
 // fileReadAttributes is the access to a device that is neither read nor written.
 const fileReadAttributes = 0x80
 
-// listen keeps a handle open while somebody listens.
+// listenPause is how long listen waits before it opens the device again, longestPause how
+// long at most after many times.
+const (
+	listenPause  = time.Second
+	longestPause = time.Minute
+)
+
+// listen keeps a handle open while somebody listens: another one, if the client ends it or
+// did not let it be opened.
 func (d *Device) listen() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -155,14 +165,22 @@ func (d *Device) listen() {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		h, err := d.Open(ctx, server.OpenOptions{Access: fileReadAttributes})
-		if err != nil {
-			return // Open has logged it
-		}
-		defer h.Close()
-		select {
-		case <-ctx.Done():
-		case <-h.Done():
+		for pause := listenPause; ; pause = min(2*pause, longestPause) {
+			h, err := d.Open(ctx, server.OpenOptions{Access: fileReadAttributes})
+			if err == nil { // or else Open has logged it
+				select {
+				case <-ctx.Done():
+				case <-h.Done():
+				}
+				h.Close()
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-d.Gone():
+				return
+			case <-time.After(pause):
+			}
 		}
 	}()
 	d.unlisten = func() {

@@ -9,12 +9,14 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"freerdp-pnpdr/channels"
 	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/channels/server/servertest"
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend/loopback"
 	"freerdp-pnpdr/pnp/present"
 	"freerdp-pnpdr/pnp/present/presenttest"
+	"freerdp-pnpdr/pnp/wire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -106,6 +108,30 @@ func TestEvents(t *testing.T) {
 	defer cancel()
 	raise(t, d, "c")
 	require.Equal(t, "c", string(servertest.Wait(t, "third", third).Data))
+}
+
+// TestEventsKeepTheDeviceOpen: a handle that the client ends, or does not let be opened, is
+// replaced, as long as the device is there.
+func TestEventsKeepTheDeviceOpen(t *testing.T) {
+	f := servertest.Started(t, server.Config{})
+	remote := f.AddDevice(1)
+	d := present.NewDevice(remote, &present.Kind{}, "device", t.TempDir(), presenttest.Log(t), present.Options{})
+	events, cancel := d.Events()
+	defer cancel()
+	opens := func(result pnp.HRESULT) *servertest.Channel {
+		o := servertest.Opening{Channel: f.Client.Accept(channels.FileRedirectorChannel)}
+		o.ReplyCapabilities(t, wire.VersionWithCustomEvents)
+		o.ReplyCreateFile(t, result)
+		return o.Channel
+	}
+	opens(pnp.S_OK).End()
+	opens(pnp.ERROR_BUSY)
+	ch := opens(pnp.S_OK)
+	require.NoError(t, ch.Inject(wire.CustomEvent{Data: []byte("event")}.Append(nil)))
+	require.Equal(t, "event", string(servertest.Wait(t, "event", events).Data))
+	require.NoError(t, f.Info.Inject(servertest.Removal(1)))
+	_, open := <-events
+	require.False(t, open)
 }
 
 // TestEventsOfAnExclusiveDevice: listening does not open it.

@@ -75,5 +75,6 @@ func TestTable(t *testing.T) {
 		require.False(t, names[k.Name])
 		names[k.Name] = true
 		require.Equal(t, k.Name == "file", k.Data == present.RandomAccess)
+		require.Equal(t, k.Name == "serial" || k.Name == "storage", k.Exclusive)
 	}
 }
