@@ -67,10 +67,16 @@ type handleSource struct {
 }
 
 func (s *handleSource) read(ctx context.Context, p []byte) (int, error) {
-	for {
+	for pause := 10 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		n, err := s.h.ReadAt(ctx, p, 0)
 		if n > 0 || err != nil || !s.serial || len(p) == 0 {
 			return n, err
+		}
+		// A client that knows no time-outs may return as fast as it is asked.
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return 0, ctx.Err()
 		}
 	}
 }

@@ -6,12 +6,18 @@ import (
 	"errors"
 	"math"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/channels"
+	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/channels/server/servertest"
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/present/internal/port/porttest"
+	"freerdp-pnpdr/pnp/present/presenttest"
 	"freerdp-pnpdr/pnp/wire"
 )
 
@@ -54,6 +60,26 @@ func TestClientEndsChannel(t *testing.T) {
 		ch.End()
 		assert.Contains(t, cat.wait(), "No such device")
 	}
+}
+
+// TestEmptyReads: a port that returns nothing from each read, at once, does not keep the
+// agent busy.
+func TestEmptyReads(t *testing.T) {
+	d := porttest.NewForged("port", func(r *pnp.Request) {
+		n := len(r.Buffer())
+		if r.Op == pnp.OpRead {
+			n = 0
+		}
+		r.Complete(pnp.S_OK, n)
+	})
+	d.Desc.Interfaces = []pnp.GUID{pnp.GUID_DEVINTERFACE_COMPORT}
+	p := presenttest.NewPair(t, server.Config{}, d)
+	cat := start(t, "cat", add(t, mountFS(t), p, "port", streamKind))
+	require.Eventually(t, func() bool { return d.Count(pnp.OpRead) > 0 }, presenttest.Patience, time.Millisecond)
+	time.Sleep(200 * time.Millisecond)
+	assert.Less(t, d.Count(pnp.OpRead), 50)
+	cat.signal(unix.SIGTERM)
+	cat.wait()
 }
 
 // TestLostWrite: what a client does not write is an error of the next write or of close for
