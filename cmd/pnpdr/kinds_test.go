@@ -43,6 +43,17 @@ func TestDocuments(t *testing.T) {
 		assert.Regexp(t, "(?m)^"+regexp.QuoteMeta(k.Name)+":?\t"+regexp.QuoteMeta(k.Help)+"$", completion)
 	}
 
+	// Whatever discovery finds, auto redirects.
+	_, auto, _ := strings.Cut(readme, "\n| `auto` | ")
+	auto, _, _ = strings.Cut(auto, "\n")
+	for _, k := range kinds.All() {
+		if k.Serves != nil {
+			word := map[string]string{"serial": "serial converters", "hid": "HID devices", "image": "cameras", "printer": "printers"}[k.Name]
+			assert.NotEmpty(t, word, k.Name)
+			assert.Contains(t, auto, word)
+		}
+	}
+
 	// They mention no kind that does not exist.
 	var headings []string
 	for _, m := range regexp.MustCompile(`(?m)^## (.*)$`).FindAllStringSubmatch(devices, -1) {
