@@ -93,17 +93,35 @@ func TestDocumentedCommands(t *testing.T) {
 	})
 }
 
-// TestDocumentedLinks follows the links to other files.
+// TestDocumentedLinks follows the links to other files, and to headings.
 func TestDocumentedLinks(t *testing.T) {
 	eachDocument(t, func(t *testing.T, path, text string) int {
 		links := slices.DeleteFunc(matches(`\]\(([^)]*)\)`, text), func(link string) bool { return strings.Contains(link, "://") })
 		for _, link := range links {
-			target, _, _ := strings.Cut(link, "#")
-			_, err := os.Stat(filepath.Join(filepath.Dir(path), target))
+			name, anchor, _ := strings.Cut(link, "#")
+			target := path
+			if name != "" {
+				target = filepath.Join(filepath.Dir(path), name)
+			}
+			_, err := os.Stat(target)
 			assert.NoError(t, err)
+			if anchor != "" {
+				text, err := os.ReadFile(target)
+				assert.NoError(t, err)
+				assert.Contains(t, anchors(string(text)), anchor, link)
+			}
 		}
 		return len(links)
 	})
+}
+
+// anchors returns what GitHub makes of the headings of a document.
+func anchors(text string) (all []string) {
+	dropped := regexp.MustCompile(`[^\pL\pN _-]`)
+	for _, heading := range matches(`(?m)^#+ +(.*)$`, text) {
+		all = append(all, strings.ReplaceAll(dropped.ReplaceAllString(strings.ToLower(heading), ""), " ", "-"))
+	}
+	return all
 }
 
 // TestDocumentedMessages looks in the sources for the messages that the tables of
