@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"freerdp-pnpdr/cshim/server/servertest"
+	"freerdp-pnpdr/pnp/devtest"
 )
 
 // holding keeps a device open until its handle is ended from outside: what is pending
@@ -114,10 +115,8 @@ for s in srvs.hNetrShareEnum(rpc, 1)["InfoStruct"]["ShareInfo"]["Level1"]["Buffe
 `
 
 func testImpacket(t *testing.T, address string) {
-	if err := exec.Command("/usr/bin/python3", "-c", "import impacket.dcerpc.v5.srvs").Run(); err != nil {
-		t.Skip("NOT TESTED: impacket is not installed (python3-impacket)")
-	}
-	out := runProgram(t, "/usr/bin/python3", "-c", impacketScript, binding(address))
+	python := devtest.Python(t, "impacket.dcerpc.v5.srvs", "impacket with pnpdr-server", "python3-impacket")
+	out := runProgram(t, python, "-c", impacketScript, binding(address))
 	require.Equal(t, "docs\nfolder\nlaser\nTs Fake Device\nIPC$\n", out)
 }
 

@@ -25,6 +25,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"freerdp-pnpdr/pnp/devtest"
 	"freerdp-pnpdr/pnp/srvs/epm"
 )
 
@@ -47,13 +48,7 @@ func program(t *testing.T, name, debian string) string {
 
 // pythonWithImpacket returns an interpreter that has impacket, or skips.
 func pythonWithImpacket(t *testing.T) string {
-	for _, name := range []string{"python3", "/usr/bin/python3"} {
-		if exec.Command(name, "-c", "import impacket.dcerpc.v5.srvs").Run() == nil {
-			return name
-		}
-	}
-	t.Skip("NOT TESTED: no Python has impacket (package python3-impacket)")
-	return ""
+	return devtest.Python(t, "impacket.dcerpc.v5.srvs", "impacket", "python3-impacket")
 }
 
 // run runs a program to its end and returns what it printed.

@@ -142,13 +142,10 @@ print(got.decode(), termios.tcgetattr(fd)[4] == termios.B57600)
 }
 
 func TestPyserial(t *testing.T) {
-	python := program(t, "python3")
 	if root := os.Getenv("PNPDR_SERIAL_ROOT"); root != "" {
 		t.Setenv("PYTHONPATH", filepath.Join(root, "usr/lib/python3/dist-packages"))
 	}
-	if out, err := exec.Command(python, "-c", "import serial").CombinedOutput(); err != nil {
-		t.Skipf("NOT TESTED: pyserial with the terminal: it is neither installed nor in PNPDR_SERIAL_ROOT: %s", out)
-	}
+	python := devtest.Python(t, "serial", "pyserial with the terminal", "python3-serial")
 	b := newBench(t)
 	answered := make(chan struct{})
 	go func() {
