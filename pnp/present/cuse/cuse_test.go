@@ -10,6 +10,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"testing"
 	"time"
 
@@ -272,6 +273,10 @@ func TestWaitForLines(t *testing.T) {
 		done <- errno
 	}()
 	b.eventually("a wait", m.Watches)
+	b.eventually("a program that waits", func() bool { // the client waits since the call before
+		stacks := make([]byte, 1<<20)
+		return bytes.Contains(stacks[:runtime.Stack(stacks, true)], []byte("cuse.awaitLines"))
+	})
 	m.Set(serial.SERIAL_MSR_DSR, serial.SERIAL_EV_DSR)
 	b.eventually("another wait", m.Watches)
 	require.Empty(t, done)
