@@ -20,6 +20,7 @@ import (
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend"
 	"freerdp-pnpdr/pnp/backend/serial"
+	"freerdp-pnpdr/pnp/devtest"
 	"freerdp-pnpdr/pnp/present"
 	"freerdp-pnpdr/pnp/present/cuse"
 	"freerdp-pnpdr/pnp/present/presenttest"
@@ -221,6 +222,7 @@ print("ok")
 	w.wait(0x40, 4, 0x4008, 0, "") // the break
 	require.Equal(t, "x", readText(t, a.line, 1))
 	a.echo("through a serial adapter\r\n\x11\xff")
+	testRS485(t, a, w)
 
 	// A blocked reader can be ended, and killed. (SIGINT is ignored in this machine.)
 	for _, signal := range []os.Signal{unix.SIGTERM, unix.SIGKILL} {
@@ -266,11 +268,38 @@ assert os.read(f, 1) == b"a"
 	a.unplug()
 }
 
+// testRS485: RTS is up while there is output. FTDI's request 1 sets lines, the upper byte
+// says which; RTS is 2. The adapter never says that its chip is empty, unlike a real one.
+func testRS485(t *testing.T, a *adapter, w *wire) {
+	w.text.Reset()
+	stop := w.record()
+	a.python(`
+import time
+f = os.open(path, os.O_RDWR | os.O_NOCTTY)
+def down():
+    for i in range(6000):
+        if not struct.unpack("i", fcntl.ioctl(f, termios.TIOCMGET, bytes(4)))[0] & termios.TIOCM_RTS: return
+        time.sleep(0.01)
+    raise Exception("RTS stays up")
+TIOCSRS485 = 0x542F
+on = fcntl.ioctl(f, TIOCSRS485, struct.pack("8I", 3, 0, 0, 0, 0, 0, 0, 0))
+assert struct.unpack("8I", on)[0] == 0x13, on
+down()
+os.write(f, b"ab")
+termios.tcdrain(f)
+down()
+fcntl.ioctl(f, TIOCSRS485, bytes(32))
+assert struct.unpack("i", fcntl.ioctl(f, termios.TIOCMGET, bytes(4)))[0] & termios.TIOCM_RTS
+`)
+	stop()
+	require.Equal(t, "ab", readText(t, a.line, 2))
+	require.Regexp(t, `(?s)s 40 01 0200.*s 40 01 0202.*S Bo:\S+ -115 2 = 6162.*s 40 01 0200.*s 40 01 0202`, w.text.String())
+	w.text.Reset()
+}
+
 // testPyserial uses lines, frames, breaks and timeouts as pyserial does.
 func testPyserial(t *testing.T, a *adapter) {
-	if out, err := exec.Command("python3", "-c", "import serial").CombinedOutput(); err != nil {
-		t.Skipf("NOT TESTED: pyserial with modem lines: python3-serial is not installed: %s", out)
-	}
+	python := devtest.Python(t, "serial", "pyserial with modem lines", "python3-serial")
 	const rounds, size = 5, 100
 	answered := pending(func() (int, error) {
 		for range rounds {
@@ -285,8 +314,9 @@ func testPyserial(t *testing.T, a *adapter) {
 		return 0, nil
 	})
 	require.NoError(t, a.line.SetDeadline(time.Now().Add(patience)))
-	require.Equal(t, "ok\n", a.python(fmt.Sprintf(`
-import serial
+	require.Equal(t, "ok\n", a.program(python, "-c", fmt.Sprintf(`
+import serial, serial.rs485, sys
+path = sys.argv[1]
 p = serial.Serial(path, 115200, timeout=60, parity="E", bytesize=7, stopbits=2, exclusive=True)
 assert p.dtr and p.rts and p.cts in (True, False)
 assert p.in_waiting == 0 and p.out_waiting == 0
@@ -303,8 +333,10 @@ p.timeout = 0.2
 assert p.read(5) == b""
 p.timeout = 0
 assert p.read(5) == b""
+p.rs485_mode = serial.rs485.RS485Settings()
+p.rs485_mode = None
 p.close()
 print("ok")
-`, rounds, size)))
+`, rounds, size), a.path))
 	require.NoError(t, <-answered)
 }

@@ -31,6 +31,7 @@ type driver struct {
 	files   map[uint64]*file
 	last    uint64              // the number of the last file
 	termios unix.Termios        // the settings, which outlive a line
+	rs485   bool                // RTS follows the output; outlives a line, too
 	size    [8]byte             // struct winsize
 	pollers map[uint64]struct{} // who polls
 	active  sync.WaitGroup      // of lines

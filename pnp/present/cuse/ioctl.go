@@ -62,6 +62,9 @@ var ioctls = map[uint32]ioctl{
 		long := time.Duration(min(uint32(arg), 600)) * 100 * time.Millisecond
 		return nil, l.sendBreak(ctx, max(long, breakTime))
 	}},
+	unix.TIOCGRS485: {out: rs485Size, do: getRS485},
+	unix.TIOCSRS485: {in: rs485Size, out: rs485Size, do: setRS485},
+
 	unix.TIOCSBRK: {do: setBreak(true)},
 	unix.TIOCCBRK: {do: setBreak(false)},
 
@@ -175,8 +178,8 @@ func setExclusive(on bool) func(context.Context, *line, uint64, []byte) ([]byte,
 func setLines(bits func(int) (raise, drop int)) func(context.Context, *line, uint64, []byte) ([]byte, error) {
 	return func(ctx context.Context, l *line, _ uint64, in []byte) ([]byte, error) {
 		raise, drop := bits(int(order.Uint32(in)))
-		if l.v.termios.Cflag&unix.CRTSCTS != 0 {
-			// The flow control drives RTS. Drivers of the kernel ignore it then.
+		if l.v.termios.Cflag&unix.CRTSCTS != 0 || l.v.rs485 {
+			// Something else drives RTS. Drivers of the kernel ignore it then.
 			raise, drop = raise&^unix.TIOCM_RTS, drop&^unix.TIOCM_RTS
 		}
 		return nil, l.ask(ctx, func(ctx context.Context) error { return l.port.SetLines(ctx, raise, drop) })
@@ -360,18 +363,7 @@ func setTermios(drain, flush bool) func(context.Context, *line, uint64, []byte) 
 		}
 		l.v.termios = t
 		l.v.change() // for reads that wait for VMIN
-		want := port.SettingsOf(&t)
-		if want == l.port.Settings() {
-			return nil, nil
-		}
-		var refused error
-		err = l.ask(ctx, func(ctx context.Context) error {
-			err := l.port.Apply(ctx, want)
-			if !port.IsLost(err) {
-				refused, err = err, nil
-			}
-			return err
-		})
+		refused, err := l.apply(ctx, l.v.settings(&t))
 		if err != nil {
 			return nil, err
 		}
@@ -381,4 +373,27 @@ func setTermios(drain, flush bool) func(context.Context, *line, uint64, []byte) 
 		}
 		return nil, nil
 	}
+}
+
+// apply has the client change the settings to want, where it has others. refused is its
+// answer to those that it does not take. The driver's mutex is held.
+func (l *line) apply(ctx context.Context, want port.Settings) (refused, err error) {
+	if want == l.port.Settings() {
+		return nil, nil
+	}
+	err = l.ask(ctx, func(ctx context.Context) error {
+		err := l.port.Apply(ctx, want)
+		if !port.IsLost(err) {
+			refused, err = err, nil
+		}
+		return err
+	})
+	return refused, err
+}
+
+// settings returns what t and the rest of the settings ask for. v.mu is held.
+func (v *driver) settings(t *unix.Termios) port.Settings {
+	s := port.SettingsOf(t)
+	s.Toggle = v.rs485
+	return s
 }

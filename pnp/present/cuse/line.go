@@ -117,7 +117,7 @@ func (l *line) end(err error) {
 func (l *line) run() {
 	defer l.v.active.Done()
 	l.v.mu.Lock()
-	want := port.SettingsOf(&l.v.termios)
+	want := l.v.settings(&l.v.termios)
 	l.v.mu.Unlock()
 	opening, cancel := context.WithTimeout(l.ctx, openLimit)
 	p, refused, err := l.v.opener.Open(opening, want)

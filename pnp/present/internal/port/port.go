@@ -102,7 +102,7 @@ func (o *Opener) Open(ctx context.Context, s Settings) (p *Port, refused, err er
 func (p *Port) begin(ctx context.Context, s Settings) (refused, lost error) {
 	err := p.Apply(ctx, s)
 	if s.Baud != 0 {
-		err = errors.Join(err, p.raise(ctx, s.Lines))
+		err = errors.Join(err, p.raise(ctx, s.drivesRTS()))
 	}
 	if IsLost(err) {
 		return nil, err
@@ -197,7 +197,7 @@ func (p *Port) Apply(ctx context.Context, s Settings) error {
 	}
 	if first || have.flow() != s.flow() {
 		add("the flow control", serial.IOCTL_SERIAL_SET_HANDFLOW, s.handflow(), func(have *Settings) {
-			have.Lines, have.StopOutput, have.StopInput = s.Lines, s.StopOutput, s.StopInput
+			have.Lines, have.StopOutput, have.StopInput, have.Toggle = s.Lines, s.StopOutput, s.StopInput, s.Toggle
 		})
 	}
 	err := p.controls(ctx, requests)
@@ -206,7 +206,7 @@ func (p *Port) Apply(ctx context.Context, s Settings) error {
 	case s.Baud == 0 && have.Baud != 0:
 		err = errors.Join(err, p.hangUp(ctx))
 	case s.Baud != 0 && have.Baud == 0:
-		err = errors.Join(err, p.raise(ctx, s.Lines))
+		err = errors.Join(err, p.raise(ctx, s.drivesRTS()))
 	}
 	return err
 }
@@ -215,7 +215,7 @@ func (p *Port) Apply(ctx context.Context, s Settings) error {
 func (p *Port) hangUp(ctx context.Context) error {
 	p.mu.Lock()
 	p.have.Baud = 0
-	driven := p.have.Lines
+	driven := p.have.drivesRTS()
 	p.mu.Unlock()
 	if driven {
 		return p.SetLines(ctx, 0, unix.TIOCM_DTR)
@@ -238,7 +238,10 @@ func (p *Port) Settings() Settings {
 	return p.have
 }
 
-func (s *Settings) flow() [3]bool { return [3]bool{s.Lines, s.StopOutput, s.StopInput} }
+func (s *Settings) flow() [4]bool { return [4]bool{s.Lines, s.StopOutput, s.StopInput, s.Toggle} }
+
+// drivesRTS reports whether the client drives RTS.
+func (s *Settings) drivesRTS() bool { return s.Lines || s.Toggle }
 
 // Duration returns how long n characters take at the present speed.
 func (p *Port) Duration(n int) time.Duration {

@@ -21,6 +21,9 @@ type Settings struct {
 	// Lines is flow control by RTS and CTS. StopOutput obeys Xoff when sending, and
 	// StopInput sends it.
 	Lines, StopOutput, StopInput bool
+	// Toggle is an RTS that is up only while there is output (RS-485), which termios
+	// does not know.
+	Toggle bool
 }
 
 // InitialTermios returns the settings of a port that no program has used yet: raw, 8N1,
@@ -147,6 +150,9 @@ func (s *Settings) handflow() []byte {
 	if s.Lines {
 		control |= serial.SERIAL_CTS_HANDSHAKE
 		replace = serial.SERIAL_RTS_HANDSHAKE
+	}
+	if s.Toggle {
+		replace = serial.SERIAL_TRANSMIT_TOGGLE
 	}
 	if s.StopOutput {
 		replace |= serial.SERIAL_AUTO_TRANSMIT
