@@ -9,6 +9,7 @@ import (
 	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/channels/server/ncalrpc"
 	"freerdp-pnpdr/channels/server/pipebridge"
+	"freerdp-pnpdr/pnp/srvs"
 )
 
 // pipe is a pipe of the client's that local programs can use.
@@ -42,6 +43,7 @@ func (a *app) openPipes() error {
 		if p.Bridge, err = pipebridge.Listen(p.address, a.log); err != nil {
 			return err
 		}
+		p.RPC = p.name == srvs.PipeName
 		a.pipes = append(a.pipes, p)
 		a.out.note("%s is at %s:%v", clean(p.name), p.Addr().Network(), p.Addr())
 	}

@@ -91,7 +91,10 @@ type remote struct {
 	ctx    context.Context
 	peer   *rdp.Peer
 	client *servertest.Client
-	device *server.Device // after start
+
+	// After start.
+	session *server.Session
+	device  *server.Device
 }
 
 // newFixture skips if there is no client of the major version.
@@ -158,6 +161,7 @@ func (f *fixture) start(plugin, device string) *remote {
 		err = s.LoggedOn()
 	}
 	if err == nil {
+		r.session = s
 		r.device, err = s.WaitDevice(ctx, nil)
 	}
 	if err != nil {

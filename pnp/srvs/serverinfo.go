@@ -212,9 +212,11 @@ func (r *request) serverInfo() *serverInfo {
 		users: unlimited, disc: 15, announce: 240, delta: 3000, userPath: str(`c:\`),
 		domain: str(r.config.Domain),
 	}
-	for _, share := range r.snapshot().Shares {
-		if share.Type&typeMask == TypePrinter {
+	shares := r.snapshot().Shares
+	for i := range shares {
+		if shares[i].Type&typeMask == TypePrinter {
 			x.kind |= svTypePrintQueue
+			break
 		}
 	}
 	for n, f := range serverFields {

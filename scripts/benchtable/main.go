@@ -141,6 +141,35 @@ func agentTable(rows []*row, versions map[string]string) [][]string {
 	return table
 }
 
+// serviceTable has calls of the Server Service beside what the link allows, and beside
+// other ways to the same.
+func serviceTable(rows []*row, versions map[string]string) [][]string {
+	table := [][]string{{"Server Service", "unit", "FreeRDP", "device in memory", "transceived", "ratio", "written and read", "--pipe tcp:", "without RDP", "Samba"}}
+	ways := []string{"memory", "transceive", "", "write_read", "bridge", "TCP", "Samba"}
+	for _, r := range rows {
+		version, name := client(r.name, versions)
+		what, unit := "calls, one after another", "per s"
+		if name == "lists" {
+			what, unit = "a list of 1000 shares", "ms"
+		}
+		line := []string{what, unit, version}
+		for _, way := range ways {
+			switch rate := r.median(way + "/s"); {
+			case way == "":
+				line = append(line, fmt.Sprintf("%.2f", r.median("ratio")))
+			case rate == 0:
+				line = append(line, "")
+			case name == "lists":
+				line = append(line, fmt.Sprintf("%.1f", 1000/rate))
+			default:
+				line = append(line, number(rate))
+			}
+		}
+		table = append(table, line)
+	}
+	return table
+}
+
 func codecTable(rows []*row) [][]string {
 	table := [][]string{{"message", "decode, ns", "encode, ns", "allocations"}}
 	lines := make(map[string][]string)
@@ -203,6 +232,7 @@ func run(out io.Writer, dir string, versions map[string]string) error {
 		{"together.log", 2, func(r []*row) [][]string { return sessionTable("two clients at once", r, versions) }},
 		{"memory.log", 1, func(r []*row) [][]string { return memoryTable(r, versions) }},
 		{"codec.log", 1, codecTable},
+		{"service.log", 2, func(r []*row) [][]string { return serviceTable(r, versions) }},
 		{"agent.log", 2, func(r []*row) [][]string { return agentTable(r, versions) }},
 	} {
 		f, err := os.Open(filepath.Join(dir, t.file))

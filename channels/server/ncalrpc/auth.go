@@ -35,11 +35,7 @@ type asSystem struct {
 
 // WriteAt implements pipebridge.Handle. It leaves the authentication out of a bind.
 func (h *asSystem) WriteAt(ctx context.Context, p []byte, off uint64) (int, error) {
-	bind, trailer := withoutAuth(p)
-	if bind == nil {
-		return h.Handle.WriteAt(ctx, p, off)
-	}
-	h.trailer.Store(&trailer)
+	bind := h.taken(p)
 	n, err := h.Handle.WriteAt(ctx, bind, off)
 	if err == nil && n == len(bind) {
 		n = len(p)
@@ -47,9 +43,11 @@ func (h *asSystem) WriteAt(ctx context.Context, p []byte, off uint64) (int, erro
 	return n, err
 }
 
-// Start implements pipebridge.Handle. It adds the authentication to the answer.
+// Start implements pipebridge.Handle. It does the same for what is transceived, and adds
+// the authentication to the answer.
 func (h *asSystem) Start(r server.Request) (cancel func(), err error) {
 	done := r.Done
+	r.In = h.taken(r.In)
 	r.Done = func(n int, err error) {
 		if err == nil {
 			n = h.answer(r.Out, n)
@@ -57,6 +55,17 @@ func (h *asSystem) Start(r server.Request) (cancel func(), err error) {
 		done(n, err)
 	}
 	return h.Handle.Start(r)
+}
+
+// taken returns p, or a bind without the authentication, which is then expected by whoever
+// gets the answer.
+func (h *asSystem) taken(p []byte) []byte {
+	bind, trailer := withoutAuth(p)
+	if bind == nil {
+		return p
+	}
+	h.trailer.Store(&trailer)
+	return bind
 }
 
 // answer completes the answer to a bind, which has n bytes of p, and returns its length.

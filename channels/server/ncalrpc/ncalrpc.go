@@ -47,6 +47,7 @@ func Listen(dir string, log *slog.Logger) (*Folder, error) {
 	if f.service, err = pipebridge.Listen(service, log); err != nil {
 		return nil, err
 	}
+	f.service.RPC = true
 	f.service.Wrap = func(h pipebridge.Handle) pipebridge.Handle { return &asSystem{Handle: h} }
 	mapper := epm.New(srvs.Syntax, epm.Endpoint{Socket: srvs.PipeName}, log)
 	f.mapper, err = pipebridge.Serve(endpoint, log, func(ctx context.Context, c net.Conn) {

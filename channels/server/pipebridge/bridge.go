@@ -8,7 +8,8 @@
 // write, and so one message of a pipe in message mode, up to 64 KiB and to what the
 // transport can carry. Several reads are always pending, so that an answer of many messages
 // does not take a round trip for each. A message may be of any length: ERROR_MORE_DATA says
-// that it goes on. That is what DCE/RPC needs, where each fragment says how long it is.
+// that it goes on. That is what DCE/RPC needs, where each fragment says how long it is. A
+// bridge that knows that its pipe speaks DCE/RPC transceives calls.
 package pipebridge
 
 import (
@@ -57,6 +58,9 @@ type Bridge struct {
 	// Wrap, if any, is called with each handle that is opened; set it before anything is
 	// added.
 	Wrap func(Handle) Handle
+	// RPC says that the pipe speaks DCE/RPC: then a call costs one round trip, with one
+	// message each way. Set it before anything is added.
+	RPC bool
 
 	log      *slog.Logger
 	listener net.Listener
@@ -74,7 +78,10 @@ type Bridge struct {
 }
 
 // device is a device that is there.
-type device struct{ open Opener }
+type device struct {
+	open Opener
+	gone <-chan struct{}
+}
 
 // Listen makes a bridge whose connections wait until there is a device. log may be nil.
 func Listen(a Address, log *slog.Logger) (*Bridge, error) { return listen(a, log, nil) }
@@ -127,7 +134,7 @@ func (b *Bridge) Close() {
 // Add lets new connections open a device, until gone is closed or the bridge is. Of
 // several devices the one is used that came first.
 func (b *Bridge) Add(open Opener, gone <-chan struct{}) {
-	d := &device{open}
+	d := &device{open, gone}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -211,11 +218,11 @@ func (b *Bridge) first(ctx context.Context) (*device, error) {
 
 // open opens the device as soon as there is one that is not busy. One that has gone may
 // take a moment to be known as gone.
-func (b *Bridge) open(ctx context.Context) (Handle, error) {
+func (b *Bridge) open(ctx context.Context) (h Handle, gone <-chan struct{}, err error) {
 	for {
 		d, err := b.first(ctx)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		h, err := d.open(ctx)
 		later := errors.Is(err, pnp.ERROR_PIPE_BUSY) || errors.Is(err, pnp.ERROR_DEVICE_NOT_CONNECTED) || errors.Is(err, channels.ErrClosed)
@@ -223,7 +230,7 @@ func (b *Bridge) open(ctx context.Context) (Handle, error) {
 			h = b.Wrap(h)
 		}
 		if !later || !pause(ctx) {
-			return h, err
+			return h, d.gone, err
 		}
 	}
 }
@@ -292,7 +299,7 @@ func (b *Bridge) relay(ctx context.Context, c net.Conn) {
 		}
 	}()
 
-	h, err := b.open(opening)
+	h, gone, err := b.open(opening)
 	if err != nil {
 		if opening.Err() == nil {
 			b.log.Warn("the device cannot be opened; the connection is closed", "err", err)
@@ -303,6 +310,15 @@ func (b *Bridge) relay(ctx context.Context, c net.Conn) {
 	// Its end completes whatever is outstanding.
 	defer context.AfterFunc(ctx, func() { _ = h.Close() })()
 	defer h.Close()
+	if b.RPC {
+		defer close(taken)
+		err := (&calls{h: h, gone: gone, to: c}).relay(ctx, written)
+		if err != nil && !ended(err) && ctx.Err() == nil {
+			b.log.Warn("a call failed; the connection is closed", "err", err)
+		}
+		b.log.Debug("a program is disconnected")
+		return
+	}
 	moving.Add(1)
 	go func() {
 		defer moving.Done()

@@ -1,20 +1,19 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Runs the benchmarks of pnp/srvs in turn with this server and with Samba's own, which
-# shares 999 folders and IPC$. Takes root and Debian's samba-common-bin; Samba runs in a
-# network of its own with files of its own, and ends with this script.
+# Runs a command while Samba's own server shares 999 folders and IPC$: PNPDR_SRVS_BENCH is
+# its address. Without a command, it is the benchmarks of pnp/srvs, which are run in turn
+# with this server and with Samba's. Takes root and Debian's samba-common-bin; Samba runs in
+# a network of its own, as the command does, with files of its own, and ends with this script.
 #
-# Usage: pnp/srvs/testdata/bench-samba.sh [ROUNDS]
+# Usage: pnp/srvs/testdata/bench-samba.sh [COMMAND...]
 set -euo pipefail
-cd "$(dirname "$0")/.."
-rounds=${1:-5}
 
 if [ -z "${BENCH_DIR:-}" ]; then
 	BENCH_DIR=$(mktemp -d)
 	export BENCH_DIR
 	trap 'rm -rf "$BENCH_DIR"' EXIT
-	go test -c -o "$BENCH_DIR/bench" .
-	unshare -n "$0" "$rounds"
+	(cd "$(dirname "$0")/.." && go test -c -o "$BENCH_DIR/bench" .)
+	unshare -n "$0" "$@"
 	exit
 fi
 
@@ -58,7 +57,11 @@ for _ in $(seq 50); do
 done
 [ -n "$port" ] || { cat "$dir/out" && exit 1; }
 
-for _ in $(seq "$rounds"); do
+if [ $# -gt 0 ]; then
+	PNPDR_SRVS_BENCH=127.0.0.1:$port "$@"
+	exit
+fi
+for _ in $(seq 5); do
 	echo Samba
 	PNPDR_SRVS_BENCH=127.0.0.1:$port bench 'ShareEnum1000|1000Calls'
 	echo pnpdr
