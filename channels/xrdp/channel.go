@@ -104,17 +104,18 @@ func (ch *channel) wake() {
 // Close implements channels.ServerConn.
 func (ch *channel) Close() { ch.end() }
 
-// end reports whether this call was the first.
+// end reports whether this call was the first. Whoever calls it may close the socket after
+// that: the first call has shut it down.
 func (ch *channel) end() bool {
 	ch.mu.Lock()
-	first := !ch.over
-	ch.over, ch.queue = true, nil
-	ch.mu.Unlock()
-	if first {
-		ch.wake()
-		ch.sock.shutdown()
+	defer ch.mu.Unlock()
+	if ch.over {
+		return false
 	}
-	return first
+	ch.over, ch.queue = true, nil
+	ch.sock.shutdown()
+	ch.wake()
+	return true
 }
 
 // fail ends the channel because of err, unless it has ended.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -65,4 +66,43 @@ func TestShutdownEndsWaiting(t *testing.T) {
 	s.shutdown()
 	require.Equal(t, unix.EPIPE, <-written)
 	require.Equal(t, io.EOF, <-read)
+}
+
+// nobody is a receiver that nothing comes to.
+type nobody struct{}
+
+func (nobody) Receive([]byte) error { return nil }
+func (nobody) Closed()              {}
+
+// TestClosedAtBothEnds: a channel that is closed while chansrv closes it does not shut down
+// the socket that has its number next.
+func TestClosedAtBothEnds(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4)) // so that the two may meet anywhere
+	s := &session{channels: make(map[*channel]struct{}), doubt: make(chan struct{}, 1)}
+	for range 10_000 {
+		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		require.NoError(t, err)
+		ch := newChannel(s, channels.PNPDR, &socket{pair[0]})
+		ch.receiver = nobody{}
+		s.active.Add(1)
+		go ch.run()
+		closed := make(chan struct{})
+		go func() { defer close(closed); ch.Close() }()
+		require.NoError(t, unix.Close(pair[1]))
+		var next [][2]int
+		for range 6 {
+			pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+			require.NoError(t, err)
+			next = append(next, pair)
+			runtime.Gosched()
+		}
+		s.active.Wait()
+		<-closed
+		for _, pair := range next {
+			_, err := unix.Write(pair[0], []byte{1})
+			require.NoError(t, err)
+			require.NoError(t, unix.Close(pair[0]))
+			require.NoError(t, unix.Close(pair[1]))
+		}
+	}
 }
