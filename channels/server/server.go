@@ -90,6 +90,8 @@ func (l *Limits) setDefaults() {
 	l.Requests = min(l.Requests, maxRequests)
 }
 
+const defaultCancelWait = 10 * time.Second
+
 // ErrStarted is returned by Start if the session was started already.
 var ErrStarted = errors.New("the session was started already")
 
@@ -137,7 +139,7 @@ func New(opener channels.Opener, cfg Config) *Session {
 		cfg.Log = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.Level(127)}))
 	}
 	if cfg.CancelWait <= 0 {
-		cfg.CancelWait = 10 * time.Second
+		cfg.CancelWait = defaultCancelWait
 	}
 	cfg.Limits.setDefaults()
 	s := &Session{
