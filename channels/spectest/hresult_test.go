@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"freerdp-pnpdr/pnp/devtest/requirements"
 )
 
 // customer is the C bit of [MS-ERREF] 2.1.
@@ -97,7 +99,7 @@ func (o only) Import(path string) (*types.Package, error) {
 func init() {
 	add("W-45", "what_windows_does_not_define_has_the_customer_bit", func(t *testing.T) {
 		windows := make(map[uint64]string)
-		for _, row := range readCSV(t, "testdata/hresults.csv") {
+		for _, row := range requirements.ReadCSV(t, "testdata/hresults.csv") {
 			value, err := strconv.ParseUint(row[1], 0, 32)
 			if err != nil {
 				t.Fatal(err)

@@ -81,18 +81,18 @@ func newLink(t *testing.T, client memory.Acceptor) (opener channels.Opener, clos
 }
 
 // pairTests are the tests of a pair.
-var pairTests []specTest
+var pairTests []testing.InternalTest
 
 // addPair is add for a test of a pair, which TestPairsOverXrdp runs, too.
 func addPair(id, name string, f func(t *testing.T)) {
 	add(id, name, f)
-	pairTests = append(pairTests, specTest{id + "_" + name, f})
+	pairTests = append(pairTests, testing.InternalTest{Name: id + "_" + name, F: f})
 }
 
 // TestPairsOverXrdp runs the tests of pairs over channels/xrdp and a fake of xrdp.
 func TestPairsOverXrdp(t *testing.T) {
 	for _, test := range pairTests {
-		t.Run(test.name, test.f)
+		t.Run(test.Name, test.F)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"testing"
 
+	"freerdp-pnpdr/pnp/devtest/requirements"
 	"freerdp-pnpdr/pnp/wire"
 )
 
@@ -58,7 +59,7 @@ var examplePadding = map[string]int{
 
 func init() {
 	add("W-39", "examples", func(t *testing.T) {
-		rows := readCSV(t, "testdata/examples.csv")
+		rows := requirements.ReadCSV(t, "testdata/examples.csv")
 		if len(rows) != 17 || len(exampleFields) != 17 {
 			t.Fatalf("%d examples, fields of %d", len(rows), len(exampleFields))
 		}

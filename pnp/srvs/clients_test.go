@@ -26,6 +26,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp/devtest"
+	"freerdp-pnpdr/pnp/devtest/requirements"
 	"freerdp-pnpdr/pnp/srvs/epm"
 )
 
@@ -123,7 +124,7 @@ func testImpacket(t *testing.T) []recordedCall {
 		}
 		seen[call.Opnum] = append(seen[call.Opnum], level)
 	}
-	for _, row := range readCSV(t, "testdata/opnums.csv") {
+	for _, row := range requirements.ReadCSV(t, "testdata/opnums.csv") {
 		opnum, err := strconv.Atoi(row[0])
 		require.NoError(t, err)
 		for _, level := range levelsOf(t, row[4]) {

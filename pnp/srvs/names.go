@@ -165,19 +165,7 @@ func (p *netprNameCanonicalize) answer(*request) uint32 {
 }
 
 // netprNameCompare is opnum 35 (3.1.4.34).
-type netprNameCompare struct {
-	serverName, name1, name2 text
-	kind, flags              uint32
-}
-
-func (p *netprNameCompare) in(c *ndr.Coder) {
-	c.UniqueString(&p.serverName)
-	c.String(&p.name1)
-	c.String(&p.name2)
-	longs(c, &p.kind, &p.flags)
-}
-
-func (p *netprNameCompare) out(*ndr.Coder) {}
+type netprNameCompare struct{ compareParams }
 
 func (p *netprNameCompare) answer(*request) uint32 {
 	if !isNameType(p.kind) || p.flags&^(flagLM|flagWhole) != 0 {
@@ -185,17 +173,17 @@ func (p *netprNameCompare) answer(*request) uint32 {
 	}
 	lm := p.flags&flagLM != 0
 	if p.flags&flagWhole == 0 {
-		name1, ok1 := canonicalName(p.name1, p.kind, lm)
-		name2, ok2 := canonicalName(p.name2, p.kind, lm)
+		name1, ok1 := canonicalName(p.first, p.kind, lm)
+		name2, ok2 := canonicalName(p.second, p.kind, lm)
 		if !ok1 || !ok2 {
 			return errorInvalidParameter
 		}
-		p.name1, p.name2 = name1, name2
+		p.first, p.second = name1, name2
 	}
 	sensitive := false
 	switch p.kind {
 	case namePassword, nameMessage, nameMessageDest, nameSharePassword:
 		sensitive = lm
 	}
-	return uint32(compareText(p.name1, p.name2, !sensitive))
+	return uint32(compareText(p.first, p.second, !sensitive))
 }

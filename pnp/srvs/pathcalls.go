@@ -106,35 +106,38 @@ func (p *netprPathCanonicalize) answer(*request) uint32 {
 	return nerrSuccess
 }
 
-// netprPathCompare is opnum 32 (3.1.4.31).
-type netprPathCompare struct {
-	serverName, path1, path2 text
-	kind, flags              uint32
+// compareParams are those of the methods that compare.
+type compareParams struct {
+	serverName, first, second text
+	kind, flags               uint32
 }
 
-func (p *netprPathCompare) in(c *ndr.Coder) {
+func (p *compareParams) in(c *ndr.Coder) {
 	c.UniqueString(&p.serverName)
-	c.String(&p.path1)
-	c.String(&p.path2)
+	c.String(&p.first)
+	c.String(&p.second)
 	longs(c, &p.kind, &p.flags)
 }
 
-func (p *netprPathCompare) out(*ndr.Coder) {}
+func (p *compareParams) out(*ndr.Coder) {}
+
+// netprPathCompare is opnum 32 (3.1.4.31).
+type netprPathCompare struct{ compareParams }
 
 func (p *netprPathCompare) answer(*request) uint32 {
 	if p.flags > flagOldPaths {
 		return errorInvalidParameter
 	}
 	if p.flags == 0 {
-		path1, kind1, ok1 := canonicalPath(p.path1, false)
-		path2, kind2, ok2 := canonicalPath(p.path2, false)
+		path1, kind1, ok1 := canonicalPath(p.first, false)
+		path2, kind2, ok2 := canonicalPath(p.second, false)
 		switch {
 		case !ok1 || !ok2:
 			return errorInvalidName
 		case kind1 != kind2:
 			return 1
 		}
-		p.path1, p.path2 = path1, path2
+		p.first, p.second = path1, path2
 	}
-	return uint32(compareText(p.path1, p.path2, true))
+	return uint32(compareText(p.first, p.second, true))
 }

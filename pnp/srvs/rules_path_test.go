@@ -195,7 +195,7 @@ func init() {
 			{`a\.\b`, "A/B", 0, 0}, {`a\.\b`, "A/B", 1, 1}, {"a", `C:\a`, 0, 1}, {"LPT1", "lpt1:", 0, 0},
 			{"a", "b", 0, 0xFFFFFFFF}, {"b", "a", 0, 1}, {"A", "b", 1, 0xFFFFFFFF}, {"B", "a", 1, 1}, {"a", "aa", 0, 0xFFFFFFFF}, {"É", "é", 1, 0},
 		} {
-			w.expect(test.want, &netprPathCompare{path1: str(test.a), path2: str(test.b), flags: test.flags, kind: 12345})
+			w.expect(test.want, &netprPathCompare{compareParams{first: str(test.a), second: str(test.b), flags: test.flags, kind: 12345}})
 		}
 	})
 	rule("SV-212 SV-213", "NameValidateErrors", func(t *testing.T) {
@@ -317,7 +317,7 @@ func init() {
 	rule("SV-222 SV-223 SV-224", "NameCompare", func(t *testing.T) {
 		w := newWorld(t)
 		compare := func(a, b string, kind, flags uint32) *netprNameCompare {
-			return &netprNameCompare{name1: str(a), name2: str(b), kind: kind, flags: flags}
+			return &netprNameCompare{compareParams{first: str(a), second: str(b), kind: kind, flags: flags}}
 		}
 		for _, flags := range []uint32{2, 0x80000004} {
 			w.expect(0x57, compare("a", "a", 9, flags))

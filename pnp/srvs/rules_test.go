@@ -4,25 +4,17 @@ package srvs
 
 import (
 	"bytes"
-	"encoding/csv"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"freerdp-pnpdr/pnp/devtest/requirements"
 )
 
-// requirement is a row of testdata/requirements.csv: SV of [MS-SRVS], RP of the RPC
+// ruleTests holds the tests of each requirement by its id: SV of [MS-SRVS], RP of the RPC
 // layer below it.
-type requirement struct{ id, section, role, level, text string }
-
-// ruleTest is one test of a requirement.
-type ruleTest struct {
-	name string
-	f    func(t *testing.T)
-}
-
-// ruleTests holds the tests of each requirement by its id.
-var ruleTests = make(map[string][]ruleTest)
+var ruleTests = requirements.Tests{File: "testdata/requirements.csv"}
 
 // pipeTests are the tests of the pipe device below, in pipeFolder, that test the
 // requirements of the role pipe.
@@ -48,38 +40,18 @@ const pipeFolder = "../backend/pipe"
 // between them. It is called from init functions.
 func rule(ids, name string, f func(t *testing.T)) {
 	for _, id := range strings.Fields(ids) {
-		ruleTests[id] = append(ruleTests[id], ruleTest{name, f})
+		ruleTests.Add(id, name, f)
 	}
 }
 
-// TestRequirements runs every test as <id>_<name>, in the order of the requirements.
-func TestRequirements(t *testing.T) {
-	for _, r := range readRequirements(t) {
-		for _, test := range ruleTests[r.id] {
-			t.Run(r.id+"_"+test.name, test.f)
-		}
-	}
-}
+// TestRequirements runs every test as <id>_<name>.
+func TestRequirements(t *testing.T) { ruleTests.Run(t) }
 
-// TestEveryRequirementHasATest fails for each requirement without a test, and for
-// each test without a requirement, which TestRequirements would not run.
+// TestEveryRequirementHasATest: and every test has a requirement.
 func TestEveryRequirementHasATest(t *testing.T) {
-	known := make(map[string]bool)
-	for _, r := range readRequirements(t) {
-		known[r.id] = true
-		if r.role == "pipe" {
-			if test := pipeTests[r.id]; test == "" || !hasTest(t, pipeFolder, test) {
-				t.Errorf("%s has no test in %s: %s (%s)", r.id, pipeFolder, r.text, r.section)
-			}
-		} else if len(ruleTests[r.id]) == 0 {
-			t.Errorf("%s has no test: %s (%s)", r.id, r.text, r.section)
-		}
-	}
-	for id, tests := range ruleTests {
-		if !known[id] {
-			t.Errorf("%s_%s does not test any requirement", id, tests[0].name)
-		}
-	}
+	ruleTests.Complete(t, func(r requirements.Requirement) bool {
+		return r.Role == "pipe" && pipeTests[r.ID] != "" && hasTest(t, pipeFolder, pipeTests[r.ID])
+	})
 }
 
 // hasTest tells whether a folder has a test of that name.
@@ -99,28 +71,4 @@ func hasTest(t *testing.T, folder, name string) bool {
 		}
 	}
 	return false
-}
-
-func readRequirements(t *testing.T) []requirement {
-	t.Helper()
-	var list []requirement
-	for _, row := range readCSV(t, "testdata/requirements.csv") {
-		list = append(list, requirement{row[0], row[1], row[2], row[3], row[4]})
-	}
-	return list
-}
-
-// readCSV returns the rows of a file without its heading.
-func readCSV(t testing.TB, name string) [][]string {
-	t.Helper()
-	f, err := os.Open(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	rows, err := csv.NewReader(f).ReadAll()
-	if err != nil || len(rows) < 2 {
-		t.Fatalf("%s: %d rows, %v", name, len(rows), err)
-	}
-	return rows[1:]
 }
