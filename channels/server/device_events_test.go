@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -31,6 +32,7 @@ func TestEventsOfADevice(t *testing.T) {
 	_, open := <-cancelled
 	require.False(t, open)
 
+	began := time.Now()
 	other := wire.CustomEvent{CustomEventGUID: pnp.GUID{7}, Data: []byte("b")}.Append(nil)
 	inject(t, otherCh, event("elsewhere"))
 	inject(t, firstCh, event("a"))
@@ -38,9 +40,11 @@ func TestEventsOfADevice(t *testing.T) {
 	inject(t, secondCh, other)
 	inject(t, firstCh, other)
 
+	came := time.Now()
 	got := servertest.Wait(t, "the first event", events)
 	require.Equal(t, "a", string(got.Data))
 	require.Same(t, first, got.Handle)
+	require.True(t, got.Time.After(began) && !got.Time.After(came))
 	got = servertest.Wait(t, "the second event", events)
 	require.Equal(t, pnp.GUID{7}, got.GUID)
 	require.Empty(t, events)

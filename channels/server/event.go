@@ -5,15 +5,17 @@ package server
 import (
 	"bytes"
 	"sync"
+	"time"
 
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/wire"
 )
 
-// CustomEvent is a custom event and the handle that it came on. All who get the
+// CustomEvent is a custom event, the handle that it came on, and when. All who get the
 // event share its Data, which must not be changed.
 type CustomEvent struct {
 	Handle *Handle
+	Time   time.Time
 	pnp.Event
 }
 
@@ -65,7 +67,7 @@ func (h *Handle) hasEvents() bool {
 
 // customEvent processes Client Device Custom Event (3.3.5.2.2.10).
 func (h *Handle) customEvent(m wire.CustomEvent) {
-	ev := CustomEvent{h, pnp.Event{GUID: m.CustomEventGUID}}
+	ev := CustomEvent{h, time.Now(), pnp.Event{GUID: m.CustomEventGUID}}
 	dropped := len(m.Data) > h.s.cfg.Limits.EventBytes
 	if !dropped {
 		ev.Data = bytes.Clone(m.Data)

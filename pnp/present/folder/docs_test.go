@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -132,4 +133,11 @@ func TestDocumentedNumbers(t *testing.T) {
 	}
 	devtest.Documented(t, "docs/server.md", "| %d, with %d MiB of descriptions:", Limits.Devices, Limits.DescriptionBytes>>20)
 	devtest.Documented(t, "docs/server.md", "| %d are remembered |", maxKnown)
+}
+
+// TestDocumentedEvent: the example is a line as events has it.
+func TestDocumentedEvent(t *testing.T) {
+	when := time.Date(2026, 1, 5, 9, 12, 44, 123456789, time.UTC)
+	guid := loopback.DefaultDescription().Interfaces[0]
+	devtest.Documented(t, document, "%s", eventLine(server.CustomEvent{Time: when, Event: pnp.Event{GUID: guid, Data: []byte{0x0a, 0x1b}}}))
 }

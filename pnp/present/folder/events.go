@@ -22,7 +22,7 @@ type Event struct {
 }
 
 func eventLine(ev server.CustomEvent) []byte {
-	line, _ := json.Marshal(Event{time.Now().UTC(), ev.GUID.String(), hex.EncodeToString(ev.Data)}) // cannot fail
+	line, _ := json.Marshal(Event{ev.Time.UTC(), ev.GUID.String(), hex.EncodeToString(ev.Data)}) // cannot fail
 	return append(line, '\n')
 }
 
