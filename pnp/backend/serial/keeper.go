@@ -130,7 +130,10 @@ func (h *handle) attend() {
 func (h *handle) drive() {
 	h.keep.lines.Lock()
 	defer h.keep.lines.Unlock()
-	up, down := h.moves()
+	up, down, stopped := h.moves()
+	if stopped {
+		h.dev.log.Debug("output waits for a line: the other end has DSR or DCD off")
+	}
 	if down&unix.TIOCM_RTS != 0 && !h.chipIsEmpty() {
 		down &^= unix.TIOCM_RTS
 		h.stillSending()
@@ -149,16 +152,17 @@ func (h *handle) looksForOutput() bool {
 }
 
 // moves decides which lines have to move. Output waits from then on for an RTS that
-// falls.
-func (h *handle) moves() (up, down int) {
+// falls. stopped is set if it waits for another line since the last look.
+func (h *handle) moves() (up, down int, stopped bool) {
 	h.q.Lock()
 	defer h.q.Unlock()
 	k, s := &h.keep, &h.set.hand
+	before := k.held
 	k.held = s.out &^ h.events.seen.lines
 	want, driven := h.linesWanted(time.Now()), s.driven()
 	up, down = want&^k.up&driven, k.up&^want&driven
 	k.up &^= down
-	return up, down
+	return up, down, before == 0 && k.held != 0
 }
 
 // chipIsEmpty reports whether the last bit has left the chip, as far as the driver knows.

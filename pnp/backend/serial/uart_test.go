@@ -105,7 +105,8 @@ func TestUARTToggle(t *testing.T) {
 	o.handflow(SERIAL_DTR_CONTROL, SERIAL_TRANSMIT_TOGGLE)
 	require.Nil(t, o.h.set.rs485, "this driver cannot drive RTS")
 	o.lines(SERIAL_MSR_DSR, SERIAL_MSR_CTS)
-	const size = 3000 // a quarter of a second
+	const size = 1000 // a second
+	o.set(IOCTL_SERIAL_SET_BAUD_RATE, 9600)
 	write := o.write(make([]byte, size))
 	o.lines(SERIAL_MSR_CTS, 0)
 	write.wrote(pnp.S_OK, size)
