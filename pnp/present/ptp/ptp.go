@@ -18,13 +18,13 @@ import (
 	"time"
 
 	"freerdp-pnpdr/channels/server"
+	"freerdp-pnpdr/pnp"
 )
 
 // Pipe is the device: present.Handle is one. A read returns at most one transfer.
 type Pipe interface {
-	// Start begins a read; see server.Handle.Start.
+	// Start begins a read or write; see server.Handle.Start.
 	Start(r server.Request) (cancel func(), err error)
-	WriteAt(ctx context.Context, p []byte, off uint64) (int, error)
 	// MaxWrite is how many bytes one write can carry as one transfer.
 	MaxWrite() int
 }
@@ -43,7 +43,9 @@ const (
 	opSendObjectInfo     = 0x100C
 	opSendObject         = 0x100D
 	opGetPartialObject   = 0x101B
+	opGetObjectPropDesc  = 0x9802
 	opGetObjectPropValue = 0x9803
+	opSetObjectPropValue = 0x9804
 	opGetPartialObject64 = 0x95C1
 )
 
@@ -59,11 +61,14 @@ const (
 
 	// MaxDataset is how long the answer to a question may be, in bytes.
 	MaxDataset = 4 << 20
-	// chunk is how much one read of the pipe asks for. It is a multiple of every packet.
-	chunk = 1 << 20
+	// chunk is how much one read of the pipe asks for, a multiple of every packet. What
+	// one has brought is on its way while the device goes on with the next.
+	chunk = 128 << 10
 	// depth is how many reads are under way while a device sends data, so that it does
 	// not wait for the client.
-	depth = 2
+	depth = 16
+	// longest is how much one read or write of the pipe moves where only one is under way.
+	longest = 1 << 20
 )
 
 // Response is a response that says that an operation has failed.
@@ -101,7 +106,7 @@ type Session struct {
 	id     uint32
 	rest   []byte // of the pipe, that was read and not used
 	free   [][]byte
-	reads  []read          // that were begun, oldest first
+	reads  []request       // that were begun, oldest first
 	over   context.Context // ends a transaction that nobody wants any more
 	broken atomic.Bool
 	has    map[uint16]bool // operations
@@ -114,9 +119,6 @@ type Session struct {
 // take for each transfer; after that the session is broken.
 func Open(ctx context.Context, pipe Pipe, answer time.Duration) (*Session, error) {
 	s := &Session{pipe: pipe, answer: answer, turn: make(chan struct{}, 1), has: make(map[uint16]bool)}
-	for range depth {
-		s.free = append(s.free, make([]byte, chunk))
-	}
 	s.turn <- struct{}{}
 	_, err := s.ask(ctx, opOpenSession, 1)
 	if errors.Is(err, sessionAlreadyOpen) { // by one that was not closed
@@ -210,7 +212,14 @@ func (s *Session) transact(x exchange) (response Response, results []uint32, err
 	}
 	id := s.id
 	s.id++
-	if err := s.write(command); err != nil {
+	sent, err := s.start(server.Request{Op: pnp.OpWrite, In: command})
+	if err == nil && x.send == nil {
+		err = s.begin(chunk) // it need not wait until the device has the command
+	}
+	if err == nil {
+		err = s.written(sent, len(command))
+	}
+	if err != nil {
 		return 0, nil, err
 	}
 	if x.send != nil {

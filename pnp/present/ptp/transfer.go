@@ -12,20 +12,9 @@ import (
 	"freerdp-pnpdr/pnp"
 )
 
-// write writes to the pipe, as one transfer.
-func (s *Session) write(p []byte) error {
-	ctx, cancel := context.WithTimeout(s.over, s.answer)
-	defer cancel()
-	n, err := s.pipe.WriteAt(ctx, p, 0)
-	if err == nil && n < len(p) {
-		err = io.ErrShortWrite
-	}
-	return err
-}
-
-// read is a read of the pipe that was begun.
-type read struct {
-	buffer []byte
+// request is a read or write of the pipe that was begun.
+type request struct {
+	buffer []byte // of a read
 	cancel func()
 	done   chan result
 }
@@ -35,52 +24,89 @@ type result struct {
 	err error
 }
 
-// begin begins a read. There must be a free buffer.
-func (s *Session) begin() error {
-	r := read{buffer: s.free[len(s.free)-1], done: make(chan result, 1)}
+func (s *Session) start(r server.Request) (request, error) {
+	q := request{buffer: r.Out, done: make(chan result, 1)}
+	r.Done = func(n int, err error) { q.done <- result{n, err} }
 	var err error
-	r.cancel, err = s.pipe.Start(server.Request{Op: pnp.OpRead, Out: r.buffer, Done: func(n int, err error) { r.done <- result{n, err} }})
-	if err == nil {
-		s.free = s.free[:len(s.free)-1]
-		s.reads = append(s.reads, r)
+	q.cancel, err = s.pipe.Start(r)
+	return q, err
+}
+
+// await waits for the end of a request.
+func (s *Session) await(q request) (int, error) {
+	late := time.NewTimer(s.answer)
+	defer late.Stop()
+	select {
+	case got := <-q.done:
+		return got.n, got.err
+	case <-s.over.Done():
+		q.cancel()
+		return 0, fmt.Errorf("nobody waits for the device any more: %w", s.over.Err())
+	case <-late.C:
+		q.cancel()
+		return 0, fmt.Errorf("the device does not answer: %w", context.DeadlineExceeded)
+	}
+}
+
+// write writes to the pipe, as one transfer.
+func (s *Session) write(p []byte) error {
+	q, err := s.start(server.Request{Op: pnp.OpWrite, In: p})
+	if err != nil {
+		return err
+	}
+	return s.written(q, len(p))
+}
+
+// written waits for the end of a write of n bytes.
+func (s *Session) written(q request, n int) error {
+	got, err := s.await(q)
+	if err == nil && got < n {
+		err = io.ErrShortWrite
 	}
 	return err
 }
 
-// fill reads a transfer, or a chunk of a longer one, into s.rest, which is empty. After an
+// begin begins a read of at most n bytes.
+func (s *Session) begin(n int) error {
+	var buffer []byte
+	if last := len(s.free) - 1; n == chunk && last >= 0 {
+		buffer, s.free = s.free[last], s.free[:last]
+	} else {
+		buffer = make([]byte, n)
+	}
+	q, err := s.start(server.Request{Op: pnp.OpRead, Out: buffer})
+	if err == nil {
+		s.reads = append(s.reads, q)
+	}
+	return err
+}
+
+// fill reads a transfer, or a part of a longer one, into s.rest, which is empty. After an
 // error the session is broken, and reads may be left, which the end of the pipe ends.
 func (s *Session) fill() error {
 	if len(s.reads) == 0 {
-		if err := s.begin(); err != nil {
+		if err := s.begin(chunk); err != nil {
 			return err
 		}
 	}
-	r := s.reads[0]
-	late := time.NewTimer(s.answer)
-	defer late.Stop()
-	select {
-	case got := <-r.done:
-		if got.err != nil {
-			return got.err
-		}
-		s.reads = s.reads[1:]
-		s.free = append(s.free, r.buffer) // begin takes it when s.rest is empty
-		s.rest = r.buffer[:got.n]
-		return nil
-	case <-s.over.Done():
-		r.cancel()
-		return fmt.Errorf("nobody waits for the device any more: %w", s.over.Err())
-	case <-late.C:
-		r.cancel()
-		return fmt.Errorf("the device does not answer: %w", context.DeadlineExceeded)
+	q := s.reads[0]
+	n, err := s.await(q)
+	if err != nil {
+		return err
 	}
+	s.reads = s.reads[1:]
+	if len(q.buffer) == chunk {
+		s.free = append(s.free, q.buffer) // begin takes it when s.rest is empty
+	}
+	s.rest = q.buffer[:n]
+	return nil
 }
 
 // ahead begins reads for data of which left bytes are to come. Each is certain to get some,
 // however much less than a chunk those before it get.
 func (s *Session) ahead(left uint64) error {
 	for len(s.rest) == 0 && len(s.reads) < depth && uint64(len(s.reads))*chunk < left {
-		if err := s.begin(); err != nil {
+		if err := s.begin(chunk); err != nil {
 			return err
 		}
 	}
@@ -129,17 +155,21 @@ func (s *Session) receiveData(h container, x *exchange) error {
 		left = x.most
 	}
 	for left > 0 {
-		full := len(s.rest) == 0
-		if known {
-			if err := s.ahead(left); err != nil {
-				return err
-			}
+		asked, err := 0, error(nil)
+		switch {
+		case known:
+			err = s.ahead(left)
+		case len(s.rest) == 0: // it may be the last read
+			asked, err = longest, s.begin(longest)
 		}
-		if err := s.more(); err != nil {
+		if err == nil {
+			err = s.more()
+		}
+		if err != nil {
 			return err
 		}
 		part := s.rest[:min(uint64(len(s.rest)), left)]
-		short := full && len(s.rest) < chunk
+		short := len(s.rest) < asked
 		s.rest = s.rest[len(part):]
 		left -= uint64(len(part))
 		if _, err := x.receive.Write(part); err != nil {
@@ -159,7 +189,7 @@ func (s *Session) sendData(x exchange, id uint32) error {
 	piece := header(uint32(min(length, 0xFFFFFFFF)), kindData, x.code, id)
 	left := x.size
 	// A piece that is no multiple of the packets would end the transfer.
-	most := min(chunk, s.pipe.MaxWrite()/packetLongest*packetLongest)
+	most := min(longest, s.pipe.MaxWrite()/packetLongest*packetLongest)
 	for first := true; first || left > 0; first = false {
 		n := min(left, uint64(most-len(piece)))
 		at := len(piece)

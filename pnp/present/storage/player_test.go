@@ -103,8 +103,8 @@ func (h playerHandle) Submit(r *pnp.Request) {
 	}
 	for len(h.reads) > 0 && len(h.out) > 0 {
 		q, t := h.reads[0], h.out[0]
-		if h.begun && len(t) > 1<<20 && len(h.reads) < 2 {
-			break // the next read is to be there before this one ends
+		if h.begun && len(t) > 2<<20 && len(h.reads) < 16 {
+			break // those that follow are to be there before this one ends
 		}
 		n := copy(q.Out, t)
 		h.reads = h.reads[1:]
