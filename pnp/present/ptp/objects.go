@@ -20,6 +20,12 @@ const (
 	formatUnknown = 0x3000
 )
 
+// Properties of objects.
+const (
+	objectSize     = 0xDC04
+	objectFileName = 0xDC07
+)
+
 const (
 	maxStorages = 64
 	// MaxObjects is how many objects a folder may have.
@@ -174,7 +180,6 @@ func (s *Session) Object(ctx context.Context, handle uint32) (*Object, error) {
 	}
 	o.Modified = date(modified)
 	if size == 0xFFFFFFFF && s.has[opGetObjectPropValue] {
-		const objectSize = 0xDC04
 		if data, err := s.ask(ctx, opGetObjectPropValue, handle, objectSize); err == nil && len(data) == 8 {
 			o.Size = le.Uint64(data)
 		}
@@ -253,9 +258,9 @@ func (s *Session) MakeFolder(ctx context.Context, storage, parent uint32, name s
 const MaxName = 254
 
 func (s *Session) sendInfo(ctx context.Context, storage, parent uint32, name string, format uint16, size uint64) (uint32, error) {
-	units := utf16.Encode([]rune(name))
-	if len(units) == 0 || len(units) > MaxName {
-		return 0, fmt.Errorf("%d characters in a name", len(units))
+	text, err := encode(name)
+	if err != nil {
+		return 0, err
 	}
 	if parent == 0 {
 		parent = root
@@ -272,10 +277,7 @@ func (s *Session) sendInfo(ctx context.Context, storage, parent uint32, name str
 	}
 	b = le.AppendUint16(b, association)
 	b = append(b, make([]byte, 4+4)...)
-	b = append(b, byte(len(units)+1))
-	for _, u := range append(units, 0) {
-		b = le.AppendUint16(b, u)
-	}
+	b = append(b, text...)
 	b = append(b, 0, 0, 0) // no dates, no keywords
 	results, err := s.do(ctx, exchange{
 		code: opSendObjectInfo, parameters: []uint32{storage, parent}, send: &source{b}, size: uint64(len(b)),
@@ -287,6 +289,45 @@ func (s *Session) sendInfo(ctx context.Context, storage, parent uint32, name str
 		return 0, fmt.Errorf("%w: it does not say what the new object is called", ErrProtocol)
 	}
 	return results[2], nil
+}
+
+// encode makes a string of PTP of a name.
+func encode(name string) ([]byte, error) {
+	units := utf16.Encode([]rune(name))
+	if len(units) == 0 || len(units) > MaxName {
+		return nil, fmt.Errorf("%d characters in a name", len(units))
+	}
+	b := []byte{byte(len(units) + 1)}
+	for _, u := range append(units, 0) {
+		b = le.AppendUint16(b, u)
+	}
+	return b, nil
+}
+
+// CanRename reports whether the device says that a file can get another name.
+func (s *Session) CanRename(ctx context.Context) (bool, error) {
+	if !s.has[opGetObjectPropDesc] || !s.has[opSetObjectPropValue] {
+		return false, nil
+	}
+	data, err := s.ask(ctx, opGetObjectPropDesc, objectFileName, formatUnknown)
+	if err != nil {
+		return false, err
+	}
+	d := &dataset{b: data}
+	d.bytes(2 + 2) // the property, its type
+	return d.u8() == 1, d.err
+}
+
+// Rename gives a file another name. It keeps its handle.
+func (s *Session) Rename(ctx context.Context, handle uint32, name string) error {
+	b, err := encode(name)
+	if err != nil {
+		return err
+	}
+	_, err = s.do(ctx, exchange{
+		code: opSetObjectPropValue, parameters: []uint32{handle, objectFileName}, send: &source{b}, size: uint64(len(b)),
+	})
+	return err
 }
 
 type source struct{ b []byte }

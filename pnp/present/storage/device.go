@@ -42,6 +42,8 @@ type device struct {
 	suspect bool // the last session was left in an unknown state
 	files   int  // that are open
 	state   state
+
+	names names
 }
 
 // link is a handle with its session.

@@ -100,12 +100,17 @@ func (f *file) truncate(ctx context.Context, h fs.FileHandle, size uint64) sysca
 		writers = append(writers, w)
 	}
 	f.mu.Unlock()
+	emptied := false
 	for _, w := range writers {
-		if err := w.truncate(0); err != nil {
+		switch err := w.truncate(0); {
+		case errors.Is(err, os.ErrClosed): // it was released meanwhile
+		case err != nil:
 			return fs.ToErrno(err)
+		default:
+			emptied = true
 		}
 	}
-	if len(writers) > 0 {
+	if emptied {
 		return 0
 	}
 	if errno := f.device.enterFile(); errno != 0 {
@@ -335,15 +340,8 @@ func (w *writer) Flush(ctx context.Context) syscall.Errno {
 	}
 	old, d := w.file.get(), w.file.parent
 	sent := &ptp.Object{Name: old.Name, Storage: d.storage, Size: uint64(st.Size()), Modified: time.Now()}
-	errno := w.file.device.use(ctx, func(ctx context.Context, s *ptp.Session) (err error) {
-		if old.Handle != w.deleted { // it takes the place of the one that is there
-			if err := s.Delete(ctx, old.Handle); err != nil {
-				return err
-			}
-			w.deleted = old.Handle
-		}
-		sent.Handle, err = s.Send(ctx, d.storage, d.handle, old.Name, sent.Size, io.NewSectionReader(w.tmp, 0, st.Size()))
-		return err
+	errno := w.file.device.use(ctx, func(ctx context.Context, s *ptp.Session) error {
+		return w.send(ctx, s, old.Handle, sent)
 	})
 	d.device.touch()
 	if errno == 0 {
@@ -359,10 +357,12 @@ func (w *writer) Flush(ctx context.Context) syscall.Errno {
 func (w *writer) Fsync(ctx context.Context, _ uint32) syscall.Errno { return w.Flush(ctx) }
 
 func (w *writer) Release(context.Context) syscall.Errno {
-	w.tmp.Close()
 	w.file.mu.Lock()
 	delete(w.file.writers, w)
 	w.file.mu.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.tmp.Close()
 	w.file.device.leaveFile()
 	return 0
 }

@@ -140,6 +140,46 @@ func TestSendAgain(t *testing.T) {
 	m.prints("new", "cat Card_1/old")
 }
 
+// TestReplacing: where a player can rename files, the old one goes when the new one is there.
+func TestReplacing(t *testing.T) {
+	const sendObjectInfo, sendObject, deleteObject, setPropValue = 0x100C, 0x100D, 0x100B, 0x9804
+	p := newPlayer(t)
+	p.renames = true
+	p.add(0, "file", []byte("old"))
+	m := mount(t, p)
+	local := filepath.Join(t.TempDir(), "local")
+	require.NoError(t, os.WriteFile(local, []byte("new"), 0o600))
+	for _, c := range []struct {
+		operation uint16
+		with      uint16
+		message   string
+		left      string
+	}{
+		{sendObjectInfo, 0x200C, "No space left on device", "file\n"},
+		{sendObject, 0x200C, "No space left on device", "file\n"},
+		{deleteObject, 0x200F, "Permission denied", "file\ntmp\n"}, // and what was sent cannot be deleted either
+	} {
+		p.set(func() { p.fail[c.operation] = c.with })
+		m.fails(c.message, "cp %s Card_1/file", local)
+		p.set(func() { delete(p.fail, c.operation) })
+		m.prints(c.left+"old", "ls Card_1 | sed 's/.*[.]//' && cat Card_1/file")
+	}
+	m.prints("", "rm Card_1/*.tmp")
+	p.set(func() { p.ops = nil })
+	m.prints("file\nnew", "cp %s Card_1/file && ls Card_1 && cat Card_1/file", local)
+	var order []uint16
+	p.set(func() {
+		for _, code := range p.ops {
+			if code == sendObject || code == deleteObject || code == setPropValue {
+				order = append(order, code)
+			}
+		}
+		p.fail[setPropValue] = 0x200F // it does not rename after all
+	})
+	require.Equal(t, []uint16{sendObject, deleteObject, setPropValue}, order)
+	m.prints("file\nnewer", "printf newer >Card_1/file && ls Card_1 && cat Card_1/file")
+}
+
 // TestMoving: mv copies what a player cannot rename, and a name is as long as PTP allows.
 func TestMoving(t *testing.T) {
 	p := newPlayer(t)
@@ -150,6 +190,43 @@ func TestMoving(t *testing.T) {
 	m.prints("new\nold content", "mkdir Card_1/d && mv Card_1/old Card_1/d/new && ls Card_1/d && cat Card_1/d/new")
 	m.prints("d\nlocal\n", "mv %s Card_1/local && ls Card_1", local)
 	m.fails("File name too long", "mkdir Card_1/%s", strings.Repeat("n", 255))
+}
+
+// TestNamesOfAll: what the folders of a player remember together is bounded, and what one has
+// forgotten is asked again.
+func TestNamesOfAll(t *testing.T) {
+	before := maxNames
+	maxNames = 25
+	defer func() { maxNames = before }()
+	p := newPlayer(t)
+	var folders []*directory
+	ctx := context.Background()
+	m := mount(t, p)
+	for range 5 {
+		h := p.add(0, "folder", nil)
+		for range 10 {
+			p.add(h, "file", []byte("x"))
+		}
+		folders = append(folders, newDirectory(m.p.device, 0x00010001, h))
+	}
+	for range 2 {
+		for _, d := range folders {
+			_, errno := d.Readdir(ctx)
+			require.Zero(t, errno)
+			remember := 0
+			for _, d := range folders {
+				if d.was != nil {
+					remember += len(d.was.objects)
+				}
+			}
+			require.LessOrEqual(t, remember, maxNames)
+			require.Len(t, d.was.objects, 10)
+			_, errno = d.find(ctx, "file (2)")
+			require.Zero(t, errno)
+		}
+	}
+	require.Equal(t, 2, m.p.device.names.folders.Len())
+	require.Equal(t, 22, m.p.device.names.total)
 }
 
 // TestManyNames: a player with many files of one name does not keep the processor busy.

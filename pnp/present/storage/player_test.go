@@ -23,6 +23,7 @@ type player struct {
 	objects map[uint32]*object
 	last    uint32
 	partial bool // it has GetPartialObject
+	renames bool // it has SetObjectPropValue
 	fail    map[uint16]uint16
 	mute    bool   // it answers nothing
 	raw     []byte // is sent in place of an answer
@@ -31,7 +32,7 @@ type player struct {
 	session bool
 	sink    func(pnp.Event)
 
-	created uint32 // by SendObjectInfo
+	created uint32 // in this folder, by SendObjectInfo, or the one to rename
 	expects uint16 // data for this operation
 	id      uint32
 	want    int
@@ -165,7 +166,8 @@ func (p *player) command(code uint16, a [5]uint32) {
 		p.out = append(p.out, p.raw)
 		return
 	}
-	if r, ok := p.fail[code]; ok && code != 0x100C {
+	dataOut := code == 0x100C || code == 0x100D || code == 0x9804
+	if r, ok := p.fail[code]; ok && !dataOut {
 		p.respond(r)
 		return
 	}
@@ -184,6 +186,9 @@ func (p *player) command(code uint16, a [5]uint32) {
 		operations := []uint16{0x1007, 0x1008, 0x1009}
 		if p.partial {
 			operations = append(operations, 0x101B)
+		}
+		if p.renames {
+			operations = append(operations, 0x9802, 0x9804)
 		}
 		d = le.AppendUint32(d, uint32(len(operations)))
 		for _, o := range operations {
@@ -240,6 +245,11 @@ func (p *player) command(code uint16, a [5]uint32) {
 		p.expects, p.want = code, -1
 	case 0x100D: // SendObject
 		p.expects, p.want = code, -1
+	case 0x9802: // GetObjectPropDesc: a string that can be set
+		p.send(code, []byte{byte(a[0]), byte(a[0] >> 8), 0xFF, 0xFF, 1, 0, 0, 0, 0, 0, 0})
+	case 0x9804: // SetObjectPropValue
+		p.created = a[0]
+		p.expects, p.want = code, -1
 	default:
 		p.respond(0x2001)
 	}
@@ -255,17 +265,24 @@ func (p *player) received(code uint16, data []byte) {
 		p.respond(0x2001)
 		return
 	}
-	n := int(data[52])
-	var units []uint16
-	for i := range n - 1 {
-		units = append(units, le.Uint16(data[53+2*i:]))
+	name := func(b []byte) string {
+		var units []uint16
+		for i := range int(b[0]) - 1 {
+			units = append(units, le.Uint16(b[1+2*i:]))
+		}
+		return string(utf16.Decode(units))
+	}
+	if code == 0x9804 {
+		p.objects[p.created].name = name(data)
+		p.respond(0x2001)
+		return
 	}
 	parent := p.created
 	if parent == 0xFFFFFFFF {
 		parent = 0
 	}
 	p.last++
-	p.objects[p.last] = &object{name: string(utf16.Decode(units)), parent: parent, folder: le.Uint16(data[4:]) == 0x3001, content: []byte{}}
+	p.objects[p.last] = &object{name: name(data[52:]), parent: parent, folder: le.Uint16(data[4:]) == 0x3001, content: []byte{}}
 	p.respond(0x2001, 0x00010001, parent, p.last)
 }
 

@@ -5,12 +5,9 @@ package storage
 import (
 	"context"
 	"fmt"
-	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
-	"unicode/utf8"
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -126,7 +123,11 @@ type directory struct {
 	handle  uint32 // 0 for the storage itself
 	asking  turn   // for list
 
-	mu      sync.Mutex
+	was *contents // nil if it is not known. Who has the turn may change it.
+}
+
+// contents is what was in a folder. It does not change.
+type contents struct {
 	objects map[string]*ptp.Object
 	known   map[uint32]*ptp.Object
 	order   []string
@@ -140,19 +141,22 @@ func newDirectory(d *device, storage, handle uint32) *directory {
 
 // list asks for the objects, unless it was asked a moment ago. Only those that are new are
 // asked about.
-func (d *directory) list(ctx context.Context) syscall.Errno {
+func (d *directory) list(ctx context.Context) (*contents, syscall.Errno) {
 	ctx, cancel := d.device.patiently(ctx)
 	defer cancel()
 	if err := d.asking.take(ctx); err != nil {
-		return d.device.errno(err)
+		return nil, d.device.errno(err)
 	}
 	defer d.asking.give()
-	// Nobody else changes what is known now.
 	now := d.device.now()
-	if d.objects != nil && d.state == now && time.Since(d.when) <= listed {
-		return 0
+	was := d.was
+	switch {
+	case was == nil:
+		was = new(contents)
+	case was.state == now && time.Since(was.when) <= listed:
+		return was, 0
 	}
-	objects, known, order := make(map[string]*ptp.Object), make(map[uint32]*ptp.Object), []string(nil)
+	is := &contents{objects: make(map[string]*ptp.Object), known: make(map[uint32]*ptp.Object)}
 	errno := d.device.use(ctx, func(ctx context.Context, s *ptp.Session) error {
 		now = d.device.now() // opening the session is news
 		var names namer
@@ -161,48 +165,47 @@ func (d *directory) list(ctx context.Context) syscall.Errno {
 			return err
 		}
 		for _, h := range handles {
-			o := d.known[h]
-			if o == nil || d.state.objects != now.objects {
+			o := was.known[h]
+			if o == nil || was.state.objects != now.objects {
 				if o, err = s.Object(ctx, h); err != nil {
 					return err
 				}
 			}
 			name := names.name(fileName(o.Name, fmt.Sprintf("%08X", h)))
-			objects[name], known[h] = o, o
-			order = append(order, name)
+			is.objects[name], is.known[h] = o, o
+			is.order = append(is.order, name)
 		}
 		return nil
 	})
-	if errno == 0 {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.objects, d.known, d.order, d.when, d.state = objects, known, order, time.Now(), now
+	if errno != 0 {
+		return nil, errno
 	}
-	return errno
+	is.when, is.state = time.Now(), now
+	d.was = is
+	d.device.names.keep(d, len(is.order))
+	return is, 0
 }
 
 // find returns the object with a name.
 func (d *directory) find(ctx context.Context, name string) (*ptp.Object, syscall.Errno) {
-	if errno := d.list(ctx); errno != 0 {
+	is, errno := d.list(ctx)
+	if errno != 0 {
 		return nil, errno
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if o := d.objects[name]; o != nil {
+	if o := is.objects[name]; o != nil {
 		return o, 0
 	}
 	return nil, unix.ENOENT
 }
 
 func (d *directory) Readdir(ctx context.Context) (fs.DirStream, syscall.Errno) {
-	if errno := d.list(ctx); errno != 0 {
+	is, errno := d.list(ctx)
+	if errno != 0 {
 		return nil, errno
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	var entries []fuse.DirEntry
-	for _, name := range d.order {
-		o := d.objects[name]
+	for _, name := range is.order {
+		o := is.objects[name]
 		entries = append(entries, fuse.DirEntry{Name: name, Mode: mode(o), Ino: objectNode(o.Handle)})
 	}
 	return fs.NewListDirStream(entries), 0
@@ -295,44 +298,4 @@ func (d *directory) remove(ctx context.Context, name string, folder bool) syscal
 	})
 	d.device.touch()
 	return errno
-}
-
-// fileName makes a name that a folder can hold of what the device says, which may be
-// anything.
-func fileName(name, instead string) string {
-	name = strings.Map(func(r rune) rune {
-		if r == '/' || r < ' ' || r == 0x7F || r == utf8.RuneError {
-			return '_'
-		}
-		return r
-	}, strings.ToValidUTF8(name, "_"))
-	const longest = 240 // room for a number, below 255 bytes
-	for len(name) > longest {
-		_, n := utf8.DecodeLastRuneInString(name)
-		name = name[:len(name)-n]
-	}
-	if name == "" || name == "." || name == ".." {
-		return instead
-	}
-	return name
-}
-
-// namer gives names that are distinct.
-type namer struct {
-	taken map[string]bool
-	next  map[string]int // the number to try for a name that is taken
-}
-
-// name returns a name, with a number if it is taken.
-func (n *namer) name(want string) string {
-	if n.taken == nil {
-		n.taken, n.next = make(map[string]bool), make(map[string]int)
-	}
-	name, extension := want, filepath.Ext(want)
-	for n.taken[name] {
-		n.next[want] = max(n.next[want]+1, 2)
-		name = fmt.Sprintf("%s (%d)%s", strings.TrimSuffix(want, extension), n.next[want], extension)
-	}
-	n.taken[name] = true
-	return name
 }
