@@ -174,10 +174,8 @@ func TestExamples(t *testing.T) {
 			switch {
 			case err != nil || !d.IsDir():
 				return err
-			case d.Name() == "internal" || d.Name() == "testdata":
+			case d.Name() == "internal" || d.Name() == "testdata" || strings.HasSuffix(d.Name(), "test"): // test: helpers of tests
 				return fs.SkipDir
-			case strings.HasSuffix(d.Name(), "test"): // helpers of tests
-				return nil
 			}
 			packages, err := parser.ParseDir(token.NewFileSet(), path, nil, 0)
 			if err != nil {
