@@ -6,6 +6,7 @@ package cuse
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/backend/serial"
+	"freerdp-pnpdr/pnp/present/internal/port"
 	"freerdp-pnpdr/pnp/present/internal/port/porttest"
 )
 
@@ -75,13 +77,21 @@ func TestSilent(t *testing.T) {
 // TestLate: an answer that comes after the program was interrupted is no harm. The race
 // detector finds it if it is.
 func TestLate(t *testing.T) {
-	for request, code := range map[uint32]uint32{
-		unix.TIOCMGET: serial.IOCTL_SERIAL_GET_MODEMSTATUS,
-		unix.TIOCOUTQ: serial.IOCTL_SERIAL_GET_COMMSTATUS,
+	fast := port.InitialTermios()
+	setSpeed(&fast, 77)
+	for _, c := range []struct {
+		request, code uint32
+		in            []byte
+	}{
+		{unix.TIOCMGET, serial.IOCTL_SERIAL_GET_MODEMSTATUS, nil},
+		{unix.TIOCOUTQ, serial.IOCTL_SERIAL_GET_COMMSTATUS, nil},
+		{unix.TCSETS2, serial.IOCTL_SERIAL_SET_BAUD_RATE, appendTo(nil, fast)},
+		{unix.TIOCSRS485, serial.IOCTL_SERIAL_SET_HANDFLOW, append(order.AppendUint32(nil, rs485Enabled|rs485RTSOnSend), make([]byte, rs485Size-4)...)},
 	} {
+		var open atomic.Bool
 		answered := make(chan struct{})
 		d := porttest.NewForged("meter", func(r *pnp.Request) {
-			if r.Code != code {
+			if r.Code != c.code || !open.Load() {
 				porttest.Obey(r)
 				return
 			}
@@ -92,7 +102,8 @@ func TestLate(t *testing.T) {
 		})
 		d.Deaf = true
 		o := newBench(t, d).mustOpen()
-		_, errno := o.ioctl(brief(t), request, 0x1000, nil)
+		open.Store(true)
+		_, errno := o.ioctl(brief(t), c.request, 0x1000, c.in)
 		require.Contains(t, []unix.Errno{unix.EINTR, 0}, errno)
 		<-answered
 		time.Sleep(50 * time.Millisecond) // for whoever waited for it

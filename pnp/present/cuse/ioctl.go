@@ -381,14 +381,18 @@ func (l *line) apply(ctx context.Context, want port.Settings) (refused, err erro
 	if want == l.port.Settings() {
 		return nil, nil
 	}
+	var answer error
 	err = l.ask(ctx, func(ctx context.Context) error {
 		err := l.port.Apply(ctx, want)
 		if !port.IsLost(err) {
-			refused, err = err, nil
+			answer, err = err, nil
 		}
 		return err
 	})
-	return refused, err
+	if err != nil {
+		return nil, err // answer may be set later
+	}
+	return answer, nil
 }
 
 // settings returns what t and the rest of the settings ask for. v.mu is held.
