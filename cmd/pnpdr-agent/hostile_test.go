@@ -150,7 +150,7 @@ func (p *process) memory() int {
 // use has programs open, read and write what there is, until they are killed.
 func (p *process) use() {
 	_ = exec.Command("timeout", "-s", "KILL", "0.1", "sh", "-c",
-		`cd "$0" && for f in $(ls -d */data */tty | head -n 20); do head -c 10 <"$f" & printf x 1<>"$f" & done; wait`, p.dir).Run()
+		`cd "$0" && for f in $(ls -d */data */tty | head -n 20); do head -c 10 <"$f" & printf x | dd of="$f" conv=nocreat,notrunc & done; wait`, p.dir).Run()
 }
 
 // control asks the device of an honest client over the device's socket.

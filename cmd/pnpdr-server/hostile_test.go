@@ -67,7 +67,7 @@ func TestHostileClients(t *testing.T) {
 			}
 			for range 3 {
 				_ = exec.Command("timeout", "-s", "KILL", "0.1", "sh", "-c",
-					`cd "$0" && for f in $(ls -d */data */tty | head -n 20); do head -c 10 <"$f" & printf x 1<>"$f" & done; wait`,
+					`cd "$0" && for f in $(ls -d */data */tty | head -n 20); do head -c 10 <"$f" & printf x | dd of="$f" conv=nocreat,notrunc & done; wait`,
 					filepath.Join(dir, "2")).Run()
 				require.Less(t, heap(), before+128<<20)
 				out, err := exec.Command("head", "-c", "5", data).CombinedOutput()

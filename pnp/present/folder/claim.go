@@ -111,16 +111,28 @@ func (l *Lock) Dir() string { return l.dir }
 // Release lets others claim the folder.
 func (l *Lock) Release() { _ = l.file.Close() }
 
-// Remove removes the folder, which is empty but for the lock, and lets others claim it.
+// Remove removes the folder, which is empty but for the lock, and lets others claim it. If
+// there is anything else, it stays, and so does the lock: it can be claimed again.
 func (l *Lock) Remove() error {
 	defer l.Release() // last: nobody else has the folder before
+	if entries, err := os.ReadDir(l.dir); err == nil && len(entries) > 1 {
+		return l.stays(unix.ENOTEMPTY)
+	}
 	err := os.Remove(l.file.Name())
 	// It may be another program's by now, which has removed it, too.
-	if e := unix.Rmdir(l.dir); e != nil && e != unix.ENOENT {
-		err = errors.Join(err, &fs.PathError{Op: "rmdir", Path: l.dir, Err: e})
+	if e := unix.Rmdir(l.dir); e == unix.ENOTEMPTY {
+		lock, again := os.OpenFile(l.file.Name(), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+		if again == nil {
+			again = lock.Close()
+		}
+		err = errors.Join(err, l.stays(e), again)
+	} else if e != nil && e != unix.ENOENT {
+		err = errors.Join(err, l.stays(e))
 	}
 	return err
 }
+
+func (l *Lock) stays(err error) error { return &fs.PathError{Op: "rmdir", Path: l.dir, Err: err} }
 
 // check refuses a folder that others may look into, or that has files of the user's.
 func check(dir string) error {

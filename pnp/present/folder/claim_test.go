@@ -53,6 +53,25 @@ func TestClaim(t *testing.T) {
 	require.NoFileExists(t, filepath.Join(foreign, "tty"))
 }
 
+// TestRemoveWithFiles: a folder with something of the user's stays, and can be claimed again.
+func TestRemoveWithFiles(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "pnpdr")
+	mine := filepath.Join(dir, "Scale", "mine")
+	for range 2 {
+		l, err := Claim(dir)
+		require.NoError(t, err)
+		require.NoError(t, os.MkdirAll(filepath.Dir(mine), 0o700))
+		require.NoError(t, os.WriteFile(mine, nil, 0o600))
+		require.ErrorIs(t, l.Remove(), unix.ENOTEMPTY)
+		require.FileExists(t, mine)
+	}
+	require.NoError(t, os.RemoveAll(filepath.Dir(mine)))
+	l, err := Claim(dir)
+	require.NoError(t, err)
+	require.NoError(t, l.Remove())
+	require.NoDirExists(t, dir)
+}
+
 // TestClaimOfOthersFolders: what may be somebody's is refused, and left as it is.
 func TestClaimOfOthersFolders(t *testing.T) {
 	dir := t.TempDir()
