@@ -176,26 +176,34 @@ func removeOurs(dir string, keepLock bool, foreign []string) error {
 	}
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
-		if slices.Contains(foreign, path) {
+		if e.Name() == lockName || slices.Contains(foreign, path) {
 			continue
 		}
 		if e.IsDir() {
 			if err := removeOurs(path, false, foreign); err != nil {
 				return err
 			}
-		} else if !isOurs(e) || keepLock && e.Name() == lockName {
+		} else if !isOurs(e) {
 			continue
 		}
 		if err := os.Remove(path); err != nil && !errors.Is(err, unix.ENOTEMPTY) {
 			return err
 		}
 	}
-	return nil
+	if keepLock {
+		return nil
+	}
+	// A folder that stays can be claimed again.
+	left, err := os.ReadDir(dir)
+	if err == nil && len(left) == 1 && left[0].Name() == lockName && left[0].Type().IsRegular() {
+		err = os.Remove(filepath.Join(dir, lockName))
+	}
+	return err
 }
 
 func isOurs(e fs.DirEntry) bool {
 	switch e.Name() {
-	case infoName, infoName + ".new", lockName:
+	case infoName, infoName + ".new":
 		return e.Type().IsRegular()
 	}
 	return e.Type()&(fs.ModeSymlink|fs.ModeSocket) != 0

@@ -72,6 +72,26 @@ func TestRemoveWithFiles(t *testing.T) {
 	require.NoDirExists(t, dir)
 }
 
+// TestKilledWithFiles: so it is with the folder of a session in that of a program that was
+// killed.
+func TestKilledWithFiles(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "devices")
+	mine := filepath.Join(dir, "1", "mine")
+	for range 2 {
+		l, err := Claim(dir)
+		require.NoError(t, err)
+		session, err := Claim(filepath.Dir(mine))
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(mine, nil, 0o600))
+		session.Release()
+		l.Release()
+	}
+	l, err := Claim(dir)
+	require.NoError(t, err)
+	defer l.Release()
+	require.FileExists(t, mine)
+}
+
 // TestClaimOfOthersFolders: what may be somebody's is refused, and left as it is.
 func TestClaimOfOthersFolders(t *testing.T) {
 	dir := t.TempDir()
