@@ -122,6 +122,46 @@ func TestRandomReaderPaysNothing(t *testing.T) {
 	assert.Len(t, r.reads, 500)
 }
 
+// TestReadNow: what was read ahead is there without asking, and nothing is asked for that a
+// write has to come before.
+func TestReadNow(t *testing.T) {
+	r := newRemote(8 << 20)
+	f := newFile(t, r)
+	reader := f.NewReader()
+	p := make([]byte, 128<<10)
+	now := func(off int) (read, ask bool) {
+		clear(p)
+		read, ask = reader.ReadNow(p, uint64(off))
+		if read {
+			assert.True(t, bytes.Equal(r.data[off:off+len(p)], p))
+		}
+		return read, ask
+	}
+	read, ask := now(5 << 20)
+	assert.Equal(t, [2]bool{false, true}, [2]bool{read, ask}, "nothing is read ahead")
+	// A reader that goes on gets the rest of the file without asking, sooner or later.
+	r.hold = func(s span) bool { return s.off >= 6<<20 }
+	read, ask = now(5<<20 + len(p))
+	assert.Equal(t, [2]bool{false, true}, [2]bool{read, ask}, "this begins to read ahead")
+	for off := 5<<20 + 2*len(p); off < 6<<20; off += len(p) {
+		for read = false; !read; time.Sleep(time.Millisecond) {
+			read, ask = now(off)
+			assert.False(t, ask, "it is under way")
+		}
+	}
+	read, ask = now(6 << 20)
+	assert.Equal(t, [2]bool{false, false}, [2]bool{read, ask}, "it is under way")
+
+	r.set(func() { r.hold = func(s span) bool { return s.write } })
+	require.NoError(t, f.Write(bg, make([]byte, 10), 1<<20))
+	read, ask = now(1<<20 - 100)
+	assert.Equal(t, [2]bool{false, false}, [2]bool{read, ask}, "a write comes before")
+	r.set(func() { r.hold = nil })
+	require.NoError(t, f.Flush(bg))
+	read, ask = now(1<<20 - 100)
+	assert.Equal(t, [2]bool{false, true}, [2]bool{read, ask}, "it is written")
+}
+
 // TestSeekAway: what was read ahead for a reader that goes elsewhere is cancelled.
 func TestSeekAway(t *testing.T) {
 	r := newRemote(32 << 20)

@@ -98,6 +98,42 @@ func (r *Reader) ReadAt(ctx context.Context, p []byte, off uint64) (n int, err e
 	return n + k, err
 }
 
+// ReadNow reads p if all of it was read ahead. Otherwise, ask says whether it is for the
+// client to answer and nothing has to be waited for before it is asked: then a read of p
+// that succeeds is what ReadAt would return.
+func (r *Reader) ReadNow(p []byte, off uint64) (read, ask bool) {
+	end := off + uint64(len(p))
+	if r.f.unwrittenIn(off, end) {
+		return false, false
+	}
+	blocks := r.plan(off, end)
+	if len(blocks) == 0 {
+		return false, true
+	}
+	at := off
+	for _, b := range blocks {
+		select {
+		case <-b.done:
+		default:
+			return false, false
+		}
+		if b.off > at || b.n < len(b.data) {
+			return false, false
+		}
+		at = b.end()
+	}
+	if at < end {
+		return false, false
+	}
+	n := 0
+	for _, b := range blocks {
+		k := copy(p[n:], b.data[off+uint64(n)-b.off:])
+		n += k
+		r.served(b, k)
+	}
+	return true, false
+}
+
 // plan begins to read ahead, if this read of a range continues what was read before, and
 // returns the blocks that the range is in.
 func (r *Reader) plan(off, end uint64) []*block {
@@ -108,7 +144,9 @@ func (r *Reader) plan(off, end uint64) []*block {
 	defer r.mu.Unlock()
 	switch {
 	case r.runs && off <= r.pos+slack && end+slack >= r.pos:
-		r.window = min(max(2*r.window, firstWindow), most)
+		if end > r.pos { // not the same read once more
+			r.window = min(max(2*r.window, firstWindow), most)
+		}
 	case off == r.pos && off > 0:
 		r.runs, r.window, r.next = true, min(firstWindow, most), end
 	default:

@@ -199,6 +199,18 @@ func (f *File) wait(ctx context.Context, off, end uint64) error {
 	return nil
 }
 
+// unwrittenIn reports whether a write that overlaps a range is not complete.
+func (f *File) unwrittenIn(off, end uint64) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, w := range f.writes {
+		if w.overlaps(off, end) {
+			return true
+		}
+	}
+	return false
+}
+
 // Failures counts the errors of writes that nobody waited for. A program that has seen some
 // of them has been told.
 type Failures uint64

@@ -92,35 +92,40 @@ const (
 	// waits does not keep a large buffer.
 	smallRequest = 4096
 
-	// idleReaders is how many goroutines wait for requests at most.
-	idleReaders = 2
+	// idleReaders is how many goroutines wait for requests at most. They do it one at a
+	// time, so another one would be woken up for each request.
+	idleReaders = 1
 )
 
 // order is the byte order of the protocol: this machine's.
 var order = binary.NativeEndian
 
-// conn is the connection with the kernel. Each request is handled on a goroutine of its
-// own, so that it may wait. The kernel bounds how many there are: one for each thread that
+// conn is the connection with the kernel. Each request that may wait is handled on a
+// goroutine of its own. The kernel bounds how many there are: one for each thread that
 // uses the file system, and those it makes itself.
 type conn struct {
 	dev  *os.File
 	srv  *fuse.ProtocolServer
 	poll func(fh, kh uint64, notify bool, events uint32) (uint32, unix.Errno)
-	log  *slog.Logger
+	// quick has the files that are read without waiting; nil if there are none.
+	quick quickFiles
+	log   *slog.Logger
 	// fixed is set if nobody may change which files there are.
 	fixed bool
 
 	closing atomic.Bool
-	idle    atomic.Int32 // goroutines that read
-	running sync.WaitGroup
-	large   sync.Pool // of *[]byte, for requests
+	idle    atomic.Int32   // goroutines that read
+	running sync.WaitGroup // goroutines that serve, and reads in asked
+	mu      sync.Mutex
+	asked   map[uint64]*quickRead // by the number of the request
+	large   sync.Pool             // of *[]byte, for requests
 	// replies has buffers for replies by the binary logarithm of the data that fits:
 	// one that waits for a while does not keep more than it needs.
 	replies [21]sync.Pool // of *[]byte
 }
 
 func newConn(dev *os.File, raw fuse.RawFileSystem, log *slog.Logger) *conn {
-	c := &conn{dev: dev, log: log}
+	c := &conn{dev: dev, log: log, asked: make(map[uint64]*quickRead)}
 	c.large.New = func() any { b := make([]byte, requestRoom); return &b }
 	for i := range c.replies {
 		c.replies[i].New = func() any { b := make([]byte, maxReply+1<<i); return &b }
@@ -162,6 +167,9 @@ func (c *conn) serve() {
 	defer c.running.Done()
 	for {
 		msg, buf, ok := c.read()
+		if ok && buf == nil && c.tryRead(msg) {
+			continue
+		}
 		if c.idle.Add(-1) == 0 && ok {
 			c.idle.Add(1)
 			c.running.Add(1)
@@ -214,9 +222,12 @@ func (c *conn) handle(msg []byte) {
 		return
 	}
 	op, unique := order.Uint32(msg[4:]), order.Uint64(msg[8:])
-	if op == opPoll {
+	switch {
+	case op == opPoll:
 		c.handlePoll(unique, msg[inHeader:])
 		return
+	case op == opInterrupt && len(msg) >= inHeader+8: // struct fuse_interrupt_in
+		c.interrupted(order.Uint64(msg[inHeader:]))
 	}
 	size, ok := replySizes[op]
 	switch {

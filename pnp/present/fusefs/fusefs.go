@@ -100,8 +100,9 @@ func Mount(path string, log *slog.Logger) (*FS, error) {
 		return nil, err
 	}
 	f.unmount = unmount
-	f.conn = newConn(dev, &tree{RawFileSystem: noOperations, fs: f}, log)
-	f.conn.poll, f.conn.fixed = f.poll, true
+	t := &tree{RawFileSystem: noOperations, fs: f}
+	f.conn = newConn(dev, t, log)
+	f.conn.poll, f.conn.quick, f.conn.fixed = f.poll, t, true
 	f.conn.start()
 	return f, nil
 }
