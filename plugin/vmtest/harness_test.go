@@ -21,7 +21,8 @@ import (
 // fixture is a server with its display. The processor is slow, so all tests
 // share one.
 type fixture struct {
-	binary   string
+	binary   string // of the client
+	newest   bool   // so is the client
 	display  string
 	server   *rdp.Server
 	sessions chan *remote

@@ -125,11 +125,16 @@ func (r *remote) files(d *server.Device) (memory string, end func()) {
 
 // sh runs a command of the shell, in which $1 and so on are args and "cd $1" finds a
 // pattern, and returns what it prints.
+func sh(t testing.TB, command string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command("sh", append([]string{"-ec", command, "sh"}, args...)...).CombinedOutput()
+	require.NoError(t, err, "%s: %s", command, out)
+	return string(out)
+}
+
 func (r *remote) sh(command string, args ...string) string {
 	r.t.Helper()
-	out, err := exec.Command("sh", append([]string{"-ec", command, "sh"}, args...)...).CombinedOutput()
-	require.NoError(r.t, err, "%s: %s", command, out)
-	return string(out)
+	return sh(r.t, command, args...)
 }
 
 // testImage fetches files from QEMU's media player, which shows a folder of this project.

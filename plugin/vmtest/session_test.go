@@ -41,7 +41,7 @@ func TestSessions(t *testing.T) {
 		{"player", testPlayer, true},
 		{"unplugged", testUnplugged, true},
 		{"vendor", testVendor, false},
-		{"responder", testResponder, false},
+		{"responder", testResponder, true},
 		{"speed", testSpeed, false},
 		{"cycles", testCycles, false},
 	} {
@@ -50,6 +50,7 @@ func TestSessions(t *testing.T) {
 				continue
 			}
 			t.Run(fmt.Sprintf("%s/xfreerdp%d", c.name, major), func(t *testing.T) {
+				f.newest = major == newest
 				f.binary = servertest.RequireClient(t, major)
 				c.test(t, f)
 			})
