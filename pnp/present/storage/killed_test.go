@@ -4,6 +4,7 @@ package storage
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -81,4 +82,42 @@ func TestSuspendedWhileListing(t *testing.T) {
 	}
 	require.Empty(t, failed.String())
 	require.Equal(t, 300, bytes.Count(out.Bytes(), []byte("\n")))
+}
+
+// TestKilledWhileReplacing: a program that ends while a file is replaced leaves the old or
+// the new one.
+func TestKilledWhileReplacing(t *testing.T) {
+	for range 30 {
+		p := newPlayer(t)
+		p.renames = true
+		p.add(0, "file", []byte("old"))
+		m := mount(t, p)
+		d := newDirectory(m.p.device, 0x00010001, 0)
+		o, errno := d.find(context.Background(), "file")
+		require.Zero(t, errno)
+		require.Zero(t, d.device.enterFile())
+		w, err := newWriter(&file{device: d.device, parent: d, object: o})
+		require.NoError(t, err)
+		require.NoError(t, w.truncate(0))
+		_, errno = w.Write(context.Background(), []byte("new"), 0)
+		require.Zero(t, errno)
+		ctx, kill := context.WithCancel(context.Background())
+		p.set(func() {
+			p.then = func(code uint16) {
+				if code == 0x100B { // DeleteObject
+					kill()
+				}
+			}
+		})
+		_ = w.Flush(ctx)
+		require.Zero(t, w.Release(ctx))
+		p.set(func() {
+			require.Len(t, p.objects, 1)
+			for _, o := range p.objects {
+				require.Equal(t, "file", o.name)
+				require.Equal(t, "new", string(o.content))
+			}
+		})
+		m.close()
+	}
 }

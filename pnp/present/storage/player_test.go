@@ -25,8 +25,9 @@ type player struct {
 	partial bool // it has GetPartialObject
 	renames bool // it has SetObjectPropValue
 	fail    map[uint16]uint16
-	mute    bool   // it answers nothing
-	raw     []byte // is sent in place of an answer
+	mute    bool              // it answers nothing
+	raw     []byte            // is sent in place of an answer
+	then    func(code uint16) // is called with each operation
 	ops     []uint16
 	opened  int
 	session bool
@@ -159,6 +160,9 @@ func (p *player) take(b []byte) {
 	}
 	p.ops = append(p.ops, code)
 	p.command(code, parameters)
+	if p.then != nil {
+		p.then(code)
+	}
 }
 
 func (p *player) command(code uint16, a [5]uint32) {

@@ -4,6 +4,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -32,15 +33,21 @@ func (w *writer) send(ctx context.Context, s *ptp.Session, old uint32, sent *ptp
 		}
 		if err != nil {
 			if aside != 0 {
-				_ = s.Delete(ctx, aside) // if there is something of it
+				_ = s.Delete(context.WithoutCancel(ctx), aside) // if there is something of it
 			}
 			return err
 		}
 		w.deleted = old
 		if renames {
-			if s.Rename(ctx, aside, sent.Name) == nil {
+			// Now this is the only one, even if the program ends.
+			err = s.Rename(context.WithoutCancel(ctx), aside, sent.Name)
+			if err == nil {
 				sent.Handle = aside
 				return nil
+			}
+			var refused ptp.Response
+			if !errors.As(err, &refused) {
+				return err
 			}
 			_ = s.Delete(ctx, aside) // the device has promised too much
 		}
