@@ -219,8 +219,8 @@ func (r *request) serverInfo() *serverInfo {
 			break
 		}
 	}
-	for n, f := range serverFields {
-		x.fields[n] = f.value
+	for n := range serverFields {
+		x.fields[n] = serverFields[n].value
 	}
 	return x
 }

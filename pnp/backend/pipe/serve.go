@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp"
+	"freerdp-pnpdr/pnp/queue"
 )
 
 // Service is the other end of a handle in this process: it answers what is written to the
@@ -44,7 +45,11 @@ func Serve(d pnp.Description, log *slog.Logger, connect func(r pnp.OpenRequest) 
 		if err := r.CheckCancelled(); err != nil {
 			return nil, err
 		}
-		return &served{service: connect(r)}, nil
+		p := &served{service: connect(r), workers: r.Workers}
+		if p.workers == nil {
+			p.workers = queue.Unbounded{}
+		}
+		return p, nil
 	}
 	return dev
 }
@@ -53,12 +58,15 @@ func Serve(d pnp.Description, log *slog.Logger, connect func(r pnp.OpenRequest) 
 type served struct {
 	h       *handle
 	service Service
+	workers pnp.Workers
 
 	in      [][]byte // what was written and not yet taken
 	inBytes int
 	out     [][]byte // answers that the handle does not have room for
-	busy    bool     // Answer is called
+	busy    bool     // Answer is called, or waits for a slot
 	over    bool     // and there is no more behind out
+
+	withdraw func() bool // takes back what waits for a slot
 }
 
 func (p *served) messages() bool { return true }
@@ -98,11 +106,14 @@ func (p *served) submitted() {
 		}
 		p.busy = true
 		if p.service.Blocks() {
-			go func() {
+			p.withdraw = p.workers.Start(func() {
+				q.Lock()
+				p.withdraw = nil
+				q.Unlock()
 				p.answer()
 				q.Leave()
 				p.submitted()
-			}()
+			})
 			return
 		}
 		q.Unlock()
@@ -158,18 +169,28 @@ func (p *served) drained() {
 	}
 }
 
-func (p *served) shutdown() {}
+func (p *served) shutdown() {
+	p.h.q.Lock()
+	defer p.h.q.Unlock()
+	if p.withdraw != nil && p.withdraw() {
+		p.withdraw = nil
+		p.h.q.LeaveLocked()
+	}
+}
 
 // close implements end. What was written before is done, and answered to nobody.
 func (p *served) close() {
 	defer p.service.Close()
-	for err := error(nil); err == nil && !p.over && len(p.in) > 0; {
-		n, whole := p.service.Take(p.in[0])
+	for whole, over := p.busy, p.over; !over && (whole || len(p.in) > 0); {
+		if whole {
+			over = p.service.Answer(func([]byte) error { return nil }) != nil
+			whole = false
+			continue
+		}
+		var n int
+		n, whole = p.service.Take(p.in[0])
 		if p.in[0] = p.in[0][n:]; len(p.in[0]) == 0 {
 			p.in = p.in[1:]
-		}
-		if whole {
-			err = p.service.Answer(func([]byte) error { return nil })
 		}
 	}
 }

@@ -147,6 +147,30 @@ func TestServeClose(t *testing.T) {
 	require.Equal(t, []string{"slow", "first", "second", "bye"}, said)
 }
 
+// taken are workers without a free slot.
+type taken struct{ withdrawn atomic.Int64 }
+
+func (w *taken) Start(func()) (withdraw func() bool) {
+	return func() bool { return w.withdrawn.Add(1) == 1 }
+}
+
+// TestServeSlots: an answer that blocks takes a slot, and does not wait for one any longer
+// when the handle is closed.
+func TestServeSlots(t *testing.T) {
+	block, closed, workers := make(chan struct{}), new(atomic.Int64), new(taken)
+	close(block)
+	var said []string
+	r := acceptance.ReadWrite
+	r.Workers = workers
+	h, err := serving(words{block: block, closed: closed, said: &said}).Open(r)
+	require.NoError(t, err)
+	c := &client{t, h}
+	require.Equal(t, pnp.S_OK, c.write("slow\nnext\n").hr)
+	require.Empty(t, said)
+	h.Close(func() {})
+	require.EqualValues(t, 1, workers.withdrawn.Load())
+}
+
 // TestServeBounds: what the service does not take waits with the writer, and what nobody
 // reads waits with the service, which is asked nothing meanwhile.
 func TestServeBounds(t *testing.T) {

@@ -10,7 +10,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 
 	"freerdp-pnpdr/pnp/backend"
 )
@@ -36,9 +35,10 @@ const (
 // from 2.10 to 3.30. But from 2.11 to 3.6 FreeRDP does not tell the server of what it finds
 // later than at the start, only of what has gone (its pull request 10374).
 type mounts struct {
-	bases func() []string // where they are mounted
-	given []string        // folders that it redirects anyhow, as comparedPath has them
-	table string          // path of the mount table
+	known chan struct{} // closed once bases are known
+	bases []string      // where they are mounted
+	given []string      // folders that it redirects anyhow, as comparedPath has them
+	table string        // path of the mount table
 
 	fixed bool            // there will be no more
 	first []byte          // the table at the start, until somebody asks
@@ -53,7 +53,12 @@ func newMounts(host *backend.Host, table string) *mounts {
 	if all < 0 && (!later || fixed) {
 		return nil
 	}
-	m := &mounts{table: table, fixed: fixed, bases: sync.OnceValue(func() []string { return bases(host.Account, os.Getuid()) })}
+	m := &mounts{known: make(chan struct{}), table: table, fixed: fixed}
+	account := host.Account
+	go func() { // ends when the user's name is known, which may take a directory service
+		m.bases = bases(account, os.Getuid())
+		close(m.known)
+	}()
 	before := host.Drives
 	if all >= 0 { // what comes behind it is redirected although it was found
 		before = before[:all]
@@ -85,9 +90,14 @@ func bases(account func() string, uid int) []string {
 	return []string{fmt.Sprintf("/run/user/%d/gvfs", uid), "/run/media/" + name, "/media/" + name, "/media", "/mnt"}
 }
 
-// find returns the drives of this moment, in the order of the table. No file system is
-// asked for anything.
+// find returns the drives of this moment, in the order of the table; none before the user's
+// name is known. It asks no file system for anything.
 func (m *mounts) find() []backend.Share {
+	select {
+	case <-m.known:
+	default:
+		return nil
+	}
 	f, err := os.Open(m.table)
 	if err != nil {
 		return nil
@@ -130,7 +140,7 @@ func (m *mounts) read(table io.Reader) (drives []backend.Share) {
 
 // redirects tells whether path is one of the bases, or a folder in one.
 func (m *mounts) redirects(path string) bool {
-	return slices.ContainsFunc(m.bases(), func(base string) bool {
+	return slices.ContainsFunc(m.bases, func(base string) bool {
 		rest, in := strings.CutPrefix(path, base)
 		return in && (rest == "" || rest[0] == '/' && !strings.Contains(strings.TrimSuffix(rest[1:], "/"), "/"))
 	})

@@ -20,6 +20,15 @@ import (
 
 func alice() string { return "alice" }
 
+// lookFor is newMounts once the user's name is known.
+func lookFor(host *backend.Host, table string) *mounts {
+	m := newMounts(host, table)
+	if m != nil {
+		<-m.known
+	}
+	return m
+}
+
 // looking is a client that looks for drives.
 func looking(drives ...backend.Share) *backend.Host {
 	return &backend.Host{Major: 3, Minor: 10, Account: alice, Drives: append(drives, backend.Share{Name: "media", Path: pathAll})}
@@ -81,8 +90,8 @@ func TestMountTable(t *testing.T) {
 		"# /mnt/comment vfat": nil,
 		" #x /mnt/comment":    nil,
 	} {
-		require.Equal(t, want, newMounts(looking(), "").read(strings.NewReader(line+"\n")), "%q", line)
-		require.Equal(t, want, newMounts(looking(), "").read(strings.NewReader(line)), "%q without an end", line)
+		require.Equal(t, want, lookFor(looking(), "").read(strings.NewReader(line+"\n")), "%q", line)
+		require.Equal(t, want, lookFor(looking(), "").read(strings.NewReader(line)), "%q without an end", line)
 	}
 }
 
@@ -92,14 +101,14 @@ func TestManyMounts(t *testing.T) {
 	for i := range 1000 {
 		fmt.Fprintf(&table, "tmpfs /run/%d tmpfs rw 0 0\ntmpfs /mnt/%d tmpfs rw 0 0\ntmpfs /mnt/%d tmpfs rw 0 0\n", i, i, i)
 	}
-	drives := newMounts(looking(), "").read(strings.NewReader(table.String()))
+	drives := lookFor(looking(), "").read(strings.NewReader(table.String()))
 	require.Len(t, drives, 50)
 	require.Equal(t, backend.Share{Name: "49", Path: "/mnt/49"}, drives[49])
 }
 
 // TestSameInUTF16: FreeRDP takes one of two folders that it cannot tell apart.
 func TestSameInUTF16(t *testing.T) {
-	drives := newMounts(looking(), "").read(strings.NewReader("a /mnt/\xff b\na /mnt/\xfe b\na /mnt/c b\n"))
+	drives := lookFor(looking(), "").read(strings.NewReader("a /mnt/\xff b\na /mnt/\xfe b\na /mnt/c b\n"))
 	require.Equal(t, []backend.Share{{Name: "\ufffd", Path: "/mnt/\xff"}, {Name: "c", Path: "/mnt/c"}}, drives)
 }
 
@@ -109,7 +118,7 @@ func TestLooks(t *testing.T) {
 	require.NoError(t, os.WriteFile(table, []byte("/dev/sdb1 /mnt/a vfat rw 0 0\n/dev/sdb2 /mnt/b vfat rw 0 0\n"), 0o600))
 	drive := func(path string) backend.Share { return backend.Share{Name: "drive", Path: path} }
 	find := func(account func() string, drives ...backend.Share) (names []string) {
-		if m := newMounts(&backend.Host{Major: 3, Minor: 10, Account: account, Drives: drives}, table); m != nil {
+		if m := lookFor(&backend.Host{Major: 3, Minor: 10, Account: account, Drives: drives}, table); m != nil {
 			for _, d := range m.find() {
 				names = append(names, d.Name)
 			}
@@ -158,6 +167,7 @@ func TestRealMounts(t *testing.T) {
 	live := &session{}
 	s := newSource(&backend.Session{Session: live, Since: time.Unix(1000, 0), Host: *looking(backend.Share{Name: "my docs", Path: "/docs"})})
 	s.mounts.table = table
+	<-s.mounts.known
 	listed := func() (all []string) {
 		for _, share := range s.Snapshot().Shares {
 			all = append(all, fmt.Sprint(share.ID, " ", share.Name, " ", share.Dir))
@@ -199,8 +209,8 @@ func TestNotAnnounced(t *testing.T) {
 			}
 			return list
 		}
-		m := newMounts(&backend.Host{Major: c.major, Minor: c.minor, Account: alice, Drives: all}, table)
-		if dynamic := newMounts(&backend.Host{Major: c.major, Minor: c.minor, Account: alice, Drives: later}, table); c.fixed {
+		m := lookFor(&backend.Host{Major: c.major, Minor: c.minor, Account: alice, Drives: all}, table)
+		if dynamic := lookFor(&backend.Host{Major: c.major, Minor: c.minor, Account: alice, Drives: later}, table); c.fixed {
 			require.Nil(t, dynamic, c)
 		} else {
 			require.Equal(t, "mnt first ", names(dynamic), c)
@@ -220,5 +230,21 @@ func TestNotAnnounced(t *testing.T) {
 		} else {
 			require.Equal(t, "mnt first ", names(m), c)
 		}
+	}
+}
+
+// TestAccountUnknown: nobody waits for the user's name.
+func TestAccountUnknown(t *testing.T) {
+	table := filepath.Join(t.TempDir(), "mounts")
+	require.NoError(t, os.WriteFile(table, []byte("/dev/sdb1 /mnt/a vfat rw 0 0\n"), 0o600))
+	answered := make(chan string)
+	for _, major := range []int{2, 3} {
+		host := looking()
+		host.Major, host.Account = major, func() string { return <-answered }
+		m := newMounts(host, table)
+		require.Empty(t, m.find())
+		answered <- "alice"
+		<-m.known
+		require.Len(t, m.find(), 1)
 	}
 }

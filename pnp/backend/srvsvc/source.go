@@ -21,11 +21,13 @@ type source struct {
 	session backend.Session
 	fixed   []srvs.Share // drives, printers and folders, which stay
 
-	mu     sync.Mutex
-	mounts *mounts // nil if FreeRDP does not look for drives
-	last   uint32  // the number that was given out last
-	shares map[origin]srvs.Share
-	list   []srvs.Share // all of them, by number; another one when they change
+	mu      sync.Mutex
+	mounts  *mounts // nil if FreeRDP does not look for drives
+	last    uint32  // the number that was given out last
+	devices []pnp.SessionDevice
+	pipes   map[uint32]bool // which of the devices are this pipe
+	shares  map[origin]srvs.Share
+	list    []srvs.Share // all of them, by number; another one when they change
 }
 
 // origin is what a share comes from that may go: a device or a mount.
@@ -119,13 +121,9 @@ func (s *source) Snapshot() srvs.Snapshot {
 		Shares:     s.list,
 		Statistics: srvs.Statistics{Opens: state.Opens, BytesRead: state.Read, BytesWritten: state.Written},
 	}
-	pipes := make(map[uint32]bool)
-	for _, d := range state.Devices {
-		pipes[d.ID] = isPipe(&d)
-	}
 	for _, h := range state.Handles {
 		f := srvs.File{ID: h.ID, Name: s.shares[origin{device: h.Device}].Name, Access: h.Access}
-		if pipes[h.Device] {
+		if s.pipes[h.Device] {
 			f.Name, f.Pipe = srvs.PipeName, true
 		}
 		snap.Files = append(snap.Files, f)
@@ -135,12 +133,14 @@ func (s *source) Snapshot() srvs.Snapshot {
 
 func byNumber(a, b srvs.Share) int { return cmp.Compare(a.ID, b.ID) }
 
-// isPipe tells whether a device is this pipe, which belongs to IPC$ and is no share.
-func isPipe(d *pnp.SessionDevice) bool { return d.Kind == srvs.PipeName }
-
 // update brings the shares up to date that come and go: one that is still there keeps its
 // number and its name. mu is held.
 func (s *source) update(devices []pnp.SessionDevice) {
+	same := func(a, b pnp.SessionDevice) bool { return a.ID == b.ID && a.Kind == b.Kind }
+	if s.mounts == nil && s.list != nil && slices.EqualFunc(s.devices, devices, same) {
+		return
+	}
+	s.devices, s.pipes = slices.Clone(devices), make(map[uint32]bool)
 	type share struct {
 		origin
 		srvs.Share
@@ -152,24 +152,23 @@ func (s *source) update(devices []pnp.SessionDevice) {
 		}
 	}
 	for _, d := range devices {
-		if !isPipe(&d) {
+		if s.pipes[d.ID] = d.Kind == srvs.PipeName; !s.pipes[d.ID] { // that one belongs to IPC$
 			now = append(now, share{origin{device: d.ID}, srvs.Share{Name: d.Description.Name, Type: srvs.TypeDevice | srvs.TypeTemporary, Remark: remark(&d), Since: d.Since}})
 		}
 	}
+	last, before := s.last, len(s.shares)
 	there := make(map[origin]bool)
 	for _, x := range now {
 		there[x.origin] = true
 	}
-	last, before := s.last, len(s.shares)
 	maps.DeleteFunc(s.shares, func(o origin, _ srvs.Share) bool { return !there[o] })
-	same := len(s.shares) == before
 	for _, x := range now {
 		if _, known := s.shares[x.origin]; !known {
 			s.shares[x.origin] = s.number(x.Share)
 		}
 	}
-	if s.list == nil || !same || s.last != last {
-		s.list = append(slices.Clone(s.fixed), slices.SortedFunc(maps.Values(s.shares), byNumber)...)
+	if s.list == nil || s.last != last || len(s.shares) != before {
+		s.list = slices.Concat(s.fixed, slices.SortedFunc(maps.Values(s.shares), byNumber))
 	}
 }
 
