@@ -310,7 +310,11 @@ func (s *Session) CanRename(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	data, err := s.ask(ctx, opGetObjectPropDesc, objectFileName, formatUnknown)
-	if err != nil {
+	var response Response
+	switch {
+	case errors.As(err, &response): // it has no such property
+		return false, nil
+	case err != nil:
 		return false, err
 	}
 	d := &dataset{b: data}

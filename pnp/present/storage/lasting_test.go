@@ -142,7 +142,7 @@ func TestSendAgain(t *testing.T) {
 
 // TestReplacing: where a player can rename files, the old one goes when the new one is there.
 func TestReplacing(t *testing.T) {
-	const sendObjectInfo, sendObject, deleteObject, setPropValue = 0x100C, 0x100D, 0x100B, 0x9804
+	const sendObjectInfo, sendObject, deleteObject, getPropDesc, setPropValue = 0x100C, 0x100D, 0x100B, 0x9802, 0x9804
 	p := newPlayer(t)
 	p.renames = true
 	p.add(0, "file", []byte("old"))
@@ -178,6 +178,8 @@ func TestReplacing(t *testing.T) {
 	})
 	require.Equal(t, []uint16{sendObject, deleteObject, setPropValue}, order)
 	m.prints("file\nnewer", "printf newer >Card_1/file && ls Card_1 && cat Card_1/file")
+	p.set(func() { p.fail[getPropDesc] = 0xA801 }) // it has no such property
+	m.prints("file\nnewest", "printf newest >Card_1/file && ls Card_1 && cat Card_1/file")
 }
 
 // TestMoving: mv copies what a player cannot rename, and a name is as long as PTP allows.
