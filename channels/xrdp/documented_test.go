@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"freerdp-pnpdr/pnp/devtest"
+	"freerdp-pnpdr/pnp/wire"
 )
 
 // TestDocumentedNumbers: the documents have the numbers of this package.
@@ -17,4 +18,7 @@ func TestDocumentedNumbers(t *testing.T) {
 	defaults.setDefaults()
 	devtest.Documented(t, "docs/server.md", "a probe every %s:", devtest.Words(defaults.ProbeInterval))
 	devtest.Documented(t, "docs/server.md", "If nothing at all comes for %.0f seconds, the session is over", defaults.ProbeTimeout.Seconds())
+	const input, written = maxMessage - wire.IOControlRequestSize, maxMessage - wire.WriteRequestSize
+	devtest.Documented(t, "docs/agent.md", "a request of more than %d,%d bytes of input fails", input/1000, input%1000)
+	devtest.Documented(t, "docs/agent.md", "(%d,%d bytes under xrdp)", written/1000, written%1000)
 }
