@@ -43,7 +43,7 @@ var Attacks = []Attack{
 	}, nil},
 	{"names", func(over <-chan struct{}, rnd *rand.Rand, send func([]byte) bool) {
 		for i, name := range []string{
-			"", ".", "..", "/", "../../etc/passwd", "a/b", "\x00", "a\x00b", ".lock", "control", "-rf", "\u202Egnp.exe", "\x1b[2J",
+			"", ".", "..", "/", "../../etc/passwd", "a/b", "\x00", "a\x00b", ".lock", ".pnpdr-lock", "control", "-rf", "\u202Egnp.exe", "\x1b[2J",
 			strings.Repeat("x", 255), strings.Repeat("ü", 255), strings.Repeat("y", 60000), "\ufeff", "a\nb", "~", "$(reboot)", "CON", "\ufffd", "\U0001F680",
 		} {
 			send(addition(uint32(i+1), name))
@@ -92,6 +92,7 @@ var Attacks = []Attack{
 		}
 		return append(list, honestReply(m))
 	}},
+	{"lies", someDevices, lie},
 	{"replies cut off", someDevices, func(rnd *rand.Rand, m wire.Message) [][]byte {
 		b := honestReply(m)
 		return [][]byte{b[:rnd.IntN(len(b)+1)]}
@@ -119,7 +120,9 @@ func randomBytes(rnd *rand.Rand) []byte {
 
 // someDevices are of every kind.
 func someDevices(over <-chan struct{}, _ *rand.Rand, send func([]byte) bool) {
-	for i, id := range []string{`PNPDR\SERIAL`, `PNPDR\HID`, `PNPDR\FILE`, `USB\Class_07`, "other"} {
+	for i, id := range []string{
+		`PNPDR\SERIAL`, `PNPDR\HID`, `PNPDR\FILE`, `PNPDR\IMAGE`, `PNPDR\PIPE`, `PNPDR\SRVSVC`, `USB\Class_07`, "other",
+	} {
 		d := pnp.Description{Name: fmt.Sprint("d", i), HardwareIDs: []string{id}, CompatibleIDs: []string{id}}
 		send(wire.DeviceAddition{DeviceCount: 1, DeviceDescriptions: wire.NewDeviceDescription(uint32(i), &d).Append(nil)}.Append(nil))
 	}
@@ -129,6 +132,43 @@ func someDevices(over <-chan struct{}, _ *rand.Rand, send func([]byte) bool) {
 func addition(id uint32, name string) []byte {
 	d := pnp.Description{Name: name, HardwareIDs: []string{name}}
 	return wire.DeviceAddition{DeviceCount: 1, DeviceDescriptions: wire.NewDeviceDescription(id, &d).Append(nil)}.Append(nil)
+}
+
+// lie is a well-formed reply that says anything.
+func lie(rnd *rand.Rand, m wire.Message) [][]byte {
+	var result pnp.HRESULT
+	if rnd.IntN(5) == 0 {
+		result = pnp.HRESULT(rnd.Uint32())
+	}
+	switch m.Kind {
+	case wire.KindReadRequest:
+		return [][]byte{wire.DataReply{RequestID: m.RequestID, Result: result, Data: lies(rnd, m.ReadRequest().CbBytesToRead)}.Append(nil)}
+	case wire.KindIOControlRequest:
+		return [][]byte{wire.DataReply{RequestID: m.RequestID, Result: result, Data: lies(rnd, m.IOControlRequest().CbOut)}.Append(nil)}
+	case wire.KindWriteRequest:
+		n := rnd.IntN(len(m.WriteRequest().Data) + 1)
+		return [][]byte{wire.WriteReply{RequestID: m.RequestID, Result: result, CbBytesWritten: uint32(n)}.Append(nil)}
+	}
+	return nil
+}
+
+// lies are most bytes at most: numbers that are often small, as in containers of PTP and
+// PDUs of DCE/RPC.
+func lies(rnd *rand.Rand, most uint32) []byte {
+	n := min(int(most), 1<<rnd.IntN(14))
+	if rnd.IntN(3) == 0 {
+		n = min(int(most), 4096)
+	}
+	b := make([]byte, 0, n+4)
+	for len(b) < n {
+		b = binary.LittleEndian.AppendUint32(b, rnd.Uint32()>>rnd.Uint32N(32))
+	}
+	if rnd.IntN(2) == 0 && n >= 12 { // a container
+		binary.LittleEndian.PutUint32(b, uint32(n))
+		binary.LittleEndian.PutUint16(b[4:], uint16(2+rnd.IntN(2)))
+		binary.LittleEndian.PutUint16(b[6:], 0x2001)
+	}
+	return b[:n]
 }
 
 func honestReply(m wire.Message) []byte {

@@ -150,7 +150,14 @@ func (p *process) memory() int {
 // use has programs open, read and write what there is, until they are killed.
 func (p *process) use() {
 	_ = exec.Command("timeout", "-s", "KILL", "0.1", "sh", "-c",
-		`cd "$0" && for f in $(ls -d */data */tty | head -n 20); do head -c 10 <"$f" & printf x | dd of="$f" conv=nocreat,notrunc & done; wait`, p.dir).Run()
+		`cd "$0" && for f in $(ls -d */data */tty | head -n 20); do head -c 10 <"$f" & printf x | dd of="$f" conv=nocreat,notrunc & done
+		ls -lR */storage | head -n 100 & df */storage & cat */storage/*/* | head -c 10000 &
+		perl -MIO::Socket::UNIX -e 'for (glob("*/socket */srvsvc */EPMAPPER")) {
+			$s = IO::Socket::UNIX->new($_) or next;
+			syswrite($s, "\5\0\13\3\20\0\0\0\110\0" . "\0" x 62);
+			sysread($s, $b, 100);
+		}' &
+		wait`, p.dir).Run()
 }
 
 // control asks the device of an honest client over the device's socket.
