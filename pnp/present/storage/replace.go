@@ -31,6 +31,9 @@ func (w *writer) send(ctx context.Context, s *ptp.Session, old uint32, sent *ptp
 		if err == nil {
 			err = s.Delete(ctx, old)
 		}
+		if errors.Is(err, ptp.InvalidObjectHandle) { // somebody else has deleted it
+			err = nil
+		}
 		if err != nil {
 			if aside != 0 {
 				_ = s.Delete(context.WithoutCancel(ctx), aside) // if there is something of it
@@ -40,7 +43,8 @@ func (w *writer) send(ctx context.Context, s *ptp.Session, old uint32, sent *ptp
 		w.deleted = old
 		if renames {
 			// Now this is the only one, even if the program ends.
-			err = s.Rename(context.WithoutCancel(ctx), aside, sent.Name)
+			ctx = context.WithoutCancel(ctx)
+			err = s.Rename(ctx, aside, sent.Name)
 			if err == nil {
 				sent.Handle = aside
 				return nil
