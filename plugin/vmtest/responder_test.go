@@ -128,7 +128,7 @@ func testChanges(t *testing.T, memory, folder string) {
 	require.NoError(t, os.Remove(filepath.Join(folder, "made")))
 	waitFor(t, "a folder that was removed there", func() bool { return sh(t, "cd $1; ls", memory) == "first\n" })
 	sent := filepath.Join(t.TempDir(), "sent")
-	require.NoError(t, os.WriteFile(sent, pattern(1<<20+17), 0o600))
+	require.NoError(t, os.WriteFile(sent, pattern(1<<19+17), 0o600))
 	sh(t, `cd $1; cp "$2" first; cmp "$2" first; cmp "$2" "$3/first"; [ "$(ls)" = first ]; [ "$(ls "$3")" = first ]
 		echo other >first; [ "$(cat first)" = other ]; [ "$(cat "$3/first")" = other ]
 		cp "$2" large; rm first; [ ! -e "$3/first" ]; [ "$(ls)" = large ]`, memory, sent, folder)
