@@ -30,9 +30,9 @@ func (w *writer) send(ctx context.Context, s *ptp.Session, old uint32, sent *ptp
 		}
 		if err == nil {
 			err = s.Delete(ctx, old)
-		}
-		if errors.Is(err, ptp.InvalidObjectHandle) { // somebody else has deleted it
-			err = nil
+			if errors.Is(err, ptp.InvalidObjectHandle) { // somebody else has deleted it
+				err = nil
+			}
 		}
 		if err != nil {
 			if aside != 0 {
