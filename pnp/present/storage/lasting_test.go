@@ -157,7 +157,7 @@ func TestReplacing(t *testing.T) {
 	}{
 		{sendObjectInfo, 0x200C, "No space left on device", "file\n"},
 		{sendObject, 0x200C, "No space left on device", "file\n"},
-		{sendObject, 0x2009, "No such file", "file\n"}, // it says that of the new one
+		{sendObject, 0x2009, "No such file", "file\n"},             // it says that of the new one
 		{deleteObject, 0x200F, "Permission denied", "file\ntmp\n"}, // and what was sent cannot be deleted either
 	} {
 		p.set(func() { p.fail[c.operation] = c.with })
