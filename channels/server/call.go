@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"time"
 
@@ -30,6 +31,7 @@ type call struct {
 
 	done   chan struct{} // gets one value when the call is complete
 	notify func(*call)   // is called in place of that
+	yield  bool          // Config.Yield
 }
 
 // complete tells whoever waits for the call. The caller holds no lock.
@@ -39,6 +41,9 @@ func (c *call) complete() {
 		return
 	}
 	c.done <- struct{}{}
+	if c.yield {
+		runtime.Gosched()
+	}
 }
 
 // keepMessage is the size up to which the memory of a message is kept for the
@@ -190,7 +195,7 @@ func (s *Session) putCall(c *call) {
 	if cap(msg) > keepMessage {
 		msg = nil
 	}
-	*c = call{msg: msg, done: c.done}
+	*c = call{msg: msg, done: c.done, yield: c.yield}
 	s.calls.Put(c)
 }
 

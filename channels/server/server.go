@@ -50,6 +50,11 @@ type Config struct {
 	// context has ended; 0 means 10 seconds.
 	CancelWait time.Duration
 
+	// Yield lets a goroutine that waits for a reply go on before the transport's goroutine
+	// does, on the same thread. It is for transports whose goroutine waits in the kernel for
+	// what comes next: otherwise another thread has to be woken up for the one that waited.
+	Yield bool
+
 	// Limits bound what a client can make the server keep.
 	Limits Limits
 }
@@ -150,7 +155,7 @@ func New(opener channels.Opener, cfg Config) *Session {
 		devices: make(map[uint32]*Device),
 		changed: make(chan struct{}),
 	}
-	s.calls.New = func() any { return &call{done: make(chan struct{}, 1)} }
+	s.calls.New = func() any { return &call{done: make(chan struct{}, 1), yield: cfg.Yield} }
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }

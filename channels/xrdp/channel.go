@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
 	"sync"
 	"time"
 
@@ -30,9 +29,6 @@ const (
 	shortestPause = 100 * time.Microsecond
 	longestPause  = 250 * time.Microsecond
 )
-
-// shortMessage is shorter than what is read ahead with one request.
-const shortMessage = 100 << 10
 
 // channel is one dynamic channel. One goroutine reads and calls the receiver, another
 // one writes what Send could not write at once.
@@ -163,12 +159,6 @@ func (ch *channel) read() error {
 		}
 		if ch.receiver.Receive(msg) != nil {
 			return nil // the receiver has logged it
-		}
-		// A goroutine that waited for the message goes on, on this thread: another one would
-		// have to be woken up for it as soon as this one waits in the kernel. Those who wait
-		// for a short message rather get it in Receive; then this would wake one up in vain.
-		if len(msg) > shortMessage {
-			runtime.Gosched()
 		}
 	}
 }

@@ -161,6 +161,7 @@ func (a *agent) serve(ctx context.Context) error {
 		AcceptOptional: a.wanted,
 		Limits:         folder.Limits,
 		CancelWait:     folder.CancelWait,
+		Yield:          true, // for channels/xrdp
 	})
 	defer role.Close()
 	if err = a.start(ctx, role); err == nil {
