@@ -40,8 +40,9 @@ func (c *call) complete() {
 		c.notify(c)
 		return
 	}
-	c.done <- struct{}{}
-	if c.yield {
+	yield := c.yield
+	c.done <- struct{}{} // from here on, c is its caller's again
+	if yield {
 		runtime.Gosched()
 	}
 }

@@ -39,11 +39,12 @@ func TestYield(t *testing.T) {
 		}
 		return n
 	}
-	// The runtime has its own ideas now and then.
-	if n := first(true); n < rounds/2 {
+	// The runtime has its own ideas now and then, and the race detector has it choose at
+	// random.
+	if n := first(true); n < rounds/2 && !raceDetector {
 		t.Errorf("in %d of %d rounds", n, rounds)
 	}
-	if n := first(false); n > rounds/2 {
+	if n := first(false); n > rounds/2 && !raceDetector {
 		t.Errorf("in %d of %d rounds without yielding", n, rounds)
 	}
 }
