@@ -82,6 +82,7 @@ type fixture struct {
 	binary  string
 	display string
 	server  *rdp.Server
+	addr    string // for clients to connect to
 	peers   chan *remote
 }
 
@@ -115,7 +116,7 @@ func newFixture(t testing.TB, major int) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.server = s
+	f.server, f.addr = s, s.Addr().String()
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Error(err)
@@ -129,7 +130,7 @@ func (f *fixture) connect(plugin string, args ...string) *remote {
 	f.t.Helper()
 	c := servertest.StartClient(f.t, servertest.ClientOptions{
 		Binary:  f.binary,
-		Addr:    f.server.Addr().String(),
+		Addr:    f.addr,
 		Display: f.display,
 		Plugin:  plugin,
 		Args:    args,

@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"slices"
@@ -18,6 +19,7 @@ import (
 
 	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/channels/server/pipebridge"
+	"freerdp-pnpdr/cshim/server/servertest"
 	"freerdp-pnpdr/pnp/backend/loopback"
 	"freerdp-pnpdr/pnp/backend/pipe"
 	"freerdp-pnpdr/pnp/srvs"
@@ -29,6 +31,10 @@ const sambaVar = "PNPDR_SRVS_BENCH"
 
 // shareCount is how many shares there are.
 const shareCount = 1000
+
+// awayRTT is the round trip time of a link on which the time that a request takes at either
+// end does not count.
+const awayRTT = time.Millisecond
 
 // BenchmarkService calls the Server Service of a client, one call after another, by all
 // ways that lead to it; in turn with requests of as many bytes that the device in memory
@@ -43,31 +49,44 @@ func BenchmarkService(b *testing.B) {
 				options += fmt.Sprintf(",share:share%d=/srv", i)
 			}
 			r := f.start(plugin, options)
+			serverGetInfo := requestPDU(21, []uint32{0, 101})
 			for _, c := range []struct {
-				name  string
-				opnum uint16
-				stub  []uint32
+				name string
+				call []byte
 			}{
-				{"calls", 21, []uint32{0, 101}},                                         // NetrServerGetInfo
-				{"lists", 15, []uint32{0, 1, 1, 0x20000, 0, 0, 0xFFFFFFFF, 0x20004, 0}}, // NetrShareEnum
+				{"calls", serverGetInfo},
+				{"lists", requestPDU(15, []uint32{0, 1, 1, 0x20000, 0, 0, 0xFFFFFFFF, 0x20004, 0})}, // NetrShareEnum
 			} {
-				b.Run(c.name, func(b *testing.B) { r.measureService(b, requestPDU(c.opnum, c.stub)) })
+				b.Run(c.name, func(b *testing.B) { r.measureService(b, c.call, withoutLink(b)) })
 			}
+			f.addr = servertest.Delayed(b, f.addr, awayRTT)
+			away := f.start(plugin, "loopback,srvsvc")
+			b.Run("calls_away", func(b *testing.B) { away.measureService(b, serverGetInfo, nil) })
 		})
 	}
 }
 
-// measureService measures one call by all ways, in turn. One iteration is a slice of time
-// for each.
-func (r *remote) measureService(b *testing.B, call []byte) {
+// withoutLink connects to services that are reached without a session.
+func withoutLink(b *testing.B) map[string]pdus {
+	others := map[string]pdus{"TCP": connected(b, serveTCP(b))}
+	if samba := os.Getenv(sambaVar); samba != "" {
+		others["Samba"] = connected(b, samba)
+	}
+	return others
+}
+
+func connected(b *testing.B, address string) pdus {
+	c, err := net.Dial("tcp", address)
+	require.NoError(b, err)
+	b.Cleanup(func() { c.Close() })
+	return &connPDUs{Conn: c, in: bufio.NewReader(c)}
+}
+
+// measureService measures one call by all ways through the session and others, in turn. One
+// iteration is a slice of time for each.
+func (r *remote) measureService(b *testing.B, call []byte, others map[string]pdus) {
 	ctx, cancel := context.WithCancel(r.ctx)
 	defer cancel()
-	connected := func(address string) pdus {
-		c, err := net.Dial("tcp", address)
-		require.NoError(b, err)
-		b.Cleanup(func() { c.Close() })
-		return &connPDUs{Conn: c, in: bufio.NewReader(c)}
-	}
 	bridge, err := pipebridge.ParseAddress("tcp:127.0.0.1:0")
 	require.NoError(b, err)
 	bridged, err := pipebridge.Listen(bridge, nil)
@@ -79,12 +98,9 @@ func (r *remote) measureService(b *testing.B, call []byte) {
 	service := map[string]pdus{
 		"transceive": &handlePDUs{ctx: ctx, h: r.openNamed(b, srvs.PipeName), transceive: true, buf: make([]byte, 16*kib)},
 		"write_read": &handlePDUs{ctx: ctx, h: r.openNamed(b, srvs.PipeName), buf: make([]byte, 16*kib)},
-		"bridge":     connected(bridged.Addr().String()),
-		"TCP":        connected(serveTCP(b)),
+		"bridge":     connected(b, bridged.Addr().String()),
 	}
-	if samba := os.Getenv(sambaVar); samba != "" {
-		service["Samba"] = connected(samba)
-	}
+	maps.Copy(service, others)
 	ways := make(map[string]func() error)
 	most := 0
 	for name, p := range service {

@@ -97,7 +97,7 @@ func BenchmarkAgent(b *testing.B) {
 				_, err := s.try(b, "test ! -e card")
 				return err == nil
 			}, "the end of the session")
-			x.addr = delayed(b, x.addr, benchRTT)
+			x.addr = servertest.Delayed(b, x.addr, benchRTT)
 			x.connect(b, binary, alice, dev.args(), drive)
 			s.waitFor(b, "card/data")
 			s.benchmark(b, fmt.Sprintf("%d ms away, ", benchRTT.Milliseconds()), readings[:4])

@@ -149,8 +149,11 @@ func serviceTable(rows []*row, versions map[string]string) [][]string {
 	for _, r := range rows {
 		version, name := client(r.name, versions)
 		what, unit := "calls, one after another", "per s"
-		if name == "lists" {
+		switch name {
+		case "lists":
 			what, unit = "a list of 1000 shares", "ms"
+		case "calls_away":
+			what = "calls, 1 ms away"
 		}
 		line := []string{what, unit, version}
 		for _, way := range ways {

@@ -31,6 +31,7 @@ BenchmarkOther/ReadReply-2 100 6.4 ns/op
 `,
 		"service.log": `BenchmarkService/xfreerdp2/calls-2 20 29000 Samba/s 57000 TCP/s 4279 bridge/s 6197 memory/s 0.877 ratio 5438 transceive/s 2590 write_read/s
 BenchmarkService/xfreerdp3/lists-2 20 1060 TCP/s 400 bridge/s 4000 memory/s 0.05 ratio 200 transceive/s 203.2 write_read/s
+BenchmarkService/xfreerdp3/calls_away-2 20 500 bridge/s 520 memory/s 0.99 ratio 515 transceive/s 260 write_read/s
 `,
 		"agent.log": `BenchmarkAgent/xrdp0.9.21.1/xfreerdp3/read_64_B,_in_order-2 3 4677 agent_ops/s 5224 drive_ops/s 1.118 ratio
 BenchmarkAgent/xrdp0.9.21.1/xfreerdp3/read_1_MiB,_in_order-2 3 33.28 agent_MiB/s 26.50 drive_MiB/s 1.256 ratio
@@ -65,6 +66,7 @@ BenchmarkAgent/xrdp0.9.21.1/xfreerdp3/serial_round_trip-2 3 1648 agent_us
 |--------------------------|-------|--------:|-----------------:|------------:|------:|-----------------:|------------:|------------:|------:|
 | calls, one after another | per s |  2.11.7 |             6197 |        5438 |  0.88 |             2590 |        4279 |       57000 | 29000 |
 | a list of 1000 shares    | ms    |  3.10.3 |              0.2 |         5.0 |  0.05 |              4.9 |         2.5 |         0.9 |       |
+| calls, 1 ms away         | per s |  3.10.3 |              520 |         515 |  0.99 |              260 |         500 |             |       |
 
 | in a session of xrdp | unit  |     xrdp | FreeRDP | agent | drive | ratio |
 |----------------------|-------|---------:|--------:|------:|------:|------:|

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package xrdptest
+package servertest
 
 import (
 	"io"
@@ -11,9 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// delayed returns an address that leads to addr with a round trip time of rtt, and as much
+// Delayed returns an address that leads to addr with a round trip time of rtt, and as much
 // bandwidth as there is.
-func delayed(t testing.TB, addr string, rtt time.Duration) string {
+func Delayed(t testing.TB, addr string, rtt time.Duration) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
