@@ -28,6 +28,11 @@ const (
 	// for 90 pieces, which xrdp takes some 2 ms for.
 	shortestPause = 100 * time.Microsecond
 	longestPause  = 250 * time.Microsecond
+
+	// Whoever waits until chansrv has taken a message looks again after firstLook, and after
+	// twice as long each time, up to lastLook.
+	firstLook = 50 * time.Microsecond
+	lastLook  = 5 * time.Millisecond
 )
 
 // channel is one dynamic channel. One goroutine reads and calls the receiver, another
@@ -85,7 +90,7 @@ func (ch *channel) Send(msg []byte) error {
 		return err
 	}
 	// Whatever fails here, fails again in write.
-	if len(ch.queue) == 0 && !ch.writing && ch.sock.send(msg, ch.s.barrier, unix.MSG_DONTWAIT) == nil {
+	if len(ch.queue) == 0 && !ch.writing && ch.sock.taken() && ch.sock.send(msg, ch.s.barrier, unix.MSG_DONTWAIT) == nil {
 		return nil
 	}
 	ch.queue = append(ch.queue, append([]byte(nil), msg...))
@@ -174,13 +179,10 @@ func (ch *channel) write() error {
 			<-ch.queued
 			continue
 		}
-		err := ch.sock.send(msg, ch.s.barrier, 0)
-		for err == unix.ETOOMANYREFS && !ch.ended() {
-			// So many messages wait in sockets as the user may have files open.
-			time.Sleep(time.Millisecond)
-			err = ch.sock.send(msg, ch.s.barrier, 0)
+		for look := firstLook; !ch.sock.taken() && !ch.ended(); look = min(2*look, lastLook) {
+			time.Sleep(look)
 		}
-		if err != nil {
+		if err := ch.sock.send(msg, ch.s.barrier, 0); err != nil {
 			return err
 		}
 	}

@@ -72,6 +72,15 @@ func (s *socket) send(msg, ancillary []byte, flags int) error {
 	}
 }
 
+// taken reports whether chansrv has taken all that was sent. More than one message in the
+// socket would be joined, and with xrdp 0.9.21 lost, whatever is between them.
+func (s *socket) taken() bool {
+	waiting, err := unix.IoctlGetInt(s.fd, unix.SIOCOUTQ)
+	// The last 1 goes when the recv that has taken the rest is about to return. If it has
+	// not, the barrier keeps the next message out of it. An error is one of send, too.
+	return err != nil || waiting <= 1
+}
+
 // shutdown ends the connection. Nobody waits any longer.
 func (s *socket) shutdown() { _ = unix.Shutdown(s.fd, unix.SHUT_RDWR) }
 

@@ -47,6 +47,30 @@ func TestSendOvertakesNothing(t *testing.T) {
 	require.Equal(t, [][]byte{{3}}, ch.queue)
 }
 
+// TestOneMessageAtATime: the next message is sent when chansrv has taken the one before, and
+// not while it waits in the socket.
+func TestOneMessageAtATime(t *testing.T) {
+	sock, other := newPair(t)
+	ch := newChannel(&session{channels: make(map[*channel]struct{}), doubt: make(chan struct{}, 1)}, channels.PNPDR, sock)
+	ch.receiver = nobody{}
+	for i := range byte(64) {
+		require.NoError(t, ch.Send([]byte{i}))
+	}
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = ch.write() }()
+	for i := range byte(64) {
+		buf := make([]byte, 1)
+		_, err := unix.Read(other, buf)
+		require.NoError(t, err)
+		require.Equal(t, []byte{i}, buf)
+		waiting, err := unix.IoctlGetInt(other, unix.SIOCINQ)
+		require.NoError(t, err)
+		require.LessOrEqual(t, waiting, 1)
+	}
+	ch.Close()
+	<-ended
+}
+
 // TestShutdownEndsWaiting: whoever waits for chansrv in the kernel, to read or to write,
 // goes on when the channel is closed.
 func TestShutdownEndsWaiting(t *testing.T) {
