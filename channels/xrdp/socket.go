@@ -72,8 +72,8 @@ func (s *socket) send(msg, ancillary []byte, flags int) error {
 	}
 }
 
-// taken reports whether chansrv has taken all that was sent. More than one message in the
-// socket would be joined, and with xrdp 0.9.21 lost, whatever is between them.
+// taken reports whether chansrv has taken all that was sent. Of several messages that wait,
+// xrdp 0.9.21 loses some, even if each comes out of the socket alone.
 func (s *socket) taken() bool {
 	waiting, err := unix.IoctlGetInt(s.fd, unix.SIOCOUTQ)
 	// The last 1 goes when the recv that has taken the rest is about to return. If it has

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // Delayed returns an address that leads to addr with a round trip time of rtt, and as much
@@ -56,7 +57,7 @@ func pass(from, to net.Conn, delay time.Duration) {
 	}()
 	var err error
 	for p := range line {
-		time.Sleep(time.Until(p.due))
+		sleepUntil(p.due)
 		if err == nil {
 			_, err = to.Write(p.data)
 		}
@@ -66,4 +67,12 @@ func pass(from, to net.Conn, delay time.Duration) {
 	}
 	to.Close()
 	from.Close()
+}
+
+// sleepUntil is exact to some 0.1 ms. time.Sleep may take a millisecond more.
+func sleepUntil(due time.Time) {
+	if d := time.Until(due); d > 0 {
+		t := unix.NsecToTimespec(int64(d))
+		_ = unix.Nanosleep(&t, nil)
+	}
 }
