@@ -206,7 +206,7 @@ func (c *conn) read(r channels.Receiver) error {
 	}
 }
 
-// reader reads messages, of which each is valid until the next.
+// reader reads messages. Each is valid until the next one is read.
 type reader struct {
 	r   io.Reader
 	buf bytes.Buffer

@@ -17,6 +17,7 @@ import (
 
 	"freerdp-pnpdr/channels/insession"
 	"freerdp-pnpdr/channels/xrdp/xrdptest"
+	"freerdp-pnpdr/cmd/internal/cmdline/cmdlinetest"
 	"freerdp-pnpdr/pnp/backend/loopback"
 	"freerdp-pnpdr/pnp/devtest"
 	"freerdp-pnpdr/pnp/present"
@@ -156,20 +157,7 @@ func TestDocumentedLimits(t *testing.T) {
 }
 
 // TestDocumentedCommands: the options and commands of the documents exist.
-func TestDocumentedCommands(t *testing.T) {
-	root := newCLI().command()
-	root.InitDefaultHelpCmd()
-	for _, line := range devtest.Commands(t, "pnpdr-agent") {
-		if name := regexp.MustCompile("^[a-z]+").FindString(line); name != "" {
-			found, _, err := root.Find([]string{name})
-			require.NoError(t, err, line)
-			require.NotEqual(t, root, found, line)
-		}
-		for _, m := range regexp.MustCompile("--([a-z-]+)").FindAllStringSubmatch(line, -1) {
-			require.True(t, root.Flags().Lookup(m[1]) != nil || root.PersistentFlags().Lookup(m[1]) != nil, line)
-		}
-	}
-}
+func TestDocumentedCommands(t *testing.T) { cmdlinetest.Documented(t, newCLI().command()) }
 
 // TestDocumentedWords: those of --only and --deny.
 func TestDocumentedWords(t *testing.T) {

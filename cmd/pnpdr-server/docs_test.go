@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"freerdp-pnpdr/cmd/internal/cmdline/cmdlinetest"
 	"freerdp-pnpdr/pnp/devtest"
 )
 
@@ -71,17 +72,4 @@ func main() {
 }
 
 // TestDocumentedCommands: the options and commands of the documents exist.
-func TestDocumentedCommands(t *testing.T) {
-	root := (&cli{}).command()
-	root.InitDefaultHelpCmd()
-	for _, line := range devtest.Commands(t, "pnpdr-server") {
-		if name := regexp.MustCompile("^[a-z]+").FindString(line); name != "" {
-			found, _, err := root.Find([]string{name})
-			require.NoError(t, err, line)
-			require.NotEqual(t, root, found, line)
-		}
-		for _, m := range regexp.MustCompile("--([a-z-]+)").FindAllStringSubmatch(line, -1) {
-			require.True(t, root.Flags().Lookup(m[1]) != nil || root.PersistentFlags().Lookup(m[1]) != nil, line)
-		}
-	}
-}
+func TestDocumentedCommands(t *testing.T) { cmdlinetest.Documented(t, (&cli{}).command()) }

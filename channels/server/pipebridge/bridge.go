@@ -357,7 +357,7 @@ func receive(ctx context.Context, c net.Conn, to chan<- []byte) {
 	}
 }
 
-// write writes to the handle what the program has written, until there is no more.
+// write passes on to the handle what the program has written, until from is closed.
 func write(ctx context.Context, h Handle, from <-chan []byte) error {
 	for {
 		select {

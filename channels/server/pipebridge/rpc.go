@@ -68,7 +68,7 @@ func (c *calls) start(pdu []byte) error {
 	return nil
 }
 
-// ended returns what tells of the end of the first read, if one is under way.
+// ended receives the result of the first read. It is nil if no read is under way.
 func (c *calls) ended() <-chan error {
 	if len(c.reads) == 0 {
 		return nil
