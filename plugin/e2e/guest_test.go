@@ -280,5 +280,6 @@ func TestDescriptorsAreLeft(t *testing.T) {
 	left, err := strconv.Atoi(h.do("fill")[0])
 	require.NoError(t, err)
 	require.InDelta(t, 1024/4, left, 3) // the second session watches the folder of its device
-	require.Equal(t, 2, strings.Count(h.stderr.String(), "of the 1024 that it can use"), "once for each session")
+	told := func() bool { return strings.Count(h.stderr.String(), "of the 1024 that it can use") == 2 }
+	require.Eventually(t, told, servertest.Patience, time.Millisecond, "once for each session")
 }
