@@ -114,7 +114,7 @@ type conn struct {
 	fixed bool
 
 	closing atomic.Bool
-	idle    atomic.Int32   // goroutines that read
+	readers readers
 	running sync.WaitGroup // goroutines that serve, and reads in asked
 	mu      sync.Mutex
 	asked   map[uint64]*quickRead // by the number of the request
@@ -147,7 +147,7 @@ func newConn(dev *os.File, raw fuse.RawFileSystem, log *slog.Logger) *conn {
 
 // start begins to serve.
 func (c *conn) start() {
-	c.idle.Store(1)
+	c.readers.idle()
 	c.running.Add(1)
 	go c.serve()
 }
@@ -170,21 +170,48 @@ func (c *conn) serve() {
 		if ok && buf == nil && c.tryRead(msg) {
 			continue
 		}
-		if c.idle.Add(-1) == 0 && ok {
-			c.idle.Add(1)
-			c.running.Add(1)
-			go c.serve()
-		}
 		if !ok {
 			return
+		}
+		if c.readers.busy() {
+			c.running.Add(1)
+			go c.serve()
 		}
 		c.handle(msg)
 		if buf != nil {
 			c.large.Put(buf)
 		}
-		if c.idle.Add(1) > idleReaders {
-			c.idle.Add(-1)
+		if !c.readers.idle() {
 			return
+		}
+	}
+}
+
+// readers counts the goroutines that wait for requests. As long as the connection lasts,
+// there is one at any time, or about to be.
+type readers struct{ n atomic.Int32 }
+
+// busy is for a goroutine that has got a request. It reports whether another one must
+// wait in its place, which is counted already.
+func (r *readers) busy() bool {
+	if r.n.Add(-1) > 0 {
+		return false
+	}
+	r.n.Add(1)
+	return true
+}
+
+// idle is for a goroutine that has handled its request. It reports whether to wait for
+// another one: n must not be above idleReaders even for a moment, in which a goroutine
+// that gets a request would rely on one that is about to end.
+func (r *readers) idle() bool {
+	for {
+		n := r.n.Load()
+		if n >= idleReaders {
+			return false
+		}
+		if r.n.CompareAndSwap(n, n+1) {
+			return true
 		}
 	}
 }
