@@ -65,24 +65,60 @@ func TestDescribe(t *testing.T) {
 	require.Equal(t, "X", k.Describe("/dev/x0").Name)
 }
 
-// TestVerify: a node that Verify refuses is closed at once.
+// TestVerify: a node that Verify refuses is not opened, which its device would notice;
+// one that it refuses when it is open is closed at once.
 func TestVerify(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "node")
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
+	want, err := devnode.Identify(path)
+	require.NoError(t, err)
 	refused := errors.New("refused")
-	var got devnode.ID
-	src := backend.Source{Path: "/dev/null", Verify: func(id devnode.ID) error {
-		got = id
-		return refused
+	for before := range 2 { // how often it is allowed
+		var got []devnode.ID
+		src := backend.Source{Path: path, Verify: func(id devnode.ID) error {
+			if got = append(got, id); len(got) > before {
+				return refused
+			}
+			return nil
+		}}
+		watch, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+		require.NoError(t, err)
+		defer unix.Close(watch)
+		_, err = unix.InotifyAddWatch(watch, path, unix.IN_OPEN)
+		require.NoError(t, err)
+		open, err := os.ReadDir("/proc/self/fd")
+		require.NoError(t, err)
+		_, err = src.OpenNode(pnp.OpenRequest{Access: pnp.GENERIC_READ, Disposition: pnp.OPEN_EXISTING})
+		require.ErrorIs(t, err, refused)
+		after, err := os.ReadDir("/proc/self/fd")
+		require.NoError(t, err)
+		require.Len(t, after, len(open), "the node is closed")
+		for _, id := range got {
+			require.Equal(t, want, id)
+		}
+		require.Len(t, got, before+1)
+		_, err = unix.Read(watch, make([]byte, 4096))
+		require.Equal(t, before == 0, err == unix.EAGAIN, "opened: %v", err)
+	}
+}
+
+// TestPathIsFollowedOnce: the node that was judged is opened, even if the path leads to
+// another one by then.
+func TestPathIsFollowedOnce(t *testing.T) {
+	dir := t.TempDir()
+	link, judged := filepath.Join(dir, "link"), filepath.Join(dir, "judged")
+	require.NoError(t, os.WriteFile(judged, nil, 0o600))
+	require.NoError(t, os.Symlink(judged, link))
+	want, err := devnode.Identify(judged)
+	require.NoError(t, err)
+	src := backend.Source{Path: link, Verify: func(id devnode.ID) error {
+		require.Equal(t, want, id)
+		require.NoError(t, os.RemoveAll(link))
+		return os.Symlink("/dev/null", link)
 	}}
-	before, err := os.ReadDir("/proc/self/fd")
+	n, err := src.OpenNode(pnp.OpenRequest{Access: pnp.GENERIC_READ, Disposition: pnp.OPEN_EXISTING})
 	require.NoError(t, err)
-	_, err = src.OpenNode(pnp.OpenRequest{Access: pnp.GENERIC_READ, Disposition: pnp.OPEN_EXISTING})
-	require.ErrorIs(t, err, refused)
-	after, err := os.ReadDir("/proc/self/fd")
-	require.NoError(t, err)
-	require.Len(t, after, len(before), "the node is closed")
-	want, err := devnode.Identify("/dev/null")
-	require.NoError(t, err)
-	require.Equal(t, want, got)
+	unix.Close(n.FD)
 }
 
 // TestOpenNode: what the node cannot do anything about is the same for all.

@@ -37,7 +37,10 @@ type Node struct {
 // The open does not wait for a FIFO's writer or a line's carrier, and never makes a
 // terminal the controlling one. It may still wait for a slow file system or driver.
 //
-// verify, if it is not nil, has the last word on the node that was opened.
+// verify, if it is not nil, is asked before the node is opened, which some devices
+// notice, and has the last word afterwards: the number of a device that has gone may be
+// given to another one meanwhile. The path is followed once: what is opened is what verify
+// was asked about.
 //
 // It fails with ERROR_TOO_MANY_OPEN_FILES, without the driver being asked, before
 // the process has so many descriptors that it lacks them itself. If r is cancelled, it
@@ -48,10 +51,20 @@ type Node struct {
 //
 // An error is an errno or an HRESULT, with the path.
 func OpenNode(path string, r pnp.OpenRequest, readOnly bool, verify func(ID) error) (Node, error) {
+	held, err := Hold(path)
+	if err != nil {
+		return Node{}, fmt.Errorf("open %s: %w", path, openFailure(path, err))
+	}
+	defer held.Close()
+	if verify == nil {
+		verify = func(ID) error { return nil }
+	}
+	if err := verify(held.ID); err != nil {
+		return Node{}, fmt.Errorf("open %s: %w", path, err)
+	}
 	var n Node
-	err := reserve(path)
-	if err == nil {
-		n, err = openNode(path, r, readOnly)
+	if err = reserve(&held); err == nil {
+		n, err = openNode(held.Path(), r, readOnly)
 	}
 	if err != nil {
 		return Node{}, fmt.Errorf("open %s: %w", path, openFailure(path, err))
@@ -60,11 +73,9 @@ func OpenNode(path string, r pnp.OpenRequest, readOnly bool, verify func(ID) err
 		unix.Close(n.FD)
 		return Node{}, fmt.Errorf("stat %s: %w", path, err)
 	}
-	if verify != nil {
-		if err := verify(identity(&n.Stat)); err != nil {
-			unix.Close(n.FD)
-			return Node{}, fmt.Errorf("open %s: %w", path, err)
-		}
+	if err := verify(identity(&n.Stat)); err != nil {
+		unix.Close(n.FD)
+		return Node{}, fmt.Errorf("open %s: %w", path, err)
 	}
 	return n, nil
 }

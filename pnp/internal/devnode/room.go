@@ -34,9 +34,10 @@ func room(fd int) error {
 		ours, usable/4, usable, pnp.ERROR_TOO_MANY_OPEN_FILES)
 }
 
-// reserve is room before a node is opened, which some devices notice.
-func reserve(path string) error {
-	fd, err := open(path, unix.O_PATH|unix.O_CLOEXEC)
+// reserve is room for the descriptor that a node which is held will get when it is
+// opened.
+func reserve(h *Held) error {
+	fd, err := unix.FcntlInt(uintptr(h.fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
