@@ -10,6 +10,7 @@ import (
 	"freerdp-pnpdr/cmd/internal/cmdline"
 	"freerdp-pnpdr/pnp"
 	"freerdp-pnpdr/pnp/discover"
+	"freerdp-pnpdr/pnp/redirect"
 	"freerdp-pnpdr/pnp/rules"
 )
 
@@ -23,9 +24,9 @@ type document struct {
 // jsonNamed is a device that an option names.
 type jsonNamed struct {
 	Option      string          `json:"option"`
-	Backend     string          `json:"backend"`
-	Path        string          `json:"path"`  // "" without one
-	Index       int             `json:"index"` // of the device if it was found; else 0
+	Backend     string          `json:"backend"` // "" if it has to be found, and is not there
+	Path        string          `json:"path"`    // "" without one
+	Index       int             `json:"index"`   // of the device if it was found; else 0
 	Redirect    bool            `json:"redirect"`
 	ReadOnly    bool            `json:"read_only"`
 	Reason      string          `json:"reason"`
@@ -138,6 +139,15 @@ func jsonOutcomes(outcomes []outcome) []jsonNamed {
 	for n, o := range outcomes {
 		d := o.decision
 		list[n] = jsonNamed{o.Option, o.Kind.Name, o.Path, o.device, d.Redirect, d.ReadOnly, d.Reason, jsonLimits(d.Limits), describe(d.Description), describeAll(d.Collections)}
+	}
+	return list
+}
+
+// jsonMissing are options that name devices of which none is plugged in.
+func jsonMissing(options []string) []jsonNamed {
+	list := make([]jsonNamed, len(options))
+	for n, option := range options {
+		list[n] = jsonNamed{Option: option, Reason: redirect.NotPluggedIn, Description: describe(pnp.Description{}), Collections: describeAll(nil)}
 	}
 	return list
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"freerdp-pnpdr/cmd/internal/cmdline"
+	"freerdp-pnpdr/pnp/redirect"
 )
 
 // list prints the devices of this machine.
@@ -29,7 +30,7 @@ func (a *app) list(words []string) error {
 		}
 	}
 	if a.json {
-		return a.printJSON(document{jsonProblems(p.problems), jsonDevices(shown), jsonOutcomes(p.outcomes(items))}, "  ")
+		return a.printJSON(document{jsonProblems(p.problems), jsonDevices(shown), append(jsonOutcomes(p.outcomes(items)), jsonMissing(p.missing(items))...)}, "  ")
 	}
 	if len(shown) > 0 {
 		a.printTable(shown)
@@ -44,6 +45,9 @@ func (a *app) list(words []string) error {
 		if o.device == 0 {
 			fmt.Fprintln(a.out, cmdline.Clean(o.String())+".")
 		}
+	}
+	for _, option := range p.missing(items) {
+		fmt.Fprintf(a.out, "%s is not redirected: %s.\n", cmdline.Clean(option), redirect.NotPluggedIn)
 	}
 	if len(shown) > 0 && p.Idle() && len(p.named) == 0 {
 		fmt.Fprintln(a.out, "Nothing asks for a device: try an option, as in: pnpdr list auto")

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -209,10 +210,14 @@ func TestProblems(t *testing.T) {
 	assert.Contains(t, errs, "user.toml: until this is corrected, it denies every device")
 	assert.Contains(t, errs, `option "rule:deny+vdi=1": there is no "vdi" (did you mean "vid"?)`)
 
-	status, out, _ = runApp(roots("list", "--json", "--config=user.toml")...)
+	status, out, _ = runApp(roots("list", "--json", "--config=user.toml", "usb:1234:5678")...)
 	assert.Equal(t, exitFailed, status)
 	var doc document
 	require.NoError(t, json.Unmarshal([]byte(out), &doc))
+	require.Len(t, doc.Named, 1)
+	assert.Equal(t, "usb:1234:5678", doc.Named[0].Option)
+	assert.False(t, doc.Named[0].Redirect)
+	assert.Equal(t, redirect.NotPluggedIn, doc.Named[0].Reason)
 	require.Len(t, doc.Problems, 1)
 	assert.Equal(t, 1, doc.Problems[0].Line)
 }
@@ -239,6 +244,12 @@ func TestOtherDevices(t *testing.T) {
 	list("serial:x is not redirected: it is not a character device; name it as file:"+dir+"/x.\n", "serial:x")
 	list("serial:/none"+missing, "serial:/none")
 	list("", "auto")
+	const unplugged = " is not redirected: it is not plugged in; it will be redirected when it is.\n"
+	list("usb:1234:*"+unplugged+"image:1-9"+unplugged, "usb:1234:*", "usb:0403:*", "image:1-9", "serial:dev/ttyUSB0", "rule:deny+vid=4321", "rule:allow+class=77")
+	l, err := net.Listen("unix", "socket")
+	require.NoError(t, err)
+	defer l.Close()
+	list("provider:socket is redirected by its name, while something answers there.\n", "provider:socket")
 	list("char:/dev/null is redirected by its name.\n", "char:/dev/null")
 
 	// A device that an option names is shown with the option's description.

@@ -28,6 +28,8 @@ type plan struct {
 	// named are the devices that options name, which need not be among those
 	// found.
 	named []*rules.Named
+	// asked are the options that name devices which have to be found.
+	asked []*rules.Rule
 }
 
 // policy reads the rules as the plugin would for the same options. It prints their
@@ -47,7 +49,7 @@ func (a *app) policy(words []string) (*plan, error) {
 		}
 		a.problem(problem.String())
 	}
-	p := &plan{discovery: a.discovery(), kinds: a.kinds, named: o.Rules.Named}
+	p := &plan{discovery: a.discovery(), kinds: a.kinds, named: o.Rules.Named, asked: o.Rules.Asked()}
 	files := rules.DefaultFiles(&o.Rules)
 	files.Admin = a.admin
 	p.Policy, p.problems = rules.Load(files, &o.Rules)
@@ -129,11 +131,24 @@ func (p *plan) outcome(n *rules.Named, items []item) outcome {
 	return o
 }
 
+// missing returns the options that name devices of which none is plugged in.
+func (p *plan) missing(items []item) []string {
+	var missing []string
+	for _, r := range p.asked {
+		if !slices.ContainsFunc(items, func(i item) bool { return r.Matches(i.device) }) {
+			missing = append(missing, r.Source)
+		}
+	}
+	return missing
+}
+
 // String says in one line whether the device is redirected.
 func (o outcome) String() string {
 	switch {
 	case !o.decision.Redirect:
 		return fmt.Sprintf("%s is not redirected: %s", o.Option, o.decision.Reason)
+	case o.Kind.Attend != nil: // only asking it would tell
+		return fmt.Sprintf("%s is redirected by its name, while something answers there", o.Option)
 	case o.decision.ReadOnly:
 		return fmt.Sprintf("%s is redirected by its name, read-only", o.Option)
 	}

@@ -176,18 +176,12 @@ func (s *Session) explain(o *Options) {
 
 // name notes which devices the options name.
 func (s *Session) name(o *rules.Options) {
-	own := make(map[*rules.Settings]bool)
+	s.asked = o.Asked()
 	for _, n := range o.Named {
-		own[n.Settings] = true
 		d := &node{Named: n}
 		s.named = append(s.named, d)
 		if n.Kind.Nodes != 0 {
 			s.byPath[n.Path] = append(s.byPath[n.Path], d)
-		}
-	}
-	for _, r := range o.Rules {
-		if r.Names() && !own[&r.Settings] {
-			s.asked = append(s.asked, r)
 		}
 	}
 }

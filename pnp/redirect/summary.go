@@ -12,6 +12,9 @@ import (
 	"freerdp-pnpdr/pnp/rules"
 )
 
+// NotPluggedIn is why an option that names devices which have to be found redirects none.
+const NotPluggedIn = "it is not plugged in; it will be redirected when it is"
+
 // summary says what is redirected now, and what the user asked for and does not get.
 func (s *Session) summary() string {
 	s.mu.Lock()
@@ -37,7 +40,7 @@ func (s *Session) summary() string {
 	}
 	for _, r := range s.asked {
 		if !s.matched(r) {
-			refuse(r.Source, "it is not plugged in; it will be redirected when it is")
+			refuse(r.Source, NotPluggedIn)
 		}
 	}
 	text := "redirecting " + strings.Join(redirected, ", ")

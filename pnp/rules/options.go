@@ -114,6 +114,22 @@ func (o *Options) Take(word string) (known bool, err error) {
 	return true, nil
 }
 
+// Asked returns the options that name devices which have to be found, and so are not
+// among Named.
+func (o *Options) Asked() []*Rule {
+	named := make(map[*Settings]bool)
+	for _, n := range o.Named {
+		named[n.Settings] = true
+	}
+	var asked []*Rule
+	for _, r := range o.Rules {
+		if r.Names() && !named[&r.Settings] {
+			asked = append(asked, r)
+		}
+	}
+	return asked
+}
+
 // Words returns all options that Take reads, without their values.
 func (o *Options) Words() []string {
 	words := append([]string{"auto", "config", "rule", "usb"}, keys(qualifiers)...)
