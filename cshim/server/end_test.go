@@ -107,6 +107,23 @@ func TestChannelCloses(t *testing.T) {
 	})
 }
 
+// TestClientLearnsOfClose: the client learns at once that a Receiver has refused a message,
+// although nothing else happens in the session.
+func TestClientLearnsOfClose(t *testing.T) {
+	eachClient(t, func(t *testing.T, f *fixture) {
+		const said = "the channel has closed"
+		c, s := f.clientWith("/dvc:pnpdr," + said)
+		e := newEndpoint(t)
+		e.reject = func([]byte) error { return errors.New("bad message") }
+		if err := s.peer.Open(context.Background(), channels.PNPDR, e.attach); err != nil {
+			t.Fatal(err)
+		}
+		e.send([]byte("bad"))
+		c.WaitOutput(said)
+		s.release()
+	})
+}
+
 func TestSendChecks(t *testing.T) {
 	eachClient(t, func(t *testing.T, f *fixture) {
 		_, s := f.client()

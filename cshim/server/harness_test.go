@@ -104,7 +104,12 @@ func (f *fixture) listen(cfg server.Config) {
 // client starts an xfreerdp and waits until channels can be opened.
 func (f *fixture) client() (*servertest.Client, *session) {
 	f.t.Helper()
-	c := f.run("/dvc:pnpdr")
+	return f.clientWith("/dvc:pnpdr")
+}
+
+func (f *fixture) clientWith(args ...string) (*servertest.Client, *session) {
+	f.t.Helper()
+	c := f.run(args...)
 	select {
 	case s := <-f.sessions:
 		return c, s

@@ -50,6 +50,7 @@ type loop struct {
 	chans map[uint32]*channel
 
 	behind bool // some messages may still wait after the last turn
+	unsent bool // a channel was closed, and the client has not been told
 
 	todo []command // taken from the queue
 	next int       // the first of todo that is not done yet
@@ -169,13 +170,19 @@ func (l *loop) work() bool {
 		burst += n
 		total += n
 		if burst >= burstBytes {
-			if C.rds_peer_flush(l.c) < 0 {
+			if !l.flush() {
 				return false
 			}
 			burst = 0
 		}
 	}
-	return burst == 0 || C.rds_peer_flush(l.c) >= 0
+	return burst == 0 && !l.unsent || l.flush()
+}
+
+// flush reports false when the session has ended.
+func (l *loop) flush() bool {
+	l.unsent = false
+	return C.rds_peer_flush(l.c) >= 0
 }
 
 // do carries out one command and returns roughly how many bytes it wrote.
@@ -202,7 +209,7 @@ func (l *loop) do(cmd command) int {
 		}
 	case disconnect:
 		l.closeAll()
-		if C.rds_peer_flush(l.c) >= 0 {
+		if l.flush() {
 			C.rds_peer_close(l.c)
 		}
 		// Now the client hangs up, or the timer ends the connection.
@@ -368,6 +375,7 @@ func (l *loop) read(ch *channel) bool {
 // drop gives the channel back to FreeRDP.
 func (l *loop) drop(ch *channel) {
 	C.rds_channel_close(l.c, ch.c)
+	l.unsent = true
 	delete(l.chans, ch.id)
 	ch.c = nil
 	liveChannels.Add(-1)

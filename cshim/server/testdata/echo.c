@@ -2,7 +2,8 @@
 /**
  * The plugin on the client side of the tests. It sends every message back,
  * except that it closes the channel when it receives "close", and sends N messages
- * of 1500 bytes when it receives "flood" and N in four bytes.
+ * of 1500 bytes when it receives "flood" and N in four bytes. With an option it prints
+ * that when a channel closes.
  */
 
 #include "plugin.h"
@@ -31,4 +32,13 @@ static uint32_t echo_received(callback* self, stream* data)
 	return self->channel->Write(self->channel, (uint32_t)length, data->pointer, NULL);
 }
 
+static void echo_closed(callback* self)
+{
+	(void)self;
+
+	if (option[0])
+		fprintf(stderr, "%s\n", option);
+}
+
 static uint32_t (*const received[2])(callback*, stream*) = { echo_received, echo_received };
+static void (*const closed)(callback*) = echo_closed;

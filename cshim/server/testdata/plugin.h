@@ -2,7 +2,7 @@
 /**
  * The frame of a plugin in C: it listens for PNPDR and FileRedirectorChannel and
  * passes messages on. The file that includes this defines received: what each of
- * the two does with a message.
+ * the two does with a message. It may define closed: what to do at the end of a channel.
  *
  * One build serves FreeRDP 2.11 and 3.x: 3.x only appends members to the
  * structures that we allocate, and we use none of those.
@@ -95,9 +95,13 @@ static char option[4096];
 
 /* In the order of names below. An error closes the channel in all versions. */
 static uint32_t (*const received[2])(callback*, stream*);
+static void (*const closed)(callback*);
 
 static uint32_t channel_closed(callback* self)
 {
+	if (closed)
+		closed(self);
+
 	if (self->file >= 0)
 		close(self->file);
 
