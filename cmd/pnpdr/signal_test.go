@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,6 +23,11 @@ import (
 // program starts pnpdr; it is killed when the test ends.
 func program(t *testing.T, stdout, stderr *os.File, args ...string) *exec.Cmd {
 	t.Helper()
+	// It would ignore SIGINT if this process did, as one does that a shell has started in the
+	// background. What is caught here is not ignored there.
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, syscall.SIGINT)
+	defer signal.Stop(caught)
 	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Env = append(os.Environ(), asProgram+"=1")
 	cmd.Stdout, cmd.Stderr = stdout, stderr
