@@ -5,7 +5,6 @@ package main
 import (
 	"fmt"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -41,7 +40,7 @@ func testDrives(t *testing.T, binary string, client servertest.ClientOptions, ma
 			continue
 		}
 		t.Run(option, func(t *testing.T) {
-			dir := filepath.Join(t.TempDir(), "ncalrpc")
+			dir := ncalrpcDir(t)
 			p := launch(t, binary, "--ncalrpc", dir)
 			s := &service{t: t, program: rpcclient, dir: dir}
 			client := client

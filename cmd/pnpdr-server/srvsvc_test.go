@@ -58,7 +58,7 @@ func testSrvsvc(t *testing.T, binary string, client servertest.ClientOptions) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			dir := filepath.Join(t.TempDir(), "ncalrpc")
+			dir := ncalrpcDir(t)
 			p := launch(t, binary, "--ncalrpc", dir, "--pipe", "srvsvc=tcp:127.0.0.1:0", "--script", script, "--allow-shell")
 			address := p.says("srvsvc is at tcp:")
 			s := &service{t: t, program: program, dir: dir, address: address}
@@ -145,6 +145,16 @@ type service struct {
 	t            *testing.T
 	program, dir string // of Samba
 	address      string // of the TCP port
+}
+
+// ncalrpcDir returns a folder for --ncalrpc. That of t.TempDir has the test's name in its path,
+// and Samba's programs cannot connect to a socket whose path is longer than 107 bytes.
+func ncalrpcDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "n")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
 }
 
 // samba runs Samba's rpcclient.
