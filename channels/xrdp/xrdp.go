@@ -46,6 +46,9 @@ const (
 	// maxChannels of one Session, the one for asking the client included. Other
 	// programs in the session may have channels, too.
 	maxChannels = 16
+
+	// backlogWait is the time between two attempts to connect while chansrv is busy.
+	backlogWait = 10 * time.Millisecond
 )
 
 var (
@@ -246,8 +249,7 @@ func (s *session) dial(ctx context.Context, name string) (*net.UnixConn, error) 
 	defer cancel()
 	defer context.AfterFunc(s.ctx, cancel)()
 
-	var d net.Dialer
-	c, err := d.DialContext(patience, "unix", s.path)
+	c, err := s.connect(patience)
 	if err == nil {
 		conn := c.(*net.UnixConn)
 		if err = s.handshake(patience, conn, name); err == nil {
@@ -266,6 +268,23 @@ func (s *session) dial(ctx context.Context, name string) (*net.UnixConn, error) 
 		err = errNoClient
 	}
 	return nil, err
+}
+
+// connect connects to chansrv. It waits while chansrv's backlog is full: there is room for
+// three who have not been accepted yet.
+func (s *session) connect(ctx context.Context) (net.Conn, error) {
+	for {
+		var d net.Dialer
+		c, err := d.DialContext(ctx, "unix", s.path)
+		if !errors.Is(err, unix.EAGAIN) {
+			return c, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(backlogWait):
+		}
+	}
 }
 
 // handshake asks for a dynamic channel and waits for the client's answer.

@@ -234,6 +234,24 @@ func TestOpenEnds(t *testing.T) {
 	})
 }
 
+// TestBusyChansrv: whoever finds the backlog full waits, as long as for an answer.
+func TestBusyChansrv(t *testing.T) {
+	f := xrdptest.New(t, newClient(t))
+	s := join(t, f, quiet)
+	done := f.Busy()
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	assert.ErrorIs(t, s.Open(ctx, channels.PNPDR, unexpected(t)), context.DeadlineExceeded)
+	opened := make(chan error, 1)
+	go func() {
+		opened <- s.Open(within(t), channels.PNPDR, func(conn channels.ServerConn) channels.Receiver {
+			return &receiver{conn: conn, messages: make(chan []byte, 1<<12), closed: make(chan struct{})}
+		})
+	}()
+	done()
+	assert.NoError(t, await(t, opened, "Open"))
+}
+
 // TestTooManyChannels: chansrv is not asked for more than it survives, and the place
 // of a channel that has ended is free.
 func TestTooManyChannels(t *testing.T) {

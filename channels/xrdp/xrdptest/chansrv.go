@@ -27,6 +27,7 @@ import (
 const (
 	recvSize = 32 << 10 // what one recv takes
 	maxConns = 22       // as many as fit into chansrv's arrays, beside its own
+	backlog  = 2        // of chansrv's socket
 	number   = "10"     // of the display
 )
 
@@ -39,6 +40,7 @@ type Chansrv struct {
 	clients *net.UnixListener
 
 	active sync.WaitGroup
+	busy   sync.Mutex // held while nobody is accepted
 
 	mu     sync.Mutex
 	client memory.Acceptor // nil: no client is connected
@@ -56,6 +58,9 @@ func New(t testing.TB, c memory.Acceptor) *Chansrv {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := setBacklog(f.ln); err != nil {
+		t.Fatal(err)
+	}
 	if f.clients, err = net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(f.dir, "xrdp_chansrv_socket_"+number), Net: "unix"}); err != nil {
 		t.Fatal(err)
 	}
@@ -64,6 +69,17 @@ func New(t testing.TB, c memory.Acceptor) *Chansrv {
 	go f.listen()
 	t.Cleanup(f.Close)
 	return f
+}
+
+// setBacklog has the kernel keep as few who wait for ln as for chansrv.
+func setBacklog(ln *net.UnixListener) error {
+	raw, err := ln.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) { failed = unix.Listen(int(fd), backlog) })
+	return errors.Join(err, failed)
 }
 
 // Env is the environment of a program in the session.
@@ -114,6 +130,31 @@ func (f *Chansrv) Silence() {
 	f.silent = true
 }
 
+// Busy has chansrv accept nobody until done is called, and returns when its backlog is
+// full.
+func (f *Chansrv) Busy() (done func()) {
+	f.busy.Lock()
+	var waiting []net.Conn
+	const full = backlog + 1
+	for len(waiting) < full+1 { // one is being accepted
+		c, err := net.Dial("unix", f.ln.Addr().String())
+		switch {
+		case err == nil:
+			waiting = append(waiting, c)
+		case errors.Is(err, unix.EAGAIN):
+			time.Sleep(time.Millisecond)
+		default:
+			f.t.Fatal("filling the backlog:", err)
+		}
+	}
+	return func() {
+		for _, c := range waiting {
+			_ = c.Close()
+		}
+		f.busy.Unlock()
+	}
+}
+
 // Conns returns how many sockets are open.
 func (f *Chansrv) Conns() int {
 	f.mu.Lock()
@@ -150,7 +191,7 @@ func (f *Chansrv) Close() {
 func (f *Chansrv) listen() {
 	defer f.active.Done()
 	for {
-		sock, err := f.ln.AcceptUnix()
+		sock, err := f.accept()
 		if err != nil {
 			return
 		}
@@ -171,6 +212,14 @@ func (f *Chansrv) listen() {
 		f.active.Add(1)
 		go c.serve()
 	}
+}
+
+// accept returns the next who has connected, unless the fake is busy.
+func (f *Chansrv) accept() (*net.UnixConn, error) {
+	sock, err := f.ln.AcceptUnix()
+	f.busy.Lock()
+	defer f.busy.Unlock()
+	return sock, err
 }
 
 // conn is one socket, and the client's end of its channel.
