@@ -13,6 +13,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -52,8 +53,13 @@ type Chansrv struct {
 // New starts a fake whose client is c, and ends it with the test.
 func New(t testing.TB, c memory.Acceptor) *Chansrv {
 	t.Helper()
-	f := &Chansrv{t: t, dir: t.TempDir(), client: c, conns: make(map[*conn]struct{})}
-	var err error
+	// Not t.TempDir, which has the test's name in it: the path of a socket must be short.
+	dir, err := os.MkdirTemp("", "xrdp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	f := &Chansrv{t: t, dir: dir, client: c, conns: make(map[*conn]struct{})}
 	f.ln, err = net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(f.dir, "xrdpapi_"+number), Net: "unix"})
 	if err != nil {
 		t.Fatal(err)
