@@ -4,7 +4,10 @@
 // socket or as a TCP port on the loopback.
 //
 // Each connection opens a handle of its own, once the client has announced the device,
-// and bytes go both ways until either end closes. What a program writes at once is one
+// and bytes go both ways until either end closes. A named pipe cannot be closed for one
+// direction alone, so the client does not learn that a program has only shut down its
+// sending half: such a program gets what still comes, until the pipe ends or is quiet.
+// What a program writes at once is one
 // write, and so one message of a pipe in message mode, up to 64 KiB and to what the
 // transport can carry. Several reads are always pending, so that an answer of many messages
 // does not take a round trip for each. A message may be of any length: ERROR_MORE_DATA says
@@ -41,6 +44,12 @@ const (
 	// lingerTime is how long a client may take for what a program has written that has
 	// closed the connection.
 	lingerTime = 5 * time.Second
+	// answerTime is how long the answer may take to what a program has sent that sends
+	// nothing more, and quietTime how long after that nothing may come.
+	answerTime = 30 * time.Second
+	quietTime  = 5 * time.Second
+	// lookTime is the time between two looks whether such a program is still there.
+	lookTime = 200 * time.Millisecond
 )
 
 // Handle is what the bridge needs of a handle. *server.Handle is one.
@@ -61,6 +70,8 @@ type Bridge struct {
 	// RPC says that the pipe speaks DCE/RPC: then a call costs one round trip, with one
 	// message each way. Set it before anything is added.
 	RPC bool
+
+	answerTime, quietTime time.Duration
 
 	log      *slog.Logger
 	listener net.Listener
@@ -101,6 +112,7 @@ func listen(a Address, log *slog.Logger, serve func(ctx context.Context, c net.C
 		log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
 	b := &Bridge{
+		answerTime: answerTime, quietTime: quietTime,
 		log: log.With("pipe", a.String()), listener: l, cleanup: cleanup, serve: serve,
 		slots: make(chan struct{}, maxConnections), changed: make(chan struct{}),
 	}
@@ -273,8 +285,7 @@ func (b *Bridge) accept() {
 	}
 }
 
-// relay opens a handle for a connection and moves bytes until either ends. What a program
-// has written before it closes is still written, for lingerTime at most.
+// relay opens a handle for a connection and moves bytes until either ends.
 func (b *Bridge) relay(ctx context.Context, c net.Conn) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer context.AfterFunc(ctx, func() { _ = c.Close() })() // ends receive
@@ -283,12 +294,14 @@ func (b *Bridge) relay(ctx context.Context, c net.Conn) {
 	defer moving.Wait()
 	defer cancel() // before the wait
 	written, taken := make(chan []byte), make(chan struct{})
+	out := newAnswers(c)
 	moving.Add(1)
 	go func() {
 		defer moving.Done()
 		defer cancel()
-		receive(ctx, c, written)
+		receive(ctx, c, out, written)
 		close(written)
+		b.sentAll(ctx, c, out, taken)
 		stop()
 		linger := time.NewTimer(lingerTime)
 		defer linger.Stop()
@@ -312,7 +325,7 @@ func (b *Bridge) relay(ctx context.Context, c net.Conn) {
 	defer h.Close()
 	if b.RPC {
 		defer close(taken)
-		err := (&calls{h: h, gone: gone, to: c}).relay(ctx, written)
+		err := (&calls{h: h, gone: gone, to: out}).relay(ctx, written)
 		if err != nil && !ended(err) && ctx.Err() == nil {
 			b.log.Warn("a call failed; the connection is closed", "err", err)
 		}
@@ -330,7 +343,7 @@ func (b *Bridge) relay(ctx context.Context, c net.Conn) {
 			cancel()
 		}
 	}()
-	switch err := read(h, c); {
+	switch err := read(h, out); {
 	case err == nil: // the program takes nothing any more
 		<-ctx.Done()
 	case !ended(err) && ctx.Err() == nil:
@@ -339,12 +352,13 @@ func (b *Bridge) relay(ctx context.Context, c net.Conn) {
 	b.log.Debug("a program is disconnected")
 }
 
-// receive passes on what the program writes, until it closes.
-func receive(ctx context.Context, c net.Conn, to chan<- []byte) {
+// receive passes on what the program writes, until it sends nothing more.
+func receive(ctx context.Context, c net.Conn, out *answers, to chan<- []byte) {
 	p := make([]byte, chunk)
 	for {
 		n, err := c.Read(p)
 		if n > 0 {
+			out.awaited.Store(true)
 			select {
 			case to <- slices.Clone(p[:n]):
 			case <-ctx.Done():
