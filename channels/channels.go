@@ -48,14 +48,31 @@ type Conn interface {
 	Sender
 
 	// Sent returns how many bytes the transport has put on the wire so far, on
-	// all channels of the session and including its own headers. It does not
-	// block.
+	// all channels of the session and including its own headers. It counts
+	// WireSize or more for each message that does not wait any more, even if it was
+	// lost with its channel. It does not block.
 	//
 	// The error is ErrNotCounted if the transport does not count; it then is
 	// for every channel of the session, at every call. Otherwise it is
 	// ErrClosed once this channel has ended; any other channel returns the same
 	// count.
 	Sent() (n uint64, err error)
+}
+
+// ChunkData is how many bytes of a message RDP carries in one chunk, and chunkHeaders how
+// many it adds to them at least: TPKT, X.224, MCS, channel and DVC header. The real number may
+// be slightly higher.
+const (
+	ChunkData    = 1594
+	chunkHeaders = 24
+)
+
+// WireSize returns how many bytes a message of n bytes is on the wire of RDP, at least. The
+// client role takes this to have left for each message. So a transport that adds less counts
+// this all the same, or else the client would wait for bytes that are never sent.
+func WireSize(n int) int64 {
+	chunks := (int64(n) + ChunkData - 1) / ChunkData
+	return int64(n) + chunks*chunkHeaders
 }
 
 // ServerConn is the server's end of a channel, which its owner may end.

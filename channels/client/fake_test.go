@@ -64,8 +64,7 @@ func (c *wireConn) drain() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, m := range c.messages {
-		chunks := (len(m) + chunkData - 1) / chunkData
-		c.sent += uint64(len(m) + chunks*chunkHeaders)
+		c.sent += uint64(channels.WireSize(len(m)))
 	}
 	c.messages = nil
 }

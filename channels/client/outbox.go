@@ -16,15 +16,9 @@ import (
 var errFlood = errors.New("the server sends requests faster than it reads replies: the limit of unsent replies is reached")
 
 const (
-	// What a transport spends on a message, measured on FreeRDP: each chunk of
-	// at most chunkData bytes takes chunkMemory bytes in its queue, and at
-	// least chunkHeaders bytes (TPKT, X.224, MCS, channel and DVC header)
-	// besides its data on the wire. The real number may be slightly higher. Too
-	// high a number here would make a session wait for bytes that are never
-	// sent.
-	chunkData    = 1594
-	chunkMemory  = 1600
-	chunkHeaders = 24
+	// chunkMemory is what each chunk of a message takes in the transport's queue,
+	// measured on FreeRDP.
+	chunkMemory = 1600
 
 	// settleEvery is how many messages may pile up before the transport's
 	// counter is read although no limit is near.
@@ -139,8 +133,10 @@ func (o *outbox) take(q *quota, n int64) {
 // replyMemory is the most transport memory that the reply to a request of n
 // bytes can take.
 func replyMemory(n int64) int64 {
-	return (n + replyFrame + chunkData - 1) / chunkData * chunkMemory
+	return chunkMemory * chunks(n+replyFrame)
 }
+
+func chunks(n int64) int64 { return (n + channels.ChunkData - 1) / channels.ChunkData }
 
 // release ends a request that reserved n bytes. Its reply took over sent of
 // them. abandoned says that there was no reply.
@@ -204,9 +200,8 @@ func (o *outbox) send(conn channels.Conn, msg []byte, m message) error {
 	} else if len(o.queue)-o.head >= settleEvery && len(o.queue)%settleEvery == 0 {
 		o.settle(conn)
 	}
-	chunks := int64(len(msg)+chunkData-1) / chunkData
-	m.wire = int64(len(msg)) + chunks*chunkHeaders
-	m.memory = chunks * chunkMemory
+	m.wire = channels.WireSize(len(msg))
+	m.memory = chunkMemory * chunks(int64(len(msg)))
 	if err := conn.Send(msg); err != nil {
 		o.proven(m)
 		return err

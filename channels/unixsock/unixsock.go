@@ -102,6 +102,19 @@ func (c *conn) Sent() (uint64, error) {
 	return c.sent.Load(), nil
 }
 
+// left counts messages that do not wait any more, for Sent.
+func (c *conn) left(framed ...[]byte) {
+	for _, b := range framed {
+		c.sent.Add(uint64(channels.WireSize(len(b) - 4)))
+	}
+}
+
+// drop drops what waits. c.mu is held.
+func (c *conn) drop() {
+	c.left(c.queue...)
+	c.queue, c.queued = nil, 0
+}
+
 // MaxMessage implements channels.ServerConn.
 func (c *conn) MaxMessage() int { return MaxMessage }
 
@@ -116,7 +129,7 @@ func (c *conn) Close() {
 		return
 	}
 	c.closed = true
-	c.queue, c.queued = nil, 0
+	c.drop()
 	c.wake.Signal()
 	_ = half.CloseWrite() // or else the reader ends at once
 }
@@ -130,7 +143,7 @@ func (c *conn) abort() {
 
 func (c *conn) closeLocked() {
 	c.closed = true
-	c.queue, c.queued = nil, 0
+	c.drop()
 	c.wake.Signal()
 	c.net.Close() // ends the reader, and a write
 }
@@ -150,10 +163,11 @@ func (c *conn) write() {
 		c.queue = nil
 		c.mu.Unlock()
 
-		for _, b := range batch {
-			n, err := c.net.Write(b)
-			c.sent.Add(uint64(n))
+		for i, b := range batch {
+			_, err := c.net.Write(b)
+			c.left(b)
 			if err != nil {
+				c.left(batch[i+1:]...)
 				c.abort()
 				return
 			}
