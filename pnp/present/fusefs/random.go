@@ -192,8 +192,9 @@ func (r *random) remove() {
 	}()
 }
 
-// askSize asks for the size if what is known is too old. r is locked.
-func (r *random) askSize(ctx context.Context, s *shared) error {
+// askSize asks for the size if what is known is too old. After an error the handle may be
+// closed. r is locked.
+func (r *random) askSize(ctx context.Context, s *shared) (err error) {
 	valid := sizeValid
 	if r.found {
 		valid = foundValid
@@ -208,7 +209,13 @@ func (r *random) askSize(ctx context.Context, s *shared) error {
 	if s.users == 1 {
 		// Nobody else needs the handle: do not wait for what the client says to being
 		// asked in vain.
-		defer context.AfterFunc(ctx, s.Close)()
+		goOn := context.AfterFunc(ctx, s.Close)
+		defer func() {
+			if !goOn() { // it is being closed, whatever the client has said
+				s.Close()
+				err = ctx.Err()
+			}
+		}()
 	}
 	size, found, err := length(ctx, s)
 	if err != nil {
