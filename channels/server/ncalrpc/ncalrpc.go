@@ -9,11 +9,14 @@ package ncalrpc
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/channels/server/pipebridge"
@@ -26,14 +29,15 @@ type Folder struct {
 	service, mapper *pipebridge.Bridge
 }
 
-// Listen makes the sockets in dir, which is made if it does not exist. Programs wait
-// until a client has the pipe. log may be nil.
+// Listen makes the sockets in dir, which is made if it does not exist, and refused if
+// anybody but this user and root could put others there. Programs wait until a client has
+// the pipe. log may be nil.
 func Listen(dir string, log *slog.Logger) (*Folder, error) {
 	if log == nil {
 		log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
+	if err := makeFolder(dir); err != nil {
+		return nil, fmt.Errorf("listening in %s: %w", dir, err)
 	}
 	service, err := pipebridge.ParseAddress("unix:" + filepath.Join(dir, srvs.PipeName))
 	if err != nil {
@@ -60,6 +64,25 @@ func Listen(dir string, log *slog.Logger) (*Folder, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// makeFolder makes a folder for the sockets, or checks the one that is there. A sticky bit
+// does not make one fit that others may write to: they could be there first.
+func makeFolder(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(dir, &st); err != nil {
+		return err
+	}
+	switch {
+	case st.Uid != 0 && int(st.Uid) != os.Geteuid():
+		return fmt.Errorf("the folder belongs to user %d, not to you or root: name a folder of yours", st.Uid)
+	case st.Mode&0o022 != 0:
+		return fmt.Errorf("others may write to the folder (mode %04o): name a new folder, or take that right from them (chmod go-w)", st.Mode&0o7777)
+	}
+	return nil
 }
 
 // Follow uses the pipe of a session, as Bridge.Follow does.

@@ -119,6 +119,34 @@ func TestFolder(t *testing.T) {
 	require.Error(t, err)
 }
 
+// TestFolderOfOthers: a folder that others own or may write to is not used, and nothing is
+// made there.
+func TestFolderOfOthers(t *testing.T) {
+	refused := func(dir, why string) {
+		t.Helper()
+		_, err := Listen(dir, nil)
+		require.ErrorContains(t, err, "listening in "+dir+": "+why)
+		entries, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		require.Empty(t, entries)
+	}
+	dir := t.TempDir()
+	for _, mode := range []os.FileMode{0o777, 0o775, 0o702, os.ModeSticky | 0o777} {
+		require.NoError(t, os.Chmod(dir, mode))
+		refused(dir, "others may write to the folder (mode ")
+	}
+	require.NoError(t, os.Chmod(dir, 0o755))
+	f, err := Listen(dir, nil)
+	require.NoError(t, err)
+	f.Close()
+
+	if os.Geteuid() != 0 {
+		t.Skip("NOT TESTED: only root can give a folder to somebody else")
+	}
+	require.NoError(t, os.Chown(dir, 4321, 4321))
+	refused(dir, "the folder belongs to user 4321, not to you or root")
+}
+
 // TestAuthentication: that of Samba's local programs ends here; the service, which knows
 // none, answers any other by itself.
 func TestAuthentication(t *testing.T) {
