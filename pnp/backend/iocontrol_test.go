@@ -4,12 +4,16 @@ package backend_test
 
 import (
 	"fmt"
+	"math/bits"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"freerdp-pnpdr/pnp/backend"
 )
+
+// long is the size of a long of C, which the argument of an ioctl is.
+const long = bits.UintSize / 8
 
 func TestParseIOControl(t *testing.T) {
 	for text, want := range map[string]backend.IOControl{
@@ -18,7 +22,7 @@ func TestParseIOControl(t *testing.T) {
 		" 2 = 0xC0045706 inout 4 ":    {Code: 2, Request: 0xC0045706, Argument: backend.InOut, Size: 4},
 		"3 = 0x40247008 in":           {Code: 3, Request: 0x40247008, Argument: backend.In, Size: 36},
 		"4 = 0x7003 none":             {Code: 4, Request: 0x7003},
-		"5 = 0x4008700C value":        {Code: 5, Request: 0x4008700C, Argument: backend.Value, Size: 8},
+		"5 = 0x4008700C value":        {Code: 5, Request: 0x4008700C, Argument: backend.Value, Size: long},
 		"6 = 0xC0004807 inout data":   {Code: 6, Request: 0xC0004807, Argument: backend.InOut, Size: backend.SizeOfData},
 		"4294967295 = 0x80045705 out": {Code: 0xFFFFFFFF, Request: 0x80045705, Argument: backend.Out, Size: 4},
 	} {
