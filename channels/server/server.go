@@ -258,6 +258,12 @@ func (s *Session) openChannel(ctx context.Context, name string, attach func(conn
 	s.mu.Unlock()
 
 	release := sync.OnceFunc(s.open.Done)
+	opened := false
+	defer func() {
+		if !opened { // also if the opener panics: Close waits for it
+			release()
+		}
+	}()
 	openCtx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.ctx, cancel)()
@@ -265,9 +271,9 @@ func (s *Session) openChannel(ctx context.Context, name string, attach func(conn
 		return attach(conn, release)
 	})
 	if err == nil {
+		opened = true
 		return nil
 	}
-	release()
 	if ctx.Err() == nil && s.ctx.Err() != nil {
 		return errSessionClosed
 	}

@@ -59,6 +59,19 @@ func TestSendFailureWhileStarting(t *testing.T) {
 	wantError(t, f.LoggedOn(), channels.ErrClosed)
 }
 
+// TestOpenerPanics: the panic reaches whoever starts, although the session is closed on its way.
+func TestOpenerPanics(t *testing.T) {
+	f := servertest.New(t, server.Config{})
+	f.Client.Accepting = func(context.Context, string) error { panic("opener") }
+	defer func() {
+		if p := recover(); p != "opener" {
+			t.Errorf("recovered %v", p)
+		}
+	}()
+	defer f.Session.Close()
+	f.Session.Start(bg)
+}
+
 func TestStartWithAnEndedContext(t *testing.T) {
 	f := servertest.New(t, server.Config{})
 	ctx, cancel := context.WithCancel(bg)

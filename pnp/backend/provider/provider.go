@@ -38,10 +38,14 @@ var limits = server.Limits{Devices: 16, DescriptionBytes: 64 << 10}
 // and again until ctx is done, and hands each device that one announces to come.
 //
 // A provider has one device at a time: the next it announces comes when that has gone.
+// It fails at once if src lacks the path, Describe or Owner.
 func Attend(ctx context.Context, src backend.Source, come func(pnp.Device) (gone func(), err error)) error {
 	log, err := src.Logger()
 	if err != nil {
 		return err
+	}
+	if src.Describe == nil || src.Owner == nil {
+		return fmt.Errorf("following %s: the source needs both Describe and Owner", src.Path)
 	}
 	said := ""
 	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, longestPause) {

@@ -192,6 +192,21 @@ func TestEvents(t *testing.T) {
 	require.Empty(t, events)
 }
 
+// TestSourceIsComplete: nothing is followed without the checks that the source brings.
+func TestSourceIsComplete(t *testing.T) {
+	for name, remove := range map[string]func(*backend.Source){
+		"Path":     func(src *backend.Source) { src.Path = "" },
+		"Describe": func(src *backend.Source) { src.Describe = nil },
+		"Owner":    func(src *backend.Source) { src.Owner = nil },
+	} {
+		path, end := run(t, loopback.New(loopback.DefaultDescription()))
+		src := source(path)
+		remove(&src)
+		require.Error(t, provider.Attend(context.Background(), src, nil), name)
+		end()
+	}
+}
+
 // TestStrangersAreRefused: nothing is sent to a process that is nobody's.
 func TestStrangersAreRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "stranger")
