@@ -92,6 +92,13 @@ var Attacks = []Attack{
 		}
 		return append(list, honestReply(m))
 	}},
+	{"long events without end", someDevices, func(_ *rand.Rand, m wire.Message) (list [][]byte) {
+		long := wire.CustomEvent{Data: make([]byte, 64<<10)}.Append(nil)
+		for range 70 {
+			list = append(list, long)
+		}
+		return append(list, honestReply(m))
+	}},
 	{"lies", someDevices, lie},
 	{"replies cut off", someDevices, func(rnd *rand.Rand, m wire.Message) [][]byte {
 		b := honestReply(m)

@@ -21,7 +21,8 @@ type CustomEvent struct {
 
 // Events returns the custom events that arrive on this handle. Every call
 // returns the same channel. It has room for Limits.Events and is closed when
-// the handle has ended. Events that do not fit are dropped.
+// the handle has ended. Events that do not fit are dropped, and so may be those
+// that came before the first call, once memory is short (Limits.EventMemory).
 func (h *Handle) Events() <-chan pnp.Event { return h.events.channel() }
 
 // RegisterEvent returns the custom events with the given GUID on all handles of
@@ -30,7 +31,7 @@ func (h *Handle) Events() <-chan pnp.Event { return h.events.channel() }
 // do not fit are dropped. It is closed by cancel, which may be called more than
 // once, and by Close.
 func (s *Session) RegisterEvent(guid pnp.GUID) (events <-chan CustomEvent, cancel func()) {
-	q := newEventQueue[CustomEvent](&s.cfg)
+	q := newEventQueue[CustomEvent](&s.waiting)
 	s.events.add(guid, &q)
 	return q.channel(), func() { s.events.remove(guid, &q) }
 }
@@ -39,7 +40,7 @@ func (s *Session) RegisterEvent(guid pnp.GUID) (events <-chan CustomEvent, cance
 // Session.RegisterEvent otherwise, and the channel is closed when the device has gone,
 // too. A client sends events to open handles only.
 func (d *Device) Events() (events <-chan CustomEvent, cancel func()) {
-	q := newEventQueue[CustomEvent](&d.s.cfg)
+	q := newEventQueue[CustomEvent](&d.s.waiting)
 	d.events.add(anyGUID, &q)
 	return q.channel(), func() { d.events.remove(anyGUID, &q) }
 }
@@ -76,72 +77,12 @@ func (h *Handle) customEvent(m wire.CustomEvent) {
 			dropped = !h.device.events.put(anyGUID, ev) || dropped
 		})
 		// Nobody misses it on a handle whose events nobody has asked for.
-		dropped = !h.events.put(ev.Event) && h.events.isRead() || dropped
+		dropped = !h.events.put(ev.Event, len(ev.Data)) && h.events.isRead() || dropped
 	}
 	if dropped {
-		h.events.dropped.log(h.s.log, "custom event is dropped: it is too long or was not read in time",
+		h.events.dropped.log(h.s.log, "custom event is dropped: it is too long, or others were not read in time",
 			"device", h.device.id, "event", ev.GUID, "size", len(m.Data))
 	}
-}
-
-// eventQueue is a channel of limited room, made when it is first used.
-type eventQueue[T any] struct {
-	cfg     *Config
-	dropped quiet
-
-	mu     sync.Mutex
-	ch     chan T
-	read   bool // somebody has asked for the channel
-	closed bool
-}
-
-func newEventQueue[T any](cfg *Config) eventQueue[T] { return eventQueue[T]{cfg: cfg} }
-
-func (q *eventQueue[T]) channel() <-chan T {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.read = true
-	return q.make()
-}
-
-func (q *eventQueue[T]) isRead() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.read
-}
-
-func (q *eventQueue[T]) make() chan T {
-	if q.ch == nil {
-		q.ch = make(chan T, q.cfg.Limits.Events)
-		if q.closed {
-			close(q.ch)
-		}
-	}
-	return q.ch
-}
-
-// put reports whether there was room for ev.
-func (q *eventQueue[T]) put(ev T) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.closed {
-		return true
-	}
-	select {
-	case q.make() <- ev:
-		return true
-	default:
-		return false
-	}
-}
-
-func (q *eventQueue[T]) close() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if !q.closed && q.ch != nil {
-		close(q.ch)
-	}
-	q.closed = true
 }
 
 // registrations are the applications that registered for custom events.
@@ -183,7 +124,7 @@ func (r *registrations) put(guid pnp.GUID, ev CustomEvent) bool {
 	defer r.mu.Unlock()
 	all := true
 	for q := range r.byGUID[guid] {
-		all = q.put(ev) && all
+		all = q.put(ev, len(ev.Data)) && all
 	}
 	return all
 }

@@ -50,7 +50,7 @@ func newHandle(d *Device, opt OpenOptions) *Handle {
 		closed: make(chan struct{}),
 		calls:  make(map[wire.RequestID]*call),
 		nextID: firstID,
-		events: newEventQueue[pnp.Event](&d.s.cfg),
+		events: newEventQueue[pnp.Event](&d.s.waiting),
 	}
 }
 

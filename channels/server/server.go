@@ -74,10 +74,12 @@ type Limits struct {
 	Requests int
 
 	// Events is how many custom events wait for one reader (64), EventBytes how
-	// many bytes of data one may carry (64 KiB). An event beyond either is
-	// dropped whole.
-	Events     int
-	EventBytes int
+	// many bytes of data one may carry (64 KiB), and EventMemory how many bytes all
+	// that wait for the session's readers may take (8 MiB). An event beyond any of
+	// these is dropped whole.
+	Events      int
+	EventBytes  int
+	EventMemory int
 }
 
 func (l *Limits) setDefaults() {
@@ -91,6 +93,7 @@ func (l *Limits) setDefaults() {
 	set(&l.Requests, 4096)
 	set(&l.Events, 64)
 	set(&l.EventBytes, 64<<10)
+	set(&l.EventMemory, 8<<20)
 	// All ids of 24 bits but CancelID.
 	l.Requests = min(l.Requests, maxRequests)
 }
@@ -111,6 +114,8 @@ type Session struct {
 	log    *slog.Logger
 	calls  sync.Pool // of *call
 	events registrations
+	// waiting counts what nobody has read of the events of all handles.
+	waiting waiting
 
 	// ctx ends when Close begins.
 	ctx    context.Context
@@ -154,6 +159,7 @@ func New(opener channels.Opener, cfg Config) *Session {
 		handles: make(map[*Handle]struct{}),
 		devices: make(map[uint32]*Device),
 		changed: make(chan struct{}),
+		waiting: waiting{events: cfg.Limits.Events, limit: cfg.Limits.EventMemory, queues: make(map[waiter]struct{})},
 	}
 	s.calls.New = func() any { return &call{done: make(chan struct{}, 1), yield: cfg.Yield} }
 	s.ctx, s.cancel = context.WithCancel(context.Background())
