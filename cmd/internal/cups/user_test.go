@@ -61,7 +61,7 @@ func TestOtherUser(t *testing.T) {
 	require.NoError(t, os.Symlink(secret, data+".new"))
 	require.NoError(t, os.Rename(data+".new", data))
 	require.NoError(t, os.WriteFile(secret, nil, 0o660)) // root's group may write, too
-	for d := filepath.Dir(secret); d != "/tmp"; d = filepath.Dir(d) {
+	for d := filepath.Dir(secret); d != filepath.Clean(os.TempDir()); d = filepath.Dir(d) {
 		require.NoError(t, os.Chmod(d, 0o755))
 	}
 	r = start(t, sessions, "job", to, args()...)
