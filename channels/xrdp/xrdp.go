@@ -231,6 +231,9 @@ func (s *session) Open(ctx context.Context, name string, attach func(channels.Se
 	}
 	if err != nil {
 		s.mu.Unlock()
+		if errors.Is(err, errNoClient) {
+			s.suspect()
+		}
 		return err
 	}
 	ch := newChannel(s, name, sock)

@@ -310,14 +310,25 @@ func TestClientGoesOwingAnAnswer(t *testing.T) {
 }
 
 // TestUseFindsOut: while there is no client, chansrv closes the socket of whoever
-// writes, and that is reason enough to ask.
+// writes or opens a channel, and that is reason enough to ask.
 func TestUseFindsOut(t *testing.T) {
-	f := xrdptest.New(t, newClient(t))
-	s := join(t, f, quiet)
-	r := open(t, s, channels.FileRedirectorChannel)
-	f.Connect(nil)
-	require.NoError(t, r.conn.Send(wire.CapabilitiesRequest{}.Append(nil)))
-	await(t, s.Done(), "the end of the session")
+	for name, use := range map[string]func(t *testing.T, s insession.Session, r *receiver){
+		"a message": func(t *testing.T, _ insession.Session, r *receiver) {
+			require.NoError(t, r.conn.Send(wire.CapabilitiesRequest{}.Append(nil)))
+		},
+		"a new channel": func(t *testing.T, s insession.Session, _ *receiver) {
+			require.ErrorIs(t, s.Open(within(t), channels.PNPDR, unexpected(t)), channels.ErrClosed)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := xrdptest.New(t, newClient(t))
+			s := join(t, f, quiet)
+			r := open(t, s, channels.FileRedirectorChannel)
+			f.Connect(nil)
+			use(t, s, r)
+			await(t, s.Done(), "the end of the session")
+		})
+	}
 }
 
 // TestReconnect: another client gets a session of its own.

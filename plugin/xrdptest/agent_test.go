@@ -160,6 +160,18 @@ func (s *session) startAgent(t testing.TB, args ...string) *agent {
 	return a
 }
 
+// losesClient does something that ends the client's connection, and waits until the agent
+// knows: before that, its folder has devices that lead nowhere.
+func (a *agent) losesClient(t testing.TB, end func()) {
+	t.Helper()
+	gone := func() int {
+		return strings.Count(a.text(), `msg="the client has gone"`) + strings.Count(a.text(), `msg="the client redirects no devices any more"`)
+	}
+	before := gone()
+	end()
+	eventually(t, func() bool { return gone() > before }, "that the agent notices")
+}
+
 func (a *agent) kill() {
 	_ = a.cmd.Process.Kill()
 	<-a.done
@@ -296,7 +308,7 @@ func TestAgent(t *testing.T) {
 				},
 				connect, // takes over from the one before
 			} {
-				holdDevices(t, s, end)
+				a.losesClient(t, func() { holdDevices(t, s, end) })
 				select {
 				case <-c.Done():
 					connect()

@@ -69,10 +69,12 @@ func TestKill(t *testing.T) {
 			check("the agent", i+1)
 		}
 		for i := range kills {
-			holdDevices(t, s, func() {
-				wait()
-				c.Kill()
-				<-c.Done()
+			a.losesClient(t, func() {
+				holdDevices(t, s, func() {
+					wait()
+					c.Kill()
+					<-c.Done()
+				})
 			})
 			wait()
 			connect()
