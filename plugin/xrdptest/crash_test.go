@@ -14,7 +14,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"freerdp-pnpdr/cshim/server/servertest"
+	"freerdp-pnpdr/pnp/devtest"
 )
+
+// What is tested if nobody takes the time for more.
+const (
+	defaultKills = 1 // of each program
+	defaultSoak  = 6 // seconds
+)
+
+func TestDocumentedNumbers(t *testing.T) {
+	devtest.Documented(t, "docs/testing.md", "for how many seconds `TestSoak` goes on: %d, any and %d;", defaultKills, defaultSoak)
+}
 
 // number returns the value of a variable, or what it is without, and the clients to test
 // with: all of them if somebody takes the time.
@@ -34,7 +45,7 @@ func number(t testing.TB, variable string, otherwise int) (n int, majors []int) 
 // points.
 func TestKill(t *testing.T) {
 	needAgent(t)
-	kills, majors := number(t, "PNPDR_KILLS", 1)
+	kills, majors := number(t, "PNPDR_KILLS", defaultKills)
 	seed, _ := number(t, "PNPDR_SEED", int(time.Now().UnixNano()&0xFFFFFF))
 	withClients(t, majors, func(t *testing.T, x *xrdpServer, binary string) {
 		t.Logf("PNPDR_SEED=%d", seed)

@@ -33,7 +33,7 @@ func TestSoak(t *testing.T) {
 		return
 	}
 	needAgent(t)
-	seconds, majors := number(t, "PNPDR_SOAK", 6)
+	seconds, majors := number(t, "PNPDR_SOAK", defaultSoak)
 	length := time.Duration(seconds) * time.Second
 	withClients(t, majors, func(t *testing.T, x *xrdpServer, binary string) {
 		dev := newClient(t)

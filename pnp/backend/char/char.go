@@ -7,7 +7,8 @@
 // Offsets are ignored.
 //
 // A write is complete when the device has the data, not when its driver has queued
-// it: a driver may drop what is queued when the node is closed (usblp does). Closing a
+// it: a driver may drop what is queued when the node is closed (usblp does). Drivers of
+// terminals send what they have queued, so there the write ends earlier. Closing a
 // handle waits for a transfer that is under way, at most closeLimit, so that a printer
 // that is paused or slow does not lose it. Cancelling the write or unplugging the
 // device ends the wait.
