@@ -40,7 +40,7 @@ func (a *app) policy(words []string) (*plan, error) {
 	}
 	split, dropped := splitOptions(words)
 	for _, word := range dropped {
-		a.problem(fmt.Sprintf("%q has no effect: FreeRDP drops all but the first /dvc:pnpdr; put all options behind one", word))
+		a.problem(noEffect(word).Error())
 	}
 	o := redirect.ParseOptions(split, a.kinds)
 	for _, problem := range o.Problems {
@@ -57,6 +57,11 @@ func (a *app) policy(words []string) (*plan, error) {
 		a.problem(problem.String())
 	}
 	return p, nil
+}
+
+// noEffect is the problem of an option that FreeRDP drops.
+func noEffect(word string) error {
+	return fmt.Errorf("%q has no effect: FreeRDP drops all but the first /dvc:pnpdr; put all options behind one", word)
 }
 
 // realPath returns the absolute path, without symbolic links if it exists.

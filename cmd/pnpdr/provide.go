@@ -36,12 +36,19 @@ OPTIONs are those of /dvc:pnpdr, and the rules hold as they do there. If there a
 devices, the session gets the first; the next when that has gone.`,
 		Example: `  pnpdr provide --socket "$XDG_RUNTIME_DIR/meter" serial:/dev/ttyS0
   xfreerdp /v:server /dvc:pnpdr,provider:$XDG_RUNTIME_DIR/meter`,
-		Args:              cobra.MinimumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			switch {
+			case len(args) == 0:
+				return errors.New("which device? Name it by an option, such as serial:/dev/ttyS0")
+			case socket == "":
+				return errors.New("at which socket? Name it, as in --socket /run/user/1000/meter")
+			}
+			return nil
+		},
 		ValidArgsFunction: a.completeOptions,
 		RunE:              func(c *cobra.Command, args []string) error { return a.provide(c.Context(), socket, args) },
 	}
 	c.Flags().StringVar(&socket, "socket", "", "listen at `PATH`")
-	_ = c.MarkFlagRequired("socket") // it exists
 	return c
 }
 
@@ -50,7 +57,10 @@ func (a *app) provide(ctx context.Context, socket string, words []string) error 
 	if a.config != "" {
 		words = append([]string{"config:" + escape.Replace(a.config)}, words...)
 	}
-	split, _ := splitOptions(words)
+	split, dropped := splitOptions(words)
+	for _, word := range dropped {
+		return noEffect(word)
+	}
 	options := redirect.ParseOptions(split, a.kinds)
 	for _, p := range options.Problems {
 		return errors.New(p.String())

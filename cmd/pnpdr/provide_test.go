@@ -75,8 +75,14 @@ func TestProvide(t *testing.T) {
 
 // TestProvideUsage: what is wrong with the command line is said at once.
 func TestProvideUsage(t *testing.T) {
-	for _, args := range [][]string{{"provide"}, {"provide", "loopback"}, {"provide", "--socket", "/x", "lopback"}} {
+	for want, args := range map[string][]string{
+		"which device?":                  {"provide"},
+		"at which socket?":               {"provide", "loopback"},
+		`did you mean "loopback"?`:       {"provide", "--socket", "/x", "lopback"},
+		`"/dvc:pnpdr,x" has no effect: `: {"provide", "--socket", "/x", "/dvc:pnpdr,loopback", "/dvc:pnpdr,x"},
+	} {
 		status, _, errs := runApp(args...)
 		require.Equal(t, exitUsage, status, "%v: %s", args, errs)
+		require.Contains(t, errs, want)
 	}
 }
