@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "peer.h"
-
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "headers.h"
+#include "peer_fields.h"
 
 #define DRDYNVC "drdynvc"
 
@@ -26,25 +23,7 @@
 #define MAX_READS 64
 #endif
 
-struct rds_peer
-{
-	freerdp_peer* client;
-	HANDLE vcm;
-	DWORD session;
-	int wakefd;
-	int sockfd;  /* the transport's; for polling only */
-	int epollfd; /* event descriptors of the open channels */
-	rds_turn turn;
-	rds_answer* answers;
-	size_t capacity;
-	BOOL lost;                        /* an answer could not be stored */
-	psPeerReceiveChannelData receive; /* FreeRDP's own */
-	rds_door door;
-	rds_door_verdict verdict; /* the door's last */
-	uint64_t bytes;           /* of it */
-};
-
-static atomic_long g_live;
+atomic_long g_rds_live;
 
 /* Peers are made one at a time: WTSOpenServer counts its sessions without a lock,
  * and FreeRDP's first peer fills in tables without one. */
@@ -67,7 +46,7 @@ const char* rds_version(void)
 
 long rds_live(void)
 {
-	return atomic_load(&g_live);
+	return atomic_load(&g_rds_live);
 }
 
 static BOOL peer_yes(freerdp_peer* client)
@@ -215,7 +194,7 @@ rds_peer* rds_peer_new(int sockfd, int wakefd, const char* certificate, const ch
 		return NULL;
 	}
 
-	atomic_fetch_add(&g_live, 1);
+	atomic_fetch_add(&g_rds_live, 1);
 	peer->wakefd = wakefd;
 	peer->sockfd = sockfd;
 	peer->door.limit = limit;
@@ -269,7 +248,7 @@ void rds_peer_free(rds_peer* peer)
 	rds_door_clear(&peer->door);
 	free(peer->answers);
 	free(peer);
-	atomic_fetch_sub(&g_live, 1);
+	atomic_fetch_sub(&g_rds_live, 1);
 }
 
 /* Waits. Returns -1 on failure, otherwise whether there is anything to read. */
@@ -411,98 +390,4 @@ void rds_peer_close(rds_peer* peer)
 {
 	peer->client->Close(peer->client);
 	peer->turn.blocked = peer->client->IsWriteBlocked(peer->client) ? 1 : 0;
-}
-
-/* The event that is set while the channel has something to read, or -1. */
-static int channel_event_fd(void* channel)
-{
-	int fd = -1;
-	DWORD size = 0;
-	void* event = NULL;
-
-	if (WTSVirtualChannelQuery(channel, WTSVirtualEventHandle, &event, &size))
-		fd = GetEventFileDescriptor(*(HANDLE*)event);
-
-	WTSFreeMemory(event);
-	return fd;
-}
-
-/* Whether the channel is open or still being opened. */
-static BOOL channel_is_alive(void* channel)
-{
-	DWORD size = 0;
-	void* ready = NULL;
-	const BOOL alive = WTSVirtualChannelQuery(channel, WTSVirtualChannelReady, &ready, &size);
-
-	WTSFreeMemory(ready);
-	return alive;
-}
-
-void* rds_channel_open(rds_peer* peer, const char* name, uint32_t* id)
-{
-	HANDLE channel =
-	    WTSVirtualChannelOpenEx(peer->session, (LPSTR)name, WTS_CHANNEL_OPTION_DYNAMIC);
-
-	if (!channel)
-		return NULL;
-
-	*id = WTSChannelGetIdByHandle(channel);
-
-	if (rds_door_add(&peer->door, *id) < 0)
-	{
-		WTSVirtualChannelClose(channel);
-		return NULL;
-	}
-
-	atomic_fetch_add(&g_live, 1);
-	return channel;
-}
-
-int rds_channel_watch(rds_peer* peer, void* channel, uint32_t id)
-{
-	struct epoll_event event = { .events = EPOLLIN, .data.u32 = id };
-
-	return epoll_ctl(peer->epollfd, EPOLL_CTL_ADD, channel_event_fd(channel), &event);
-}
-
-rds_read_result rds_channel_read(void* channel, void* buffer, uint32_t capacity, uint32_t* size)
-{
-	ULONG length = 0;
-	ULONG next = 0;
-
-	/* Without a buffer this returns the length of the first message. */
-	if (!WTSVirtualChannelRead(channel, 0, NULL, 0, &length))
-		return channel_is_alive(channel) ? RDS_READ_NONE : RDS_READ_CLOSED;
-
-	*size = length;
-
-	if (length > capacity)
-		return RDS_READ_GROW;
-
-	if (!WTSVirtualChannelRead(channel, 0, buffer, capacity, &length))
-		return RDS_READ_CLOSED;
-
-	/* If the channel has ended, the next read notices: the event stays set, so the
-	 * channel is reported as readable again. */
-	return WTSVirtualChannelRead(channel, 0, NULL, 0, &next) ? RDS_READ_MORE : RDS_READ_LAST;
-}
-
-int rds_channel_write(void* channel, const void* data, uint32_t length)
-{
-	ULONG written = 0;
-
-	return WTSVirtualChannelWrite(channel, (PCHAR)data, length, &written) ? 0 : -1;
-}
-
-void rds_channel_close(rds_peer* peer, void* channel)
-{
-	struct epoll_event event = { 0 };
-
-	/* A child process may have inherited the descriptor, which would then stay in
-	 * the set although it is closed here. This fails for a channel that was never
-	 * watched. */
-	epoll_ctl(peer->epollfd, EPOLL_CTL_DEL, channel_event_fd(channel), &event);
-	rds_door_remove(&peer->door, WTSChannelGetIdByHandle(channel));
-	WTSVirtualChannelClose(channel);
-	atomic_fetch_sub(&g_live, 1);
 }
