@@ -36,6 +36,11 @@ type Version struct {
 var OurVersion = Version{MajorVersion: 1, MinorVersion: 6, Capabilities: CapDynamicAddition}
 
 // Append appends the message to b.
+//
+// It is not inlined, since Go 1.26 cannot build that for s390x: there it makes OurVersion
+// little-endian by loads that reverse bytes, and those cannot take the address of a variable.
+//
+//go:noinline
 func (m Version) Append(b []byte) []byte {
 	b = appendInfoHeader(b, 20, IRPDR_ID_VERSION)
 	b = le.AppendUint32(b, m.MajorVersion)
