@@ -80,7 +80,7 @@ func (l *DeviceLimits) Tighten(other DeviceLimits) {
 	tighten(&l.EventData, other.EventData)
 }
 
-// tighten lowers a limit to another one. 0 is no limit.
+// tighten lowers a limit to another one. 0 means no limit.
 func tighten[T int | int64](limit *T, other T) {
 	if other > 0 && (*limit == 0 || other < *limit) {
 		*limit = other

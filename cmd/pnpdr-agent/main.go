@@ -107,7 +107,7 @@ on the client. A DEVICE is a name or a hardware id, with * and ? for any charact
 	f.StringArrayVar(&o.deny, "deny", nil, "do not present devices that this `RULE` matches")
 	f.StringArrayVar(&o.as, "as", nil, "present a device as another kind: `DEVICE=KIND`")
 	f.BoolVar(&o.input, "input", false, "let the desktop use HID devices as input devices, too")
-	f.BoolVar(&o.autostart, "autostart", false, "end without an error if this is no remote session, or if an agent is running and goes on")
+	f.BoolVar(&o.autostart, "autostart", false, "end without an error outside of a remote session, or if an agent is running and goes on")
 	f.BoolVar(&o.jsonLog, "json-log", false, "log lines of JSON")
 	f.BoolVar(&o.verbose, "verbose", false, "log what goes on in detail")
 	root.AddCommand(c.listCommand(), c.statusCommand(), cupsCommand(), &cobra.Command{

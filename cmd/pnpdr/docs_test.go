@@ -149,7 +149,7 @@ func TestDocumentedMessages(t *testing.T) {
 	}
 }
 
-// sources returns a function that looks for a text in the sources that are no tests.
+// sources returns a function that looks for a text in the sources, without the tests.
 func sources(t *testing.T, dirs ...string) func(string) bool {
 	var all strings.Builder
 	for _, dir := range dirs {

@@ -233,7 +233,7 @@ func TestNamedNode(t *testing.T) {
 		require.Empty(t, problems)
 		assert.Equal(t, want, p.DecideNamed(n, usb, []*discover.Device{meter}).Verdict, admin)
 	}
-	// Of which no more is known than that it is there.
+	// Nothing is known of it but that it is there.
 	pts := []*discover.Device{{Node: "/dev/pts/3", Bus: "virtual", Interface: -1}}
 	o := newOptions()
 	n := named(t, o, "serial", "/dev/pts/3")

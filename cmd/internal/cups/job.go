@@ -29,7 +29,7 @@ func (b *Backend) newJob(args []string) (job, error) {
 	}
 	copies, err := strconv.Atoi(args[3])
 	if err != nil || copies < 1 {
-		return job{}, fmt.Errorf("%q is no number of copies", args[3])
+		return job{}, fmt.Errorf("%q is not a number of copies", args[3])
 	}
 	f, err := os.Open(args[5])
 	return job{f, copies}, err

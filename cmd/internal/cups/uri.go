@@ -45,10 +45,10 @@ func parts(uri string) (d destination, err error) {
 	}
 	switch {
 	case d.user == "" || strings.HasPrefix(d.user, "-") || strings.ContainsAny(d.user, "/:"):
-		return d, fmt.Errorf("%q is no user", d.user)
+		return d, fmt.Errorf("%q is not a user", d.user)
 	// Folders of devices never begin with a dot.
 	case d.name == "" || strings.HasPrefix(d.name, ".") || strings.Contains(d.name, "/"):
-		return d, fmt.Errorf("%q is no printer", d.name)
+		return d, fmt.Errorf("%q is not a printer", d.name)
 	}
 	return d, nil
 }

@@ -95,7 +95,7 @@ func pattern(n int) []byte {
 }
 
 // TestPackets: a short packet ends a read, an empty one is a read of nothing, and what
-// comes beyond a read that is no multiple of the packets goes to the next.
+// comes beyond a read that is not a multiple of the packets goes to the next.
 func TestPackets(t *testing.T) {
 	d, b := camera(t)
 	h := open(t, d)

@@ -29,7 +29,7 @@
 // # Other than a terminal of the kernel's
 //
 // It is nobody's controlling terminal: there are no signals and no job control. A signal
-// interrupts a call with EINTR, even with SA_RESTART. A carrier that drops is no hangup,
+// interrupts a call with EINTR, even with SA_RESTART. A carrier that drops is not a hangup,
 // whatever CLOCAL says. TIOCMIWAIT and TIOCGICOUNT count changes of the lines since the
 // first of them was asked.
 //

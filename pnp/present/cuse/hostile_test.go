@@ -74,7 +74,7 @@ func TestSilent(t *testing.T) {
 	}
 }
 
-// TestLate: an answer that comes after the program was interrupted is no harm. The race
+// TestLate: an answer that comes after the program was interrupted does no harm. The race
 // detector finds it if it is.
 func TestLate(t *testing.T) {
 	fast := port.InitialTermios()

@@ -157,7 +157,7 @@ func callPresenter(ctx context.Context, d *present.Device) (p present.Presentati
 	return d.Kind.Present(ctx, d)
 }
 
-// later has remove call f. A file that has gone already is no reason for a line in the
+// later has remove call f. A file that has gone already is not worth a line in the
 // log, and neither is a folder in which the user has put something.
 func (e *entry) later(f func() error) {
 	e.undo = append(e.undo, func() {

@@ -188,7 +188,7 @@ func (s *Session) sendData(x exchange, id uint32) error {
 	length := headerSize + x.size
 	piece := header(uint32(min(length, 0xFFFFFFFF)), kindData, x.code, id)
 	left := x.size
-	// A piece that is no multiple of the packets would end the transfer.
+	// A piece that is not a multiple of the packets would end the transfer.
 	most := min(longest, s.pipe.MaxWrite()/packetLongest*packetLongest)
 	for first := true; first || left > 0; first = false {
 		n := min(left, uint64(most-len(piece)))
