@@ -23,7 +23,7 @@ func TestSerialPort(t *testing.T) {
 	port, err := serial.New(backend.Source{Path: node, Description: pnp.Description{Name: "Scale", HardwareIDs: []string{`PNPDR\SERIAL`}}})
 	require.NoError(t, err)
 	f := newFolder(t, Config{Table: kinds.All()})
-	pair(t, f, port)
+	p := pair(t, f, port)
 	waitFor(t, f, "Scale")
 	dir := filepath.Join(f.Dir(), "Scale")
 	eventually(t, func() bool { return exists(filepath.Join(dir, "tty")) }, "a terminal")
@@ -44,7 +44,7 @@ func TestSerialPort(t *testing.T) {
 		require.Contains(t, run("cat data"), "Permission denied")
 	}
 	require.NoError(t, c.conn.Close())
-	eventually(t, func() bool { return f.Devices()[0].Open == 0 }, "the port is closed")
+	eventually(t, func() bool { return p.Client.Counts().Handles == 0 }, "the port is closed")
 
 	program := exec.Command("sh", "-c", "exec 3<>tty && exec sleep 1000")
 	program.Dir = dir
