@@ -196,10 +196,11 @@ const (
 	longestPause  = 500 * time.Millisecond
 )
 
-// again reports whether to try again after err, and waits before.
-func (p *patience) again(ctx context.Context, err error) bool {
+// again waits if err says that the client is busy, and returns nil to try again then.
+// Otherwise it returns what to fail with.
+func (p *patience) again(ctx context.Context, err error) error {
 	if !busy(err) || p.tries == maxTries {
-		return false
+		return err
 	}
 	pause := time.NewTimer(min(firstPause<<p.tries, longestPause))
 	defer pause.Stop()
@@ -207,9 +208,23 @@ func (p *patience) again(ctx context.Context, err error) bool {
 	p.piece = max(p.piece/2, smallestPiece)
 	select {
 	case <-pause.C:
-		return true
+		return nil
 	case <-ctx.Done():
-		return false
+		return ctx.Err()
+	}
+}
+
+// Patiently calls do, which asks the client for something, until the client is not too busy
+// for it: what is read ahead and written behind can keep it so.
+func Patiently(ctx context.Context, do func() (int, error)) (n int, err error) {
+	for pat := (patience{}); ; {
+		n, err = do()
+		if !busy(err) {
+			return n, err
+		}
+		if err = pat.again(ctx, err); err != nil {
+			return n, err
+		}
 	}
 }
 
@@ -225,8 +240,8 @@ func (f *File) readFull(ctx context.Context, p []byte, off uint64) (n int, err e
 			pat.tries = 0
 		case err == nil:
 			err = io.EOF
-		case pat.again(ctx, err):
-			err = nil
+		default:
+			err = pat.again(ctx, err)
 		}
 	}
 	return n, err

@@ -324,6 +324,20 @@ func TestBusyClient(t *testing.T) {
 	assert.Equal(t, bytes.Repeat([]byte{7}, 1<<20), r.data[:1<<20])
 }
 
+// TestInterruptedWhileBusy: a read that waits for a busy client and is interrupted says so.
+func TestInterruptedWhileBusy(t *testing.T) {
+	r := newRemote(4096)
+	f := newFile(t, r)
+	ctx, cancel := context.WithCancel(bg)
+	r.fail = func(span) error {
+		cancel()
+		return pnp.ERROR_NO_SYSTEM_RESOURCES
+	}
+	_, err := f.NewReader().ReadAt(ctx, make([]byte, 10), 0)
+	require.ErrorIs(t, err, context.Canceled)
+	require.NotErrorIs(t, err, pnp.ERROR_NO_SYSTEM_RESOURCES)
+}
+
 func TestCloseEndsAll(t *testing.T) {
 	r := newRemote(8 << 20)
 	f := newFile(t, r)

@@ -150,8 +150,8 @@ func (f *File) carryOut(w *write) {
 			pat.tries = 0
 		case err == nil:
 			err = io.ErrShortWrite
-		case pat.again(f.ctx, err):
-			err = nil
+		default:
+			err = pat.again(f.ctx, err)
 		}
 	}
 	f.mu.Lock()

@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -208,4 +209,39 @@ func TestFoundLength(t *testing.T) {
 	require.Eventually(t, func() bool { return p.Client.Counts().Handles == 0 }, presenttest.Patience, sizeValid/100)
 	grow(7000)
 	require.Equal(t, "7000", size())
+}
+
+// TestBusyClient: a client that has too many requests of others is asked again.
+func TestBusyClient(t *testing.T) {
+	var asked atomic.Int32
+	d := fileDevice(t, newFile(t, pattern(5000)), false)
+	p := presenttest.NewPair(t, server.Config{}, busyNow{d, &asked})
+	data := add(t, mountFS(t), p, "disk", randomKind)
+	require.Equal(t, "5000\n", run(t, "stat", "-c", "%s", data))
+	run(t, "dd", "if=/dev/zero", "of="+data, "bs=100", "count=1", "conv=notrunc,fsync")
+	require.Greater(t, asked.Load(), int32(3), "the length, whether it may be written to, and to flush it")
+}
+
+// busyNow is a device that refuses every other request.
+type busyNow struct {
+	pnp.Device
+	asked *atomic.Int32
+}
+
+func (d busyNow) Open(r pnp.OpenRequest) (pnp.Handle, error) {
+	h, err := d.Device.Open(r)
+	return busyHandle{h, d.asked}, err
+}
+
+type busyHandle struct {
+	pnp.Handle
+	asked *atomic.Int32
+}
+
+func (h busyHandle) Submit(r *pnp.Request) {
+	if h.asked.Add(1)%2 == 1 {
+		r.Complete(pnp.ERROR_NO_SYSTEM_RESOURCES, 0)
+		return
+	}
+	h.Handle.Submit(r)
 }

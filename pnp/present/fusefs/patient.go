@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp/present"
+	"freerdp-pnpdr/pnp/present/ahead"
 )
 
 // patiently calls do, which waits for the client on behalf of a program's call on a file
@@ -66,6 +67,21 @@ func WhileRunning(ctx context.Context, thread uint32) (running context.Context, 
 		end()
 	})
 	return running, func() { forget(); end() }
+}
+
+// unhurried is a handle whose requests wait while the client has too many of others.
+type unhurried struct{ *handle }
+
+func (h unhurried) ReadAt(ctx context.Context, p []byte, off uint64) (int, error) {
+	return ahead.Patiently(ctx, func() (int, error) { return h.handle.ReadAt(ctx, p, off) })
+}
+
+func (h unhurried) WriteAt(ctx context.Context, p []byte, off uint64) (int, error) {
+	return ahead.Patiently(ctx, func() (int, error) { return h.handle.WriteAt(ctx, p, off) })
+}
+
+func (h unhurried) IOControl(ctx context.Context, code uint32, in, out []byte) (int, error) {
+	return ahead.Patiently(ctx, func() (int, error) { return h.handle.IOControl(ctx, code, in, out) })
 }
 
 // endingInterval is how often to look whether a program ends.

@@ -217,7 +217,7 @@ func (r *random) askSize(ctx context.Context, s *shared) (err error) {
 			}
 		}()
 	}
-	size, found, err := length(ctx, s)
+	size, found, err := length(ctx, unhurried{s.handle})
 	if err != nil {
 		return err
 	}
@@ -278,7 +278,7 @@ func (r *random) mayWrite(ctx context.Context, s *shared) error {
 		return unix.EACCES
 	}
 	if !s.probed {
-		_, err := s.WriteAt(ctx, nil, 0)
+		_, err := unhurried{s.handle}.WriteAt(ctx, nil, 0)
 		if err != nil && (ctx.Err() != nil || s.Err() != nil) {
 			return err
 		}
@@ -400,7 +400,7 @@ func (f *randomFile) fsync(ctx context.Context) error {
 	if f.readOnly {
 		return nil
 	}
-	_, err := f.IOControl(ctx, pnp.IOCTL_PNPDR_FLUSH, nil, nil)
+	_, err := unhurried{f.handle}.IOControl(ctx, pnp.IOCTL_PNPDR_FLUSH, nil, nil)
 	if unknownCode(err) {
 		// As far as anyone can tell, a write that was answered is on the disk.
 		return nil
@@ -417,7 +417,7 @@ func (r *random) forgetSize(ctx context.Context) {
 }
 
 func (f *randomFile) ioctl(ctx context.Context, code uint32, in, out []byte) (int, error) {
-	return f.IOControl(ctx, code, in, out)
+	return unhurried{f.handle}.IOControl(ctx, code, in, out)
 }
 
 func (f *randomFile) poll(events uint32, _ func()) uint32 {
