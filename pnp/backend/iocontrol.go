@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // IOControl maps an IoCode to an ioctl of the node's driver. What no IOControl maps does
@@ -133,22 +135,23 @@ func (c *IOControl) check() error {
 // refused reports whether an ioctl must never be mapped. The driver of the node decides
 // what a number means, so this goes by what Linux' own drivers use it for.
 func refused(request uint32) bool {
-	if request>>16 == 0 && slices.Contains([]uint32{
-		0x540E, // TIOCSCTTY
-		0x5410, // TIOCSPGRP
-		0x5412, // TIOCSTI, which types for the user of a terminal
-		0x541C, // TIOCLINUX, which pastes
-		0x541D, // TIOCCONS
-		0x541F, // TIOCSSERIAL, which sets the port's addresses
+	if slices.Contains([]uint32{
+		unix.TIOCSCTTY,
+		unix.TIOCSPGRP,
+		unix.TIOCSTI,   // which types for the user of a terminal
+		unix.TIOCLINUX, // which pastes
+		unix.TIOCCONS,
+		unix.TIOCSSERIAL, // which sets the port's addresses
+		unix.TIOCNOTTY,
+		unix.TIOCSETD,
+		unix.TIOCVHANGUP,
+		unix.TIOCGPTPEER, // which opens
+		unix.TIOCSLCKTRMIOS,
+		// Of descriptors; elsewhere they have the type 0x66.
 		0x5421, // FIONBIO
-		0x5422, // TIOCNOTTY
-		0x5423, // TIOCSETD
-		0x5437, // TIOCVHANGUP
-		0x5441, // TIOCGPTPEER, which opens
 		0x5450, // FIONCLEX
 		0x5451, // FIOCLEX
 		0x5452, // FIOASYNC
-		0x5457, // TIOCSLCKTRMIOS
 	}, request) {
 		return true
 	}
@@ -166,11 +169,14 @@ func refused(request uint32) bool {
 		0x53, // SCSI and CD-ROM
 		0x55, // USB and uinput
 		0x56, // virtual terminals and Video4Linux
+		0x58, // file systems, whatever the driver of the node says
 		0x5B, // USB test and measurement
 		0x64, // graphics
+		0x66, // file systems, and descriptors
 		0x6B, // SPI
 		0x89, // sockets
 		0x93, // autofs
+		0x94, // file systems: clones of other files
 		0xAE, // virtual machines
 		0xAF, // vhost
 		0xFD, // device mapper

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/pnp/backend"
 )
@@ -54,7 +55,9 @@ func TestParseIOControl(t *testing.T) {
 // TestRefusedIoctls: some ioctls can never be mapped.
 func TestRefusedIoctls(t *testing.T) {
 	for name, request := range map[string]uint32{
-		"TIOCSTI": 0x5412, "TIOCLINUX": 0x541C, "TIOCCONS": 0x541D, "TIOCSSERIAL": 0x541F, "TIOCSETD": 0x5423,
+		"TIOCSTI": unix.TIOCSTI, "TIOCLINUX": unix.TIOCLINUX, "TIOCCONS": unix.TIOCCONS, "TIOCSSERIAL": unix.TIOCSSERIAL,
+		"TIOCSETD": unix.TIOCSETD, "TIOCSPGRP": unix.TIOCSPGRP, "FIONBIO": 0x5421, "FIONBIO elsewhere": 0x8004667E,
+		"FS_IOC_SETFLAGS": 0x40086602, "FIFREEZE": 0xC0045877, "FICLONE": 0x40049409,
 		"SG_IO": 0x2285, "USBDEVFS_SUBMITURB": 0x8038550A, "UI_DEV_CREATE": 0x5501, "BLKPG": 0x1269, "I2C_RDWR": 0x0707,
 		"SPI_IOC_MESSAGE(1)": 0x40206B00, "KDSKBENT": 0x4B47, "VT_ACTIVATE": 0x5606, "LOOP_SET_FD": 0x4C00, "KVM_RUN": 0xAE80,
 		"USBTMC_IOCTL_WRITE": 0xC0105B0D,
