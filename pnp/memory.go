@@ -19,11 +19,18 @@ func NewMemory(limit int64) *Memory { return &Memory{limit: limit} }
 
 // Take takes n bytes, or none and returns false if fewer are left.
 func (m *Memory) Take(n int) bool {
-	if m == nil || m.taken.Add(int64(n)) <= m.limit {
+	if m == nil {
 		return true
 	}
-	m.taken.Add(int64(-n))
-	return false
+	for { // not more than there is even for a moment, in which others would get less
+		taken := m.taken.Load()
+		if taken+int64(n) > m.limit {
+			return false
+		}
+		if m.taken.CompareAndSwap(taken, taken+int64(n)) {
+			return true
+		}
+	}
 }
 
 // TakeUpTo takes n bytes, or as many as are left, and returns their number.

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -44,4 +45,31 @@ func TestMemory(t *testing.T) {
 	require.True(t, none.Take(math.MaxInt))
 	require.Equal(t, math.MaxInt, none.TakeUpTo(math.MaxInt))
 	none.Give(math.MaxInt)
+}
+
+// TestTakeTooMuch: whoever asks for more than there is takes nothing from others.
+func TestTakeTooMuch(t *testing.T) {
+	m := NewMemory(100)
+	done := make(chan struct{})
+	var greedy sync.WaitGroup
+	greedy.Add(1)
+	go func() {
+		defer greedy.Done()
+		for {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			assert.False(t, m.Take(101))
+		}
+	}()
+	for range 20_000 {
+		if !assert.True(t, m.Take(60)) || !assert.Equal(t, 40, m.TakeUpTo(50)) {
+			break
+		}
+		m.Give(100)
+	}
+	close(done)
+	greedy.Wait()
 }

@@ -70,11 +70,15 @@ func NewBudget(bytes int64) *Budget {
 
 // take takes n bytes, if they are left.
 func (b *Budget) take(n int) bool {
-	if b.left.Add(int64(-n)) >= 0 {
-		return true
+	for {
+		left := b.left.Load()
+		if left < int64(n) {
+			return false
+		}
+		if b.left.CompareAndSwap(left, left-int64(n)) {
+			return true
+		}
 	}
-	b.give(n)
-	return false
 }
 
 func (b *Budget) give(n int) { b.left.Add(int64(n)) }
