@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -21,6 +20,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"freerdp-pnpdr/cshim/server/servertest"
+	"freerdp-pnpdr/plugin/internal/xrdpserver"
 	"freerdp-pnpdr/pnp/devtest"
 )
 
@@ -116,144 +117,7 @@ func agentPath() string { return built("PNPDR_AGENT", "pnpdr-agent") }
 func needAgent(t testing.TB) {
 	t.Helper()
 	need(t)
-	require.NoError(t, copyFile(agentPath(), machine+"/usr/bin/pnpdr-agent"))
-}
-
-// agent is a running agent. It is killed at the end of the test.
-type agent struct {
-	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
-	err  error         // valid after done
-
-	mu     sync.Mutex
-	output bytes.Buffer
-}
-
-// Write takes the output.
-func (a *agent) Write(b []byte) (int, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.output.Write(b)
-}
-
-func (a *agent) text() string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.output.String()
-}
-
-func (s *session) startAgent(t testing.TB, args ...string) *agent {
-	t.Helper()
-	a := &agent{cmd: s.command("/usr/bin/pnpdr-agent", args...), done: make(chan struct{})}
-	a.cmd.Stdout, a.cmd.Stderr = a, a
-	require.NoError(t, a.cmd.Start())
-	go func() {
-		a.err = a.cmd.Wait()
-		close(a.done)
-	}()
-	t.Cleanup(func() {
-		a.kill()
-		if t.Failed() {
-			t.Logf("pnpdr-agent:\n%s", a.text())
-		}
-	})
-	return a
-}
-
-// losesClient does something that ends the client's connection, and waits until the agent
-// knows: before that, its folder has devices that lead nowhere.
-func (a *agent) losesClient(t testing.TB, end func()) {
-	t.Helper()
-	gone := func() int {
-		return strings.Count(a.text(), `msg="the client has gone"`) + strings.Count(a.text(), `msg="the client redirects no devices any more"`)
-	}
-	before := gone()
-	end()
-	eventually(t, func() bool { return gone() > before }, "that the agent notices")
-}
-
-func (a *agent) kill() {
-	_ = a.cmd.Process.Kill()
-	<-a.done
-}
-
-func (a *agent) wait(t testing.TB, what string) error {
-	t.Helper()
-	select {
-	case <-a.done:
-		return a.err
-	case <-time.After(patience):
-		t.Fatalf("the agent does not end: %s", what)
-		return nil
-	}
-}
-
-// logout ends what xrdp takes for the window manager, and with it the session.
-func (s *session) logout(t testing.TB) {
-	t.Helper()
-	ended := false
-	eachProcess(func(p process) {
-		if p.uid == s.id && p.name == "tail" {
-			ended = syscall.Kill(p.pid, syscall.SIGKILL) == nil
-		}
-	})
-	require.True(t, ended, "nothing to log out from")
-}
-
-// devices is the folder of the devices.
-func (s *session) devices() string { return s.runtime() + "/pnpdr" }
-
-// try runs a script in the folder of the devices. It kills one that hangs, and everything
-// that it has started.
-func (s *session) try(t testing.TB, script string) (string, error) {
-	t.Helper()
-	var out bytes.Buffer
-	cmd := s.command("/bin/bash", "-c", "cd "+s.devices()+" && { "+script+"\n}")
-	cmd.Stdout, cmd.Stderr = &out, &out
-	require.NoError(t, cmd.Start())
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	select {
-	case err := <-ended:
-		return out.String(), err
-	case <-time.After(patience):
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-		t.Fatalf("this hangs: %s", script)
-		return "", nil
-	}
-}
-
-// run is try for a script that must not fail.
-func (s *session) run(t testing.TB, script string) string {
-	t.Helper()
-	out, err := s.try(t, script)
-	require.NoError(t, err, "%s\n%s", script, out)
-	return strings.TrimSuffix(out, "\n")
-}
-
-// waitFor waits until the session sees these files.
-func (s *session) waitFor(t testing.TB, names ...string) {
-	t.Helper()
-	for _, name := range names {
-		eventually(t, func() bool {
-			_, err := s.try(t, "test -e "+name)
-			return err == nil
-		}, "%s", name)
-	}
-}
-
-// mounts are the file systems that are mounted below the folder of the devices.
-func (s *session) mounts(t testing.TB) []string {
-	t.Helper()
-	b, err := os.ReadFile("/proc/self/mounts")
-	require.NoError(t, err)
-	var list []string
-	for _, line := range strings.Split(string(b), "\n") {
-		if f := strings.Fields(line); len(f) > 1 && strings.HasPrefix(f[1], machine+s.devices()) {
-			list = append(list, f[1])
-		}
-	}
-	return list
+	xrdpserver.InstallAgent(t, agentPath())
 }
 
 const (
@@ -270,37 +134,37 @@ with serial.Serial("meter/tty", 19200, timeout=20) as port:
 // redirection.
 func TestAgent(t *testing.T) {
 	needAgent(t)
-	eachClient(t, func(t *testing.T, x *xrdpServer, binary string) {
+	eachClient(t, func(t *testing.T, x *xrdpserver.Server, binary string) {
 		dev := newClient(t)
-		c, s := x.connect(t, binary, alice, dev.args())
-		a := s.startAgent(t)
-		s.waitFor(t, "card/data", "meter/tty")
+		c, s := x.Connect(t, binary, xrdpserver.Alice, dev.args())
+		a := s.StartAgent(t)
+		s.WaitFor(t, "card/data", "meter/tty")
 
 		t.Run("file", func(t *testing.T) { useFile(t, s, dev) })
 		t.Run("serial", func(t *testing.T) { useSerial(t, s, dev) })
 		t.Run("folder", func(t *testing.T) {
-			assert.Equal(t, "700 alice", s.run(t, "stat -c '%a %U' ."))
-			assert.Contains(t, s.run(t, "cat card/info.json"), `"card"`)
-			assert.Contains(t, s.run(t, "/usr/bin/pnpdr-agent list"), "meter")
+			assert.Equal(t, "700 alice", s.Run(t, "stat -c '%a %U' ."))
+			assert.Contains(t, s.Run(t, "cat card/info.json"), `"card"`)
+			assert.Contains(t, s.Run(t, "/usr/bin/pnpdr-agent list"), "meter")
 		})
 		t.Run("second agent", func(t *testing.T) {
-			second := s.startAgent(t)
-			require.Error(t, second.wait(t, "another one is running"))
-			require.NotEmpty(t, second.text())
-			assert.Equal(t, "21.5 C", s.run(t, askByPython))
+			second := s.StartAgent(t)
+			require.Error(t, second.Wait(t, "another one is running"))
+			require.NotEmpty(t, second.Text())
+			assert.Equal(t, "21.5 C", s.Run(t, askByPython))
 		})
 		other := newClient(t)
-		_, s2 := x.connect(t, binary, bob, "/dvc:pnpdr,file:"+other.card+",name:photos")
-		s2.startAgent(t)
-		s2.waitFor(t, "photos/data")
+		_, s2 := x.Connect(t, binary, xrdpserver.Bob, "/dvc:pnpdr,file:"+other.card+",name:photos")
+		s2.StartAgent(t)
+		s2.WaitFor(t, "photos/data")
 		t.Run("another session", func(t *testing.T) {
-			assert.Equal(t, "photos", s2.run(t, "ls"))
-			assert.Equal(t, "card meter", s.run(t, "echo *"))
-			_, err := s2.try(t, "ls "+s.devices())
+			assert.Equal(t, "photos", s2.Run(t, "ls"))
+			assert.Equal(t, "card meter", s.Run(t, "echo *"))
+			_, err := s2.Try(t, "ls "+s.Devices())
 			assert.Error(t, err, "another user sees the devices")
 		})
 		t.Run("reconnect", func(t *testing.T) {
-			connect := func() { c, _ = x.connect(t, binary, alice, dev.args()) }
+			connect := func() { c, _ = x.Connect(t, binary, xrdpserver.Alice, dev.args()) }
 			for _, end := range []func(){
 				func() {
 					c.Kill()
@@ -308,57 +172,57 @@ func TestAgent(t *testing.T) {
 				},
 				connect, // takes over from the one before
 			} {
-				a.losesClient(t, func() { holdDevices(t, s, end) })
+				a.LosesClient(t, func() { holdDevices(t, s, end) })
 				select {
 				case <-c.Done():
 					connect()
 				default:
 				}
-				s.waitFor(t, "card/data", "meter/tty")
-				assert.Equal(t, "21.5 C", s.run(t, askByPython))
-				assert.Equal(t, dev.hash+"  -", s.run(t, readBack))
+				s.WaitFor(t, "card/data", "meter/tty")
+				assert.Equal(t, "21.5 C", s.Run(t, askByPython))
+				assert.Equal(t, dev.hash+"  -", s.Run(t, readBack))
 			}
 		})
 		t.Run("logout", func(t *testing.T) {
-			holdDevices(t, s, func() { s.logout(t) })
-			require.NoError(t, a.wait(t, "its session has ended"), a.text())
-			assert.Empty(t, s.mounts(t))
-			assert.Equal(t, other.hash+"  -", s2.run(t, "sha256sum <photos/data"), "the other session goes on")
+			holdDevices(t, s, func() { s.Logout(t) })
+			require.NoError(t, a.Wait(t, "its session has ended"), a.Text())
+			assert.Empty(t, s.Mounts(t))
+			assert.Equal(t, other.hash+"  -", s2.Run(t, "sha256sum <photos/data"), "the other session goes on")
 		})
 		dev.unharmed(t)
 	})
 }
 
-func useFile(t *testing.T, s *session, dev *client) {
-	assert.Equal(t, fmt.Sprint(cardSize), s.run(t, "stat -Lc %s card/data"))
-	assert.Equal(t, dev.hash+"  -", s.run(t, readBack))
-	s.run(t, "cp card/data ~/copy && cmp card/data ~/copy")
-	s.run(t, "for bs in 1 512 4096 65536 1000001; do for skip in 0 1 7; do "+
+func useFile(t *testing.T, s *xrdpserver.Session, dev *client) {
+	assert.Equal(t, fmt.Sprint(cardSize), s.Run(t, "stat -Lc %s card/data"))
+	assert.Equal(t, dev.hash+"  -", s.Run(t, readBack))
+	s.Run(t, "cp card/data ~/copy && cmp card/data ~/copy")
+	s.Run(t, "for bs in 1 512 4096 65536 1000001; do for skip in 0 1 7; do "+
 		"cmp <(dd if=card/data bs=$bs count=3 skip=$skip status=none) <(dd if=$HOME/copy bs=$bs count=3 skip=$skip status=none) || exit; done; done")
-	s.run(t, `python3 -c '
+	s.Run(t, `python3 -c '
 import mmap
 with open("card/data", "rb") as f, open("/home/alice/copy", "rb") as g:
     m = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)
     assert m[:] == g.read()'`)
 	// What is written arrives, and nothing else changes.
-	s.run(t, "printf hello | dd of=card/data bs=1 seek=70001 conv=notrunc,fsync status=none")
+	s.Run(t, "printf hello | dd of=card/data bs=1 seek=70001 conv=notrunc,fsync status=none")
 	b, err := os.ReadFile(dev.card)
 	require.NoError(t, err)
 	assert.Equal(t, "hello", string(b[70001:70006]))
-	s.run(t, "dd if=$HOME/copy of=card/data bs=64K conv=notrunc,fsync status=none; rm ~/copy")
+	s.Run(t, "dd if=$HOME/copy of=card/data bs=64K conv=notrunc,fsync status=none; rm ~/copy")
 	dev.unharmed(t)
 }
 
-func useSerial(t *testing.T, s *session, dev *client) {
-	assert.Equal(t, "21.5 C", s.run(t, askByPython))
-	assert.Equal(t, "21.5 C", s.run(t, askByShell))
+func useSerial(t *testing.T, s *xrdpserver.Session, dev *client) {
+	assert.Equal(t, "21.5 C", s.Run(t, askByPython))
+	assert.Equal(t, "21.5 C", s.Run(t, askByShell))
 	for _, speed := range []string{"9600", "115200"} {
 		bits := map[string]uint32{"9600": unix.B9600, "115200": unix.B115200}[speed]
-		cmd := s.command("/bin/bash", "-c", "exec 3<>"+s.devices()+"/meter/tty; stty "+speed+" cs7 parenb parodd raw -echo <&3; echo set; read")
+		cmd := s.Command("/bin/bash", "-c", "exec 3<>"+s.Devices()+"/meter/tty; stty "+speed+" cs7 parenb parodd raw -echo <&3; echo set; read")
 		in, err := cmd.StdinPipe()
 		require.NoError(t, err)
 		require.NoError(t, cmd.Start())
-		eventually(t, func() bool {
+		xrdpserver.Eventually(t, func() bool {
 			tio := dev.settings()
 			return tio.Cflag&unix.CBAUD == bits
 		}, "%s baud at the client", speed)
@@ -369,7 +233,7 @@ func useSerial(t *testing.T, s *session, dev *client) {
 
 // holdDevices has programs use the devices while end takes them away: all of them must
 // end.
-func holdDevices(t *testing.T, s *session, end func()) {
+func holdDevices(t *testing.T, s *xrdpserver.Session, end func()) {
 	t.Helper()
 	var all []*exec.Cmd
 	for _, script := range []string{
@@ -378,7 +242,7 @@ func holdDevices(t *testing.T, s *session, end func()) {
 		"exec cat meter/tty",
 		"exec 3<card/data; head -c 1000 <&3 >/dev/null; while head -c 65536 <&3 >/dev/null; do sleep 0.01; exec 3<card/data || exit; done",
 	} {
-		cmd := s.command("/bin/bash", "-c", "set -o pipefail; cd "+s.devices()+" && "+script)
+		cmd := s.Command("/bin/bash", "-c", "set -o pipefail; cd "+s.Devices()+" && "+script)
 		require.NoError(t, cmd.Start())
 		all = append(all, cmd)
 	}
@@ -392,7 +256,7 @@ func holdDevices(t *testing.T, s *session, end func()) {
 		}()
 		select {
 		case <-ended:
-		case <-time.After(patience):
+		case <-time.After(servertest.Patience):
 			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 			t.Errorf("it goes on although the device is gone: %s", cmd.Args[2])
 		}
@@ -404,9 +268,9 @@ func holdDevices(t *testing.T, s *session, end func()) {
 // sleep.
 func noneStuck(t testing.TB) {
 	t.Helper()
-	eventually(t, func() bool {
+	xrdpserver.Eventually(t, func() bool {
 		stuck := false
-		eachProcess(func(p process) { stuck = stuck || p.state == "D" })
+		xrdpserver.EachProcess(func(p xrdpserver.Process) { stuck = stuck || p.State == "D" })
 		return !stuck
 	}, "no process in state D")
 }

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/cshim/server/servertest"
+	"freerdp-pnpdr/plugin/internal/xrdpserver"
 )
 
 // reading is a way of reading a file.
@@ -84,27 +85,27 @@ func BenchmarkAgent(b *testing.B) {
 			dev := newClient(b)
 			dev.card = benchFile(b)
 			drive := "/drive:share," + filepath.Dir(dev.card)
-			c, s := x.connect(b, binary, alice, dev.args(), drive)
-			s.startAgent(b)
-			s.waitFor(b, "card/data", "meter/tty")
-			s.benchmark(b, "", readings)
+			c, s := x.Connect(b, binary, xrdpserver.Alice, dev.args(), drive)
+			s.StartAgent(b)
+			s.WaitFor(b, "card/data", "meter/tty")
+			benchmark(b, s, "", readings)
 			b.Run("serial round trip", func(b *testing.B) {
-				res := s.measure(b, task{Port: s.devices() + "/meter/tty", Pairs: b.N})
+				res := measure(b, s, task{Port: s.Devices() + "/meter/tty", Pairs: b.N})
 				b.ReportMetric(1e6/res.median(func(p [2]float64) float64 { return p[0] }), "agent_us")
 				b.ReportMetric(0, "ns/op")
 			})
-			direct := x.addr
+			direct := x.Addr
 			for _, rtt := range benchRTTs {
 				c.Kill()
 				<-c.Done()
-				eventually(b, func() bool {
-					_, err := s.try(b, "test ! -e card")
+				xrdpserver.Eventually(b, func() bool {
+					_, err := s.Try(b, "test ! -e card")
 					return err == nil
 				}, "the end of the session")
-				x.addr = servertest.Delayed(b, direct, rtt)
-				c, _ = x.connect(b, binary, alice, dev.args(), drive)
-				s.waitFor(b, "card/data")
-				s.benchmark(b, fmt.Sprintf("%d ms away, ", rtt.Milliseconds()), readings[:4])
+				x.Addr = servertest.Delayed(b, direct, rtt)
+				c, _ = x.Connect(b, binary, xrdpserver.Alice, dev.args(), drive)
+				s.WaitFor(b, "card/data")
+				benchmark(b, s, fmt.Sprintf("%d ms away, ", rtt.Milliseconds()), readings[:4])
 			}
 		})
 	}
@@ -126,14 +127,14 @@ func benchFile(b *testing.B) string {
 }
 
 // benchmark measures ways of reading.
-func (s *session) benchmark(b *testing.B, where string, readings []reading) {
-	drive := s.home() + "/thinclient_drives/share/card.img"
-	if !s.hasDrive(b, drive) {
+func benchmark(b *testing.B, s *xrdpserver.Session, where string, readings []reading) {
+	drive := s.Home() + "/thinclient_drives/share/card.img"
+	if !hasDrive(b, s, drive) {
 		drive = ""
 	}
 	for _, r := range readings {
 		b.Run(where+r.Name, func(b *testing.B) {
-			res := s.measure(b, task{reading: r, Files: [2]string{s.devices() + "/card/data", drive}, Pairs: b.N})
+			res := measure(b, s, task{reading: r, Files: [2]string{s.Devices() + "/card/data", drive}, Pairs: b.N})
 			unit, scale := "ops/s", 1.0
 			if r.Size >= 64<<10 {
 				unit, scale = "MiB/s", float64(r.Size)/(1<<20)
@@ -152,10 +153,10 @@ func (s *session) benchmark(b *testing.B, where string, readings []reading) {
 // hasDrive reports whether xrdp shows the drive. xrdp 0.9.21 does not show those of
 // FreeRDP, which waits for a message that this version does not send
 // (RDPDR_USER_LOGGEDON_PDU).
-func (s *session) hasDrive(b *testing.B, file string) bool {
+func hasDrive(b *testing.B, s *xrdpserver.Session, file string) bool {
 	b.Helper()
 	for range 200 {
-		if _, err := s.try(b, "test -e "+file); err == nil {
+		if _, err := s.Try(b, "test -e "+file); err == nil {
 			return true
 		}
 		time.Sleep(100 * time.Millisecond)
@@ -168,7 +169,7 @@ func (s *session) hasDrive(b *testing.B, file string) bool {
 func xrdpVersion(b testing.TB) string {
 	b.Helper()
 	cmd := exec.Command("/usr/sbin/xrdp", "--version")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: machine}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: xrdpserver.Root}
 	out, err := cmd.Output()
 	require.NoError(b, err)
 	m := regexp.MustCompile(`xrdp (\S+)`).FindSubmatch(out)
@@ -186,11 +187,11 @@ func (r result) median(of func([2]float64) float64) float64 {
 }
 
 // measure runs this program in the session.
-func (s *session) measure(b *testing.B, t task) (r result) {
+func measure(b *testing.B, s *xrdpserver.Session, t task) (r result) {
 	b.Helper()
 	text, err := json.Marshal(t)
 	require.NoError(b, err)
-	cmd := s.command("/usr/bin/inside", "-test.run", "^TestMeasure$")
+	cmd := s.Command("/usr/bin/inside", "-test.run", "^TestMeasure$")
 	cmd.Env = append(cmd.Env, inSession+"=1", benchVariable+"="+string(text))
 	out, err := cmd.CombinedOutput()
 	require.NoError(b, err, "%s", out)

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"freerdp-pnpdr/cshim/server/servertest"
+	"freerdp-pnpdr/plugin/internal/xrdpserver"
 )
 
 // BenchmarkProcessorTime reads 64 MiB in order, through the agent and through xrdp's own
@@ -27,28 +28,28 @@ func BenchmarkProcessorTime(b *testing.B) {
 	x := startXrdp(b)
 	dev := newClient(b)
 	dev.card = benchFile(b)
-	c, s := x.connect(b, binary, alice, dev.args(), "/drive:share,"+filepath.Dir(dev.card))
-	a := s.startAgent(b)
-	s.waitFor(b, "card/data")
-	drive := s.home() + "/thinclient_drives/share/card.img"
-	if !s.hasDrive(b, drive) {
+	c, s := x.Connect(b, binary, xrdpserver.Alice, dev.args(), "/drive:share,"+filepath.Dir(dev.card))
+	a := s.StartAgent(b)
+	s.WaitFor(b, "card/data")
+	drive := s.Home() + "/thinclient_drives/share/card.img"
+	if !hasDrive(b, s, drive) {
 		b.Skip("there is nothing to compare with")
 	}
-	processes := map[string][]int{"agent": {a.cmd.Process.Pid}, "client": {c.Pid()}}
-	eachProcess(func(p process) {
-		if p.name == "xrdp" || p.name == "xrdp-chansrv" {
-			processes[p.name] = append(processes[p.name], p.pid)
+	processes := map[string][]int{"agent": {a.Cmd.Process.Pid}, "client": {c.Pid()}}
+	xrdpserver.EachProcess(func(p xrdpserver.Process) {
+		if p.Name == "xrdp" || p.Name == "xrdp-chansrv" {
+			processes[p.Name] = append(processes[p.Name], p.PID)
 		}
 	})
 	for _, file := range []struct{ name, path string }{{"agent", "card/data"}, {"drive", drive}} {
 		b.Run(file.name, func(b *testing.B) {
 			took := make(map[string]int)
 			for range b.N {
-				s.run(b, fmt.Sprintf("dd if=%s iflag=nocache count=0 status=none", file.path)) // empties the cache
+				s.Run(b, fmt.Sprintf("dd if=%s iflag=nocache count=0 status=none", file.path)) // empties the cache
 				for name, pids := range processes {
 					took[name] -= processorTime(b, pids)
 				}
-				s.run(b, fmt.Sprintf("dd if=%s of=/dev/null bs=64K count=1024 status=none", file.path))
+				s.Run(b, fmt.Sprintf("dd if=%s of=/dev/null bs=64K count=1024 status=none", file.path))
 				for name, pids := range processes {
 					took[name] += processorTime(b, pids)
 				}

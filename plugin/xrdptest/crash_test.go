@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"freerdp-pnpdr/cshim/server/servertest"
+	"freerdp-pnpdr/plugin/internal/xrdpserver"
 	"freerdp-pnpdr/pnp/devtest"
 )
 
@@ -47,40 +48,40 @@ func TestKill(t *testing.T) {
 	needAgent(t)
 	kills, majors := number(t, "PNPDR_KILLS", defaultKills)
 	seed, _ := number(t, "PNPDR_SEED", int(time.Now().UnixNano()&0xFFFFFF))
-	withClients(t, majors, func(t *testing.T, x *xrdpServer, binary string) {
+	withClients(t, majors, func(t *testing.T, x *xrdpserver.Server, binary string) {
 		t.Logf("PNPDR_SEED=%d", seed)
 		at := rand.New(rand.NewPCG(uint64(seed), 0))
 		wait := func() { time.Sleep(time.Duration(at.IntN(600)) * time.Millisecond) }
 		dev := newClient(t)
 		var c *servertest.Client
-		var s *session
-		var a *agent
+		var s *xrdpserver.Session
+		var a *xrdpserver.Agent
 		connect := func() {
-			c, s = x.connect(t, binary, alice, dev.args())
+			c, s = x.Connect(t, binary, xrdpserver.Alice, dev.args())
 		}
 		check := func(what string, n int) {
 			t.Helper()
-			s.waitFor(t, "card/data", "meter/tty")
-			require.Len(t, s.mounts(t), 1, "after killing %s %d times", what, n)
-			require.Equal(t, dev.hash+"  -", s.run(t, readBack))
-			require.Equal(t, "21.5 C", s.run(t, askByPython))
+			s.WaitFor(t, "card/data", "meter/tty")
+			require.Len(t, s.Mounts(t), 1, "after killing %s %d times", what, n)
+			require.Equal(t, dev.hash+"  -", s.Run(t, readBack))
+			require.Equal(t, "21.5 C", s.Run(t, askByPython))
 			dev.unharmed(t)
 		}
 		connect()
-		a = s.startAgent(t)
+		a = s.StartAgent(t)
 		check("nothing", 0)
 
 		for i := range kills {
 			holdDevices(t, s, func() {
 				wait()
-				a.kill()
+				a.Kill()
 			})
 			wait()
-			a = s.startAgent(t)
+			a = s.StartAgent(t)
 			check("the agent", i+1)
 		}
 		for i := range kills {
-			a.losesClient(t, func() {
+			a.LosesClient(t, func() {
 				holdDevices(t, s, func() {
 					wait()
 					c.Kill()
@@ -100,14 +101,14 @@ func TestKill(t *testing.T) {
 				wait()
 				killAll(t, parts...)
 			})
-			require.NoError(t, a.wait(t, "its session has been killed"), a.text())
-			require.Empty(t, s.mounts(t))
+			require.NoError(t, a.Wait(t, "its session has been killed"), a.Text())
+			require.Empty(t, s.Mounts(t))
 			c.Kill()
 			<-c.Done()
-			endAll(t)
-			x.start()
+			xrdpserver.EndAll(t)
+			x.Start()
 			connect()
-			a = s.startAgent(t)
+			a = s.StartAgent(t)
 			check(fmt.Sprint("the server, ", part, " first,"), i+1)
 		}
 	})
@@ -116,10 +117,10 @@ func TestKill(t *testing.T) {
 // killAll kills the processes of the server that have these names.
 func killAll(t testing.TB, names ...string) {
 	t.Helper()
-	eachProcess(func(p process) {
+	xrdpserver.EachProcess(func(p xrdpserver.Process) {
 		for _, name := range names {
-			if p.name == name {
-				_ = syscall.Kill(p.pid, syscall.SIGKILL)
+			if p.Name == name {
+				_ = syscall.Kill(p.PID, syscall.SIGKILL)
 			}
 		}
 	})

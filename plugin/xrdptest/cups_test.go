@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"freerdp-pnpdr/cshim/server/servertest"
+	"freerdp-pnpdr/plugin/internal/xrdpserver"
 	"freerdp-pnpdr/pnp/devtest"
 )
 
@@ -33,15 +34,15 @@ LogLevel debug
 // it.
 func startCUPS(t *testing.T) {
 	t.Helper()
-	if _, err := os.Stat(machine + "/usr/sbin/cupsd"); err != nil {
+	if _, err := os.Stat(xrdpserver.Root + "/usr/sbin/cupsd"); err != nil {
 		t.Skip("NOT TESTED: printing through CUPS: ", err)
 	}
-	backend := machine + "/usr/lib/cups/backend/pnpdr"
-	require.NoError(t, copyFile("../../build/cups/pnpdr", backend))
+	backend := xrdpserver.Root + "/usr/lib/cups/backend/pnpdr"
+	require.NoError(t, xrdpserver.CopyFile("../../build/cups/pnpdr", backend))
 	require.NoError(t, os.Chmod(backend, 0o700))
-	require.NoError(t, os.WriteFile(machine+"/etc/cups/cupsd.conf", []byte(cupsdConf), 0o600))
-	require.NoError(t, os.RemoveAll(machine+"/run/cups"))
-	require.NoError(t, os.MkdirAll(machine+"/run/cups", 0o755))
+	require.NoError(t, os.WriteFile(xrdpserver.Root+"/etc/cups/cupsd.conf", []byte(cupsdConf), 0o600))
+	require.NoError(t, os.RemoveAll(xrdpserver.Root+"/run/cups"))
+	require.NoError(t, os.MkdirAll(xrdpserver.Root+"/run/cups", 0o755))
 	daemon := onServer("/usr/sbin/cupsd", "-f", "-c", "/etc/cups/cupsd.conf")
 	var said devtest.Output
 	daemon.Stdout, daemon.Stderr = &said, &said
@@ -50,11 +51,11 @@ func startCUPS(t *testing.T) {
 		_ = daemon.Process.Kill()
 		_ = daemon.Wait()
 		if t.Failed() {
-			log, _ := os.ReadFile(machine + "/var/log/cups/error_log")
+			log, _ := os.ReadFile(xrdpserver.Root + "/var/log/cups/error_log")
 			t.Logf("cupsd:\n%s%s", said.String(), log[max(0, len(log)-8000):])
 		}
 	})
-	eventually(t, func() bool { _, err := os.Stat(machine + "/run/cups/cups.sock"); return err == nil }, "cupsd")
+	xrdpserver.Eventually(t, func() bool { _, err := os.Stat(xrdpserver.Root + "/run/cups/cups.sock"); return err == nil }, "cupsd")
 }
 
 // onServer is a program of root's on the server.
@@ -62,7 +63,7 @@ func onServer(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = "/"
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin"}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: machine, Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: xrdpserver.Root, Setpgid: true}
 	return cmd
 }
 
@@ -130,20 +131,20 @@ func TestCUPS(t *testing.T) {
 	p := newPaper(t)
 	x := startXrdp(t)
 	args := "/dvc:pnpdr,printer:" + p.path + ",name:Zebra"
-	c, s := x.connect(t, binary, alice, args)
-	s.startAgent(t)
-	s.waitFor(t, "Zebra/data")
+	c, s := x.Connect(t, binary, xrdpserver.Alice, args)
+	s.StartAgent(t)
+	s.WaitFor(t, "Zebra/data")
 	startCUPS(t)
 
 	// Root may not look into the files of alice's session, but the backend finds the printer.
 	line := `direct pnpdr://alice/Zebra "Unknown" "Zebra of alice" "" ""`
 	require.Equal(t, line+"\n", asRoot(t, "/usr/lib/cups/backend/pnpdr"))
-	require.Equal(t, line, s.run(t, "pnpdr-agent cups"))
+	require.Equal(t, line, s.Run(t, "pnpdr-agent cups"))
 	asRoot(t, "/usr/sbin/lpadmin", "-p", "label", "-E", "-v", "pnpdr://alice/Zebra", "-m", "raw", "-u", "allow:alice")
 
-	lp := func(s *session, job []byte) (id string, err error) {
+	lp := func(s *xrdpserver.Session, job []byte) (id string, err error) {
 		t.Helper()
-		cmd := s.command("/usr/bin/lp", "-d", "label")
+		cmd := s.Command("/usr/bin/lp", "-d", "label")
 		cmd.Stdin = bytes.NewReader(job)
 		out, err := cmd.CombinedOutput()
 		if err != nil {
@@ -160,11 +161,11 @@ func TestCUPS(t *testing.T) {
 	jobs := func(which string) string { return asRoot(t, "/usr/bin/lpstat", "-W", which, "-o", "label") }
 	over := func(id string) {
 		t.Helper()
-		eventually(t, func() bool { return !strings.Contains(jobs("not-completed"), id) }, "the end of %s", id)
+		xrdpserver.Eventually(t, func() bool { return !strings.Contains(jobs("not-completed"), id) }, "the end of %s", id)
 	}
 	state := func(says string) {
 		t.Helper()
-		eventually(t, func() bool { return strings.Contains(asRoot(t, "/usr/bin/lpstat", "-p", "label"), says) }, "%s", says)
+		xrdpserver.Eventually(t, func() bool { return strings.Contains(asRoot(t, "/usr/bin/lpstat", "-p", "label"), says) }, "%s", says)
 	}
 
 	// All bytes arrive, as they are.
@@ -176,7 +177,7 @@ func TestCUPS(t *testing.T) {
 
 	// Others may not print.
 	bobs := *s
-	bobs.user = bob
+	bobs.User = xrdpserver.Bob
 	_, err := lp(&bobs, label)
 	require.ErrorContains(t, err, "Not allowed to print")
 
@@ -186,14 +187,14 @@ func TestCUPS(t *testing.T) {
 	asRoot(t, "/usr/bin/cancel", id)
 	over(id)
 	backends := func() (n int) {
-		eachProcess(func(p process) {
-			if p.name == "pnpdr-agent" && p.uid == alice.id {
+		xrdpserver.EachProcess(func(p xrdpserver.Process) {
+			if p.Name == "pnpdr-agent" && p.UID == xrdpserver.Alice.ID {
 				n++
 			}
 		})
 		return n
 	}
-	eventually(t, func() bool { return backends() == 1 }, "the end of the backend")
+	xrdpserver.Eventually(t, func() bool { return backends() == 1 }, "the end of the backend")
 	p.drain()
 
 	// A job begins anew if its printer goes, and waits for it.
@@ -204,7 +205,7 @@ func TestCUPS(t *testing.T) {
 	<-c.Done()
 	state("waiting for Zebra of alice: it is not there")
 	p.drain()
-	x.connect(t, binary, alice, args)
+	x.Connect(t, binary, xrdpserver.Alice, args)
 	require.True(t, bytes.Equal(label, p.reads(len(label))))
 	over(id)
 	require.Contains(t, jobs("completed"), id)

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"freerdp-pnpdr/cshim/server/servertest"
+	"freerdp-pnpdr/plugin/internal/xrdpserver"
 )
 
 // TestDemo is what scripts/demo shows of the agent. The script prints the lines that
@@ -29,14 +30,14 @@ func TestDemo(t *testing.T) {
 	}
 	dev := newClient(t)
 	say(fmt.Sprintf("client$ %s %s", filepath.Base(binary), dev.args()))
-	_, s := startXrdp(t).connect(t, binary, alice, dev.args())
+	_, s := startXrdp(t).Connect(t, binary, xrdpserver.Alice, dev.args())
 	say("server$ pnpdr-agent &")
-	s.startAgent(t)
-	s.waitFor(t, "card/data", "meter/tty")
+	s.StartAgent(t)
+	s.WaitFor(t, "card/data", "meter/tty")
 
 	at := func(script string) string {
 		say("server$ " + script)
-		out := s.run(t, script)
+		out := s.Run(t, script)
 		say(out)
 		return out
 	}

@@ -6,6 +6,6 @@
 // root.
 //
 // PNPDR_XRDP_ROOT names the folder with the unpacked packages of one release of Debian,
-// which scripts/xrdp fetches. The server and its sessions run on a copy-on-write view
-// of it, with their own libraries; the clients are those of this machine.
+// which scripts/xrdp fetches (plugin/internal/xrdpserver). The clients are those of this
+// machine.
 package xrdptest

@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"freerdp-pnpdr/plugin/internal/xrdpserver"
 )
 
 // TestFoundDrives: the Server Service lists the drives that FreeRDP finds by itself, those
@@ -30,14 +32,14 @@ func TestFoundDrives(t *testing.T) {
 			_ = os.Remove(path)
 		})
 	}
-	eachClient(t, func(t *testing.T, x *xrdpServer, binary string) {
+	eachClient(t, func(t *testing.T, x *xrdpserver.Server, binary string) {
 		for _, name := range []string{"stick", "stick/deep", "named", "two words", "a+b", "x\ny", "\xff\xfe", "\u00fcml\u00e4ut"} {
 			mount(t, "/mnt/"+name)
 		}
-		_, s := x.connect(t, binary, alice, "/dvc:pnpdr,srvsvc", "/drive:name,/mnt/named", "+drives")
+		_, s := x.Connect(t, binary, xrdpserver.Alice, "/dvc:pnpdr,srvsvc", "/drive:name,/mnt/named", "+drives")
 		// What xrdp was told last: eight bytes of each name, in ASCII.
 		announced := func() (names string) {
-			logs, _ := filepath.Glob(machine + s.home() + "/.local/share/xrdp/xrdp-chansrv*.log")
+			logs, _ := filepath.Glob(xrdpserver.Root + s.Home() + "/.local/share/xrdp/xrdp-chansrv*.log")
 			if len(logs) == 0 {
 				return "" // the session has just begun
 			}
@@ -49,9 +51,9 @@ func TestFoundDrives(t *testing.T) {
 			}
 			return names[max(0, strings.LastIndex(names, "name ")):]
 		}
-		s.startAgent(t)
+		s.StartAgent(t)
 		listed := func() (names string) {
-			out, err := exec.Command(rpcclient, "--option=ncalrpc dir="+machine+s.devices()+"/srvsvc", "-U%", "ncalrpc:", "-c", "netshareenumall").CombinedOutput()
+			out, err := exec.Command(rpcclient, "--option=ncalrpc dir="+xrdpserver.Root+s.Devices()+"/srvsvc", "-U%", "ncalrpc:", "-c", "netshareenumall").CombinedOutput()
 			if err != nil {
 				return "" // the agent has not made the sockets yet
 			}
@@ -62,8 +64,8 @@ func TestFoundDrives(t *testing.T) {
 		}
 		both := func(want string) {
 			t.Helper()
-			eventually(t, func() bool { return announced() == want }, "what FreeRDP announces: %q is %q", want, announced())
-			eventually(t, func() bool { return listed() == want+"IPC_ " }, "%q is %q", want, listed())
+			xrdpserver.Eventually(t, func() bool { return announced() == want }, "what FreeRDP announces: %q is %q", want, announced())
+			xrdpserver.Eventually(t, func() bool { return listed() == want+"IPC_ " }, "%q is %q", want, listed())
 		}
 		if strings.HasPrefix(xrdpVersion(t), "0.9.") {
 			t.Skip("NOT TESTED: this xrdp does not ask for drives as FreeRDP wants it")

@@ -14,6 +14,9 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"freerdp-pnpdr/cshim/server/servertest"
+	"freerdp-pnpdr/plugin/internal/xrdpserver"
 )
 
 // Variables that tell the test program where it runs.
@@ -61,6 +64,27 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// eachClient runs test with each major version of xfreerdp, and an xrdp of its own.
+func eachClient(t *testing.T, test func(t *testing.T, x *xrdpserver.Server, binary string)) {
+	need(t)
+	withClients(t, []int{3, 2}, test)
+}
+
+// withClients is eachClient with some of the versions.
+func withClients(t *testing.T, majors []int, test func(t *testing.T, x *xrdpserver.Server, binary string)) {
+	for _, major := range majors {
+		t.Run(fmt.Sprint("xfreerdp", major), func(t *testing.T) {
+			binary := servertest.RequireClient(t, major)
+			test(t, startXrdp(t), binary)
+		})
+	}
+}
+
+func startXrdp(t testing.TB) *xrdpserver.Server {
+	t.Helper()
+	return xrdpserver.Start(t, servertest.StartDisplay(t), pluginPath())
+}
+
 func missing() string {
 	if testing.Short() {
 		return "real sessions are left out of -short"
@@ -106,47 +130,32 @@ func runIsolated() error {
 	return cmd.Wait()
 }
 
-// machine is the root of the server: the unpacked packages, and all changes in memory.
-const machine = "/mnt/root"
-
 // isolate prepares the namespaces that the program runs in.
 func isolate() error {
-	lower, err := filepath.Abs(os.Getenv("PNPDR_XRDP_ROOT"))
-	if err != nil {
-		return err
-	}
 	if err := loopbackUp(); err != nil {
 		return fmt.Errorf("the loopback interface: %w", err)
 	}
-	for _, m := range []struct {
-		source, target, kind string
-		flags                uintptr
-		data                 string
-	}{
-		{"", "/", "", unix.MS_REC | unix.MS_PRIVATE, ""},
-		{"proc", "/proc", "proc", 0, ""},
-		{"tmpfs", "/mnt", "tmpfs", 0, ""},
-		{"overlay", machine, "overlay", 0, "lowerdir=" + lower + ",upperdir=/mnt/up,workdir=/mnt/work"},
-		{"proc", machine + "/proc", "proc", 0, ""},
-		{"tmpfs", machine + "/dev", "tmpfs", 0, "mode=755"},
-		{"devpts", machine + "/dev/pts", "devpts", 0, "newinstance,ptmxmode=0666,mode=620,gid=5"},
-		{"tmpfs", machine + "/dev/shm", "tmpfs", 0, "mode=1777"},
-		// What the clients and their display leave there is not for other programs.
-		{"overlay", "/tmp", "overlay", 0, "lowerdir=/tmp,upperdir=/mnt/tmp,workdir=/mnt/tmpwork"},
-	} {
-		for _, dir := range []string{m.target, "/mnt/up", "/mnt/work", "/mnt/tmp", "/mnt/tmpwork"} {
-			if err := os.MkdirAll(dir, 0o755); err != nil {
-				return err
-			}
-		}
-		if err := unix.Mount(m.source, m.target, m.kind, m.flags, m.data); err != nil {
-			return fmt.Errorf("mounting %s: %w", m.target, err)
-		}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("making mounts private: %w", err)
+	}
+	if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
+		return fmt.Errorf("mounting /proc: %w", err)
+	}
+	if err := xrdpserver.Mount(os.Getenv("PNPDR_XRDP_ROOT")); err != nil {
+		return err
+	}
+	// What the clients and their display leave in /tmp is not for other programs.
+	if err := xrdpserver.Overlay("/tmp", "/tmp"); err != nil {
+		return err
 	}
 	if err := os.Chmod("/tmp", 0o1777); err != nil {
 		return err
 	}
-	return furnish()
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	return xrdpserver.CopyFile(self, xrdpserver.Root+"/usr/bin/inside")
 }
 
 func loopbackUp() error {

@@ -18,6 +18,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"freerdp-pnpdr/cshim/server/servertest"
+	"freerdp-pnpdr/plugin/internal/xrdpserver"
 )
 
 const (
@@ -35,11 +38,11 @@ func TestSoak(t *testing.T) {
 	needAgent(t)
 	seconds, majors := number(t, "PNPDR_SOAK", defaultSoak)
 	length := time.Duration(seconds) * time.Second
-	withClients(t, majors, func(t *testing.T, x *xrdpServer, binary string) {
+	withClients(t, majors, func(t *testing.T, x *xrdpserver.Server, binary string) {
 		dev := newClient(t)
-		c, s := x.connect(t, binary, alice, dev.args())
-		a := s.startAgent(t)
-		s.waitFor(t, "card/data", "meter/tty")
+		c, s := x.Connect(t, binary, xrdpserver.Alice, dev.args())
+		a := s.StartAgent(t)
+		s.WaitFor(t, "card/data", "meter/tty")
 
 		type worker struct {
 			stop  io.Closer
@@ -49,8 +52,8 @@ func TestSoak(t *testing.T) {
 		var all []worker
 		for i := range workers {
 			w := worker{ended: make(chan error, 1), out: new(bytes.Buffer)}
-			cmd := s.command("/usr/bin/inside", "-test.v", "-test.run", "^TestSoak$")
-			cmd.Dir = s.devices()
+			cmd := s.Command("/usr/bin/inside", "-test.v", "-test.run", "^TestSoak$")
+			cmd.Dir = s.Devices()
 			cmd.Env = append(cmd.Env, inSession+"=1", workerVariable+"="+strconv.Itoa(i))
 			stop, err := cmd.StdinPipe()
 			require.NoError(t, err)
@@ -60,7 +63,7 @@ func TestSoak(t *testing.T) {
 			go func() { w.ended <- cmd.Wait() }()
 			all = append(all, w)
 		}
-		processes := map[string]int{"the agent": a.cmd.Process.Pid, "the client": c.Pid()}
+		processes := map[string]int{"the agent": a.Cmd.Process.Pid, "the client": c.Pid()}
 		time.Sleep(length / 3)
 		before := make(map[string]usage)
 		for name, pid := range processes {
@@ -81,13 +84,13 @@ func TestSoak(t *testing.T) {
 			case err := <-w.ended:
 				require.NoError(t, err, "worker %d: %s", i, w.out)
 				t.Logf("worker %d: %s", i, regexp.MustCompile(`(?m)\S+ \d+ rounds$`).FindString(w.out.String()))
-			case <-time.After(patience):
+			case <-time.After(servertest.Patience):
 				t.Fatalf("worker %d does not end", i)
 			}
 		}
-		require.NoError(t, syscall.Kill(a.cmd.Process.Pid, syscall.SIGTERM))
-		require.NoError(t, a.wait(t, "it was told to"))
-		require.Empty(t, s.mounts(t))
+		require.NoError(t, syscall.Kill(a.Cmd.Process.Pid, syscall.SIGTERM))
+		require.NoError(t, a.Wait(t, "it was told to"))
+		require.Empty(t, s.Mounts(t))
 	})
 }
 

@@ -21,6 +21,7 @@ import (
 	"freerdp-pnpdr/channels/server"
 	"freerdp-pnpdr/channels/xrdp"
 	"freerdp-pnpdr/cshim/server/servertest"
+	"freerdp-pnpdr/plugin/internal/xrdpserver"
 	"freerdp-pnpdr/pnp/backend/loopback"
 )
 
@@ -32,16 +33,16 @@ func TestTransport(t *testing.T) {
 		t.Run("reconnect", reconnect)
 		return
 	}
-	eachClient(t, func(t *testing.T, x *xrdpServer, binary string) {
-		connect := func() (*servertest.Client, *session) {
-			return x.connect(t, binary, alice, "/dvc:pnpdr,loopback")
+	eachClient(t, func(t *testing.T, x *xrdpserver.Server, binary string) {
+		connect := func() (*servertest.Client, *xrdpserver.Session) {
+			return x.Connect(t, binary, xrdpserver.Alice, "/dvc:pnpdr,loopback")
 		}
 		c, s := connect()
-		wanted := filepath.Join(machine, s.home(), clientFile)
+		wanted := filepath.Join(xrdpserver.Root, s.Home(), clientFile)
 		require.NoError(t, os.WriteFile(wanted, nil, 0o666))
-		require.NoError(t, os.Chown(wanted, int(s.id), int(s.id)))
+		require.NoError(t, os.Chown(wanted, int(s.ID), int(s.ID)))
 
-		cmd := s.command("/usr/bin/inside", "-test.v", "-test.run", "^TestTransport$")
+		cmd := s.Command("/usr/bin/inside", "-test.v", "-test.run", "^TestTransport$")
 		cmd.Env = append(cmd.Env, inSession+"=1")
 		ended := make(chan error, 1)
 		var output []byte
@@ -85,7 +86,7 @@ const (
 
 func within(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), servertest.Patience)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package xrdptest
+package xrdpserver
 
 import (
 	"crypto/ecdsa"
@@ -22,18 +22,18 @@ import (
 
 const tcpPort = "3389" // of xrdp, in a network of its own
 
-// user is one of the server's users.
-type user struct {
-	name string
-	id   uint32
+// User is one of the server's users.
+type User struct {
+	Name string
+	ID   uint32
 }
 
 // Each user has a session of his own.
-var alice, bob = user{"alice", 61001}, user{"bob", 61002}
+var Alice, Bob = User{"alice", 61001}, User{"bob", 61002}
 
-func (u user) home() string    { return "/home/" + u.name }
-func (u user) runtime() string { return fmt.Sprint("/run/user/", u.id) }
-func (u user) envFile() string { return u.home() + "/session.env" }
+func (u User) Home() string    { return "/home/" + u.Name }
+func (u User) Runtime() string { return fmt.Sprint("/run/user/", u.ID) }
+func (u User) envFile() string { return u.Home() + "/session.env" }
 
 // furnish does for the server's root what the installation of the packages would have
 // done.
@@ -50,7 +50,7 @@ func makeNodes() error {
 		case "fuse":
 			major = 10
 		}
-		path := filepath.Join(machine, "dev", name)
+		path := filepath.Join(Root, "dev", name)
 		if err := unix.Mknod(path, unix.S_IFCHR|0o666, int(unix.Mkdev(major, minor))); err != nil {
 			return fmt.Errorf("making /dev/%s: %w", name, err)
 		}
@@ -59,18 +59,18 @@ func makeNodes() error {
 		}
 	}
 	return errors.Join(
-		os.Symlink("pts/ptmx", machine+"/dev/ptmx"),
-		os.Symlink("/proc/self/fd", machine+"/dev/fd"),
-		os.Symlink("/proc/self/mounts", machine+"/etc/mtab"),
+		os.Symlink("pts/ptmx", Root+"/dev/ptmx"),
+		os.Symlink("/proc/self/fd", Root+"/dev/fd"),
+		os.Symlink("/proc/self/mounts", Root+"/etc/mtab"),
 	)
 }
 
 func makeFiles() error {
 	for _, dir := range []string{"/tmp", "/run/xrdp/sockdir", "/tmp/.X11-unix"} {
-		if err := os.MkdirAll(machine+dir, 0o755); err != nil {
+		if err := os.MkdirAll(Root+dir, 0o755); err != nil {
 			return err
 		}
-		if err := os.Chmod(machine+dir, 0o777|fs.ModeSticky); err != nil {
+		if err := os.Chmod(Root+dir, 0o777|fs.ModeSticky); err != nil {
 			return err
 		}
 	}
@@ -83,22 +83,19 @@ func makeFiles() error {
 		// Whoever comes may have a session.
 		"/etc/pam.d/xrdp-sesman": "auth required pam_permit.so\naccount required pam_permit.so\nsession required pam_permit.so\n",
 	} {
-		if err := os.WriteFile(machine+name, []byte(text), 0o644); err != nil {
+		if err := os.WriteFile(Root+name, []byte(text), 0o644); err != nil {
 			return err
 		}
 	}
-	// It was unpacked without.
-	if err := os.Chmod(machine+"/usr/bin/fusermount3", 0o755|fs.ModeSetuid); err != nil {
-		return err
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	return copyFile(self, machine+"/usr/bin/inside")
+	// It was unpacked without, and may belong to who unpacked it.
+	return errors.Join(
+		os.Chown(Root+"/usr/bin/fusermount3", 0, 0),
+		os.Chmod(Root+"/usr/bin/fusermount3", 0o755|fs.ModeSetuid),
+	)
 }
 
-func copyFile(from, to string) error {
+// CopyFile copies a program.
+func CopyFile(from, to string) error {
 	b, err := os.ReadFile(from)
 	if err != nil {
 		return err
@@ -121,8 +118,8 @@ func makeCertificate() error {
 		return err
 	}
 	return errors.Join(
-		os.WriteFile(machine+"/etc/xrdp/key.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600),
-		os.WriteFile(machine+"/etc/xrdp/cert.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o644),
+		os.WriteFile(Root+"/etc/xrdp/key.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600),
+		os.WriteFile(Root+"/etc/xrdp/cert.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o644),
 	)
 }
 
@@ -134,7 +131,7 @@ func configure() error {
 		},
 		"sesman.ini": {{`(?m)^EnableSyslog=.*$`, "EnableSyslog=false"}},
 	} {
-		path := filepath.Join(machine, "etc/xrdp", name)
+		path := filepath.Join(Root, "etc/xrdp", name)
 		text, err := os.ReadFile(path)
 		if err != nil {
 			return err
@@ -155,12 +152,12 @@ func configure() error {
 
 // makeUsers: what a session starts writes down its environment, and waits.
 func makeUsers() error {
-	for _, u := range []user{alice, bob} {
+	for _, u := range []User{Alice, Bob} {
 		for file, line := range map[string]string{
-			"passwd": fmt.Sprintf("%s:x:%d:%[2]d::%s:/bin/bash\n", u.name, u.id, u.home()),
-			"group":  fmt.Sprintf("%s:x:%d:\n", u.name, u.id),
+			"passwd": fmt.Sprintf("%s:x:%d:%[2]d::%s:/bin/bash\n", u.Name, u.ID, u.Home()),
+			"group":  fmt.Sprintf("%s:x:%d:\n", u.Name, u.ID),
 		} {
-			f, err := os.OpenFile(machine+"/etc/"+file, os.O_APPEND|os.O_WRONLY, 0)
+			f, err := os.OpenFile(Root+"/etc/"+file, os.O_APPEND|os.O_WRONLY, 0)
 			if err != nil {
 				return err
 			}
@@ -169,20 +166,20 @@ func makeUsers() error {
 				return err
 			}
 		}
-		for _, dir := range []string{u.home(), u.runtime()} {
-			if err := os.MkdirAll(machine+dir, 0o700); err != nil {
+		for _, dir := range []string{u.Home(), u.Runtime()} {
+			if err := os.MkdirAll(Root+dir, 0o700); err != nil {
 				return err
 			}
-			if err := os.Chown(machine+dir, int(u.id), int(u.id)); err != nil {
+			if err := os.Chown(Root+dir, int(u.ID), int(u.ID)); err != nil {
 				return err
 			}
 		}
-		if err := os.Chmod(machine+"/run/user", 0o755); err != nil {
+		if err := os.Chmod(Root+"/run/user", 0o755); err != nil {
 			return err
 		}
 		start := fmt.Sprintf("#!/bin/bash\nexport XDG_RUNTIME_DIR=%s\nenv -0 >%s.new && mv %[2]s.new %[2]s\nexec tail -f /dev/null\n",
-			u.runtime(), u.envFile())
-		if err := os.WriteFile(machine+u.home()+"/startwm.sh", []byte(start), 0o755); err != nil {
+			u.Runtime(), u.envFile())
+		if err := os.WriteFile(Root+u.Home()+"/startwm.sh", []byte(start), 0o755); err != nil {
 			return err
 		}
 	}
