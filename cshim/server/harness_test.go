@@ -114,7 +114,7 @@ func (f *fixture) clientWith(args ...string) (*servertest.Client, *session) {
 	case s := <-f.sessions:
 		return c, s
 	case <-c.Done():
-		f.t.Fatal("the client ended instead of connecting")
+		f.t.Fatalf("the client ended instead of connecting: %v", c.Wait())
 	case <-time.After(servertest.Patience):
 		f.t.Fatal("the client does not connect")
 	}

@@ -146,7 +146,7 @@ func (f *fixture) next(c *servertest.Client) *remote {
 	case r := <-f.sessions:
 		return r
 	case <-c.Done():
-		f.t.Fatal("the client ended instead of connecting")
+		f.t.Fatalf("the client ended instead of connecting: %v", c.Wait())
 	case <-time.After(servertest.Patience):
 		f.t.Fatal("the client does not connect")
 	}

@@ -62,25 +62,34 @@ static rdpSettings* settings_of(rdpContext* context)
 #endif
 }
 
-static void* session(void* arg)
+/* Returns a session that is ready to connect, or NULL. */
+static rdpContext* prepare(void)
 {
 	RDP_CLIENT_ENTRY_POINTS entry = { 0 };
 	rdpContext* context;
-	int* failed = arg;
 
-	*failed = 1;
 	entry.Version = RDP_CLIENT_INTERFACE_VERSION;
 	entry.Size = sizeof(RDP_CLIENT_ENTRY_POINTS_V1);
 	entry.ContextSize = sizeof(rdpClientContext);
 	entry.ClientNew = client_new;
 	context = freerdp_client_context_new(&entry);
-	if (!context)
-		return NULL;
-	if (freerdp_client_settings_parse_command_line(settings_of(context), arg_count, arg_values,
-	                                               FALSE) == 0 &&
-	    freerdp_connect(context->instance))
+	if (context && freerdp_client_settings_parse_command_line(settings_of(context), arg_count,
+	                                                          arg_values, FALSE) != 0)
 	{
-		*failed = 0;
+		freerdp_client_context_free(context);
+		context = NULL;
+	}
+	return context;
+}
+
+/* Runs a session until the server disconnects. Returns NULL if it did not connect. */
+static void* run(void* arg)
+{
+	rdpContext* context = arg;
+	BOOL connected = freerdp_connect(context->instance);
+
+	if (connected)
+	{
 		while (!freerdp_shall_disconnect(context->instance))
 		{
 			HANDLE handles[64];
@@ -95,7 +104,7 @@ static void* session(void* arg)
 		freerdp_disconnect(context->instance);
 	}
 	freerdp_client_context_free(context);
-	return NULL;
+	return connected ? &arg_count : NULL;
 }
 
 int main(int argc, char** argv)
@@ -112,15 +121,22 @@ int main(int argc, char** argv)
 	for (int round = 0; round < rounds; round++)
 	{
 		pthread_t threads[16];
-		int failed[16];
+		rdpContext* contexts[16];
 
+		/* Before there are threads: FreeRDP sets the filters of its log, which are the
+		 * process's, without a lock. */
 		for (int i = 0; i < parallel; i++)
-			if (pthread_create(&threads[i], NULL, session, &failed[i]) != 0)
+			if (!(contexts[i] = prepare()))
+				return 2;
+		for (int i = 0; i < parallel; i++)
+			if (pthread_create(&threads[i], NULL, run, contexts[i]) != 0)
 				return 2;
 		for (int i = 0; i < parallel; i++)
 		{
-			pthread_join(threads[i], NULL);
-			failures += failed[i];
+			void* connected = NULL;
+
+			pthread_join(threads[i], &connected);
+			failures += !connected;
 		}
 	}
 	printf("%d sessions, %d failed\n", parallel * rounds, failures);
