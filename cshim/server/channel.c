@@ -60,9 +60,14 @@ rds_read_result rds_channel_read(void* channel, void* buffer, uint32_t capacity,
 	ULONG length = 0;
 	ULONG next = 0;
 
-	/* Without a buffer this returns the length of the first message. */
+	/* Without a buffer this returns the length of the first message. Where the client has
+	 * closed the channel, and then accepted it again, it is alive for FreeRDP, but what ends
+	 * the messages stays the first one for ever. */
+	SetLastError(ERROR_SUCCESS);
+
 	if (!WTSVirtualChannelRead(channel, 0, NULL, 0, &length))
-		return channel_is_alive(channel) ? RDS_READ_NONE : RDS_READ_CLOSED;
+		return (GetLastError() == ERROR_NO_DATA) && channel_is_alive(channel) ? RDS_READ_NONE
+		                                                                      : RDS_READ_CLOSED;
 
 	*size = length;
 
