@@ -3,6 +3,7 @@
 package libusb
 
 import (
+	"context"
 	"math"
 	"os"
 	"os/exec"
@@ -73,4 +74,19 @@ exec "$test" -test.run '^TestWithoutLibrary$' -test.v`
 	}
 	require.NoError(t, err, "%s", out)
 	require.Contains(t, string(out), "--- PASS: TestWithoutLibrary")
+}
+
+// TestWake: what waits for transfers is woken, although another thread handles libusb's events.
+func TestWake(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "wake_test")
+	out, err := exec.Command("cc", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-o", program, "testdata/wake_test.c", "-ldl", "-lpthread").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute) // where it hangs
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, "20000")
+	out, err = cmd.CombinedOutput()
+	if cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == 77 {
+		t.Skipf("NOT TESTED: libusb is missing: %s", out)
+	}
+	require.NoError(t, err, "%s", out)
 }

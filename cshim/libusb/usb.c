@@ -20,6 +20,9 @@ struct pnpdr_usb
 	pnpdr_usb_transfer* ended;
 	pnpdr_usb_transfer** last; // where the next that ends is put
 	bool woken;
+	// Whether pnpdr_usb_wait has a reason to return. libusb looks at it without the lock,
+	// whenever it is about to wait: another thread may have handled the events meanwhile.
+	int ready;
 };
 
 struct pnpdr_usb_transfer
@@ -116,6 +119,11 @@ static struct pnpdr_libusb_transfer* fields(const pnpdr_usb_transfer* transfer)
 	return (struct pnpdr_libusb_transfer*)transfer->inner;
 }
 
+static void set_ready(pnpdr_usb* usb, bool ready)
+{
+	__atomic_store_n(&usb->ready, ready, __ATOMIC_RELEASE);
+}
+
 // Runs in pnpdr_usb_wait, or in whichever other call of libusb's handles events.
 static void complete(struct libusb_transfer* inner)
 {
@@ -124,9 +132,8 @@ static void complete(struct libusb_transfer* inner)
 	(void)pthread_mutex_lock(&usb->lock);
 	*usb->last = transfer;
 	usb->last = &transfer->next;
+	set_ready(usb, true);
 	(void)pthread_mutex_unlock(&usb->lock);
-	// A control transfer handles events, too, while pnpdr_usb_wait waits for its turn.
-	libusb.interrupt_event_handler(usb->context);
 }
 
 int pnpdr_usb_submit(pnpdr_usb* usb, uint64_t tag, uint8_t endpoint, int interrupt,
@@ -204,6 +211,7 @@ static int take(pnpdr_usb* usb, pnpdr_usb_done* done, int room)
 	}
 	woken = usb->woken;
 	usb->woken = false;
+	set_ready(usb, usb->ended != NULL);
 	(void)pthread_mutex_unlock(&usb->lock);
 	return n > 0 || woken ? n : -1;
 }
@@ -216,7 +224,7 @@ int pnpdr_usb_wait(pnpdr_usb* usb, pnpdr_usb_done* done, int room)
 		int rc = take(usb, done, room);
 		if (rc >= 0)
 			return rc;
-		rc = libusb.handle_events_timeout_completed(usb->context, &hour, NULL);
+		rc = libusb.handle_events_timeout_completed(usb->context, &hour, &usb->ready);
 		if (rc < 0 && rc != -10) // LIBUSB_ERROR_INTERRUPTED
 			return rc;
 	}
@@ -226,6 +234,7 @@ void pnpdr_usb_wake(pnpdr_usb* usb)
 {
 	(void)pthread_mutex_lock(&usb->lock);
 	usb->woken = true;
+	set_ready(usb, true);
 	(void)pthread_mutex_unlock(&usb->lock);
 	libusb.interrupt_event_handler(usb->context);
 }
