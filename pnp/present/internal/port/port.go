@@ -72,8 +72,8 @@ type Port struct {
 	mu   sync.Mutex // guards have; never held while the client is asked
 	have Settings   // what the client has accepted
 
-	written atomic.Uint64 // counts writes
-	sent    atomic.Uint64 // the writes that the client has sent for sure
+	written atomic.Uint64 // counts the begins and ends of writes
+	sent    atomic.Uint64 // those of what the client has sent for sure
 }
 
 // Open opens the port with these settings and raises DTR and RTS. Settings that the
@@ -283,6 +283,7 @@ func (p *Port) Read(ctx context.Context, b []byte) (n int, err error) {
 // sent. If it fails, n bytes were taken for sure.
 func (p *Port) Write(ctx context.Context, b []byte) (n int, err error) {
 	p.written.Add(1)
+	defer p.written.Add(1) // a Drain may have been told meanwhile that nothing is left
 	for w := (pauses{}); ; {
 		k, err := p.h.WriteAt(ctx, b[n:], 0)
 		n += k
