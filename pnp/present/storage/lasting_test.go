@@ -117,8 +117,10 @@ func TestGrows(t *testing.T) {
 	}, presenttest.Patience, 100*time.Millisecond)
 }
 
-// TestSendAgain: a file whose place was made, but that was not taken, can be sent again.
+// TestSendAgain: a file that could not be sent for the second time, when the old one had gone,
+// is there under another name, and can be sent again.
 func TestSendAgain(t *testing.T) {
+	const sendObjectInfo, deleteObject = 0x100C, 0x100B
 	p := newPlayer(t)
 	p.add(0, "old", []byte("old content"))
 	m := mount(t, p)
@@ -132,15 +134,42 @@ func TestSendAgain(t *testing.T) {
 	require.NoError(t, w.truncate(0))
 	_, errno = w.Write(ctx, []byte("new"), 0)
 	require.Zero(t, errno)
-	p.set(func() { p.fail[0x100C] = 0x200C }) // StoreFull
+	p.set(func() { p.fail[sendObjectInfo] = 0x200C }) // StoreFull
 	require.Equal(t, unix.ENOSPC, w.Flush(ctx))
-	p.set(func() { delete(p.fail, 0x100C); p.fail[0x100B] = 0x2009 }) // it has no such object
+	p.set(func() {
+		require.Len(t, p.objects, 1)
+		delete(p.fail, sendObjectInfo)
+		p.then = func(code uint16) {
+			if code == deleteObject {
+				p.fail[sendObjectInfo] = 0x200C
+			}
+		}
+	})
+	require.Equal(t, unix.ENOSPC, w.Flush(ctx))
+	m.prints("new", "cat Card_1/pnpdr-*.tmp")
+	p.set(func() { delete(p.fail, sendObjectInfo); p.then = nil })
 	require.Zero(t, w.Flush(ctx))
 	require.Zero(t, w.Release(ctx))
 	m.prints("new", "cat Card_1/old")
 }
 
-// TestReplacing: where a player can rename files, the old one goes when the new one is there.
+// TestReplacedByOthers: somebody else deletes the file that is to be replaced.
+func TestReplacedByOthers(t *testing.T) {
+	p := newPlayer(t)
+	h := p.add(0, "file", []byte("old"))
+	m := mount(t, p)
+	m.prints("old", "cat Card_1/file")
+	p.set(func() {
+		p.then = func(code uint16) {
+			if code == 0x100D { // SendObject
+				delete(p.objects, h)
+			}
+		}
+	})
+	m.prints("file\nnew", "printf new >Card_1/file && ls Card_1 && cat Card_1/file")
+}
+
+// TestReplacing: the old file goes when the new one is there, which a player renames if it can.
 func TestReplacing(t *testing.T) {
 	const sendObjectInfo, sendObject, deleteObject, getPropDesc, setPropValue = 0x100C, 0x100D, 0x100B, 0x9802, 0x9804
 	p := newPlayer(t)

@@ -4,6 +4,7 @@ package storage
 
 import (
 	"encoding/binary"
+	"slices"
 	"sync"
 	"testing"
 	"unicode/utf16"
@@ -183,6 +184,10 @@ func (p *player) command(code uint16, a [5]uint32) {
 		return
 	}
 	o := p.objects[a[0]]
+	if o == nil && slices.Contains([]uint16{0x1008, 0x1009, 0x100B, 0x101B}, code) {
+		p.respond(0x2009) // InvalidObjectHandle
+		return
+	}
 	switch code {
 	case 0x1001: // GetDeviceInfo
 		d := make([]byte, 8)
@@ -221,10 +226,6 @@ func (p *player) command(code uint16, a [5]uint32) {
 		}
 		p.send(code, append(u32s(uint32(len(handles))), u32s(handles...)...))
 	case 0x1008: // GetObjectInfo
-		if o == nil {
-			p.respond(0x2009)
-			return
-		}
 		d := u32s(0x00010001)
 		format := uint16(0x3000)
 		if o.folder {
