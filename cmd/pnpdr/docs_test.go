@@ -149,6 +149,30 @@ func TestDocumentedMessages(t *testing.T) {
 	}
 }
 
+// TestDocumentedVariables: docs/testing.md has every variable that whoever runs a test
+// may set.
+func TestDocumentedVariables(t *testing.T) {
+	// What tests and scripts set for the programs that they start.
+	own := regexp.MustCompile(`^PNPDR_(TEST_.*|XRDP_(IN_.*|WORKER|BENCH)|FUSE.*|SRVS_RPCCLIENT|WITHOUT_LIBUSB|PLUGIN_ASAN|SHARED|VM)$`)
+	testing, held := documentText(t, "docs/testing.md"), 0
+	for _, dir := range []string{"build", "channels", "cmd", "cshim", "plugin", "pnp", "scripts"} {
+		require.NoError(t, filepath.WalkDir(filepath.Join("../..", dir), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || strings.HasPrefix(path, "../../build/cmake/") {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			for _, name := range matches(`["{](PNPDR_[A-Z0-9_]+)["}:]`, string(text)) {
+				if !own.MatchString(name) {
+					held++
+					assert.Contains(t, testing, "`"+name+"`", path)
+				}
+			}
+			return err
+		}))
+	}
+	require.Greater(t, held, 10)
+}
+
 // sources returns a function that looks for a text in the sources, without the tests.
 func sources(t *testing.T, dirs ...string) func(string) bool {
 	var all strings.Builder
