@@ -108,7 +108,7 @@ func (c *control) serve(conn *net.UnixConn) bool {
 		c.dev.Log.Warn("connection to the control socket is refused", "err", err)
 		return false
 	}
-	n := &connection{c: c, conn: conn, opening: make(chan struct{}, 1), requests: make(map[uint32]context.CancelFunc)}
+	n := &connection{c: c, conn: conn, opening: make(chan struct{}, 1), requests: make(map[uint32]outstanding)}
 	n.ctx, n.cancel = context.WithCancel(c.ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -145,8 +145,15 @@ type connection struct {
 	handle  *present.Handle // once a request was made
 
 	mu       sync.Mutex
-	requests map[uint32]context.CancelFunc // that are outstanding, by their ids
+	requests map[uint32]outstanding // by their ids
 	events   bool
+}
+
+// outstanding is a request that is outstanding. ended is closed when nothing comes for it any
+// more; nil for one that gets a reply then.
+type outstanding struct {
+	cancel context.CancelFunc
+	ended  chan struct{}
 }
 
 func (n *connection) run() {
@@ -209,14 +216,17 @@ func (n *connection) start(r request) {
 	n.mu.Lock()
 	_, taken := n.requests[r.id]
 	refused := pnp.S_OK
+	var ended chan struct{}
 	switch {
 	case taken, r.kind == requestEvents && n.events:
 		refused = pnp.ERROR_INVALID_PARAMETER
 	case len(n.requests) >= maxRequests:
 		refused = pnp.ERROR_NO_SYSTEM_RESOURCES
 	default:
-		n.requests[r.id] = cancel
-		n.events = n.events || r.kind == requestEvents
+		if r.kind == requestEvents {
+			n.events, ended = true, make(chan struct{})
+		}
+		n.requests[r.id] = outstanding{cancel, ended}
 	}
 	n.mu.Unlock()
 	if refused.Failed() {
@@ -229,6 +239,7 @@ func (n *connection) start(r request) {
 		defer n.active.Done()
 		defer cancel()
 		if r.kind == requestEvents {
+			defer close(ended)
 			n.sendEvents(ctx, r)
 			return
 		}
@@ -248,10 +259,14 @@ func (n *connection) end(id uint32) {
 
 func (n *connection) abort(id uint32) {
 	n.mu.Lock()
-	cancel := n.requests[id]
+	r, ok := n.requests[id]
 	n.mu.Unlock()
-	if cancel != nil {
-		cancel()
+	if !ok {
+		return
+	}
+	r.cancel()
+	if r.ended != nil { // there is no reply that would tell when events may be asked for again
+		<-r.ended
 	}
 }
 
