@@ -30,8 +30,18 @@ type IOControl struct {
 // HIDIOCGFEATURE.
 const SizeOfData = -1
 
-// MaxIoctl is the length of the longest data that the number of an ioctl can tell.
-const MaxIoctl = 1<<14 - 1
+// The bits of an ioctl's number that say that it has no data, or that the driver writes or
+// reads it (_IOC_NONE, _IOC_READ, _IOC_WRITE). Processors such as PowerPC have their own, so
+// they are taken from the numbers of other ioctls.
+const (
+	IocNone  = unix.PERF_EVENT_IOC_ENABLE & (7 << 29)
+	IocRead  = unix.BLKBSZGET & (7 << 29)
+	IocWrite = unix.BLKBSZSET & (7 << 29)
+)
+
+// MaxIoctl is the length of the longest data that the number of an ioctl can tell: 14 bits,
+// or 13 where three say which way it goes.
+const MaxIoctl = 1<<13 - 1 + IocRead>>31<<13
 
 // Argument is what an ioctl takes.
 type Argument uint8
@@ -106,12 +116,6 @@ func (c *IOControl) setSize(word string) error {
 	return nil
 }
 
-// The bits of an ioctl's number that say whether its data is read or written (ioctl.h).
-const (
-	iocWrite = 1 << 30 // the driver reads
-	iocRead  = 2 << 30 // the driver writes
-)
-
 func (c *IOControl) check() error {
 	switch {
 	case refused(c.Request):
@@ -125,8 +129,8 @@ func (c *IOControl) check() error {
 	case c.Size == 0:
 		return errors.New("its size is missing: its number does not hold one")
 	}
-	own := c.Request & (iocRead | iocWrite)
-	if c.Argument == In && own == iocRead || c.Argument == Out && own == iocWrite {
+	own := c.Request & (IocRead | IocWrite)
+	if c.Argument == In && own == IocRead || c.Argument == Out && own == IocWrite {
 		return fmt.Errorf("its number says that its data goes the other way than %q", c.Argument)
 	}
 	return nil

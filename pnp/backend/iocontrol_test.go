@@ -52,6 +52,14 @@ func TestParseIOControl(t *testing.T) {
 	}
 }
 
+// The numbers of ioctls on this processor, checked by the compiler: HIDIOCGRAWINFO has 8 bytes,
+// TIOCSPTLCK 4, RTC_AIE_ON none.
+var (
+	_ = [1]struct{}{}[backend.IocRead|8<<16|'H'<<8|3-unix.HIDIOCGRAWINFO]
+	_ = [1]struct{}{}[backend.IocWrite|4<<16|'T'<<8|0x31-unix.TIOCSPTLCK]
+	_ = [1]struct{}{}[backend.IocNone|'p'<<8|1-unix.RTC_AIE_ON]
+)
+
 // TestRefusedIoctls: some ioctls can never be mapped.
 func TestRefusedIoctls(t *testing.T) {
 	for name, request := range map[string]uint32{

@@ -46,9 +46,9 @@ const (
 
 // The ioctls of usblp.
 const (
-	lpGetStatus = 0x060B             // LPGETSTATUS of lp.h; an int
-	getDeviceID = 2<<30 | 'P'<<8 | 1 // LPIOC_GET_DEVICE_ID, with the length of the buffer
-	softReset   = 'P'<<8 | 7         // LPIOC_SOFT_RESET
+	lpGetStatus = 0x060B                       // LPGETSTATUS of lp.h; an int
+	getDeviceID = backend.IocRead | 'P'<<8 | 1 // LPIOC_GET_DEVICE_ID, with the length of the buffer
+	softReset   = backend.IocNone | 'P'<<8 | 7 // LPIOC_SOFT_RESET
 )
 
 // longestID is how much of an id usblp keeps, with its length (USBLP_DEVICE_ID_SIZE - 1).
