@@ -34,6 +34,13 @@ usb_epint_path "/dev/ffs-mtp/ep3"
 usb_max_packet_size 0x200
 `
 
+func needResponder(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath("umtprd"); err != nil {
+		t.Skip("NOT TESTED: umtp-responder is not here; remove out/vm to have it fetched")
+	}
+}
+
 // newResponder plugs in a media player that shows a folder: umtp-responder, an MTP of its
 // own, as a USB gadget.
 func newResponder(t *testing.T, folder string) *gadget {
@@ -66,9 +73,7 @@ func newResponder(t *testing.T, folder string) *gadget {
 // testResponder uses the files of an MTP that has nothing in common with QEMU's: those that
 // are presented here, and with another client those of pnpdr-server.
 func testResponder(t *testing.T, f *fixture) {
-	if _, err := exec.LookPath("umtprd"); err != nil {
-		t.Skip("NOT TESTED: umtp-responder is not here; remove out/vm to have it fetched")
-	}
+	needResponder(t)
 	folder := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "first"), []byte("first"), 0o600))
 	if !f.newest {

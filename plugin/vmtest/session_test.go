@@ -42,6 +42,7 @@ func TestSessions(t *testing.T) {
 		{"unplugged", testUnplugged, true},
 		{"vendor", testVendor, false},
 		{"responder", testResponder, true},
+		{"agent", testAgent, true},
 		{"speed", testSpeed, false},
 		{"cycles", testCycles, false},
 	} {
