@@ -137,6 +137,20 @@ func TestGathered(t *testing.T) {
 	require.Equal(t, "046d:c077 "+own, usb(got[1]))
 	require.NotEmpty(t, got[1].Excluded)
 
+	psaux := at(t, m, m.AddNode("devices/virtual/misc/psaux", "misc", "psaux", false))
+	require.Len(t, psaux, 2)
+	require.Equal(t, "046d:c077 "+own, usb(psaux[1]))
+
+	card := stick.Key + "/" + filepath.Base(stick.Key) + ":1.0/sound/card0"
+	attribute(t, m, card+"/id", "Stick")
+	require.NoError(t, os.MkdirAll(filepath.Join(m.Sys, "class/sound"), 0o755))
+	require.NoError(t, os.Symlink("../../"+card, filepath.Join(m.Sys, "class/sound/card0")))
+	for _, name := range []string{"seq", "sequencer", "sequencer2"} {
+		got := at(t, m, m.AddNode("devices/virtual/sound/"+name, "sound", "snd/"+name, false))
+		require.Len(t, got, 2, name)
+		require.Contains(t, got[1].Key, stick.Key)
+	}
+
 	for name, all := range map[string]bool{"usbmon0": true, "usbmon1": true, "usbmon2": false} {
 		got := at(t, m, m.AddNode("devices/virtual/usbmon/"+name, "usbmon", name, false))
 		seen := map[string]bool{}
