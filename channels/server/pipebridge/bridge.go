@@ -48,8 +48,9 @@ const (
 	// nothing more, and quietTime how long after that nothing may come.
 	answerTime = 30 * time.Second
 	quietTime  = 5 * time.Second
-	// lookTime is the time between two looks whether such a program is still there.
-	lookTime = 200 * time.Millisecond
+	// firstLook and longestLook are the times between two looks whether such a program is
+	// still there: for TCP each takes the kernel some milliseconds.
+	firstLook, longestLook = 100 * time.Millisecond, 3 * time.Second
 )
 
 // Handle is what the bridge needs of a handle. *server.Handle is one.

@@ -55,7 +55,8 @@ func (b *Bridge) sentAll(ctx context.Context, c net.Conn, out *answers, taken <-
 	}
 	quiet := time.NewTimer(patience())
 	defer quiet.Stop()
-	look := time.NewTicker(lookTime)
+	wait := firstLook
+	look := time.NewTimer(wait)
 	defer look.Stop()
 	for !hasGone(c) {
 		select {
@@ -66,6 +67,8 @@ func (b *Bridge) sentAll(ctx context.Context, c net.Conn, out *answers, taken <-
 		case <-taken:
 			return
 		case <-look.C:
+			wait = min(2*wait, longestLook)
+			look.Reset(wait)
 		case <-ctx.Done():
 			return
 		}
