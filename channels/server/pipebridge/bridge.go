@@ -6,7 +6,7 @@
 // Each connection opens a handle of its own, once the client has announced the device,
 // and bytes go both ways until either end closes. A named pipe cannot be closed for one
 // direction alone, so the client does not learn that a program has only shut down its
-// sending half: such a program gets what still comes, until the pipe ends or is quiet.
+// sending half: one at a Unix socket gets what still comes, until the pipe ends or is quiet.
 // What a program writes at once is one
 // write, and so one message of a pipe in message mode, up to 64 KiB and to what the
 // transport can carry. Several reads are always pending, so that an answer of many messages
@@ -48,9 +48,8 @@ const (
 	// nothing more, and quietTime how long after that nothing may come.
 	answerTime = 30 * time.Second
 	quietTime  = 5 * time.Second
-	// firstLook and longestLook are the times between two looks whether such a program is
-	// still there: for TCP each takes the kernel some milliseconds.
-	firstLook, longestLook = 100 * time.Millisecond, 3 * time.Second
+	// lookTime is the time between two looks whether such a program is still there.
+	lookTime = 200 * time.Millisecond
 )
 
 // Handle is what the bridge needs of a handle. *server.Handle is one.

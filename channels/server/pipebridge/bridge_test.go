@@ -108,8 +108,10 @@ func says(t *testing.T, c net.Conn, text, answer string) {
 
 func eachAddress(t *testing.T, test func(t *testing.T, address string)) {
 	t.Run("tcp", func(t *testing.T) { test(t, "tcp:127.0.0.1:0") })
-	t.Run("unix", func(t *testing.T) { test(t, "unix:"+filepath.Join(t.TempDir(), "socket")) })
+	t.Run("unix", func(t *testing.T) { test(t, unixAddress(t)) })
 }
+
+func unixAddress(t *testing.T) string { return "unix:" + filepath.Join(t.TempDir(), "socket") }
 
 // TestBytes: connections are handles of their own, and everything arrives, however long.
 func TestBytes(t *testing.T) {

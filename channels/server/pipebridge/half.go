@@ -3,13 +3,9 @@
 package pipebridge
 
 import (
-	"bufio"
 	"context"
-	"fmt"
 	"io"
 	"net"
-	"os"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -55,8 +51,7 @@ func (b *Bridge) sentAll(ctx context.Context, c net.Conn, out *answers, taken <-
 	}
 	quiet := time.NewTimer(patience())
 	defer quiet.Stop()
-	wait := firstLook
-	look := time.NewTimer(wait)
+	look := time.NewTicker(lookTime)
 	defer look.Stop()
 	for !hasGone(c) {
 		select {
@@ -67,8 +62,6 @@ func (b *Bridge) sentAll(ctx context.Context, c net.Conn, out *answers, taken <-
 		case <-taken:
 			return
 		case <-look.C:
-			wait = min(2*wait, longestLook)
-			look.Reset(wait)
 		case <-ctx.Done():
 			return
 		}
@@ -76,10 +69,10 @@ func (b *Bridge) sentAll(ctx context.Context, c net.Conn, out *answers, taken <-
 }
 
 // hasGone reports whether the program at the other end has closed c, and not only its
-// sending half.
+// sending half. TCP does not tell these apart.
 func hasGone(c net.Conn) bool {
-	if c, ok := c.(*net.TCPConn); ok {
-		return !hasSocket(c.RemoteAddr().(*net.TCPAddr).Port, c.LocalAddr().(*net.TCPAddr).Port)
+	if _, ok := c.(*net.UnixConn); !ok {
+		return true
 	}
 	raw, err := c.(syscall.Conn).SyscallConn()
 	if err != nil {
@@ -92,33 +85,4 @@ func hasGone(c net.Conn) bool {
 		gone = err == nil && p[0].Revents&(unix.POLLHUP|unix.POLLERR) != 0
 	})
 	return gone || err != nil
-}
-
-// hasSocket reports whether a process of this machine has the end of a TCP connection with
-// these ports. To whoever is at the other end, one that was closed looks like one that was
-// shut down: only the kernel of both knows. If it does not tell, there is one.
-func hasSocket(local, remote int) bool {
-	ports := [2]string{fmt.Sprintf(":%04X", local), fmt.Sprintf(":%04X", remote)}
-	told := false
-	for _, name := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		f, err := os.Open(name)
-		if err != nil {
-			continue
-		}
-		lines := bufio.NewScanner(f)
-		for lines.Scan() {
-			// sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode …
-			w := strings.Fields(lines.Text())
-			if len(w) < 10 {
-				continue
-			}
-			told = true
-			if strings.HasSuffix(w[1], ports[0]) && strings.HasSuffix(w[2], ports[1]) && w[9] != "0" {
-				f.Close()
-				return true
-			}
-		}
-		f.Close()
-	}
-	return !told
 }

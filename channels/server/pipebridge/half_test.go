@@ -32,40 +32,39 @@ func TestHalfClosed(t *testing.T) {
 		{"silent", time.Millisecond, time.Hour, nil, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			eachAddress(t, func(t *testing.T, address string) {
-				s := newSession(t)
-				asked, goOn := make(chan string, 1), make(chan struct{})
-				s.add("pipe", func(c io.ReadWriteCloser) {
-					p := make([]byte, 100)
-					n, _ := c.Read(p)
-					asked <- string(p[:n])
-					for _, text := range test.says {
-						<-goOn
-						io.WriteString(c, text)
-					}
-					if !test.ends {
-						io.Copy(io.Discard, c)
-					}
-				})
-				b := listen(t, address, nil)
-				b.SetPatience(test.answer, test.quiet)
-				b.Follow(context.Background(), s.remote, named("pipe"))
-				c := dial(t, b)
-				_, err := io.WriteString(c, "question")
-				require.NoError(t, err)
-				shutdown(t, c)
-				require.Equal(t, "question", <-asked)
+			address := unixAddress(t)
+			s := newSession(t)
+			asked, goOn := make(chan string, 1), make(chan struct{})
+			s.add("pipe", func(c io.ReadWriteCloser) {
+				p := make([]byte, 100)
+				n, _ := c.Read(p)
+				asked <- string(p[:n])
 				for _, text := range test.says {
-					goOn <- struct{}{}
-					p := make([]byte, len(text))
-					_, err = io.ReadFull(c, p)
-					require.NoError(t, err)
-					require.Equal(t, text, string(p))
+					<-goOn
+					io.WriteString(c, text)
 				}
-				rest, err := io.ReadAll(c)
-				require.NoError(t, err)
-				require.Empty(t, rest)
+				if !test.ends {
+					io.Copy(io.Discard, c)
+				}
 			})
+			b := listen(t, address, nil)
+			b.SetPatience(test.answer, test.quiet)
+			b.Follow(context.Background(), s.remote, named("pipe"))
+			c := dial(t, b)
+			_, err := io.WriteString(c, "question")
+			require.NoError(t, err)
+			shutdown(t, c)
+			require.Equal(t, "question", <-asked)
+			for _, text := range test.says {
+				goOn <- struct{}{}
+				p := make([]byte, len(text))
+				_, err = io.ReadFull(c, p)
+				require.NoError(t, err)
+				require.Equal(t, text, string(p))
+			}
+			rest, err := io.ReadAll(c)
+			require.NoError(t, err)
+			require.Empty(t, rest)
 		})
 	}
 }
@@ -73,42 +72,40 @@ func TestHalfClosed(t *testing.T) {
 // TestHalfClosedThenGone: the handle of such a program is closed when it goes, however long
 // an answer may take.
 func TestHalfClosedThenGone(t *testing.T) {
-	eachAddress(t, func(t *testing.T, address string) {
-		s := newSession(t)
-		came, ended := make(chan struct{}), make(chan struct{})
-		s.add("pipe", func(c io.ReadWriteCloser) {
-			io.ReadFull(c, make([]byte, 3))
-			came <- struct{}{}
-			io.Copy(io.Discard, c)
-			ended <- struct{}{}
-		})
-		b := listen(t, address, nil)
-		b.SetPatience(time.Hour, time.Hour)
-		b.Follow(context.Background(), s.remote, named("pipe"))
-		for range 3 {
-			c := dial(t, b)
-			io.WriteString(c, "xyz")
-			shutdown(t, c)
-			<-came
-			c.Close()
-			<-ended
-		}
+	address := unixAddress(t)
+	s := newSession(t)
+	came, ended := make(chan struct{}), make(chan struct{})
+	s.add("pipe", func(c io.ReadWriteCloser) {
+		io.ReadFull(c, make([]byte, 3))
+		came <- struct{}{}
+		io.Copy(io.Discard, c)
+		ended <- struct{}{}
 	})
+	b := listen(t, address, nil)
+	b.SetPatience(time.Hour, time.Hour)
+	b.Follow(context.Background(), s.remote, named("pipe"))
+	for range 3 {
+		c := dial(t, b)
+		io.WriteString(c, "xyz")
+		shutdown(t, c)
+		<-came
+		c.Close()
+		<-ended
+	}
 }
 
 // TestHalfClosedEarly: it may send nothing more before there is a device.
 func TestHalfClosedEarly(t *testing.T) {
-	eachAddress(t, func(t *testing.T, address string) {
-		s := newSession(t)
-		b := listen(t, address, nil)
-		b.Follow(context.Background(), s.remote, named("greeter"))
-		c := dial(t, b)
-		shutdown(t, c)
-		s.add("greeter", func(c io.ReadWriteCloser) { io.WriteString(c, "hello") })
-		all, err := io.ReadAll(c)
-		require.NoError(t, err)
-		require.Equal(t, "hello", string(all))
-	})
+	address := unixAddress(t)
+	s := newSession(t)
+	b := listen(t, address, nil)
+	b.Follow(context.Background(), s.remote, named("greeter"))
+	c := dial(t, b)
+	shutdown(t, c)
+	s.add("greeter", func(c io.ReadWriteCloser) { io.WriteString(c, "hello") })
+	all, err := io.ReadAll(c)
+	require.NoError(t, err)
+	require.Equal(t, "hello", string(all))
 }
 
 // TestCallsOfHalfClosed: all calls of such a program are answered, and then it ends at once.
