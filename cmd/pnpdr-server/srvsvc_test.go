@@ -27,7 +27,7 @@ wait-device "Ts Fake Device"
 wait-device srvsvc
 open "Ts Fake Device" as h access=0xC0000000
 start w ioctl h 0x222448 u32:0xFFFFFFFF 0
-shell touch opened; while ! [ -e ended ]; do sleep 0.02; done
+shell touch opened; while [ -e opened ] && ! [ -e ended ]; do sleep 0.02; done
 expect-error ERROR_DEVICE_NOT_CONNECTED wait w
 expect-error ERROR_DEVICE_NOT_CONNECTED read h 0 1
 open "Ts Fake Device" as again
