@@ -172,10 +172,23 @@ func (s *socket) tryReceive() ([]byte, error) {
 // next returns the length of the next message, or how many bytes to receive.
 func (s *socket) next() (int, error) {
 	if !s.packets {
-		// Not more memory than there is data. At the end there is none.
-		n, err := unix.IoctlGetInt(s.fd, unix.SIOCINQ)
-		return min(n, maxUnread), err
+		// Not more memory than there is data.
+		if n, err := unix.IoctlGetInt(s.fd, unix.SIOCINQ); n > 0 || err != nil {
+			return min(n, maxUnread), err
+		}
 	}
+	n, err := s.peek()
+	switch {
+	case err != nil || s.packets:
+		return n, err
+	case n == 0:
+		return 0, io.EOF
+	}
+	return s.next() // it has come just now
+}
+
+// peek returns the length of the next message, or whether there is a byte.
+func (s *socket) peek() (int, error) {
 	for {
 		var none [1]byte
 		n, _, err := unix.Recvfrom(s.fd, none[:], unix.MSG_PEEK|unix.MSG_TRUNC|unix.MSG_DONTWAIT)
